@@ -1,0 +1,90 @@
+//! Paths inside a root file system: resolved against one descriptor, one component at a time, and never through a symlink.
+
+use crate::failure::{Trouble, printable};
+use crate::namespace::Switch;
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, mkdirat, openat2, statat};
+use rustix::io::{Errno, Result};
+use std::path::{Component, Path};
+
+/// What a mount target must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A directory.
+    Directory,
+    /// A regular file.
+    File,
+}
+
+/// openat2(2) refuses with EAGAIN when a rename races with it; so often is it asked again.
+const RACES: usize = 32;
+
+/// One component beneath `dir`, without following a symlink, not even a magic one.
+///
+/// # Errors
+/// ELOOP for a symlink, ENOENT, EACCES.
+pub fn open(dir: impl AsFd, name: &Path, flags: OFlags, mode: Mode) -> Result<OwnedFd> {
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    let mut last = Errno::AGAIN;
+    for _ in 0..RACES {
+        match openat2(&dir, name, flags | OFlags::CLOEXEC | OFlags::NOFOLLOW, mode, resolve) {
+            Err(errno @ (Errno::AGAIN | Errno::INTR)) => last = errno,
+            result => return result,
+        }
+    }
+    Err(last)
+}
+
+/// A mount target beneath a root, as an O_PATH descriptor. `path` is relative to the root.
+///
+/// # Errors
+/// ELOOP where a component is a symlink, ENOTDIR or EISDIR where it is of the wrong kind, ENOENT where it is missing and `make` is no;
+/// the detail names the path inside.
+pub fn target(root: impl AsFd, path: &Path, kind: Kind, make: Switch) -> std::result::Result<OwnedFd, Trouble> {
+    let mut here = open(&root, Path::new("."), OFlags::PATH | OFlags::DIRECTORY, Mode::empty())?;
+    let mut walked = std::path::PathBuf::from("/");
+    let mut parts = path.components().filter(|part| !matches!(part, Component::RootDir | Component::CurDir)).peekable();
+    while let Some(part) = parts.next() {
+        let name = Path::new(part.as_os_str());
+        walked.push(name);
+        let wanted = if parts.peek().is_some() { Kind::Directory } else { kind };
+        here = component(&here, name, wanted, make).map_err(|errno| Trouble::new(errno, found(errno, &here, name, &walked)))?;
+    }
+    Ok(here)
+}
+
+fn component(dir: &OwnedFd, name: &Path, kind: Kind, make: Switch) -> Result<OwnedFd> {
+    match open(dir, name, OFlags::PATH, Mode::empty()) {
+        Err(Errno::NOENT) if make == Switch::Yes => {
+            match kind {
+                Kind::Directory => mkdirat(dir, name, Mode::from_raw_mode(0o755))?,
+                Kind::File => {
+                    let create = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY;
+                    drop(open(dir, name, create, Mode::from_raw_mode(0o644))?);
+                }
+            }
+            component(dir, name, kind, Switch::No)
+        }
+        Ok(fd) => match (kind, FileType::from_raw_mode(fstat(&fd)?.st_mode)) {
+            (Kind::Directory, FileType::Directory) | (Kind::File, FileType::RegularFile) => Ok(fd),
+            (Kind::Directory, _) => Err(Errno::NOTDIR),
+            (Kind::File, FileType::Directory) => Err(Errno::ISDIR),
+            (Kind::File, _) => Err(Errno::NOTSUP),
+        },
+        error => error,
+    }
+}
+
+/// What stands where a target was looked for, in words.
+fn found(errno: Errno, dir: &OwnedFd, name: &Path, walked: &Path) -> String {
+    let kind = statat(dir, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW).map(|stat| FileType::from_raw_mode(stat.st_mode));
+    let what = match kind {
+        Ok(FileType::Symlink) => "is a symlink, and none is followed inside a root file system",
+        Ok(FileType::Directory) if errno == Errno::ISDIR => "is a directory, not a file",
+        Ok(FileType::Directory) => "cannot be used",
+        Ok(_) => "is not of the right kind",
+        Err(Errno::NOENT) => "is missing",
+        Err(_) => "cannot be reached",
+    };
+    format!("{} {what}", printable(&walked.to_string_lossy()))
+}

@@ -1,0 +1,384 @@
+//! clap's types and nothing else: the only file that knows clap. What the options mean together is decided in [`crate::spec`].
+
+use crate::failure::Failure;
+use crate::namespace::{Namespace, Switch};
+use crate::spec::{Bind, Capabilities, Ready, RootSwitch, Seccomp, Variable, Wanted, Writing};
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+Examples:
+  sudo rustic run sh                            every usual wall, on the built-in root
+  sudo rustic run --ipc no sh                   share message queues with the host
+  sudo rustic run -v --ipc yes sh -c 'ls /'     say what happens
+  rustic run --rootfs debian.tar.gz bash        as a plain user, on your own root file system";
+
+const RUN_NOTES: &str = "\
+yes and no: 'yes' makes a new namespace (a wall), 'no' shares the caller's (a door). The same elsewhere:
+  rustic        podman           bubblewrap                  unshare
+  --pid yes     --pid private    --unshare-pid               --pid --fork
+  --net no      --net host       --share-net                 (no --net)
+  --ipc no      --ipc host       (no --unshare-ipc)          (no --ipc)
+  --uts no      --uts host       (no --unshare-uts)          (no --uts)
+  --user yes    --userns auto    --unshare-user              --user --map-root-user
+  --cgroup no   --cgroupns host  (no --unshare-cgroup)       (no --cgroup)
+  --mount no, --time yes: podman and bubblewrap have no such choice; unshare (no --mount), --time
+
+Exit code: that of CMD; 128+n when signal n ended it; 125 rustic failed or was called wrongly; 126 CMD cannot be run; 127 CMD not found.
+In a terminal, ^] three times within a second ends the container.";
+
+/// The command line.
+#[derive(Parser)]
+#[command(name = "rustic", version, about = "A container launcher that shows its work and proves its walls", after_help = EXAMPLES,
+          disable_help_subcommand = true)]
+pub struct Cli {
+    /// Colour of the talk on stderr
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub color: clap::ColorChoice,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start a command in a container              sudo rustic run --ipc no sh
+    #[command(after_help = RUN_NOTES)]
+    Run(Box<Run>),
+    /// The reaper of `run --init`
+    #[command(name = crate::init::COMMAND, hide = true)]
+    Init {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        cmd: Vec<OsString>,
+    },
+}
+
+#[derive(Args)]
+struct Run {
+    /// Processes: yes makes CMD process 1 of its own tree [default: yes]
+    #[arg(long, value_name = "yes|no", value_parser = switch, help_heading = "Namespaces (yes = new, no = share the caller's)")]
+    pid: Option<Switch>,
+    /// Mounts: no makes no mount at all and enters the root by chroot [default: yes]
+    #[arg(long, value_name = "yes|no", value_parser = switch, help_heading = "Namespaces (yes = new, no = share the caller's)")]
+    mount: Option<Switch>,
+    /// Host name [default: yes]
+    #[arg(long, value_name = "yes|no", value_parser = switch, help_heading = "Namespaces (yes = new, no = share the caller's)")]
+    uts: Option<Switch>,
+    /// Network: yes has a loopback of its own and nothing else [default: yes]
+    #[arg(long, value_name = "yes|no", value_parser = switch, help_heading = "Namespaces (yes = new, no = share the caller's)")]
+    net: Option<Switch>,
+    /// POSIX message queues and System V IPC [default: yes]
+    #[arg(long, value_name = "yes|no", value_parser = switch, help_heading = "Namespaces (yes = new, no = share the caller's)")]
+    ipc: Option<Switch>,
+    /// Users and rights [default: no as root, yes otherwise]
+    #[arg(long, value_name = "yes|no", value_parser = switch, help_heading = "Namespaces (yes = new, no = share the caller's)")]
+    user: Option<Switch>,
+    /// View of the cgroup tree [default: yes]
+    #[arg(long, value_name = "yes|no", value_parser = switch, help_heading = "Namespaces (yes = new, no = share the caller's)")]
+    cgroup: Option<Switch>,
+    /// Monotonic and boot-time clocks [default: no]
+    #[arg(long, value_name = "yes|no", value_parser = switch, help_heading = "Namespaces (yes = new, no = share the caller's)")]
+    time: Option<Switch>,
+
+    /// A directory (yours: it is written) or a tar archive, plain or gzip; without it the built-in root
+    #[arg(long, value_name = "TAR|DIR", env = "RUSTIC_ROOTFS", help_heading = "Root file system")]
+    rootfs: Option<PathBuf>,
+    /// How the root is entered [default: pivot; chroot with --mount no]
+    #[arg(long, value_name = "pivot|chroot", value_parser = root_switch, help_heading = "Root file system")]
+    root: Option<RootSwitch>,
+    /// Make the root, and the mounts below it, read-only
+    #[arg(long, help_heading = "Root file system", conflicts_with = "ephemeral")]
+    read_only: bool,
+    /// Write to a layer that vanishes with the container, never to the directory
+    #[arg(long, help_heading = "Root file system")]
+    ephemeral: bool,
+    /// Size of that layer, in bytes or with K, M, G
+    #[arg(long, value_name = "SIZE", default_value = "512M", value_parser = size, help_heading = "Root file system")]
+    scratch_size: u64,
+    /// Show the host's SRC at DST inside, with the mounts below it
+    #[arg(long, value_name = "SRC:DST[:ro]", value_parser = bind, help_heading = "Root file system")]
+    bind: Vec<Bind>,
+    /// An empty tmpfs at DST inside
+    #[arg(long, value_name = "DST", help_heading = "Root file system")]
+    tmpfs: Vec<PathBuf>,
+    /// Where unpacked images are kept [default: /var/lib/rustic as root, $XDG_DATA_HOME/rustic otherwise]
+    #[arg(long, value_name = "DIR", env = "RUSTIC_STORE", help_heading = "Root file system")]
+    store: Option<PathBuf>,
+
+    /// Host name inside; asks for --uts yes [default: rustic]
+    #[arg(long, value_name = "NAME", help_heading = "Process")]
+    hostname: Option<String>,
+    /// Working directory inside
+    #[arg(long, value_name = "DIR", help_heading = "Process")]
+    workdir: Option<PathBuf>,
+    /// User id inside
+    #[arg(long, value_name = "N", value_parser = id, help_heading = "Process")]
+    uid: Option<u32>,
+    /// Group id inside [default: the number of --uid]
+    #[arg(long, value_name = "N", value_parser = id, help_heading = "Process")]
+    gid: Option<u32>,
+    /// Set a variable, or pass on the caller's
+    #[arg(long, value_name = "K=V|NAME", value_parser = clap::builder::TypedValueParser::try_map(clap::builder::OsStringValueParser::new(), variable), help_heading = "Process")]
+    env: Vec<Variable>,
+    /// default (podman's eleven), none, all (all that rustic holds), or a list
+    #[arg(long, value_name = "default|none|all|CAP,...", default_value = "default", value_parser = capabilities, help_heading = "Process")]
+    caps: Capabilities,
+    /// default refuses the calls that manage keyrings, none refuses nothing
+    #[arg(long, value_name = "default|none", default_value = "default", value_parser = seccomp, help_heading = "Process")]
+    seccomp: Seccomp,
+    /// Put a reaper of orphans in front of CMD
+    #[arg(long, help_heading = "Process")]
+    init: bool,
+
+    /// How the container says that its walls stand
+    #[arg(long, value_name = "queue|none", default_value = "queue", value_parser = ready, help_heading = "Readiness")]
+    ready: Ready,
+    /// How long to wait for it, in seconds
+    #[arg(long, value_name = "SECONDS", default_value = "60", help_heading = "Readiness")]
+    ready_timeout: u32,
+
+    /// Say what happens, on stderr
+    #[arg(short, long, help_heading = "Talk")]
+    verbose: bool,
+
+    #[arg(short = 'i', hide = true)]
+    foreign_interactive: bool,
+    #[arg(short = 't', hide = true)]
+    foreign_tty: bool,
+    #[arg(long = "rm", hide = true)]
+    foreign_rm: bool,
+    #[arg(long = "privileged", hide = true)]
+    foreign_privileged: bool,
+
+    /// The command and its arguments; options end at its first word [default: sh]
+    #[arg(value_name = "CMD", trailing_var_arg = true, allow_hyphen_values = true)]
+    cmd: Vec<OsString>,
+}
+
+/// What the command line asks for.
+pub enum Asked {
+    /// `rustic run`.
+    Run(Box<Wanted>),
+    /// The reaper, with CMD and its arguments.
+    Init(Vec<OsString>),
+    /// Text for stdout, exit code 0: help or version.
+    Text(String),
+    /// What clap says of a wrong call, exit code 125.
+    Usage(String),
+    /// Another launcher's spelling, with rustic's own.
+    Refused(Failure),
+}
+
+/// Reads a command line, program name first. Texts carry colours for [`anstream`] to show or to strip, as the second value says.
+pub fn parse(args: impl IntoIterator<Item = OsString>) -> (Asked, anstream::ColorChoice) {
+    match Cli::try_parse_from(args) {
+        Ok(cli) => {
+            let asked = match cli.command {
+                Some(Command::Run(run)) => match run.foreign() {
+                    Some(hint) => Asked::Refused(Failure::new(hint)),
+                    None => Asked::Run(Box::new(run.wanted())),
+                },
+                Some(Command::Init { cmd }) => Asked::Init(cmd),
+                None => Asked::Text(Cli::command().render_help().ansi().to_string()),
+            };
+            let color = match cli.color {
+                clap::ColorChoice::Auto => anstream::ColorChoice::Auto,
+                clap::ColorChoice::Always => anstream::ColorChoice::Always,
+                clap::ColorChoice::Never => anstream::ColorChoice::Never,
+            };
+            (asked, color)
+        }
+        Err(error) if error.use_stderr() => {
+            let text = error.render().to_string();
+            let what = text.trim_start_matches("error: ").trim_end();
+            (Asked::Usage(what.to_owned()), anstream::ColorChoice::Auto)
+        }
+        Err(error) => (Asked::Text(error.render().ansi().to_string()), anstream::ColorChoice::Auto),
+    }
+}
+
+impl Run {
+    /// What another launcher's spelling is called here.
+    fn foreign(&self) -> Option<String> {
+        let bind_like = self.verbose && self.cmd.first().is_some_and(|word| looks_like_a_volume(&word.to_string_lossy()));
+        if self.foreign_interactive || self.foreign_tty {
+            Some("-i and -t are not needed: whatever of stdin, stdout and stderr is a terminal becomes the container's own".into())
+        } else if self.foreign_rm {
+            Some("--rm is not needed: nothing of a container is left when it ends".into())
+        } else if self.foreign_privileged {
+            Some("--privileged is spelled --caps all --seccomp none".into())
+        } else if bind_like {
+            let volume = self.cmd.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
+            Some(format!("-v says what happens; another's '-v {volume}' is spelled --bind {volume}"))
+        } else {
+            None
+        }
+    }
+
+    fn wanted(self) -> Wanted {
+        let namespaces = [self.pid, self.mount, self.uts, self.net, self.ipc, self.user, self.cgroup, self.time];
+        Wanted {
+            namespaces: Namespace::ALL.into_iter().zip(namespaces).collect(),
+            rootfs: self.rootfs,
+            root: self.root,
+            writing: match (self.read_only, self.ephemeral) {
+                (true, _) => Writing::Refused,
+                (_, true) => Writing::Ephemeral,
+                _ => Writing::Allowed,
+            },
+            scratch_size: self.scratch_size,
+            binds: self.bind,
+            tmpfs: self.tmpfs,
+            store: self.store,
+            hostname: self.hostname,
+            workdir: self.workdir,
+            uid: self.uid,
+            gid: self.gid,
+            env: self.env,
+            caps: self.caps,
+            seccomp: self.seccomp,
+            init: if self.init { Switch::Yes } else { Switch::No },
+            ready: self.ready,
+            ready_timeout: std::time::Duration::from_secs(self.ready_timeout.into()),
+            talk: if self.verbose { Switch::Yes } else { Switch::No },
+            cmd: self.cmd,
+        }
+    }
+}
+
+fn looks_like_a_volume(word: &str) -> bool {
+    (word.starts_with('/') || word.starts_with('.')) && word.contains(":/")
+}
+
+fn switch(text: &str) -> Result<Switch, String> {
+    match text {
+        "yes" => Ok(Switch::Yes),
+        "no" => Ok(Switch::No),
+        "host" => Err("'host' is spelled 'no': share the caller's".into()),
+        "private" | "none" => Err(format!("'{text}' is spelled 'yes': a new one")),
+        digits if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit() || b == b':') => {
+            Err("say 'yes' or 'no' for the namespace; the ids of CMD are --uid and --gid".into())
+        }
+        _ => Err("say 'yes' (a new one) or 'no' (share the caller's)".into()),
+    }
+}
+
+fn root_switch(text: &str) -> Result<RootSwitch, String> {
+    match text {
+        "pivot" => Ok(RootSwitch::Pivot),
+        "chroot" => Ok(RootSwitch::Chroot),
+        _ => Err("say 'pivot' or 'chroot'".into()),
+    }
+}
+
+fn ready(text: &str) -> Result<Ready, String> {
+    match text {
+        "queue" => Ok(Ready::Queue),
+        "none" => Ok(Ready::None),
+        _ => Err("say 'queue' or 'none'".into()),
+    }
+}
+
+fn seccomp(text: &str) -> Result<Seccomp, String> {
+    match text {
+        "default" => Ok(Seccomp::Default),
+        "none" | "unconfined" => Ok(Seccomp::None),
+        _ => Err("say 'default' or 'none'".into()),
+    }
+}
+
+/// An id is decimal digits and nothing else: crun's CVE-2026-30892 made root of `--user 1`, and 4294967295 means "unchanged" to setuid.
+fn id(text: &str) -> Result<u32, String> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    match text.parse::<u32>() {
+        Ok(id) if digits && id != u32::MAX => Ok(id),
+        _ => Err("an id is a decimal number from 0 to 4294967294".into()),
+    }
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    let (digits, unit) = match text.as_bytes().last() {
+        Some(b'K' | b'k') => (&text[..text.len() - 1], 1 << 10),
+        Some(b'M' | b'm') => (&text[..text.len() - 1], 1 << 20),
+        Some(b'G' | b'g') => (&text[..text.len() - 1], 1 << 30),
+        _ => (text, 1),
+    };
+    let number = digits.parse::<u64>().ok().filter(|_| digits.bytes().all(|byte| byte.is_ascii_digit()));
+    // tmpfs(5): size=0 would mean "no limit".
+    number
+        .and_then(|number| number.checked_mul(unit))
+        .filter(|&bytes| bytes > 0)
+        .ok_or_else(|| "a size is a number of bytes above 0, or one with K, M or G behind it".into())
+}
+
+fn bind(text: &str) -> Result<Bind, String> {
+    let mut parts = text.split(':');
+    match (parts.next(), parts.next(), parts.next(), parts.next()) {
+        (Some(source), Some(target), mode @ (None | Some("ro" | "rw")), None) if !source.is_empty() && !target.is_empty() => Ok(Bind {
+            source: source.into(),
+            target: target.into(),
+            writing: if mode == Some("ro") { Writing::Refused } else { Writing::Allowed },
+        }),
+        _ => Err("a bind is SRC:DST or SRC:DST:ro".into()),
+    }
+}
+
+fn variable(text: OsString) -> Result<Variable, String> {
+    use std::os::unix::ffi::{OsStrExt, OsStringExt};
+    let bytes = text.as_bytes();
+    match bytes.iter().position(|&byte| byte == b'=') {
+        Some(0) => Err("a variable needs a name".into()),
+        Some(at) => Ok(Variable::Set(OsString::from_vec(bytes[..at].to_vec()), OsString::from_vec(bytes[at + 1..].to_vec()))),
+        None if bytes.is_empty() => Err("a variable needs a name".into()),
+        None => Ok(Variable::PassOn(text)),
+    }
+}
+
+fn capabilities(text: &str) -> Result<Capabilities, String> {
+    match text {
+        "default" => Ok(Capabilities::Default),
+        "none" => Ok(Capabilities::None),
+        "all" => Ok(Capabilities::All),
+        list => list
+            .split(',')
+            .map(|name| {
+                let upper = name.trim().to_ascii_uppercase();
+                let full = if upper.starts_with("CAP_") { upper } else { format!("CAP_{upper}") };
+                full.parse::<caps::Capability>().map_err(|_| format!("no capability is called '{name}', see capabilities(7)"))
+            })
+            .collect::<Result<Vec<_>, _>>()
+            .map(Capabilities::Named),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_decimal_digits_or_refused() {
+        for wrong in ["", "1:", ":1", "0x0", "-1", "+1", "1 ", " 1", "root", "4294967295", "4294967296", "1\n"] {
+            assert!(id(wrong).is_err(), "{wrong:?}");
+        }
+        assert_eq!(id("01"), Ok(1));
+        assert_eq!(id("4294967294"), Ok(4_294_967_294));
+    }
+
+    #[test]
+    fn a_size_is_a_number_with_a_unit_and_never_zero() {
+        assert_eq!(size("512M"), Ok(512 << 20));
+        assert_eq!(size("7"), Ok(7));
+        for wrong in ["", "0", "M", "-1", "1T", "18446744073709551615G"] {
+            assert!(size(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_bind_has_two_paths_and_perhaps_ro() {
+        assert!(bind("/a:/b").is_ok_and(|bind| bind.writing == Writing::Allowed));
+        assert!(bind("/a:/b:ro").is_ok_and(|bind| bind.writing == Writing::Refused));
+        for wrong in ["/a", "/a:", ":/b", "/a:/b:rx", "/a:/b:ro:x"] {
+            assert!(bind(wrong).is_err(), "{wrong:?}");
+        }
+    }
+}

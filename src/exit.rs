@@ -1,0 +1,48 @@
+//! Exit codes as a type: those of chroot(1) and podman(1), and 128+n for signal n.
+
+use std::process::ExitCode;
+
+/// How rustic ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// CMD ended by itself with this code.
+    Command(u8),
+    /// CMD was ended by this signal: 128+n.
+    Signal(i32),
+    /// rustic failed, or was called wrongly: 125.
+    Failed,
+    /// CMD is there and cannot be run: 126.
+    CannotRun,
+    /// CMD was not found: 127.
+    NotFound,
+}
+
+impl Exit {
+    /// The number that the caller's shell sees.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Command(code) => code,
+            Self::Signal(signal) => u8::try_from(128 + signal).unwrap_or(u8::MAX),
+            Self::Failed => 125,
+            Self::CannotRun => 126,
+            Self::NotFound => 127,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.code())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Exit;
+
+    #[test]
+    fn a_signal_is_128_plus_its_number_also_for_the_last_real_time_one() {
+        assert_eq!(Exit::Signal(9).code(), 137);
+        assert_eq!(Exit::Signal(64).code(), 192);
+    }
+}

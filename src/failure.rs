@@ -1,0 +1,147 @@
+//! The one error that a user sees: what could not be done, why, and what to try.
+
+use crate::exit::Exit;
+use rustix::io::Errno;
+use std::fmt;
+
+/// What could not be done. The first line names the thing; `why`, `remedy` and `man` follow where they help.
+#[derive(Debug)]
+pub struct Failure {
+    /// What failed, as in "cannot mount proc on /proc".
+    pub what: String,
+    /// What the kernel answered.
+    pub errno: Option<Errno>,
+    /// The cause, where it is known.
+    pub why: Option<String>,
+    /// What the user can do about it.
+    pub remedy: Option<String>,
+    /// The manual page that explains it.
+    pub man: Option<&'static str>,
+    /// The exit code that goes with it.
+    pub exit: Exit,
+}
+
+impl Failure {
+    /// A failure of rustic itself, or of how it was called: exit code 125.
+    pub fn new(what: impl Into<String>) -> Self {
+        Self { what: what.into(), errno: None, why: None, remedy: None, man: None, exit: Exit::Failed }
+    }
+
+    /// With the kernel's answer.
+    #[must_use]
+    pub fn errno(mut self, errno: Errno) -> Self {
+        self.errno = Some(errno);
+        self
+    }
+
+    /// With the cause.
+    #[must_use]
+    pub fn why(mut self, why: impl Into<String>) -> Self {
+        self.why = Some(why.into());
+        self
+    }
+
+    /// With what to try.
+    #[must_use]
+    pub fn remedy(mut self, remedy: impl Into<String>) -> Self {
+        self.remedy = Some(remedy.into());
+        self
+    }
+
+    /// With the manual page.
+    #[must_use]
+    pub fn man(mut self, man: &'static str) -> Self {
+        self.man = Some(man);
+        self
+    }
+
+    /// With another exit code than 125.
+    #[must_use]
+    pub fn exit(mut self, exit: Exit) -> Self {
+        self.exit = exit;
+        self
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", printable(&self.what))?;
+        if let Some(errno) = self.errno {
+            write!(f, ": {}", errno_text(errno))?;
+        }
+        for (label, text) in [("why", &self.why), ("try", &self.remedy)] {
+            if let Some(text) = text {
+                write!(f, "\n  {label}   {}", printable(text))?;
+            }
+        }
+        match self.man {
+            Some(man) => write!(f, "\n  man   {man}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// What a system call answered, with the detail that only the place of the call knows.
+#[derive(Debug)]
+pub struct Trouble {
+    /// The kernel's answer.
+    pub errno: Errno,
+    /// What it was about: a path, a line of the kernel's log. Empty where the step says it all.
+    pub detail: String,
+}
+
+impl Trouble {
+    /// An errno with a detail.
+    pub fn new(errno: Errno, detail: impl Into<String>) -> Self {
+        Self { errno, detail: detail.into() }
+    }
+}
+
+impl From<Errno> for Trouble {
+    fn from(errno: Errno) -> Self {
+        Self::new(errno, "")
+    }
+}
+
+impl From<nix::errno::Errno> for Trouble {
+    fn from(errno: nix::errno::Errno) -> Self {
+        Errno::from_raw_os_error(errno as i32).into()
+    }
+}
+
+/// An errno as `EPERM (Operation not permitted)`.
+pub fn errno_text(errno: Errno) -> String {
+    let known = nix::errno::Errno::from_raw(errno.raw_os_error());
+    format!("{known:?} ({})", known.desc())
+}
+
+/// Text from an image or a command line, fit for a terminal: control characters are shown as escapes, so that a file name can neither
+/// move the cursor nor forge a line.
+pub fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() { shown.extend(c.escape_default()) } else { shown.push(c) }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lines_stand_in_order_and_the_errno_is_named() {
+        let failure = Failure::new("cannot mount proc on /proc").errno(Errno::PERM).why("because").remedy("sudo").man("proc(5)");
+        assert_eq!(
+            failure.to_string(),
+            "cannot mount proc on /proc: EPERM (Operation not permitted)\n  why   because\n  try   sudo\n  man   proc(5)"
+        );
+    }
+
+    #[test]
+    fn an_escape_sequence_in_a_name_is_shown_and_not_sent() {
+        assert_eq!(printable("a\x1b[2Jb\nc"), "a\\u{1b}[2Jb\\nc");
+    }
+}

@@ -1,0 +1,124 @@
+//! The reaper that `--init` puts in front of CMD: rustic itself from a sealed memory file, so that nothing inside can reach the binary on
+//! the host (CVE-2019-5736), executed, so that nothing of the caller's environment is left in its memory.
+
+use crate::exit::Exit;
+use crate::failure::Trouble;
+use crate::run::control::{End, FarEnd, Report};
+use crate::run::exec;
+use crate::sys;
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
+use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+use rustix::io::{Errno, FdFlags, fcntl_setfd};
+use rustix::process::{Pid, WaitOptions, getpid, set_child_subreaper, setpgid};
+use rustix::stdio::{stderr, stdin, stdout};
+use std::ffi::{CString, OsString};
+use std::fs::File;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+
+/// The hidden command of the binary.
+pub const COMMAND: &str = "__init";
+
+/// rustic as a sealed memory file.
+///
+/// # Errors
+/// A binary that cannot be read, a kernel without memfd_create(2).
+pub fn sealed_binary() -> io::Result<OwnedFd> {
+    let memory = memfd_create(c"rustic-init", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+    let mut file = File::from(memory);
+    io::copy(&mut File::open("/proc/self/exe")?, &mut file)?;
+    fcntl_add_seals(&file, SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
+    Ok(file.into())
+}
+
+/// Replaces the child by the reaper, which is told CMD, the wire for faults and the number of the exec step. Returns only on failure.
+pub fn enter(binary: OwnedFd, wire: BorrowedFd<'_>, step: usize, cmd: &[CString], env: &[CString]) -> Trouble {
+    if let Err(errno) = fcntl_setfd(wire, FdFlags::empty()) {
+        return errno.into();
+    }
+    let own = [c"rustic-init".to_owned()]
+        .into_iter()
+        .chain([COMMAND.to_owned(), wire.as_raw_fd().to_string(), step.to_string()].into_iter().filter_map(|word| CString::new(word).ok()));
+    let argv: Vec<CString> = own.chain(cmd.iter().cloned()).collect();
+    match nix::unistd::execveat(&binary, c"", &argv, env, nix::fcntl::AtFlags::AT_EMPTY_PATH) {
+        Ok(never) => match never {},
+        Err(errno) => errno.into(),
+    }
+}
+
+/// The reaper: starts CMD, passes signals on to it, reaps every orphan, and ends as CMD does.
+pub fn main(words: &[OsString]) -> Exit {
+    let mut numbers = words.iter().take(2).map(|word| word.to_str().and_then(|word| word.parse::<i32>().ok()));
+    let (Some(Some(wire)), Some(Some(step))) = (numbers.next(), numbers.next()) else { return Exit::Failed };
+    let cmd: Vec<CString> = words[2..].iter().filter_map(|word| CString::new(word.as_bytes()).ok()).collect();
+    let wire = sys::adopt(wire);
+    if fcntl_setfd(&wire, FdFlags::CLOEXEC).is_err() {
+        return Exit::Failed;
+    }
+    // Without a pid namespace orphans would go to the warden instead.
+    let _ = set_child_subreaper(Some(getpid()));
+    let all = SigSet::all();
+    let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&all), None);
+    match sys::fork() {
+        Ok(None) => start(&cmd, wire, step as usize),
+        Ok(Some(child)) => {
+            drop(wire);
+            reap(child, &all)
+        }
+        Err(errno) => {
+            let fault = Report::Fault { step: step as usize, errno, detail: "forking CMD".into() };
+            let _ = FarEnd::over(wire).send(&fault, None);
+            Exit::Failed
+        }
+    }
+}
+
+/// CMD, in a foreground process group of its own, so that a key reaches it once: from the terminal and not from the reaper too.
+fn start(cmd: &[CString], wire: OwnedFd, step: usize) -> ! {
+    let _ = setpgid(None, None);
+    for stream in [stdin(), stdout(), stderr()] {
+        if rustix::termios::isatty(stream) && rustix::termios::tcsetpgrp(stream, getpid()).is_ok() {
+            break;
+        }
+    }
+    sys::reset_signal_actions();
+    crate::run::signals::unblock_all();
+    let env: Vec<CString> =
+        std::env::vars_os().filter_map(|(name, value)| CString::new([name.as_bytes(), b"=", value.as_bytes()].concat()).ok()).collect();
+    let trouble = exec::execute(cmd, &env);
+    let wire: FarEnd = End::over(wire);
+    let _ = wire.send(&Report::Fault { step, errno: trouble.errno, detail: trouble.detail }, None);
+    sys::exit_now(Exit::Failed.code())
+}
+
+fn reap(child: Pid, signals: &SigSet) -> Exit {
+    loop {
+        match signals.wait() {
+            Ok(Signal::SIGCHLD) => {
+                if let Some(exit) = reap_all(child) {
+                    return exit;
+                }
+            }
+            // Stops and continues of the terminal are for the groups that they were sent to.
+            Ok(Signal::SIGTSTP | Signal::SIGTTIN | Signal::SIGTTOU | Signal::SIGCONT) => {}
+            Ok(signal) => {
+                let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(child.as_raw_nonzero().get()), signal);
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+fn reap_all(child: Pid) -> Option<Exit> {
+    let mut exit = None;
+    loop {
+        match rustix::process::wait(WaitOptions::NOHANG) {
+            Ok(Some((pid, status))) if pid == child => {
+                exit = status.exit_status().map(|code| Exit::Command(code as u8)).or_else(|| status.terminating_signal().map(Exit::Signal));
+            }
+            Ok(Some(_)) | Err(Errno::INTR) => {}
+            Ok(None) | Err(_) => return exit,
+        }
+    }
+}

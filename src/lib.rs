@@ -1,0 +1,29 @@
+//! rustic: a container launcher that shows its work and proves its walls.
+//!
+//! A command line becomes a [`spec::Spec`], a Spec becomes a [`run::plan::Plan`], a Plan is a list of [`run::step::Step`]s; the child
+//! walks the list. What a step does, what it says under `-v`, what its errors mean: all of it is read from that one list.
+//!
+//! The rooms, and who may know whom (main → cli → spec → run → {walls, ready} → sys):
+//! - [`cli`]: clap's types, and nothing else knows clap. [`spec`]: what is wanted, checked. [`host`]: what is there to work with.
+//! - [`namespace`], [`exit`], [`failure`]: the words that everybody shares.
+//! - [`run`]: three processes and the wires between them. Order exists in `run::plan` and `run::parent` only.
+//! - [`walls`]: one file a wall; no wall knows another. [`ready`]: the message queue of readiness.
+//! - [`beneath`]: paths inside a root file system, the one way to them.
+//! - [`rootfs`]: archives, the safe unpacker, the store, the built-in root; it knows nothing of `run`.
+//! - [`init`]: the reaper that `--init` puts in front of CMD. [`sys`]: every unsafe block.
+//!
+//! Deliberately absent: a daemon, a setuid mode, a config file, threads at the time of a clone, a lookup of users or hosts through libc.
+
+pub mod beneath;
+pub mod cli;
+pub mod exit;
+pub mod failure;
+pub mod host;
+pub mod init;
+pub mod namespace;
+pub mod ready;
+pub mod rootfs;
+pub mod run;
+pub mod spec;
+pub mod sys;
+pub mod walls;

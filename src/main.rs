@@ -1,0 +1,38 @@
+//! parse → act → print the one error → exit code.
+
+use rustic::cli::{self, Asked};
+use rustic::exit::Exit;
+use rustic::failure::Failure;
+use rustic::host::Host;
+use rustic::spec::Wanted;
+use rustic::{init, run};
+use std::fmt::Display;
+use std::io::Write;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let (asked, color) = cli::parse(std::env::args_os());
+    color.write_global();
+    let exit = match asked {
+        Asked::Run(wanted) => run(*wanted).unwrap_or_else(|failure| told(&failure, failure.exit)),
+        Asked::Init(words) => init::main(&words),
+        Asked::Text(text) => {
+            let _ = write!(anstream::stdout(), "{text}");
+            Exit::Command(0)
+        }
+        Asked::Usage(text) => told(&text, Exit::Failed),
+        Asked::Refused(failure) => told(&failure, failure.exit),
+    };
+    exit.into()
+}
+
+fn run(wanted: Wanted) -> Result<Exit, Failure> {
+    let host = Host::read()?;
+    run::run(&wanted.check(&host)?, &host)
+}
+
+fn told(error: &impl Display, exit: Exit) -> Exit {
+    let name = anstyle::AnsiColor::Red.on_default().bold();
+    let _ = writeln!(anstream::stderr(), "{name}rustic:{name:#} {error}");
+    exit
+}

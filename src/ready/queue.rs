@@ -1,0 +1,133 @@
+//! The POSIX message queue, mq_overview(7): made by the parent, opened by name by the child, seen by whoever shares the IPC namespace.
+
+use crate::failure::Trouble;
+use crate::ready::message::{LONGEST, NONCE};
+use nix::errno::Errno;
+use nix::mqueue::{MQ_OFlag, MqAttr, MqdT, mq_close, mq_open, mq_receive, mq_send, mq_unlink};
+use nix::sys::stat::Mode;
+use rustix::fd::{AsFd, BorrowedFd};
+use rustix::fs::fchmod;
+use rustix::rand::{GetRandomFlags, getrandom};
+use std::ffi::{CStr, CString};
+use std::time::{Duration, Instant};
+
+/// mq_msgsize in bytes: the article's 80 characters and a NUL.
+const MESSAGE_SIZE: i64 = LONGEST as i64 + 1;
+
+/// mq_maxmsg: the article's.
+const MESSAGES: i64 = 10;
+
+/// How long a full message queue limit is waited for: 256 queues of a namespace or a user's bytes come free when other runs end.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The name of a queue and the nonce of its messages, both unpredictable.
+#[derive(Clone, Debug)]
+pub struct Name {
+    /// With its leading slash, as mq_open(3) wants it.
+    pub path: CString,
+    /// What a message must carry to count.
+    pub nonce: String,
+}
+
+impl Name {
+    /// A name nobody can make beforehand: 130 random bits.
+    ///
+    /// # Errors
+    /// Those of getrandom(2).
+    pub fn random() -> Result<Self, Trouble> {
+        let mut bytes = [0; 26 + NONCE];
+        getrandom(&mut bytes, GetRandomFlags::empty())?;
+        let letters: String = bytes.iter().map(|byte| char::from(b"abcdefghijklmnopqrstuvwxyz234567"[usize::from(byte % 32)])).collect();
+        let (name, nonce) = letters.split_at(26);
+        let path = CString::new(format!("/rustic.{name}")).map_err(|_| rustix::io::Errno::INVAL)?;
+        Ok(Self { path, nonce: nonce.to_owned() })
+    }
+
+    /// For people.
+    pub fn shown(&self) -> String {
+        self.path.to_string_lossy().into_owned()
+    }
+}
+
+/// An open queue. The kernel frees its place among the queues of the namespace when every descriptor of it is closed: see [`Queue::close`].
+#[derive(Debug)]
+pub struct Queue(MqdT);
+
+impl Queue {
+    /// Makes the queue: O_EXCL, so that nobody's older queue of the name is used, mode 0600, non-blocking. `msg_max` bounds the number of
+    /// messages. Where all queues are taken it waits for two seconds.
+    ///
+    /// # Errors
+    /// EEXIST, EMFILE (RLIMIT_MSGQUEUE), ENOSPC (fs.mqueue.queues_max), ENOSYS.
+    pub fn make(name: &Name, msg_max: i64) -> Result<Self, Trouble> {
+        let flags = MQ_OFlag::O_CREAT | MQ_OFlag::O_EXCL | MQ_OFlag::O_RDWR | MQ_OFlag::O_NONBLOCK | MQ_OFlag::O_CLOEXEC;
+        let attributes = MqAttr::new(0, MESSAGES.min(msg_max).max(1), MESSAGE_SIZE, 0);
+        let since = Instant::now();
+        loop {
+            match mq_open(name.path.as_c_str(), flags, Mode::S_IRUSR | Mode::S_IWUSR, Some(&attributes)) {
+                Err(Errno::EMFILE | Errno::ENOSPC) if since.elapsed() < PATIENCE => std::thread::sleep(Duration::from_millis(20)),
+                Err(Errno::EINTR) => {}
+                result => {
+                    let queue = Self(result?);
+                    // The caller's umask has cut the mode.
+                    fchmod(&queue, rustix::fs::Mode::from_raw_mode(0o600))?;
+                    return Ok(queue);
+                }
+            }
+        }
+    }
+
+    /// Opens a queue by name, to write.
+    ///
+    /// # Errors
+    /// ENOENT where the caller's IPC namespace has no such queue.
+    pub fn open(name: &CStr) -> Result<Self, Trouble> {
+        let flags = MQ_OFlag::O_WRONLY | MQ_OFlag::O_NONBLOCK | MQ_OFlag::O_CLOEXEC;
+        Ok(Self(mq_open(name, flags, Mode::empty(), None)?))
+    }
+
+    /// Sends one message.
+    ///
+    /// # Errors
+    /// EAGAIN when the queue is full, EMSGSIZE.
+    pub fn send(&self, message: &[u8]) -> Result<(), Trouble> {
+        loop {
+            match mq_send(&self.0, message, 0) {
+                Err(Errno::EINTR) => {}
+                result => return Ok(result?),
+            }
+        }
+    }
+
+    /// The next message, or `None` when there is none.
+    ///
+    /// # Errors
+    /// EBADF and the like; an empty queue is not an error.
+    pub fn receive(&self) -> Result<Option<Vec<u8>>, Trouble> {
+        let (mut buffer, mut priority) = ([0; MESSAGE_SIZE as usize], 0);
+        loop {
+            match mq_receive(&self.0, &mut buffer, &mut priority) {
+                Ok(length) => return Ok(Some(buffer[..length].to_vec())),
+                Err(Errno::EAGAIN) => return Ok(None),
+                Err(Errno::EINTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+    }
+
+    /// Closes it; a queue is no file, and nix has no destructor for it.
+    pub fn close(self) {
+        let _ = mq_close(self.0);
+    }
+}
+
+impl AsFd for Queue {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// Removes a name. It is fine if it is gone.
+pub fn remove(name: &Name) {
+    let _ = mq_unlink(name.path.as_c_str());
+}

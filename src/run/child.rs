@@ -1,0 +1,305 @@
+//! The child: inside its new namespaces it walks the plan, one step after another, and becomes CMD. It never returns, decides nothing, and
+//! runs no destructor of the parent.
+
+use crate::beneath::{self, Kind};
+use crate::failure::Trouble;
+use crate::namespace::Switch;
+use crate::ready::message;
+use crate::ready::queue::Queue;
+use crate::rootfs::{Archive, extract};
+use crate::run::control::{FarEnd, Report};
+use crate::run::plan::Plan;
+use crate::run::step::{Mount, Quota, Side, Source, Step, Tree};
+use crate::run::terminal::{self, Outer, Streams};
+use crate::run::{exec, signals};
+use crate::sys;
+use crate::walls::{dev, hostname, keyring, loopback, mounts, privileges, root, seccomp};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{CWD, Mode, OFlags, fchmod, fchown, fstat, mkdirat, open, openat};
+use rustix::io::Errno;
+use rustix::mount::{UnmountFlags, unmount};
+use rustix::process::{Resource, Rlimit, Signal, chdir, fchdir, set_parent_process_death_signal, setrlimit, setsid, umask};
+use std::ffi::{CString, OsStr};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+/// What the child is given besides the plan.
+pub struct Inheritance<'a> {
+    /// The wire to the parent.
+    pub report: FarEnd,
+    /// The warden writes a byte here when the child may go on.
+    pub gate: std::io::PipeReader,
+    /// The caller's terminal.
+    pub outer: Option<&'a Outer>,
+    /// A terminal's multiplexer that the parent opened, for a container without mounts.
+    pub ptmx: Option<OwnedFd>,
+    /// rustic itself, sealed, for `--init`.
+    pub init: Option<OwnedFd>,
+    /// Whether each step is told.
+    pub talk: Switch,
+}
+
+/// Walks the child's side of the plan. Ends the process if a step fails.
+pub fn main(plan: &Plan, inheritance: Inheritance<'_>) -> ! {
+    let talk = inheritance.talk;
+    let mut child = Child {
+        base: None,
+        scratch: None,
+        root: None,
+        mounts: (0..plan.slots).map(|_| None).collect(),
+        queue: None,
+        home: None,
+        given: inheritance,
+    };
+    for (number, step) in plan.side(Side::Child) {
+        if let Err(trouble) = child.take(number, step) {
+            let fault = Report::Fault { step: number, errno: trouble.errno, detail: trouble.detail };
+            let _ = child.given.report.send(&fault, None);
+            sys::exit_now(crate::exit::Exit::Failed.code());
+        }
+        if talk == Switch::Yes {
+            let _ = child.given.report.send(&Report::Done(number), None);
+        }
+    }
+    sys::exit_now(crate::exit::Exit::Failed.code())
+}
+
+struct Child<'a> {
+    base: Option<OwnedFd>,
+    scratch: Option<OwnedFd>,
+    root: Option<OwnedFd>,
+    mounts: Vec<Option<OwnedFd>>,
+    queue: Option<Queue>,
+    home: Option<CString>,
+    given: Inheritance<'a>,
+}
+
+/// A descriptor that an earlier step of the plan has opened.
+fn opened(fd: Option<&OwnedFd>) -> Result<BorrowedFd<'_>, Trouble> {
+    fd.map(AsFd::as_fd).ok_or_else(|| Trouble::new(Errno::BADF, "a step of the plan is missing"))
+}
+
+impl Child<'_> {
+    fn take(&mut self, number: usize, step: &Step) -> Result<(), Trouble> {
+        match step {
+            Step::Clone(_) | Step::WriteIdMaps(_) => {}
+            Step::Gate => self.gate()?,
+            Step::Session => {
+                sys::reset_signal_actions();
+                signals::unblock_all();
+                umask(Mode::empty());
+                setsid()?;
+            }
+            Step::OpenBase(path) => {
+                let base = open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+                self.base = Some(base);
+            }
+            Step::MakePrivate => mounts::make_private()?,
+            Step::MakeScratch { size } => self.make_scratch(*size)?,
+            Step::WriteScratch(files) => {
+                let scratch = opened(self.scratch.as_ref())?;
+                for (name, content) in files {
+                    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY;
+                    let file = openat(scratch, *name, flags | OFlags::CLOEXEC, Mode::from_raw_mode(0o644))?;
+                    write_all(&file, content)?;
+                }
+            }
+            Step::UnpackIntoScratch(archive) => {
+                let tree = make_directory(opened(self.scratch.as_ref())?, TREE, 0o755)?;
+                unpack(archive, tree.as_fd())?;
+            }
+            Step::UnpackIntoRunDirectory { archive, path } => {
+                mkdirat(CWD, path, Mode::from_raw_mode(0o700))?;
+                let run = open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+                let tree = make_directory(run.as_fd(), TREE, 0o755)?;
+                unpack(archive, tree.as_fd())?;
+                self.base = Some(tree);
+            }
+            Step::MakeOverlay { marks, attributes } => self.make_overlay(*marks, *attributes)?,
+            Step::MakeTree { from, attributes } => {
+                let tree = match from {
+                    Tree::Base => mounts::copy_tree(opened(self.base.as_ref())?, c"", *attributes)?,
+                    Tree::Scratch => mounts::copy_tree(opened(self.scratch.as_ref())?, TREE, *attributes)?,
+                };
+                self.root = Some(tree);
+            }
+            Step::DetachScratch => {
+                fchdir(opened(self.scratch.as_ref())?)?;
+                unmount(c".", UnmountFlags::DETACH)?;
+                chdir(c"/")?;
+                self.scratch = None;
+            }
+            Step::AttachRoot => mounts::attach(opened(self.root.as_ref())?, opened(self.base.as_ref())?)?,
+            Step::Make(mount) => self.mounts[mount.slot] = Some(self.make(mount)?),
+            Step::Pivot => root::pivot(opened(self.root.as_ref())?)?,
+            Step::Chroot => root::enter(opened(self.root.as_ref().or(self.base.as_ref()))?)?,
+            Step::Attach(mount) => {
+                let target = beneath::target(opened(self.root.as_ref())?, &mount.target, mount.kind, mount.make_target)?;
+                mounts::attach(opened(self.mounts[mount.slot].as_ref())?, target)?;
+            }
+            Step::DeviceNodes(Some(slot)) => dev::make_nodes(opened(self.mounts[*slot].as_ref())?)?,
+            Step::DeviceNodes(None) => {
+                let dev = beneath::target(opened(self.base.as_ref())?, Path::new("dev"), Kind::Directory, Switch::Yes)?;
+                dev::make_nodes(dev)?;
+            }
+            Step::DeviceLinks(slot) => dev::make_links(opened(self.mounts[*slot].as_ref())?)?,
+            Step::Terminal { streams, devpts, uid } => self.terminal(*streams, *devpts, *uid)?,
+            Step::Loopback => loopback::up()?,
+            Step::Hostname(name) => hostname::set(name)?,
+            Step::Keyring { quota } => match keyring::join_new() {
+                Err(Errno::DQUOT) if *quota == Quota::Bearable => self.note(number, Errno::DQUOT),
+                result => result?,
+            },
+            Step::OpenQueue { name, seen } => match (Queue::open(&name.path), seen) {
+                (Ok(queue), Switch::Yes) => self.queue = Some(queue),
+                (Err(trouble), Switch::No) if trouble.errno == Errno::NOENT => self.note(number, Errno::NOENT),
+                (Ok(_), Switch::No) => return Err(Trouble::new(Errno::EXIST, "the caller's queue is seen from a new IPC namespace")),
+                (Err(trouble), _) => return Err(trouble),
+            },
+            Step::LimitQueues(bytes) => {
+                setrlimit(Resource::Msgqueue, Rlimit { current: Some(*bytes), maximum: Some(*bytes) })?;
+            }
+            Step::CloseDescriptors => sys::close_on_exec_from(3)?,
+            Step::FindHome(uid) => self.home = CString::new([b"HOME=", home(*uid).as_slice()].concat()).ok(),
+            Step::Bound(credentials) => privileges::bound(credentials.bounding, credentials.last_cap)?,
+            Step::DropGroups => privileges::drop_groups()?,
+            Step::SetGid(gid) => privileges::set_gid(*gid)?,
+            Step::SetUid(uid) => privileges::set_uid(*uid)?,
+            Step::SetCapabilities(credentials) => {
+                privileges::set_capabilities(credentials.permitted, credentials.ambient, credentials.last_cap)?;
+                // A change of the uid has cleared it, prctl(2).
+                set_parent_process_death_signal(Some(Signal::KILL))?;
+            }
+            Step::Chdir(path) => chdir(path)?,
+            Step::NoNewPrivs => rustix::thread::set_no_new_privs(true)?,
+            Step::Check(credentials) => privileges::check(credentials)?,
+            Step::Seccomp(filter) => seccomp::install(filter)?,
+            Step::SendReady(name) => {
+                let queue = self.queue.as_ref().ok_or(Errno::BADF)?;
+                queue.send(message::ready(&name.nonce).as_bytes())?;
+            }
+            Step::Exec { cmd, env, init } => return Err(self.exec(number, cmd, env, *init)),
+        }
+        Ok(())
+    }
+
+    fn note(&self, number: usize, errno: Errno) {
+        let _ = self.given.report.send(&Report::Note(number, errno), None);
+    }
+
+    /// The death signal is set before the gate is read: a warden that died earlier leaves the gate at its end, one that dies later kills.
+    /// In a new pid namespace getppid(2) is 0 and tells nothing.
+    fn gate(&self) -> Result<(), Trouble> {
+        set_parent_process_death_signal(Some(Signal::KILL))?;
+        let mut byte = [0];
+        match rustix::io::retry_on_intr(|| rustix::io::read(&self.given.gate, &mut byte))? {
+            0 => sys::exit_now(crate::exit::Exit::Failed.code()),
+            _ => Ok(()),
+        }
+    }
+
+    fn make_scratch(&mut self, size: u64) -> Result<(), Trouble> {
+        let options = [(c"mode", CString::new("0755").ok()), (c"size", CString::new(size.to_string()).ok())];
+        let attributes = mounts::Attributes::NO_SUID.and(mounts::Attributes::NO_DEVICES);
+        let scratch = mounts::new(c"tmpfs", &options, attributes)?;
+        // Layers of an overlay had to be attached mounts before Linux 6.15.
+        mounts::attach(&scratch, opened(self.base.as_ref())?)?;
+        self.scratch = Some(scratch);
+        Ok(())
+    }
+
+    fn make_overlay(&mut self, marks: mounts::OverlayMarks, attributes: mounts::Attributes) -> Result<(), Trouble> {
+        let (base, scratch) = (opened(self.base.as_ref())?, opened(self.scratch.as_ref())?);
+        let upper = make_directory(scratch, c"upper", 0o755)?;
+        let work = make_directory(scratch, c"work", 0o755)?;
+        // The root directory of an overlay has the owner and mode of its upper one. An owner that the user namespace does not map cannot
+        // be given; then it stays with who starts the container.
+        let stat = fstat(base)?;
+        let _ = fchown(&upper, Some(rustix::fs::Uid::from_raw(stat.st_uid)), Some(rustix::fs::Gid::from_raw(stat.st_gid)));
+        fchmod(&upper, Mode::from_raw_mode(stat.st_mode & 0o7777))?;
+        self.root = Some(mounts::overlay(base, upper, work, marks, attributes)?);
+        Ok(())
+    }
+
+    fn make(&self, mount: &Mount) -> Result<OwnedFd, Trouble> {
+        match &mount.source {
+            Source::New { fs, options } => mounts::new(fs, options, mount.attributes),
+            Source::Host(path) => Ok(mounts::copy_tree(CWD, path, mount.attributes)?),
+            Source::Scratch(name) => Ok(mounts::copy_tree(opened(self.scratch.as_ref())?, name, mount.attributes)?),
+        }
+    }
+
+    fn terminal(&mut self, streams: Streams, devpts: Option<usize>, uid: u32) -> Result<(), Trouble> {
+        let outer = self.given.outer.ok_or(Errno::NOTTY)?;
+        let ptmx = match devpts {
+            Some(slot) => terminal::ptmx_of(opened(self.mounts[slot].as_ref())?)?,
+            None => self.given.ptmx.take().ok_or(Errno::NOTTY)?,
+        };
+        let (master, slave) = terminal::pair(ptmx, outer)?;
+        self.given.report.send(&Report::Terminal, Some(master.as_fd()))?;
+        terminal::take(&slave, streams, uid)
+    }
+
+    /// Everything that was opened on the way has close-on-exec; what execve leaves is 0, 1 and 2.
+    fn exec(&mut self, number: usize, cmd: &[CString], env: &[CString], init: Switch) -> Trouble {
+        umask(Mode::from_raw_mode(0o022));
+        let given = env.iter().any(|line| line.to_bytes().starts_with(b"HOME="));
+        let env: Vec<CString> = env.iter().cloned().chain(self.home.take().filter(|_| !given)).collect();
+        match (init, self.given.init.take()) {
+            (Switch::No, _) => exec::execute(cmd, &env),
+            (Switch::Yes, Some(binary)) => crate::init::enter(binary, self.given.report.as_fd(), number, cmd, &env),
+            (Switch::Yes, None) => Errno::BADF.into(),
+        }
+    }
+}
+
+/// The tree's name in the scratch tmpfs and in a run directory.
+const TREE: &std::ffi::CStr = c"root";
+
+fn make_directory(parent: BorrowedFd<'_>, name: &std::ffi::CStr, mode: u32) -> Result<OwnedFd, Trouble> {
+    mkdirat(parent, name, Mode::from_raw_mode(mode))?;
+    let dir = openat(parent, name, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+    Ok(dir)
+}
+
+/// Unpacks for this container alone: device nodes of the archive are left out, because nothing here keeps them from being opened.
+fn unpack(archive: &Archive, into: BorrowedFd<'_>) -> Result<(), Trouble> {
+    let owners = if archive_owners_can_be_kept() { extract::Owners::Kept } else { extract::Owners::Squashed };
+    let stream = archive.open().map_err(|failure| Trouble::new(failure.errno.unwrap_or(Errno::IO), failure.what))?;
+    extract::unpack(stream, into, owners, extract::Devices::Skipped)
+        .map(drop)
+        .map_err(|failure| Trouble::new(failure.errno.unwrap_or(Errno::IO), failure.what))
+}
+
+/// Only a user namespace that maps every id can give files away to any of them.
+fn archive_owners_can_be_kept() -> bool {
+    std::fs::read_to_string("/proc/self/uid_map").is_ok_and(|map| map.split_whitespace().eq(["0", "0", "4294967295"]))
+}
+
+fn write_all(file: &OwnedFd, mut content: &[u8]) -> Result<(), Trouble> {
+    while !content.is_empty() {
+        let written = rustix::io::retry_on_intr(|| rustix::io::write(file, content))?;
+        content = &content[written..];
+    }
+    Ok(())
+}
+
+/// A user's home in the image's own passwd, which libc would look for on the host; `/root` and `/` where it is not told.
+fn home(uid: u32) -> Vec<u8> {
+    const LONGEST: u64 = 1 << 20;
+    let mut passwd = Vec::new();
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    if let Ok(file) = open(c"/etc/passwd", flags, Mode::empty()) {
+        let _ = std::io::Read::read_to_end(&mut std::io::Read::take(std::fs::File::from(file), LONGEST), &mut passwd);
+    }
+    let uid_text = uid.to_string();
+    let listed = passwd.split(|&byte| byte == b'\n').find_map(|line| {
+        let mut fields = line.split(|&byte| byte == b':');
+        (fields.nth(2)? == uid_text.as_bytes()).then(|| fields.nth(2))?
+    });
+    match listed {
+        Some(home) if home.starts_with(b"/") => OsStr::from_bytes(home).as_bytes().to_vec(),
+        _ if uid == 0 => b"/root".to_vec(),
+        _ => b"/".to_vec(),
+    }
+}

@@ -1,0 +1,262 @@
+//! The control plane: socket pairs made before the clone, messages of a fixed size, typed ends. rustic's correctness rests on it alone.
+//!
+//! ```text
+//!   parent ──Order───▶ warden     Go, Signal, Typed, Kill; end of file: the parent is gone, clean up
+//!   parent ◀──Report── warden     Started (with a pidfd), Fault, Ended
+//!   parent ◀──Report── child      Done, Note, Terminal (with the pty), Fault; end of file: execve succeeded, or the child is gone
+//! ```
+
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::io::{Errno, Result, retry_on_intr};
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags,
+    SocketType, recvmsg, sendmsg, socketpair,
+};
+use std::io::{IoSlice, IoSliceMut};
+use std::marker::PhantomData;
+use std::mem::MaybeUninit;
+
+/// Bytes of every message.
+const FRAME: usize = 512;
+
+/// Bytes of the head: kind and two integers.
+const HEAD: usize = 12;
+
+/// What the parent tells the warden.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Clone the child.
+    Go,
+    /// Pass this signal on to the child.
+    Signal(i32),
+    /// The terminal has sent this signal to the group of the child; see that it is not lost.
+    Typed(i32),
+    /// End the container.
+    Kill,
+}
+
+/// How the child ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// With this code.
+    Code(u8),
+    /// By this signal.
+    Signal(i32),
+}
+
+/// What the warden and the child tell the parent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Report {
+    /// The child runs, with this pid; a pidfd comes along.
+    Started(i32),
+    /// Step number so-and-so of the plan is done.
+    Done(usize),
+    /// A step was answered with an errno that the plan expects.
+    Note(usize, Errno),
+    /// The master of the container's terminal comes along.
+    Terminal,
+    /// A step failed.
+    Fault {
+        /// Its number in the plan.
+        step: usize,
+        /// The kernel's answer.
+        errno: Errno,
+        /// What it was about.
+        detail: String,
+    },
+    /// The child has ended and nothing of it is left.
+    Ended(Ending),
+}
+
+/// A message of the control plane.
+pub trait Message: Sized {
+    /// Kind, two integers, text. Text beyond the frame is cut.
+    fn encode(&self) -> ([i32; 3], &str);
+    /// The same backwards; `None` for what no end of ours sends.
+    fn decode(head: [i32; 3], text: &str) -> Option<Self>;
+}
+
+impl Message for Order {
+    fn encode(&self) -> ([i32; 3], &str) {
+        let head = match *self {
+            Self::Go => [0, 0, 0],
+            Self::Signal(signal) => [1, signal, 0],
+            Self::Typed(signal) => [2, signal, 0],
+            Self::Kill => [3, 0, 0],
+        };
+        (head, "")
+    }
+
+    fn decode(head: [i32; 3], _: &str) -> Option<Self> {
+        match head {
+            [0, ..] => Some(Self::Go),
+            [1, signal, ..] => Some(Self::Signal(signal)),
+            [2, signal, ..] => Some(Self::Typed(signal)),
+            [3, ..] => Some(Self::Kill),
+            _ => None,
+        }
+    }
+}
+
+impl Message for Report {
+    fn encode(&self) -> ([i32; 3], &str) {
+        match self {
+            Self::Started(pid) => ([0, *pid, 0], ""),
+            Self::Done(step) => ([1, *step as i32, 0], ""),
+            Self::Note(step, errno) => ([2, *step as i32, errno.raw_os_error()], ""),
+            Self::Terminal => ([3, 0, 0], ""),
+            Self::Fault { step, errno, detail } => ([4, *step as i32, errno.raw_os_error()], detail),
+            Self::Ended(Ending::Code(code)) => ([5, (*code).into(), 0], ""),
+            Self::Ended(Ending::Signal(signal)) => ([6, *signal, 0], ""),
+        }
+    }
+
+    fn decode(head: [i32; 3], text: &str) -> Option<Self> {
+        let step = usize::try_from(head[1]).ok();
+        // The crate takes no number that is no errno.
+        let errno = || (1..4096).contains(&head[2]).then(|| Errno::from_raw_os_error(head[2]));
+        match head[0] {
+            0 => Some(Self::Started(head[1])),
+            1 => Some(Self::Done(step?)),
+            2 => Some(Self::Note(step?, errno()?)),
+            3 => Some(Self::Terminal),
+            4 => Some(Self::Fault { step: step?, errno: errno()?, detail: text.to_owned() }),
+            5 => Some(Self::Ended(Ending::Code(u8::try_from(head[1]).ok()?))),
+            6 => Some(Self::Ended(Ending::Signal(head[1]))),
+            _ => None,
+        }
+    }
+}
+
+/// What a read of an end gave.
+#[derive(Debug)]
+pub enum Received<M> {
+    /// A message, perhaps with a descriptor.
+    Message(M, Option<OwnedFd>),
+    /// Nothing now.
+    Nothing,
+    /// The other side is gone.
+    Closed,
+}
+
+/// One end of a wire: it sends `Out` and receives `In`.
+#[derive(Debug)]
+pub struct End<Out, In> {
+    socket: OwnedFd,
+    types: PhantomData<(Out, In)>,
+}
+
+/// The parent's end, towards the warden or the child.
+pub type ParentEnd = End<Order, Report>;
+/// The other end. The child is told nothing; its end has the same type.
+pub type FarEnd = End<Report, Order>;
+
+/// Two connected ends. SOCK_SEQPACKET keeps messages apart and tells end of file, unix(7).
+///
+/// # Errors
+/// EMFILE, ENFILE.
+pub fn wire() -> Result<(ParentEnd, FarEnd)> {
+    let (one, other) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+    Ok((End::over(one), End::over(other)))
+}
+
+impl<Out: Message, In: Message> End<Out, In> {
+    /// An end over a socket that was inherited.
+    pub fn over(socket: OwnedFd) -> Self {
+        Self { socket, types: PhantomData }
+    }
+
+    /// Sends a message, with a descriptor where one belongs to it.
+    ///
+    /// # Errors
+    /// EPIPE when the other side is gone; never SIGPIPE.
+    pub fn send(&self, message: &Out, descriptor: Option<BorrowedFd<'_>>) -> Result<()> {
+        let (head, text) = message.encode();
+        let mut frame = [0; FRAME];
+        for (place, number) in frame[..HEAD].chunks_exact_mut(4).zip(head) {
+            place.copy_from_slice(&number.to_ne_bytes());
+        }
+        let room = text.floor_char_boundary(FRAME - HEAD);
+        frame[HEAD..HEAD + room].copy_from_slice(&text.as_bytes()[..room]);
+
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut ancillary = SendAncillaryBuffer::new(&mut space);
+        let descriptors: Vec<BorrowedFd<'_>> = descriptor.into_iter().collect();
+        if !descriptors.is_empty() {
+            ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
+        }
+        let bytes = [IoSlice::new(&frame)];
+        retry_on_intr(|| sendmsg(&self.socket, &bytes, &mut ancillary, SendFlags::NOSIGNAL)).map(drop)
+    }
+
+    /// Reads a message without waiting.
+    pub fn receive(&self) -> Received<In> {
+        self.read(RecvFlags::DONTWAIT)
+    }
+
+    /// Reads a message, waiting for it.
+    pub fn wait(&self) -> Received<In> {
+        self.read(RecvFlags::empty())
+    }
+
+    fn read(&self, flags: RecvFlags) -> Received<In> {
+        let mut frame = [0; FRAME];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+        let read =
+            retry_on_intr(|| recvmsg(&self.socket, &mut [IoSliceMut::new(&mut frame)], &mut ancillary, flags | RecvFlags::CMSG_CLOEXEC));
+        match read {
+            Err(Errno::AGAIN) => Received::Nothing,
+            Ok(received) if received.bytes == FRAME => {
+                let descriptor = ancillary.drain().find_map(|message| match message {
+                    RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
+                    _ => None,
+                });
+                let number = |at: usize| i32::from_ne_bytes([frame[at], frame[at + 1], frame[at + 2], frame[at + 3]]);
+                let text = String::from_utf8_lossy(&frame[HEAD..]);
+                match In::decode([number(0), number(4), number(8)], text.trim_end_matches('\0')) {
+                    Some(message) => Received::Message(message, descriptor),
+                    None => Received::Closed,
+                }
+            }
+            _ => Received::Closed,
+        }
+    }
+}
+
+impl<Out, In> AsFd for End<Out, In> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_report_arrives_as_it_was_sent() {
+        let (parent, warden) = wire().unwrap();
+        let long = "ö".repeat(400);
+        let sent = [
+            Report::Started(7),
+            Report::Done(3),
+            Report::Note(4, Errno::NOENT),
+            Report::Terminal,
+            Report::Fault { step: 9, errno: Errno::LOOP, detail: "/dev is a symlink".into() },
+            Report::Ended(Ending::Code(255)),
+            Report::Ended(Ending::Signal(64)),
+        ];
+        for report in &sent {
+            warden.send(report, None).unwrap();
+            assert!(matches!(parent.receive(), Received::Message(got, None) if got == *report));
+        }
+        warden.send(&Report::Fault { step: 0, errno: Errno::IO, detail: long.clone() }, None).unwrap();
+        assert!(
+            matches!(parent.receive(), Received::Message(Report::Fault { detail, .. }, _) if long.starts_with(&detail) && detail.len() > 400)
+        );
+        assert!(matches!(parent.receive(), Received::Nothing));
+        drop(warden);
+        assert!(matches!(parent.receive(), Received::Closed));
+    }
+}

@@ -1,0 +1,380 @@
+//! Spec → Plan: the ladder, a line a rung. The one place where the order of the walls is decided.
+
+use crate::beneath::Kind;
+use crate::failure::Failure;
+use crate::host::{Host, contains};
+use crate::namespace::{Namespace, Namespaces, Switch};
+use crate::ready::queue::Name;
+use crate::rootfs::Image;
+use crate::run::step::{Mount, Quota, Side, Source, Step, Tree};
+use crate::run::terminal::Streams;
+use crate::spec::{Bind, Capabilities, Ready, RootSwitch, Seccomp, Spec, Writing};
+use crate::walls::idmap::{IdMaps, Writer};
+use crate::walls::mounts::{Attributes, FsOption, OverlayMarks};
+use crate::walls::privileges::{Credentials, Groups, Keep};
+use crate::walls::{dev, seccomp};
+use std::ffi::{CString, OsStr};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+/// What the child will do, and what the warden must know to clean up after it.
+#[derive(Debug)]
+pub struct Plan {
+    /// The steps, in order; a step's number is its place here.
+    pub steps: Vec<Step>,
+    /// How many mount descriptors the child keeps.
+    pub slots: usize,
+    /// The parent's queue.
+    pub queue: Option<Name>,
+    /// The directory that an image was unpacked into for this run alone.
+    pub run_directory: Option<PathBuf>,
+    /// The namespaces.
+    pub namespaces: Namespaces,
+    /// The ids of the user namespace.
+    pub maps: Option<IdMaps>,
+    /// Walls that this container does not have though they are the default, each with its reason, for -v.
+    pub remarks: Vec<String>,
+}
+
+/// What the plan is made of.
+pub struct Ingredients<'a> {
+    /// What is wanted.
+    pub spec: &'a Spec,
+    /// What is there.
+    pub host: &'a Host,
+    /// The root file system, found.
+    pub image: Image,
+    /// The streams that are terminals.
+    pub streams: Streams,
+    /// The queue's name, where one is wanted.
+    pub queue: Option<Name>,
+}
+
+/// The ladder while it is built.
+struct Ladder<'a> {
+    spec: &'a Spec,
+    host: &'a Host,
+    maps: Option<&'a IdMaps>,
+    steps: Vec<Step>,
+    mounts: Vec<Rc<Mount>>,
+    remarks: Vec<String>,
+}
+
+const NO_SUID_DEV: Attributes = Attributes::NO_SUID.and(Attributes::NO_DEVICES);
+const NO_SUID_DEV_EXEC: Attributes = NO_SUID_DEV.and(Attributes::NO_EXEC);
+
+impl Plan {
+    /// The plan of a container.
+    ///
+    /// # Errors
+    /// An order that cannot be met on this host, an id that the user namespace will not have above all.
+    pub fn new(from: Ingredients<'_>) -> Result<Self, Failure> {
+        let Ingredients { spec, host, image, streams, queue } = from;
+        let namespaces = spec.namespaces;
+        let maps = namespaces.is_new(Namespace::User).then(|| IdMaps::of(host));
+        if let Some(maps) = &maps {
+            ids_are_mapped(spec, maps)?;
+        }
+        let run_directory = match &image {
+            Image::PerRun { directory, .. } => Some(directory.clone()),
+            _ => None,
+        };
+        let groups = match &maps {
+            Some(IdMaps { writer: Writer::OneId, .. }) => Groups::Kept,
+            _ => Groups::Dropped,
+        };
+        let keep = if spec.caps == Capabilities::Default { Keep::Default } else { Keep::Named };
+        let credentials = Credentials::ordered(spec.uid, spec.gid, spec.cap_mask, keep, groups, host.last_cap);
+
+        let mut ladder = Ladder { spec, host, maps: maps.as_ref(), steps: Vec::new(), mounts: Vec::new(), remarks: Vec::new() };
+        ladder.clone_child();
+        ladder.root(image);
+        ladder.system_mounts(streams);
+        ladder.loopback();
+        ladder.hostname();
+        ladder.keyring();
+        ladder.readiness_opened(queue.as_ref());
+        ladder.rung(Step::CloseDescriptors);
+        ladder.rung(Step::FindHome(spec.uid));
+        ladder.privileges(&credentials);
+        if let Some(name) = queue.clone().filter(|_| !namespaces.is_new(Namespace::Ipc)) {
+            ladder.rung(Step::SendReady(name));
+        }
+        ladder.rung(Step::Exec { cmd: spec.cmd.clone(), env: spec.env.clone(), init: spec.init });
+
+        let Ladder { steps, mounts, remarks, .. } = ladder;
+        Ok(Self { steps, slots: mounts.len(), queue, run_directory, namespaces, maps, remarks })
+    }
+
+    /// The steps of one side, with their numbers.
+    pub fn side(&self, side: Side) -> impl Iterator<Item = (usize, &Step)> {
+        self.steps.iter().enumerate().filter(move |(_, step)| step.side() == side)
+    }
+}
+
+impl Ladder<'_> {
+    fn rung(&mut self, step: Step) {
+        self.steps.push(step);
+    }
+
+    fn is_new(&self, namespace: Namespace) -> bool {
+        self.spec.namespaces.is_new(namespace)
+    }
+
+    /// Whether the caller's user namespace owns the caller's other namespaces, and so may mount views of them.
+    fn owns_the_shared(&self) -> bool {
+        self.maps.is_none() && self.host.maps_every_id()
+    }
+
+    fn clone_child(&mut self) {
+        self.rung(Step::Clone(self.spec.namespaces));
+        if let Some(maps) = self.maps {
+            self.rung(Step::WriteIdMaps(maps.clone()));
+        }
+        self.rung(Step::Gate);
+        self.rung(Step::Session);
+    }
+
+    fn root(&mut self, image: Image) {
+        match (self.spec.namespaces.get(Namespace::Mount), image) {
+            (Switch::No, Image::Tree(path) | Image::Directory(path)) => self.rung(Step::OpenBase(c_string(&path))),
+            (_, Image::PerRun { archive, directory }) => {
+                self.rung(Step::UnpackIntoRunDirectory { archive, path: directory });
+                if self.owns_the_shared() {
+                    self.rung(Step::DeviceNodes(None));
+                } else {
+                    self.remarks.push("dev: no device nodes, which only root outside a user namespace can make".into());
+                }
+            }
+            (Switch::Yes, image) => self.mounted_root(image),
+            (Switch::No, Image::Unpacked(_)) => {}
+        }
+        if self.spec.namespaces.get(Namespace::Mount) == Switch::No {
+            self.rung(Step::Chroot);
+        }
+    }
+
+    fn mounted_root(&mut self, image: Image) {
+        let read_only = if self.spec.writing == Writing::Refused { Attributes::READ_ONLY } else { Attributes::NONE };
+        let attributes = NO_SUID_DEV.and(read_only);
+        let marks = if self.owns_the_shared() { OverlayMarks::Trusted } else { OverlayMarks::User };
+        let (base, root, tree_first) = match image {
+            Image::Tree(path) => (path, Step::MakeOverlay { marks, attributes }, false),
+            Image::Directory(path) if self.spec.writing == Writing::Ephemeral => (path, Step::MakeOverlay { marks, attributes }, false),
+            Image::Directory(path) => (path, Step::MakeTree { from: Tree::Base, attributes }, true),
+            Image::Unpacked(archive) => {
+                self.rung(Step::OpenBase(c"/".to_owned()));
+                self.rung(Step::MakePrivate);
+                self.rung(Step::MakeScratch { size: self.spec.scratch_size });
+                self.rung(Step::UnpackIntoScratch(archive));
+                return self.finish_root(Step::MakeTree { from: Tree::Scratch, attributes });
+            }
+            Image::PerRun { .. } => return,
+        };
+        self.rung(Step::OpenBase(c_string(&base)));
+        self.rung(Step::MakePrivate);
+        // A copy of the directory's mounts is taken before the scratch is attached over it, or it would hold the scratch too.
+        if tree_first {
+            self.rung(root);
+            self.rung(Step::MakeScratch { size: self.spec.scratch_size });
+            self.host_files();
+        } else {
+            self.rung(Step::MakeScratch { size: self.spec.scratch_size });
+            return self.finish_root(root);
+        }
+        self.enter_root();
+    }
+
+    fn finish_root(&mut self, root: Step) {
+        self.rung(root);
+        self.host_files();
+        self.enter_root();
+    }
+
+    /// The files of /etc that are the container's own, written once and shown over the image's.
+    fn host_files(&mut self) {
+        let name = self.spec.hostname.clone().unwrap_or_else(|| rustix::system::uname().nodename().to_string_lossy().into_owned());
+        let shared_net = !self.is_new(Namespace::Net);
+        let of_the_host = |path: &str| shared_net.then(|| std::fs::read(path).ok()).flatten();
+        let hosts =
+            of_the_host("/etc/hosts").unwrap_or_else(|| format!("127.0.0.1\tlocalhost {name}\n::1\tlocalhost {name}\n").into_bytes());
+        let resolver = of_the_host("/etc/resolv.conf").unwrap_or_else(|| b"# no name server: this network is a loopback\n".to_vec());
+        let files = vec![("hosts", hosts), ("hostname", format!("{name}\n").into_bytes()), ("resolv.conf", resolver)];
+        let names: Vec<_> = files.iter().map(|(name, _)| *name).collect();
+        self.rung(Step::WriteScratch(files));
+        for name in names {
+            self.mount(Source::Scratch(c_string(Path::new(name))), Attributes::NONE, &format!("etc/{name}"), Kind::File);
+        }
+    }
+
+    fn enter_root(&mut self) {
+        self.plan_system_mounts();
+        self.plan_ordered_mounts();
+        for mount in self.mounts.clone() {
+            self.rung(Step::Make(mount));
+        }
+        self.rung(Step::DetachScratch);
+        self.rung(Step::AttachRoot);
+        self.rung(match self.spec.root {
+            RootSwitch::Pivot => Step::Pivot,
+            RootSwitch::Chroot => Step::Chroot,
+        });
+    }
+
+    /// Adds a mount. Everything is made before the host's tree is gone (binds need it, and the kernel lets a user namespace mount proc
+    /// and sysfs only while it still sees one), and attached when it is: then nothing of the host can be hit.
+    fn mount(&mut self, source: Source, attributes: Attributes, target: &str, kind: Kind) {
+        let below_dev = target.starts_with("dev/");
+        let make_target = if self.spec.writing == Writing::Refused && !below_dev { Switch::No } else { Switch::Yes };
+        let slot = self.mounts.len();
+        self.mounts.push(Rc::new(Mount { slot, source, attributes, target: target.into(), kind, make_target }));
+    }
+
+    fn plan_system_mounts(&mut self) {
+        let option = |key, value: &str| -> FsOption { (key, CString::new(value).ok()) };
+        let new = |fs, options| Source::New { fs, options };
+        let owner = self.owns_the_shared();
+
+        let proc = if self.is_new(Namespace::Pid) || owner { new(c"proc", vec![]) } else { Source::Host(c"/proc".to_owned()) };
+        self.mount(proc, NO_SUID_DEV_EXEC, "proc", Kind::Directory);
+        let sys = if self.is_new(Namespace::Net) || owner { new(c"sysfs", vec![]) } else { Source::Host(c"/sys".to_owned()) };
+        self.mount(sys, NO_SUID_DEV_EXEC.and(Attributes::READ_ONLY), "sys", Kind::Directory);
+
+        let dev = new(c"tmpfs", vec![option(c"mode", "0755"), option(c"size", "64k")]);
+        self.mount(dev, Attributes::NO_SUID.and(Attributes::NO_EXEC), "dev", Kind::Directory);
+        if !owner {
+            for (name, ..) in dev::NODES {
+                let node = c_string(&Path::new("/dev").join(name));
+                self.mount(Source::Host(node), Attributes::NO_SUID.and(Attributes::NO_EXEC), &format!("dev/{name}"), Kind::File);
+            }
+        }
+        let mut pts = vec![option(c"ptmxmode", "0666"), option(c"mode", "0620")];
+        // Group tty, where it exists inside: write(1) and wall(1) reach terminals by it.
+        if contains(self.maps.map_or(&self.host.gid_map, |maps| &maps.gids), 5) {
+            pts.push(option(c"gid", "5"));
+        }
+        self.mount(new(c"devpts", pts), Attributes::NO_SUID.and(Attributes::NO_EXEC), "dev/pts", Kind::Directory);
+        let shm = vec![option(c"mode", "1777"), option(c"size", "64m")];
+        self.mount(new(c"tmpfs", shm), NO_SUID_DEV_EXEC, "dev/shm", Kind::Directory);
+        if self.is_new(Namespace::Ipc) || owner {
+            self.mount(new(c"mqueue", vec![]), NO_SUID_DEV_EXEC, "dev/mqueue", Kind::Directory);
+        } else {
+            self.remarks
+                .push("ipc: no /dev/mqueue, because a user namespace may mount only the queues of an IPC namespace that it owns".into());
+        }
+    }
+
+    /// --bind and --tmpfs, parents first.
+    fn plan_ordered_mounts(&mut self) {
+        let spec = self.spec;
+        let binds = spec.binds.iter().map(|bind| (bind.target.as_path(), Some(bind)));
+        let mut ordered: Vec<(&Path, Option<&Bind>)> = binds.chain(spec.tmpfs.iter().map(|target| (target.as_path(), None))).collect();
+        ordered.sort_by_key(|(target, _)| target.components().count());
+        for (target, bind) in ordered {
+            let below_root = target.strip_prefix("/").unwrap_or(target).to_string_lossy().into_owned();
+            match bind {
+                Some(bind) => {
+                    let read_only = if bind.writing == Writing::Refused { Attributes::READ_ONLY } else { Attributes::NONE };
+                    let kind = if bind.source.is_dir() { Kind::Directory } else { Kind::File };
+                    self.mount(Source::Host(c_string(&bind.source)), NO_SUID_DEV.and(read_only), &below_root, kind);
+                }
+                None => {
+                    let options = vec![(c"mode", CString::new("1777").ok()), (c"size", CString::new(spec.scratch_size.to_string()).ok())];
+                    self.mount(Source::New { fs: c"tmpfs", options }, NO_SUID_DEV, &below_root, Kind::Directory);
+                }
+            }
+        }
+    }
+
+    /// Attaches the mounts, in the order in which they were planned, and fills /dev in between.
+    fn system_mounts(&mut self, streams: Streams) {
+        let mut devpts = None;
+        for mount in self.mounts.clone() {
+            let (slot, target) = (mount.slot, mount.target.clone());
+            self.rung(Step::Attach(mount));
+            if target == Path::new("dev") {
+                if self.owns_the_shared() {
+                    self.rung(Step::DeviceNodes(Some(slot)));
+                }
+                self.rung(Step::DeviceLinks(slot));
+            }
+            if target == Path::new("dev/pts") {
+                devpts = Some(slot);
+            }
+        }
+        if streams.any() {
+            self.rung(Step::Terminal { streams, devpts, uid: self.spec.uid });
+        }
+    }
+
+    fn loopback(&mut self) {
+        if self.is_new(Namespace::Net) {
+            self.rung(Step::Loopback);
+        }
+    }
+
+    fn hostname(&mut self) {
+        if let Some(name) = &self.spec.hostname {
+            self.steps.push(Step::Hostname(name.clone()));
+        }
+    }
+
+    fn keyring(&mut self) {
+        let quota = if self.spec.seccomp == Seccomp::None { Quota::Fatal } else { Quota::Bearable };
+        self.rung(Step::Keyring { quota });
+    }
+
+    /// The queue is opened before the uid changes, while the child still is who made it.
+    fn readiness_opened(&mut self, queue: Option<&Name>) {
+        if self.spec.ready == Ready::Queue
+            && let Some(name) = queue
+        {
+            let seen = if self.is_new(Namespace::Ipc) { Switch::No } else { Switch::Yes };
+            self.rung(Step::OpenQueue { name: name.clone(), seen });
+        }
+        if let Some(limit) = self.host.msgqueue_limit {
+            self.rung(Step::LimitQueues(limit / 2));
+        }
+    }
+
+    fn privileges(&mut self, credentials: &Credentials) {
+        self.rung(Step::Bound(credentials.clone()));
+        if credentials.groups == Groups::Dropped {
+            self.rung(Step::DropGroups);
+        } else {
+            self.remarks
+                .push("user: one id is mapped, and the kernel then forbids setgroups: the caller's supplementary groups stay".into());
+        }
+        self.rung(Step::SetGid(credentials.gid));
+        self.rung(Step::SetUid(credentials.uid));
+        self.rung(Step::SetCapabilities(credentials.clone()));
+        self.rung(Step::Chdir(self.spec.workdir.clone()));
+        self.rung(Step::NoNewPrivs);
+        self.rung(Step::Check(credentials.clone()));
+        if self.spec.seccomp == Seccomp::Default {
+            self.rung(Step::Seccomp(seccomp::filter()));
+        }
+    }
+}
+
+fn ids_are_mapped(spec: &Spec, maps: &IdMaps) -> Result<(), Failure> {
+    let missing = match (contains(&maps.uids, spec.uid), contains(&maps.gids, spec.gid)) {
+        (false, _) => format!("--uid {}", spec.uid),
+        (_, false) => format!("--gid {}", spec.gid),
+        _ => return Ok(()),
+    };
+    Err(Failure::new(format!("{missing}: the user namespace will not have this id"))
+        .why(match maps.writer {
+            Writer::OneId => "without subordinate ids a plain user has one id inside, 0",
+            _ => "it lies outside the ids that are mapped",
+        })
+        .remedy("add ranges to /etc/subuid and /etc/subgid and install newuidmap, or run as root")
+        .man("subuid(5)"))
+}
+
+fn c_string(path: &Path) -> CString {
+    let bytes: &OsStr = path.as_os_str();
+    // A path that came from the kernel or passed Spec's check has no NUL.
+    CString::new(bytes.as_bytes()).unwrap_or_default()
+}

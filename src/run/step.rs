@@ -1,0 +1,206 @@
+//! A step: data in the shape of the system calls that it stands for. What is said about each stands in [`crate::run::words`].
+
+use crate::beneath::Kind;
+use crate::namespace::{Namespaces, Switch};
+use crate::ready::queue::Name;
+use crate::rootfs::Archive;
+use crate::run::terminal::Streams;
+use crate::walls::idmap::IdMaps;
+use crate::walls::mounts::{Attributes, FsOption, OverlayMarks};
+use crate::walls::privileges::Credentials;
+use std::ffi::{CStr, CString};
+use std::path::PathBuf;
+use std::rc::Rc;
+
+/// Who takes a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The warden, outside every wall.
+    Warden,
+    /// The child, from clone to execve.
+    Child,
+}
+
+/// A mount: made detached while the host can still be seen, attached beneath the new root.
+#[derive(Debug)]
+pub struct Mount {
+    /// Which of the child's mount descriptors it is.
+    pub slot: usize,
+    /// What is mounted.
+    pub source: Source,
+    /// Its attributes.
+    pub attributes: Attributes,
+    /// Where, relative to the root inside.
+    pub target: PathBuf,
+    /// What the target must be.
+    pub kind: Kind,
+    /// Whether a missing target is made.
+    pub make_target: Switch,
+}
+
+/// What a mount shows.
+#[derive(Debug)]
+pub enum Source {
+    /// A new file system.
+    New {
+        /// Its type, as in /proc/filesystems.
+        fs: &'static CStr,
+        /// Its options.
+        options: Vec<FsOption>,
+    },
+    /// A path of the host, with the mounts below it.
+    Host(CString),
+    /// A file of the scratch tmpfs.
+    Scratch(CString),
+}
+
+/// A tree of mounts that the root is a copy of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tree {
+    /// The directory that was opened first.
+    Base,
+    /// The tree that was unpacked into the scratch tmpfs.
+    Scratch,
+}
+
+/// One step of the plan.
+#[derive(Debug)]
+pub enum Step {
+    /// The child, in its new namespaces.
+    Clone(Namespaces),
+    /// The ids of the new user namespace.
+    WriteIdMaps(IdMaps),
+    /// The child waits for the warden, and dies with it.
+    Gate,
+    /// A session without a terminal, default signal actions, umask 0.
+    Session,
+    /// The directory that the root is made from.
+    OpenBase(CString),
+    /// No mount travels in or out.
+    MakePrivate,
+    /// A tmpfs of the container's own, attached over the base for as long as it is needed.
+    MakeScratch {
+        /// In bytes.
+        size: u64,
+    },
+    /// The files that are shown over those of the image: name and content.
+    WriteScratch(Vec<(&'static str, Vec<u8>)>),
+    /// An image, unpacked into the scratch tmpfs.
+    UnpackIntoScratch(Archive),
+    /// A directory of this run, with the image unpacked into it.
+    UnpackIntoRunDirectory {
+        /// The image.
+        archive: Archive,
+        /// The directory; the warden removes it.
+        path: PathBuf,
+    },
+    /// The root as an overlay over the base.
+    MakeOverlay {
+        /// Where it keeps its marks.
+        marks: OverlayMarks,
+        /// Of the mount.
+        attributes: Attributes,
+    },
+    /// The root as a copy of a tree of mounts.
+    MakeTree {
+        /// Of which.
+        from: Tree,
+        /// Of the mounts.
+        attributes: Attributes,
+    },
+    /// The scratch tmpfs taken off the base again; what uses it keeps it alive.
+    DetachScratch,
+    /// The root attached over the base.
+    AttachRoot,
+    /// A mount, detached.
+    Make(Rc<Mount>),
+    /// pivot_root, and the old root taken away.
+    Pivot,
+    /// chroot.
+    Chroot,
+    /// A mount, attached beneath the root.
+    Attach(Rc<Mount>),
+    /// The six device nodes, in the mount of this slot or (`None`) in the root's own /dev.
+    DeviceNodes(Option<usize>),
+    /// The links of /dev, in the mount of this slot.
+    DeviceLinks(usize),
+    /// A terminal of the container's own.
+    Terminal {
+        /// Which of the standard streams become it.
+        streams: Streams,
+        /// The slot of the devpts it comes from; `None` for the one that the parent opened on the host.
+        devpts: Option<usize>,
+        /// Who owns it.
+        uid: u32,
+    },
+    /// The loopback interface brought up.
+    Loopback,
+    /// The host name.
+    Hostname(String),
+    /// A new session keyring.
+    Keyring {
+        /// Whether a full quota of keys is no error, because the seccomp filter denies the calls anyway.
+        quota: Quota,
+    },
+    /// The parent's queue, opened by name from the child's own side.
+    OpenQueue {
+        /// Its name.
+        name: Name,
+        /// Whether the child shares the IPC namespace and must see it.
+        seen: Switch,
+    },
+    /// RLIMIT_MSGQUEUE, in bytes.
+    LimitQueues(u64),
+    /// Every descriptor from 3 up closed at execve.
+    CloseDescriptors,
+    /// HOME, from the image's passwd.
+    FindHome(u32),
+    /// The bounding set.
+    Bound(Credentials),
+    /// The supplementary groups given up.
+    DropGroups,
+    /// The group id.
+    SetGid(u32),
+    /// The user id.
+    SetUid(u32),
+    /// Permitted, effective, inheritable and ambient sets.
+    SetCapabilities(Credentials),
+    /// The working directory.
+    Chdir(CString),
+    /// no_new_privs.
+    NoNewPrivs,
+    /// What the kernel says of the child compared with what was ordered.
+    Check(Credentials),
+    /// The seccomp filter.
+    Seccomp(Vec<libc::sock_filter>),
+    /// READY on the queue.
+    SendReady(Name),
+    /// CMD takes the child's place.
+    Exec {
+        /// CMD and its arguments.
+        cmd: Vec<CString>,
+        /// Its environment, but for HOME.
+        env: Vec<CString>,
+        /// Whether the reaper goes first.
+        init: Switch,
+    },
+}
+
+/// What a full quota of keys means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Quota {
+    /// The start fails.
+    Fatal,
+    /// The caller's keyring stays, out of reach behind the seccomp filter.
+    Bearable,
+}
+
+impl Step {
+    /// Who takes it.
+    pub fn side(&self) -> Side {
+        match self {
+            Self::Clone(_) | Self::WriteIdMaps(_) => Side::Warden,
+            _ => Side::Child,
+        }
+    }
+}

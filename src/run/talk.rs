@@ -1,0 +1,71 @@
+//! What -v says, in the article's voice, on stderr.
+
+use crate::namespace::{Namespace, Switch};
+use crate::run::plan::Plan;
+use crate::spec::{RootSwitch, Spec};
+use crate::walls::idmap::Writer;
+use std::io::Write;
+
+/// The voice of a run.
+#[derive(Clone, Copy, Debug)]
+pub struct Talk {
+    /// Whether anything is said.
+    pub on: Switch,
+    /// How a line ends: a raw terminal does not return by itself.
+    pub line_end: &'static str,
+}
+
+impl Talk {
+    /// `Parent: …`
+    pub fn parent(self, line: &str) {
+        self.say(&format!("Parent: {line}"));
+    }
+
+    /// ` Child: …`
+    pub fn child(self, line: &str) {
+        self.say(&format!(" Child: {line}"));
+    }
+
+    fn say(self, line: &str) {
+        if self.on == Switch::Yes {
+            // Nobody may be listening any more; the run goes on.
+            let _ = write!(std::io::stderr(), "{line}{}", self.line_end);
+        }
+    }
+
+    /// A line for each wall and each door.
+    pub fn walls(self, spec: &Spec, plan: &Plan) {
+        for namespace in Namespace::ALL {
+            let state = match spec.namespaces.get(namespace) {
+                Switch::Yes => "new",
+                Switch::No => "shared, a door",
+            };
+            self.parent(&format!("{}: {state}{}", namespace.name(), detail(namespace, spec, plan)));
+        }
+        for remark in &plan.remarks {
+            self.parent(remark);
+        }
+    }
+}
+
+fn detail(namespace: Namespace, spec: &Spec, plan: &Plan) -> String {
+    match (namespace, spec.namespaces.get(namespace)) {
+        (Namespace::Pid, Switch::Yes) => ", CMD is process 1".into(),
+        (Namespace::Pid, Switch::No) => ": a CMD that may signal rustic's warden can outlive it".into(),
+        (Namespace::Mount, Switch::Yes) if spec.root == RootSwitch::Pivot => ", root entered by pivot_root".into(),
+        (Namespace::Mount, Switch::Yes) => ", root entered by chroot".into(),
+        (Namespace::Mount, Switch::No) => ": no mount is made, the root is entered by chroot, there is no /proc".into(),
+        (Namespace::Uts, Switch::Yes) => format!(", host name {}", spec.hostname.as_deref().unwrap_or_default()),
+        (Namespace::Net, Switch::Yes) => ", loopback only".into(),
+        (Namespace::Net, Switch::No) => ": the host's interfaces, and its abstract Unix sockets".into(),
+        (Namespace::Ipc, Switch::Yes) => ", message queues of its own".into(),
+        (Namespace::Ipc, Switch::No) => ": the host's message queues are seen".into(),
+        (Namespace::User, Switch::Yes) => match plan.maps.as_ref().map(|maps| &maps.writer) {
+            Some(Writer::Privileged) => ", ids one to one: a wall of rights, not of ids".into(),
+            Some(Writer::Helpers { .. }) => ", 0 is the caller, the others are its subordinate ids".into(),
+            _ => ", 0 is the caller, and there is no other id".into(),
+        },
+        (Namespace::User, Switch::No) => ": uid 0 inside is uid 0 outside, with fewer capabilities".into(),
+        _ => String::new(),
+    }
+}

@@ -1,0 +1,311 @@
+//! The warden: the child's parent and a subreaper, outside every wall. It holds a wire to the parent; when that ends, whatever the child has
+//! done to its credentials, its death signal or its process group, the warden ends the container and removes what the run has made.
+
+use crate::exit::Exit;
+use crate::failure::Trouble;
+use crate::namespace::{Namespace, Switch};
+use crate::ready::queue;
+use crate::rootfs::remove;
+use crate::run::child::{self, Inheritance};
+use crate::run::control::{Ending, FarEnd, Order, Received, Report};
+use crate::run::plan::Plan;
+use crate::run::signals::{self, Fate};
+use crate::run::step::{Side, Step};
+use crate::run::terminal::Outer;
+use crate::sys;
+use crate::walls::idmap::Writer;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::io::Errno;
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitIdStatus, getpid, pidfd_open, pidfd_send_signal, set_child_subreaper, setsid,
+    waitid,
+};
+use std::collections::HashMap;
+use std::io::Write;
+
+/// What the warden is given.
+pub struct Given<'a> {
+    /// The wire to the parent.
+    pub wire: FarEnd,
+    /// What the child is given.
+    pub child: Inheritance<'a>,
+    /// The gate's other side.
+    pub gate: std::io::PipeWriter,
+}
+
+/// Guards one container. Ends the process.
+pub fn main(plan: &Plan, given: Given<'_>) -> ! {
+    signals::block_all();
+    // A session of its own: a kill of the launcher's process group must not take the warden along.
+    let _ = setsid();
+    let _ = set_child_subreaper(Some(getpid()));
+    let Given { wire, child, gate } = given;
+    let outer = child.outer.cloned();
+    let warden = Warden { plan, wire, outer, asked: None };
+    match warden.wire.wait() {
+        Received::Message(Order::Go, _) => warden.guard(child, gate),
+        _ => {
+            drop(child);
+            warden.parent_is_gone()
+        }
+    }
+}
+
+struct Warden<'a> {
+    plan: &'a Plan,
+    wire: FarEnd,
+    outer: Option<Outer>,
+    /// The signal that was passed on and would have been lost, in whose place SIGKILL was sent.
+    asked: Option<i32>,
+}
+
+/// The child, as its parent sees it.
+struct Ward {
+    pid: Pid,
+    pidfd: OwnedFd,
+    /// Its user namespace, where only its root can remove what the container has written.
+    user_namespace: Option<OwnedFd>,
+}
+
+impl Warden<'_> {
+    fn guard(mut self, inheritance: Inheritance<'_>, gate: std::io::PipeWriter) -> ! {
+        let ward = match self.start(inheritance, gate) {
+            Ok(ward) => ward,
+            Err((step, trouble)) => {
+                let _ = self.wire.send(&Report::Fault { step, errno: trouble.errno, detail: trouble.detail }, None);
+                self.clear(None);
+                self.finish(Ending::Code(Exit::Failed.code()))
+            }
+        };
+        loop {
+            let mut ready =
+                [PollFd::from_borrowed_fd(self.wire.as_fd(), PollFlags::IN), PollFd::from_borrowed_fd(ward.pidfd.as_fd(), PollFlags::IN)];
+            if poll(&mut ready, None).is_err() {
+                continue;
+            }
+            let (told, ended) = (!ready[0].revents().is_empty(), !ready[1].revents().is_empty());
+            if told {
+                match self.wire.receive() {
+                    Received::Message(order, _) => self.obey(order, &ward),
+                    Received::Nothing => {}
+                    Received::Closed => {
+                        self.kill(&ward);
+                        self.clear(Some(&ward));
+                        self.parent_is_gone()
+                    }
+                }
+            } else if ended {
+                let ending = self.ending(&ward);
+                self.clear(Some(&ward));
+                self.finish(ending)
+            }
+        }
+    }
+
+    /// Takes the warden's steps. On a failure: the step's number and what was answered.
+    fn start(&self, inheritance: Inheritance<'_>, mut gate: std::io::PipeWriter) -> Result<Ward, (usize, Trouble)> {
+        let mut inheritance = Some(inheritance);
+        let mut ward = None;
+        for (number, step) in self.plan.side(Side::Warden) {
+            let failed = |trouble: Trouble| (number, trouble);
+            match (step, &ward) {
+                (Step::Clone(namespaces), _) => match sys::clone3(namespaces.clone_flags()).map_err(|errno| failed(errno.into()))? {
+                    Some((pid, pidfd)) => {
+                        let _ = self.wire.send(&Report::Started(pid.as_raw_nonzero().get()), Some(pidfd.as_fd()));
+                        // The warden's copy of the child's end would keep the parent from seeing its end of file.
+                        drop(inheritance.take());
+                        let user_namespace = self.user_namespace(pid);
+                        ward = Some(Ward { pid, pidfd, user_namespace });
+                    }
+                    None => {
+                        drop(gate);
+                        match inheritance.take() {
+                            Some(inheritance) => child::main(self.plan, inheritance),
+                            None => sys::exit_now(Exit::Failed.code()),
+                        }
+                    }
+                },
+                (Step::WriteIdMaps(maps), Some(ward)) => {
+                    if let Err(trouble) = maps.write(ward.pid) {
+                        self.kill(ward);
+                        return Err(failed(trouble));
+                    }
+                }
+                _ => {}
+            }
+        }
+        let ward = ward.ok_or_else(|| (0, Trouble::from(Errno::CHILD)))?;
+        // A child that is gone already has said why on its own wire.
+        let _ = gate.write_all(&[1]);
+        Ok(ward)
+    }
+
+    fn user_namespace(&self, pid: Pid) -> Option<OwnedFd> {
+        let helped = self.plan.maps.as_ref().is_some_and(|maps| matches!(maps.writer, Writer::Helpers { .. }));
+        (helped && self.plan.run_directory.is_some())
+            .then(|| std::fs::File::open(format!("/proc/{}/ns/user", pid.as_raw_nonzero())).ok())
+            .flatten()
+            .map(OwnedFd::from)
+    }
+
+    fn obey(&mut self, order: Order, ward: &Ward) {
+        match order {
+            Order::Go => {}
+            Order::Kill => send(ward, Signal::KILL),
+            Order::Signal(number) => {
+                if let Some(signal) = Signal::from_named_raw(number) {
+                    send(ward, signal);
+                }
+                self.see_that_it_arrives(number, ward);
+            }
+            Order::Typed(number) => self.see_that_it_arrives(number, ward),
+        }
+    }
+
+    /// A signal that PID 1 of a new pid namespace would lose ends the container, as it would have ended the process outside.
+    fn see_that_it_arrives(&mut self, number: i32, ward: &Ward) {
+        if self.plan.namespaces.get(Namespace::Pid) == Switch::Yes && signals::is_lost(ward.pid, number) == Some(Fate::Lost) {
+            self.asked = self.asked.or(Some(number));
+            send(ward, Signal::KILL);
+        }
+    }
+
+    fn ending(&self, ward: &Ward) -> Ending {
+        match (reap(ward), self.asked) {
+            (Some(Ending::Signal(libc::SIGKILL)), Some(asked)) => Ending::Signal(asked),
+            (Some(ending), _) => ending,
+            (None, _) => Ending::Signal(libc::SIGKILL),
+        }
+    }
+
+    /// Ends the child. In a pid namespace the kernel ends everything in it with its PID 1.
+    fn kill(&self, ward: &Ward) {
+        send(ward, Signal::KILL);
+        let _ = reap(ward);
+    }
+
+    /// Ends what the child has left, and removes the directory of the run.
+    fn clear(&self, ward: Option<&Ward>) {
+        end_descendants();
+        let Some(directory) = &self.plan.run_directory else { return };
+        if remove::tree(directory).is_ok() {
+            return;
+        }
+        // Files of subordinate ids in directories of subordinate ids: only the root of that user namespace may remove them.
+        if let Some(namespace) = ward.and_then(|ward| ward.user_namespace.as_ref())
+            && let Ok(None) = sys::fork()
+        {
+            let entered = rustix::thread::move_into_link_name_space(namespace.as_fd(), Some(rustix::thread::LinkNameSpaceType::User));
+            let _ = entered.and_then(|()| remove::tree(directory));
+            sys::exit_now(0);
+        }
+        end_children_by_waiting();
+        let _ = remove::tree(directory);
+    }
+
+    /// Tells the parent how it ended, and waits until it has heard.
+    fn finish(self, ending: Ending) -> ! {
+        if self.wire.send(&Report::Ended(ending), None).is_err() {
+            self.parent_is_gone()
+        }
+        loop {
+            match self.wire.wait() {
+                Received::Closed => self.parent_is_gone(),
+                Received::Message(..) | Received::Nothing => {}
+            }
+        }
+    }
+
+    /// The parent has ended: by itself, having restored the terminal and removed the queue, or by SIGKILL. Both may be done twice.
+    fn parent_is_gone(&self) -> ! {
+        if let Some(outer) = &self.outer {
+            outer.restore_after_death();
+        }
+        if let Some(name) = &self.plan.queue {
+            queue::remove(name);
+        }
+        sys::exit_now(0)
+    }
+}
+
+fn send(ward: &Ward, signal: Signal) {
+    let _ = pidfd_send_signal(&ward.pidfd, signal);
+}
+
+fn reap(ward: &Ward) -> Option<Ending> {
+    match rustix::io::retry_on_intr(|| waitid(WaitId::PidFd(ward.pidfd.as_fd()), WaitIdOptions::EXITED)) {
+        Ok(Some(status)) => Some(ending_of(&status)),
+        _ => None,
+    }
+}
+
+fn ending_of(status: &WaitIdStatus) -> Ending {
+    match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => Ending::Code(code as u8),
+        (None, Some(signal)) => Ending::Signal(signal),
+        (None, None) => Ending::Signal(libc::SIGKILL),
+    }
+}
+
+/// SIGKILL for every descendant, until none is left: a process whose parent dies becomes the child of the warden, which is a subreaper.
+/// Each is signalled by a pidfd that was open before a second look found the process below the warden still, so that a pid that was used
+/// anew is never hit.
+fn end_descendants() {
+    while reap_the_ended() == Children::Some {
+        let pidfds: Vec<(i32, OwnedFd)> =
+            descendants().into_iter().filter_map(|pid| Some((pid, pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok()?))).collect();
+        let still = descendants();
+        for (_, pidfd) in pidfds.iter().filter(|(pid, _)| still.contains(pid)) {
+            let _ = pidfd_send_signal(pidfd, Signal::KILL);
+        }
+        let _ = waitid(WaitId::All, WaitIdOptions::EXITED);
+    }
+}
+
+/// Whether a process has children.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Children {
+    Some,
+    None,
+}
+
+fn reap_the_ended() -> Children {
+    loop {
+        match waitid(WaitId::All, WaitIdOptions::EXITED | WaitIdOptions::NOHANG) {
+            Ok(Some(_)) | Err(Errno::INTR) => {}
+            Ok(None) => return Children::Some,
+            Err(_) => return Children::None,
+        }
+    }
+}
+
+fn end_children_by_waiting() {
+    while !matches!(waitid(WaitId::All, WaitIdOptions::EXITED), Err(Errno::CHILD)) {}
+}
+
+/// The pids of everything below this process, from the parent fields of /proc/PID/stat.
+fn descendants() -> Vec<i32> {
+    let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    for pid in entries.filter_map(|entry| entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok())) {
+        if let Some(parent) = parent_of(pid) {
+            children.entry(parent).or_default().push(pid);
+        }
+    }
+    let mut found = Vec::new();
+    let mut next = vec![getpid().as_raw_nonzero().get()];
+    while let Some(pid) = next.pop() {
+        for child in children.remove(&pid).unwrap_or_default() {
+            found.push(child);
+            next.push(child);
+        }
+    }
+    found
+}
+
+/// Field 4 of proc_pid_stat(5), behind a name that may hold spaces and parentheses.
+fn parent_of(pid: i32) -> Option<i32> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+}

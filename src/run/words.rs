@@ -1,0 +1,367 @@
+//! What is said about a step: its call, why it is there, its manual page, and what its errors mean.
+
+use crate::exit::Exit;
+use crate::failure::{Failure, printable};
+use crate::host::Host;
+use crate::namespace::{Namespace, Namespaces, Switch};
+use crate::run::step::{Mount, Source, Step};
+use crate::walls::idmap::Writer;
+use rustix::io::Errno;
+use std::ffi::CStr;
+use std::fmt::Write as _;
+
+/// What is said of a step.
+pub struct Words {
+    /// The call, with its arguments.
+    pub call: String,
+    /// The end of "rustic: cannot …".
+    pub cannot: String,
+    /// Why the step is there.
+    pub why: &'static str,
+    /// The manual page.
+    pub man: &'static str,
+}
+
+impl Step {
+    /// What is said of it.
+    pub fn words(&self) -> Words {
+        let words = |call: String, cannot: String, why, man| Words { call, cannot, why, man };
+        match self {
+            Self::Clone(namespaces) => words(
+                format!("clone3({})", flags(*namespaces)),
+                format!("make the namespaces of the container ({})", names(*namespaces)),
+                "the child starts inside its new namespaces",
+                "clone3(2)",
+            ),
+            Self::WriteIdMaps(_) => words(
+                "write uid_map, gid_map".into(),
+                "map the ids of the user namespace".into(),
+                "without a map every id inside is the overflow id",
+                "user_namespaces(7)",
+            ),
+            Self::Gate => words(
+                "prctl(PR_SET_PDEATHSIG, SIGKILL), read(gate)".into(),
+                "wait for the warden".into(),
+                "the child goes on when its ids are mapped, and never without a warden",
+                "prctl(2)",
+            ),
+            Self::Session => words(
+                "setsid(), signal(…, SIG_DFL), umask(0)".into(),
+                "start a session".into(),
+                "no terminal, no ignored signal and no umask of the caller gets inside",
+                "setsid(2)",
+            ),
+            Self::OpenBase(path) => words(
+                format!("open({}, O_PATH|O_DIRECTORY)", text(path)),
+                format!("open the root file system {}", text(path)),
+                "one descriptor stands for the root from here on",
+                "open(2)",
+            ),
+            Self::MakePrivate => words(
+                "mount_setattr(\"/\", AT_RECURSIVE, MS_PRIVATE)".into(),
+                "make the mounts private".into(),
+                "a new mount namespace still shares mount events with the host where / is shared",
+                "mount_namespaces(7)",
+            ),
+            Self::MakeScratch { size } => words(
+                format!("fsopen(\"tmpfs\"), fsconfig(size={size}), fsmount(), move_mount()"),
+                "make the scratch tmpfs".into(),
+                "what the container writes lives in its own mount namespace and vanishes with it",
+                "tmpfs(5)",
+            ),
+            Self::WriteScratch(files) => words(
+                format!("write {}", files.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")),
+                "write the files of the container's own".into(),
+                "shown over the image's, which stay as they are",
+                "hosts(5)",
+            ),
+            Self::UnpackIntoScratch(archive) => words(
+                format!("unpack {archive} into the scratch tmpfs"),
+                format!("unpack {archive}"),
+                "no store can be written, so the image lives in the container's memory",
+                "tar(5)",
+            ),
+            Self::UnpackIntoRunDirectory { archive, path } => words(
+                format!("mkdir({}), unpack {archive} into it", printable(&path.to_string_lossy())),
+                format!("unpack {archive} into {}", printable(&path.to_string_lossy())),
+                "without a mount namespace there is no overlay: the image gets a directory of this run",
+                "tar(5)",
+            ),
+            Self::MakeOverlay { attributes, .. } => words(
+                format!("fsopen(\"overlay\"), fsconfig(lowerdir, upperdir, workdir), fsmount({})", attributes.names()),
+                "mount an overlay over the root file system".into(),
+                "the image is never changed; writes go to the scratch tmpfs",
+                "mount(8)",
+            ),
+            Self::MakeTree { attributes, .. } => words(
+                format!("open_tree(OPEN_TREE_CLONE|AT_RECURSIVE), mount_setattr({})", attributes.names()),
+                "bind the root file system".into(),
+                "the root must be a mount to be entered by pivot_root",
+                "open_tree(2)",
+            ),
+            Self::DetachScratch => words(
+                "umount2(scratch, MNT_DETACH)".into(),
+                "detach the scratch tmpfs".into(),
+                "its users keep it alive; no path leads to it any more",
+                "umount2(2)",
+            ),
+            Self::AttachRoot => words("move_mount(root)".into(), "attach the root".into(), "pivot_root wants a mount", "move_mount(2)"),
+            Self::Make(mount) => mount_words(mount),
+            Self::Pivot => words(
+                "pivot_root(\".\", \".\"), umount2(\".\", MNT_DETACH)".into(),
+                "pivot into the root".into(),
+                "the host's tree leaves the mount namespace: there is no way back",
+                "pivot_root(2)",
+            ),
+            Self::Chroot => words(
+                "chroot(\".\")".into(),
+                "chroot into the root".into(),
+                "the host's tree stays in the mount namespace, behind the lack of CAP_SYS_CHROOT",
+                "chroot(2)",
+            ),
+            Self::Attach(mount) => words(
+                format!("openat2({}, RESOLVE_NO_SYMLINKS), move_mount()", inside(mount)),
+                format!("{} on {}", mount_words(mount).cannot, inside(mount)),
+                "attached to a descriptor beneath the root, never through a symlink of the image",
+                "move_mount(2)",
+            ),
+            Self::DeviceNodes(_) => words(
+                "mknod(null, zero, full, random, urandom, tty)".into(),
+                "make the device nodes".into(),
+                "the six that every program expects, none of the host's hardware",
+                "mknod(2)",
+            ),
+            Self::DeviceLinks(_) => words(
+                "symlink(fd, stdin, stdout, stderr, ptmx)".into(),
+                "make the links of /dev".into(),
+                "names for the descriptors of whoever looks",
+                "proc_pid_fd(5)",
+            ),
+            Self::Terminal { .. } => words(
+                "open(ptmx), ioctl(TIOCGPTPEER), ioctl(TIOCSCTTY)".into(),
+                "make a terminal".into(),
+                "nothing typed inside with TIOCSTI can reach the caller's terminal",
+                "pts(4)",
+            ),
+            Self::Loopback => words(
+                "ioctl(SIOCSIFFLAGS, lo, IFF_UP)".into(),
+                "bring the loopback up".into(),
+                "a new network namespace starts with lo down",
+                "network_namespaces(7)",
+            ),
+            Self::Hostname(name) => words(
+                format!("sethostname(\"{name}\")"),
+                format!("set the host name '{name}'"),
+                "a new UTS namespace starts with a copy of the caller's name",
+                "sethostname(2)",
+            ),
+            Self::Keyring { .. } => words(
+                "keyctl(KEYCTL_JOIN_SESSION_KEYRING, NULL)".into(),
+                "join a new session keyring".into(),
+                "no namespace covers keyrings: the caller's would be inherited",
+                "keyrings(7)",
+            ),
+            Self::OpenQueue { name, .. } => words(
+                format!("mq_open(\"{}\", O_WRONLY)", name.shown()),
+                format!("open message queue {}", name.shown()),
+                "by name, from the child's own side: whether it is seen is what the IPC namespace decides",
+                "mq_open(3)",
+            ),
+            Self::LimitQueues(bytes) => words(
+                format!("setrlimit(RLIMIT_MSGQUEUE, {bytes})"),
+                "limit message queues".into(),
+                "the limit counts per user, not per namespace: a full one inside would stop the next start",
+                "getrlimit(2)",
+            ),
+            Self::CloseDescriptors => words(
+                "close_range(3, ~0, CLOSE_RANGE_CLOEXEC)".into(),
+                "close the inherited descriptors".into(),
+                "a descriptor of a host directory crosses every wall (CVE-2024-21626)",
+                "close_range(2)",
+            ),
+            Self::FindHome(uid) => {
+                words(format!("read /etc/passwd for uid {uid}"), "find HOME".into(), "the image knows where its users live", "passwd(5)")
+            }
+            Self::Bound(credentials) => words(
+                format!("prctl(PR_CAPBSET_DROP, all but {:#x})", credentials.bounding),
+                "drop capabilities from the bounding set".into(),
+                "what is not in the bounding set cannot come back; dropping needs CAP_SETPCAP, so it comes before the uid changes",
+                "capabilities(7)",
+            ),
+            Self::DropGroups => words(
+                "setgroups(0)".into(),
+                "give up the supplementary groups".into(),
+                "the caller's groups mean nothing inside",
+                "setgroups(2)",
+            ),
+            Self::SetGid(gid) => words(
+                format!("setresgid({gid}, {gid}, {gid})"),
+                format!("become group {gid}"),
+                "before the uid, while that is still allowed",
+                "setresgid(2)",
+            ),
+            Self::SetUid(uid) => words(
+                format!("setresuid({uid}, {uid}, {uid})"),
+                format!("become user {uid}"),
+                "the permitted capabilities stay until the next step chooses among them",
+                "setresuid(2)",
+            ),
+            Self::SetCapabilities(credentials) => words(
+                format!("capset({:#x}), prctl(PR_CAP_AMBIENT, {:#x})", credentials.permitted, credentials.ambient),
+                "set the capabilities".into(),
+                "exactly what was ordered; the inheritable set is empty unless an ordered capability must survive execve of another uid",
+                "capset(2)",
+            ),
+            Self::Chdir(path) => words(
+                format!("chdir({})", text(path)),
+                format!("enter the working directory {}", text(path)),
+                "with CMD's own rights, below the new root",
+                "chdir(2)",
+            ),
+            Self::NoNewPrivs => words(
+                "prctl(PR_SET_NO_NEW_PRIVS, 1)".into(),
+                "set no_new_privs".into(),
+                "no set-user-ID program gives rights back",
+                "prctl(2)",
+            ),
+            Self::Check(_) => words(
+                "capget(), prctl(…), getresuid(), getresgid(), getgroups()".into(),
+                "confirm the credentials".into(),
+                "what /proc/self/status says must be what was ordered",
+                "proc_pid_status(5)",
+            ),
+            Self::Seccomp(filter) => words(
+                format!("seccomp(SECCOMP_SET_MODE_FILTER, {} instructions)", filter.len()),
+                "install the seccomp filter".into(),
+                "the user keyring can be reached whatever the session keyring is",
+                "seccomp(2)",
+            ),
+            Self::SendReady(name) => words(
+                format!("mq_send(\"{}\", READY=1)", name.shown()),
+                format!("send READY to {}", name.shown()),
+                "the walls stand: the last word before CMD",
+                "mq_send(3)",
+            ),
+            Self::Exec { cmd, .. } => {
+                let name = cmd.first().map(|word| text(word)).unwrap_or_default();
+                words(format!("execve({name})"), format!("execute {name}"), "CMD takes the child's place", "execve(2)")
+            }
+        }
+    }
+
+    /// The failure that a user sees when the step was answered with `errno`.
+    pub fn failure(&self, errno: Errno, detail: &str, host: &Host) -> Failure {
+        let words = self.words();
+        let failure = Failure::new(format!("cannot {}", words.cannot)).errno(errno).man(words.man);
+        let failure = if detail.is_empty() { failure } else { failure.why(detail) };
+        match (self, errno) {
+            (Self::Clone(namespaces), errno) => clone_failure(failure, *namespaces, errno, host),
+            (Self::WriteIdMaps(maps), Errno::PERM) if maps.writer == Writer::OneId => {
+                failure.remedy("is rustic in a chroot, or its user namespace without the right to map its own id?")
+            }
+            (Self::Make(mount), Errno::PERM) if matches!(&mount.source, Source::New { fs, .. } if [c"proc", c"sysfs"].contains(fs)) => {
+                failure
+                    .why("a user namespace may mount it only where the caller's own is seen whole: something is mounted over parts of it")
+            }
+            (Self::Attach(_), Errno::LOOP | Errno::NOTDIR | Errno::ISDIR | Errno::NOTSUP) => {
+                failure.remedy("make it a plain directory or file in the image; rustic does not mend or follow it")
+            }
+            (Self::Attach(mount), Errno::NOENT | Errno::ROFS) if mount.make_target == Switch::No => {
+                failure.remedy(format!("make {} in the root file system, or leave out --read-only", inside(mount)))
+            }
+            (Self::Keyring { .. }, Errno::DQUOT) => {
+                failure.why("the user's quota of keys is used up").remedy("raise kernel.keys.maxkeys, or leave out --seccomp none")
+            }
+            (Self::OpenQueue { .. }, _) => failure.remedy("--ready none starts without the queue"),
+            (Self::SetUid(_) | Self::SetGid(_), Errno::INVAL) => {
+                failure.why("the user namespace does not map this id").man("user_namespaces(7)")
+            }
+            (Self::Exec { cmd, .. }, Errno::NOENT) if detail.is_empty() => {
+                let name = cmd.first().map(|word| text(word)).unwrap_or_default();
+                Failure::new(format!("{name}: not found inside")).errno(errno).exit(Exit::NotFound)
+            }
+            (Self::Exec { .. }, _) => failure.exit(Exit::CannotRun),
+            _ => failure,
+        }
+    }
+}
+
+fn flags(namespaces: Namespaces) -> String {
+    namespaces.new_ones().fold("CLONE_PIDFD".to_owned(), |mut text, namespace| {
+        let _ = write!(text, "|{}", namespace.flag_name());
+        text
+    })
+}
+
+fn names(namespaces: Namespaces) -> String {
+    let names: Vec<_> = namespaces.new_ones().map(Namespace::name).collect();
+    if names.is_empty() { "none new".into() } else { names.join(" ") }
+}
+
+fn text(word: &CStr) -> String {
+    printable(&word.to_string_lossy())
+}
+
+fn inside(mount: &Mount) -> String {
+    printable(&format!("/{}", mount.target.display()))
+}
+
+fn mount_words(mount: &Mount) -> Words {
+    let attributes = mount.attributes.names();
+    let target = inside(mount);
+    let (call, cannot) = match &mount.source {
+        Source::New { fs, .. } => (format!("fsopen({fs:?}), fsconfig(), fsmount({attributes})"), format!("mount {}", text(fs))),
+        Source::Host(path) => {
+            (format!("open_tree({path:?}, OPEN_TREE_CLONE|AT_RECURSIVE), mount_setattr({attributes})"), format!("bind {}", text(path)))
+        }
+        Source::Scratch(name) => {
+            (format!("open_tree(scratch/{}, OPEN_TREE_CLONE)", text(name)), format!("bind the container's own {}", text(name)))
+        }
+    };
+    let (why, man) = match target.as_str() {
+        "/proc" => ("the processes of the container's pid namespace", "proc(5)"),
+        "/sys" => ("the interfaces of the container's network namespace, read-only", "sysfs(5)"),
+        "/dev" => ("nodes of its own, on a tmpfs", "tmpfs(5)"),
+        "/dev/pts" => ("terminals of its own", "pts(4)"),
+        "/dev/shm" => ("POSIX shared memory are files: not the IPC namespace separates them, but this mount", "shm_overview(7)"),
+        "/dev/mqueue" => ("the queues of the IPC namespace, to be seen with ls", "mq_overview(7)"),
+        _ => ("ordered, or the container's own view of a file", "open_tree(2)"),
+    };
+    Words { call, cannot, why, man }
+}
+
+/// Why a clone was refused: the kernel's one errno stands for many causes, and the sysctls tell them apart.
+fn clone_failure(failure: Failure, namespaces: Namespaces, errno: Errno, host: &Host) -> Failure {
+    let zero = |path: &str| std::fs::read_to_string(path).is_ok_and(|value| value.trim() == "0");
+    let limited = namespaces.new_ones().find(|namespace| zero(&format!("/proc/sys/user/{}", namespace.limit())));
+    match errno {
+        Errno::NOSPC | Errno::USERS => match limited {
+            Some(namespace) => failure
+                .why(format!("user.{} is 0", namespace.limit()))
+                .remedy(format!("sysctl user.{}=1000, or --{} no", namespace.limit(), namespace.name()))
+                .man(namespace.man()),
+            None => {
+                failure.why("a limit on the number of namespaces is reached, or they are nested more than 32 deep").man("namespaces(7)")
+            }
+        },
+        Errno::PERM if namespaces.is_new(Namespace::User) => {
+            let apparmor = "/proc/sys/kernel/apparmor_restrict_unprivileged_userns";
+            if std::fs::read_to_string(apparmor).is_ok_and(|value| value.trim() == "1") && host.uid != 0 {
+                failure
+                    .why("kernel.apparmor_restrict_unprivileged_userns is 1: user namespaces are for root or for programs with a profile")
+                    .remedy("sudo rustic run …")
+            } else if zero("/proc/sys/kernel/unprivileged_userns_clone") {
+                failure.why("kernel.unprivileged_userns_clone is 0").remedy("sudo rustic run …")
+            } else {
+                failure.why("the caller may not make a user namespace: it is in a chroot, or a policy forbids it").man("user_namespaces(7)")
+            }
+        }
+        Errno::PERM => {
+            failure.why("making namespaces needs CAP_SYS_ADMIN").remedy("sudo rustic run …, or --user yes").man("capabilities(7)")
+        }
+        Errno::INVAL if namespaces.is_new(Namespace::Time) => {
+            failure.why("this kernel has no time namespaces, or rustic shares its memory with other processes").man("time_namespaces(7)")
+        }
+        _ => failure,
+    }
+}

@@ -1,0 +1,124 @@
+//! Every unsafe block of rustic, and only the calls that nix and rustix lack: one call each, an errno when it fails.
+#![allow(unsafe_code, reason = "the fence: system calls without a safe wrapper in nix or rustix stand here and nowhere else")]
+
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use rustix::io::{Errno, Result};
+use rustix::process::Pid;
+use std::ffi::CStr;
+
+fn checked(result: libc::c_long) -> Result<libc::c_long> {
+    if result == -1 { Err(last_errno()) } else { Ok(result) }
+}
+
+fn last_errno() -> Errno {
+    Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO)
+}
+
+/// fork(2). `None` in the new process.
+pub fn fork() -> Result<Option<Pid>> {
+    // SAFETY: rustic has a single thread whenever it forks (threads of the unpacker are joined before), so no lock is held by a thread
+    // that the copy lacks, and the copy may allocate.
+    let pid = checked(libc::c_long::from(unsafe { libc::fork() }))?;
+    Ok(Pid::from_raw(pid as i32))
+}
+
+/// clone3(2) with fork's semantics, the given namespace flags and CLONE_PIDFD (Linux 5.3). `None` in the new process; in the caller the
+/// child's pid and a descriptor for it.
+pub fn clone3(namespace_flags: u64) -> Result<Option<(Pid, OwnedFd)>> {
+    let mut pidfd: RawFd = -1;
+    // SAFETY: clone_args is plain integers, for which zero is the documented "not used".
+    let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
+    args.flags = namespace_flags | libc::CLONE_PIDFD as u64;
+    args.pidfd = &raw mut pidfd as u64;
+    args.exit_signal = libc::SIGCHLD as u64;
+    // SAFETY: without CLONE_VM the child gets a copy of everything, as with fork; the caller has one thread. `args` and `pidfd` outlive
+    // the call, and the size is that of the structure passed.
+    let pid = checked(unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of::<libc::clone_args>()) })?;
+    Ok(Pid::from_raw(pid as i32).map(|pid| {
+        // SAFETY: in the parent the kernel has stored a new descriptor there, which nobody else owns.
+        (pid, unsafe { OwnedFd::from_raw_fd(pidfd) })
+    }))
+}
+
+/// _exit(2): ends the process without running a destructor or flushing a buffer that belongs to its parent.
+pub fn exit_now(code: u8) -> ! {
+    // SAFETY: _exit takes any integer and does not return.
+    unsafe { libc::_exit(i32::from(code)) }
+}
+
+/// The structure of mount_setattr(2).
+#[repr(C)]
+#[derive(Default)]
+pub struct MountAttr {
+    /// MOUNT_ATTR_* to set.
+    pub set: u64,
+    /// MOUNT_ATTR_* to clear.
+    pub clear: u64,
+    /// MS_PRIVATE, MS_SLAVE, MS_SHARED, or 0 to leave it.
+    pub propagation: u64,
+    /// A user namespace for MOUNT_ATTR_IDMAP.
+    pub userns_fd: u64,
+}
+
+/// mount_setattr(2), Linux 5.12, on `path` relative to `dir` (with AT_EMPTY_PATH on `dir` itself).
+pub fn mount_setattr(dir: BorrowedFd<'_>, path: &CStr, flags: i32, attr: &MountAttr) -> Result<()> {
+    // SAFETY: `path` ends with NUL, `attr` has the kernel's layout and its size is passed; both outlive the call.
+    checked(unsafe {
+        libc::syscall(libc::SYS_mount_setattr, dir.as_raw_fd(), path.as_ptr(), flags, std::ptr::from_ref(attr), size_of::<MountAttr>())
+    })?;
+    Ok(())
+}
+
+/// close_range(2) with CLOSE_RANGE_CLOEXEC, Linux 5.11: every descriptor from `first` up is closed by the next execve.
+pub fn close_on_exec_from(first: u32) -> Result<()> {
+    // SAFETY: the call only sets a flag on descriptors; none is closed now.
+    checked(unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) })?;
+    Ok(())
+}
+
+/// Takes over a descriptor that was inherited through execve and is known only by its number.
+pub fn adopt(fd: RawFd) -> OwnedFd {
+    // SAFETY: the caller was handed this number by the process that executed it (rustic's own init) and nothing else uses it.
+    unsafe { OwnedFd::from_raw_fd(fd) }
+}
+
+/// keyctl(KEYCTL_JOIN_SESSION_KEYRING, NULL): a new anonymous session keyring, keyctl(2).
+pub fn join_session_keyring() -> Result<()> {
+    // SAFETY: a null name asks for an anonymous keyring; no memory is passed.
+    checked(unsafe { libc::syscall(libc::SYS_keyctl, libc::KEYCTL_JOIN_SESSION_KEYRING, 0usize) })?;
+    Ok(())
+}
+
+/// seccomp(SECCOMP_SET_MODE_FILTER), seccomp(2). Needs no_new_privs or CAP_SYS_ADMIN.
+pub fn set_seccomp_filter(filter: &[libc::sock_filter]) -> Result<()> {
+    let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_ptr().cast_mut() };
+    // SAFETY: `program` names exactly the instructions of `filter`; the kernel copies them and writes nothing.
+    checked(unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const program) })?;
+    Ok(())
+}
+
+/// Brings a network interface of the caller's network namespace up: SIOCGIFFLAGS and SIOCSIFFLAGS, netdevice(7).
+pub fn interface_up(socket: impl AsFd, name: &CStr) -> Result<()> {
+    // SAFETY: ifreq is integers and bytes, for which zero is valid.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    for (to, from) in request.ifr_name.iter_mut().zip(name.to_bytes()) {
+        *to = *from as libc::c_char;
+    }
+    let fd = socket.as_fd().as_raw_fd();
+    // SAFETY: both requests take a pointer to an ifreq, which lives on this stack; ifr_name ends with NUL, as names are shorter.
+    checked(libc::c_long::from(unsafe { libc::ioctl(fd, libc::SIOCGIFFLAGS, &raw mut request) }))?;
+    // SAFETY: the request above filled ifru_flags, the member that both requests use.
+    unsafe { request.ifr_ifru.ifru_flags |= libc::IFF_UP as libc::c_short };
+    // SAFETY: as above.
+    checked(libc::c_long::from(unsafe { libc::ioctl(fd, libc::SIOCSIFFLAGS, &raw mut request) }))?;
+    Ok(())
+}
+
+/// Every signal back to its default action, also those that the caller ignored: std ignores SIGPIPE, nohup SIGHUP, and execve keeps
+/// ignored signals ignored.
+pub fn reset_signal_actions() {
+    for signal in 1..=libc::SIGRTMAX() {
+        // SAFETY: SIG_DFL installs no code. SIGKILL, SIGSTOP and the two that libc keeps for itself answer EINVAL, which is right.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+}

@@ -1,0 +1,11 @@
+//! The walls, one file each. No wall knows another, and none knows when it is built: order lives in [`crate::run::plan`].
+
+pub mod dev;
+pub mod hostname;
+pub mod idmap;
+pub mod keyring;
+pub mod loopback;
+pub mod mounts;
+pub mod privileges;
+pub mod root;
+pub mod seccomp;

@@ -1,0 +1,150 @@
+//! Ids, capabilities and no_new_privs, and the proof that they are what was ordered, capabilities(7).
+
+use crate::failure::Trouble;
+use crate::host::capability;
+use rustix::io::{Errno, Result};
+use rustix::process::{Gid, Uid};
+use rustix::thread::{self, CapabilitySet, CapabilitySets};
+
+/// What CMD's credentials must be after the last step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credentials {
+    /// Real, effective and saved user id.
+    pub uid: u32,
+    /// Real, effective and saved group id.
+    pub gid: u32,
+    /// Whether the supplementary groups were given up; a user namespace of one id forbids setgroups(2).
+    pub groups: Groups,
+    /// The bounding set.
+    pub bounding: u64,
+    /// Permitted and effective sets.
+    pub permitted: u64,
+    /// Inheritable and ambient sets: how a uid other than 0 keeps capabilities through execve.
+    pub ambient: u64,
+    /// The kernel's last capability.
+    pub last_cap: u8,
+}
+
+/// The supplementary groups.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Groups {
+    /// None is left.
+    Dropped,
+    /// They stay as they are, because setgroups(2) is denied in the namespace.
+    Kept,
+}
+
+impl Credentials {
+    /// What `--uid`, `--gid` and `--caps` come to.
+    pub fn ordered(uid: u32, gid: u32, caps: u64, keep: Keep, groups: Groups, last_cap: u8) -> Self {
+        let (permitted, ambient) = match (uid, keep) {
+            (0, _) => (caps, 0),
+            (_, Keep::Named) => (caps, caps),
+            (_, Keep::Default) => (0, 0),
+        };
+        Self { uid, gid, groups, bounding: caps, permitted, ambient, last_cap }
+    }
+}
+
+/// What a uid other than 0 keeps through execve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// The capabilities that were ordered by name, or all: through the ambient set.
+    Named,
+    /// Nothing: the default set bounds what it could gain, as podman has it.
+    Default,
+}
+
+fn set(mask: u64) -> CapabilitySet {
+    CapabilitySet::from_bits_retain(mask)
+}
+
+/// Takes every capability that is not wanted out of the bounding set. Done while CAP_SETPCAP is held, that is before the uid changes. The
+/// loop ends at the kernel's last capability, not at the last one that a library has a name for.
+///
+/// # Errors
+/// EPERM without CAP_SETPCAP.
+pub fn bound(wanted: u64, last_cap: u8) -> Result<()> {
+    for cap in (0..=last_cap).filter(|cap| wanted & 1 << cap == 0) {
+        if thread::capability_is_in_bounding_set(capability(cap))? {
+            thread::remove_capability_from_bounding_set(capability(cap))?;
+        }
+    }
+    Ok(())
+}
+
+/// Gives up every supplementary group.
+///
+/// # Errors
+/// EPERM without CAP_SETGID, or where setgroups is denied.
+pub fn drop_groups() -> Result<()> {
+    thread::set_thread_groups(&[])
+}
+
+/// Real, effective and saved group id.
+///
+/// # Errors
+/// EINVAL for an id that the user namespace does not map.
+pub fn set_gid(gid: u32) -> Result<()> {
+    let gid = Gid::from_raw(gid);
+    thread::set_thread_res_gid(gid, gid, gid)
+}
+
+/// Real, effective and saved user id. Permitted capabilities are kept, so that [`set_capabilities`] can choose among them.
+///
+/// # Errors
+/// EINVAL for an id that the user namespace does not map.
+pub fn set_uid(uid: u32) -> Result<()> {
+    thread::set_keep_capabilities(true)?;
+    let uid = Uid::from_raw(uid);
+    thread::set_thread_res_uid(uid, uid, uid)?;
+    thread::set_keep_capabilities(false)
+}
+
+/// Permitted, effective and inheritable sets in one capset(2), then the ambient set.
+///
+/// # Errors
+/// EPERM for a capability that is not held.
+pub fn set_capabilities(permitted: u64, ambient: u64, last_cap: u8) -> Result<()> {
+    thread::clear_ambient_capability_set()?;
+    thread::set_capabilities(None, CapabilitySets { effective: set(permitted), permitted: set(permitted), inheritable: set(ambient) })?;
+    for cap in (0..=last_cap).filter(|cap| ambient & 1 << cap != 0) {
+        thread::configure_capability_in_ambient_set(capability(cap), true)?;
+    }
+    Ok(())
+}
+
+/// Compares what the kernel says of this process with what was ordered: the start fails where they differ.
+///
+/// # Errors
+/// EPERM, with the first field of /proc/self/status that differs.
+pub fn check(ordered: &Credentials) -> std::result::Result<(), Trouble> {
+    let sets = thread::capabilities(None)?;
+    let mask = |present: fn(CapabilitySet) -> Result<bool>| -> Result<u64> {
+        (0..=ordered.last_cap).try_fold(0, |mask, cap| Ok(mask | u64::from(present(capability(cap))?) << cap))
+    };
+    let bounding = mask(thread::capability_is_in_bounding_set)?;
+    let ambient = mask(thread::capability_is_in_ambient_set)?;
+    let uid = nix::unistd::getresuid().map_err(Trouble::from)?;
+    let gid = nix::unistd::getresgid().map_err(Trouble::from)?;
+    let groups = nix::unistd::getgroups().map_err(Trouble::from)?.len();
+    let numbers = [
+        ("Uid", u64::from(ordered.uid), vec![uid.real.as_raw().into(), uid.effective.as_raw().into(), uid.saved.as_raw().into()]),
+        ("Gid", u64::from(ordered.gid), vec![gid.real.as_raw().into(), gid.effective.as_raw().into(), gid.saved.as_raw().into()]),
+        ("CapBnd", ordered.bounding, vec![bounding]),
+        ("CapPrm", ordered.permitted, vec![sets.permitted.bits()]),
+        ("CapEff", ordered.permitted, vec![sets.effective.bits()]),
+        ("CapInh", ordered.ambient, vec![sets.inheritable.bits()]),
+        ("CapAmb", ordered.ambient, vec![ambient]),
+        ("NoNewPrivs", 1, vec![thread::no_new_privs()?.into()]),
+    ];
+    for (field, wanted, found) in numbers {
+        if let Some(other) = found.iter().find(|&&value: &&u64| value != wanted) {
+            return Err(Trouble::new(Errno::PERM, format!("{field} is {other:#x} and was ordered as {wanted:#x}")));
+        }
+    }
+    if ordered.groups == Groups::Dropped && groups != 0 {
+        return Err(Trouble::new(Errno::PERM, format!("Groups has {groups} and none was ordered")));
+    }
+    Ok(())
+}
