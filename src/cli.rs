@@ -151,7 +151,7 @@ struct Run {
     foreign_privileged: bool,
 
     /// The command and its arguments; options end at its first word [default: sh]
-    #[arg(value_name = "CMD", trailing_var_arg = true, allow_hyphen_values = true)]
+    #[arg(value_name = "CMD", trailing_var_arg = true)]
     cmd: Vec<OsString>,
 }
 

@@ -7,12 +7,13 @@ use crate::namespace::Switch;
 use crate::ready::message;
 use crate::ready::queue::Queue;
 use crate::rootfs::{Archive, extract};
-use crate::run::control::{FarEnd, Report};
+use crate::run::control::{FarEnd, Received, Report};
 use crate::run::plan::Plan;
 use crate::run::step::{Mount, Quota, Side, Source, Step, Tree};
 use crate::run::terminal::{self, Outer, Streams};
 use crate::run::{exec, signals};
 use crate::sys;
+use crate::walls::seccomp::SelfSignals;
 use crate::walls::{dev, hostname, keyring, loopback, mounts, privileges, root, seccomp};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags, fchmod, fchown, fstat, mkdirat, open, openat};
@@ -27,8 +28,8 @@ use std::path::Path;
 pub struct Inheritance<'a> {
     /// The wire to the parent.
     pub report: FarEnd,
-    /// The warden writes a byte here when the child may go on.
-    pub gate: std::io::PipeReader,
+    /// The wire to the warden, which says when the child may go on.
+    pub gate: FarEnd,
     /// The caller's terminal.
     pub outer: Option<&'a Outer>,
     /// A terminal's multiplexer that the parent opened, for a container without mounts.
@@ -173,7 +174,15 @@ impl Child<'_> {
             Step::Chdir(path) => chdir(path)?,
             Step::NoNewPrivs => rustix::thread::set_no_new_privs(true)?,
             Step::Check(credentials) => privileges::check(credentials)?,
-            Step::Seccomp(filter) => seccomp::install(filter)?,
+            Step::Seccomp(SelfSignals::Untold) => seccomp::install(SelfSignals::Untold)?,
+            Step::Seccomp(SelfSignals::Told) => match seccomp::install_with_listener() {
+                Ok(listener) => self.given.gate.send(&Report::Listener, Some(listener.as_fd()))?,
+                Err(errno @ (Errno::BUSY | Errno::INVAL)) => {
+                    self.note(number, errno);
+                    seccomp::install(SelfSignals::Untold)?;
+                }
+                Err(errno) => return Err(errno.into()),
+            },
             Step::SendReady(name) => {
                 let queue = self.queue.as_ref().ok_or(Errno::BADF)?;
                 queue.send(message::ready(&name.nonce).as_bytes())?;
@@ -191,10 +200,9 @@ impl Child<'_> {
     /// In a new pid namespace getppid(2) is 0 and tells nothing.
     fn gate(&self) -> Result<(), Trouble> {
         set_parent_process_death_signal(Some(Signal::KILL))?;
-        let mut byte = [0];
-        match rustix::io::retry_on_intr(|| rustix::io::read(&self.given.gate, &mut byte))? {
-            0 => sys::exit_now(crate::exit::Exit::Failed.code()),
-            _ => Ok(()),
+        match self.given.gate.wait() {
+            Received::Message(..) => Ok(()),
+            Received::Nothing | Received::Closed => sys::exit_now(crate::exit::Exit::Failed.code()),
         }
     }
 

@@ -3,6 +3,8 @@
 //! ```text
 //!   parent ──Order───▶ warden     Go, Signal, Typed, Kill; end of file: the parent is gone, clean up
 //!   parent ◀──Report── warden     Started (with a pidfd), Fault, Ended
+//!   warden ──Order───▶ child      Go: the ids are mapped
+//!   warden ◀──Report── child      Listener (with the seccomp listener); end of file: execve succeeded, or the child is gone
 //!   parent ◀──Report── child      Done, Note, Terminal (with the pty), Fault; end of file: execve succeeded, or the child is gone
 //! ```
 
@@ -55,6 +57,8 @@ pub enum Report {
     Note(usize, Errno),
     /// The master of the container's terminal comes along.
     Terminal,
+    /// The listener of the seccomp filter comes along.
+    Listener,
     /// A step failed.
     Fault {
         /// Its number in the plan.
@@ -106,6 +110,7 @@ impl Message for Report {
             Self::Note(step, errno) => ([2, *step as i32, errno.raw_os_error()], ""),
             Self::Terminal => ([3, 0, 0], ""),
             Self::Fault { step, errno, detail } => ([4, *step as i32, errno.raw_os_error()], detail),
+            Self::Listener => ([7, 0, 0], ""),
             Self::Ended(Ending::Code(code)) => ([5, (*code).into(), 0], ""),
             Self::Ended(Ending::Signal(signal)) => ([6, *signal, 0], ""),
         }
@@ -122,6 +127,7 @@ impl Message for Report {
             3 => Some(Self::Terminal),
             4 => Some(Self::Fault { step: step?, errno: errno()?, detail: text.to_owned() }),
             5 => Some(Self::Ended(Ending::Code(u8::try_from(head[1]).ok()?))),
+            7 => Some(Self::Listener),
             6 => Some(Self::Ended(Ending::Signal(head[1]))),
             _ => None,
         }
@@ -146,16 +152,16 @@ pub struct End<Out, In> {
     types: PhantomData<(Out, In)>,
 }
 
-/// The parent's end, towards the warden or the child.
-pub type ParentEnd = End<Order, Report>;
-/// The other end. The child is told nothing; its end has the same type.
+/// The end of who gives orders: the parent's towards the warden and the child, the warden's towards the child.
+pub type NearEnd = End<Order, Report>;
+/// The end of who reports.
 pub type FarEnd = End<Report, Order>;
 
 /// Two connected ends. SOCK_SEQPACKET keeps messages apart and tells end of file, unix(7).
 ///
 /// # Errors
 /// EMFILE, ENFILE.
-pub fn wire() -> Result<(ParentEnd, FarEnd)> {
+pub fn wire() -> Result<(NearEnd, FarEnd)> {
     let (one, other) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
     Ok((End::over(one), End::over(other)))
 }
@@ -243,6 +249,7 @@ mod tests {
             Report::Done(3),
             Report::Note(4, Errno::NOENT),
             Report::Terminal,
+            Report::Listener,
             Report::Fault { step: 9, errno: Errno::LOOP, detail: "/dev is a symlink".into() },
             Report::Ended(Ending::Code(255)),
             Report::Ended(Ending::Signal(64)),

@@ -11,7 +11,7 @@ use crate::ready::queue::{self, Queue};
 use crate::rootfs::store::Store;
 use crate::rootfs::{Archive, Image, stored};
 use crate::run::child::Inheritance;
-use crate::run::control::{Ending, Order, ParentEnd, Received, Report, wire};
+use crate::run::control::{Ending, Order, NearEnd, Received, Report, wire};
 use crate::run::plan::{Ingredients, Plan};
 use crate::run::signals;
 use crate::run::step::Step;
@@ -53,7 +53,7 @@ pub fn run(spec: &Spec, host: &Host) -> Result<Exit, Failure> {
     let signals = signals::listen().map_err(|errno| io("cannot listen for signals")(Trouble::from(errno).errno))?;
     let (parent_end, warden_end) = wire().map_err(io("cannot make a socket pair"))?;
     let (listening_end, child_end) = wire().map_err(io("cannot make a socket pair"))?;
-    let (gate, opener) = std::io::pipe().map_err(|error| Failure::new(format!("cannot make a pipe: {error}")))?;
+    let (opener, gate) = wire().map_err(io("cannot make a socket pair"))?;
 
     let talk = Talk { on: spec.talk, line_end: if streams.any() { "\r\n" } else { "\n" } };
     talk.parent(&format!("PID of parent is {}", getpid().as_raw_nonzero()));
@@ -132,9 +132,9 @@ struct Front<'a> {
     plan: &'a Plan,
     talk: Talk,
     signals: SignalFd,
-    warden: ParentEnd,
+    warden: NearEnd,
     /// Until execve succeeds, or the child ends.
-    child: Option<ParentEnd>,
+    child: Option<NearEnd>,
     relay: Option<Relay>,
     pid: Option<Pid>,
     pidfd: Option<OwnedFd>,
@@ -247,8 +247,8 @@ impl Front<'_> {
                 (self.pid, self.pidfd) = (Pid::from_raw(pid), descriptor);
             }
             Report::Done(number) => {
-                if let Some(step) = self.plan.steps.get(number) {
-                    self.talk.child(&step.words().call);
+                if let Some(story) = self.plan.steps.get(number).and_then(Step::story) {
+                    self.talk.child(&story);
                 }
             }
             Report::Note(number, errno) => self.note(number, errno),
@@ -261,6 +261,7 @@ impl Front<'_> {
                 let failure = self.plan.steps.get(step).map(|step| step.failure(errno, &detail, self.host));
                 self.failure = self.failure.take().or(failure);
             }
+            Report::Listener => {}
             Report::Ended(ending) => self.ending = Some(ending),
         }
     }
@@ -268,7 +269,8 @@ impl Front<'_> {
     fn note(&mut self, number: usize, errno: Errno) {
         match self.plan.steps.get(number) {
             Some(Step::OpenQueue { name, .. }) => {
-                self.talk.child(&format!("mq_open {}: {}", name.shown(), crate::failure::errno_text(errno)));
+                self.talk.child(&format!("opening message queue {}", name.shown()));
+                self.talk.child(&format!("mq_open: {}", crate::failure::errno_text(errno)));
                 self.talk.parent(&format!(
                     "the child cannot see {}: the queue lives in another IPC namespace, so that wall stands",
                     name.shown()

@@ -12,7 +12,8 @@ use crate::spec::{Bind, Capabilities, Ready, RootSwitch, Seccomp, Spec, Writing}
 use crate::walls::idmap::{IdMaps, Writer};
 use crate::walls::mounts::{Attributes, FsOption, OverlayMarks};
 use crate::walls::privileges::{Credentials, Groups, Keep};
-use crate::walls::{dev, seccomp};
+use crate::walls::dev;
+use crate::walls::seccomp::SelfSignals;
 use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -353,7 +354,9 @@ impl Ladder<'_> {
         self.rung(Step::NoNewPrivs);
         self.rung(Step::Check(credentials.clone()));
         if self.spec.seccomp == Seccomp::Default {
-            self.rung(Step::Seccomp(seccomp::filter()));
+            // Only as PID 1 is CMD deaf to its own signals.
+            let pid_1 = self.is_new(Namespace::Pid) && self.spec.init == Switch::No;
+            self.rung(Step::Seccomp(if pid_1 { SelfSignals::Told } else { SelfSignals::Untold }));
         }
     }
 }

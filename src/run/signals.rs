@@ -50,6 +50,21 @@ pub fn is_lost(pid: Pid, signal: i32) -> Option<Fate> {
     Some(Fate::Lost)
 }
 
+/// Whether a signal's default action ends a process, signal(7). Number 0 only asks whether the process is there.
+pub fn ends_a_process(signal: i32) -> bool {
+    const HARMLESS: [i32; 8] = [
+        libc::SIGCHLD,
+        libc::SIGCONT,
+        libc::SIGSTOP,
+        libc::SIGTSTP,
+        libc::SIGTTIN,
+        libc::SIGTTOU,
+        libc::SIGURG,
+        libc::SIGWINCH,
+    ];
+    (1..=libc::SIGRTMAX()).contains(&signal) && !HARMLESS.contains(&signal)
+}
+
 /// What becomes of a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {

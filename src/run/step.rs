@@ -8,6 +8,7 @@ use crate::run::terminal::Streams;
 use crate::walls::idmap::IdMaps;
 use crate::walls::mounts::{Attributes, FsOption, OverlayMarks};
 use crate::walls::privileges::Credentials;
+use crate::walls::seccomp::SelfSignals;
 use std::ffi::{CStr, CString};
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -172,7 +173,7 @@ pub enum Step {
     /// What the kernel says of the child compared with what was ordered.
     Check(Credentials),
     /// The seccomp filter.
-    Seccomp(Vec<libc::sock_filter>),
+    Seccomp(SelfSignals),
     /// READY on the queue.
     SendReady(Name),
     /// CMD takes the child's place.

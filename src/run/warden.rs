@@ -7,13 +7,14 @@ use crate::namespace::{Namespace, Switch};
 use crate::ready::queue;
 use crate::rootfs::remove;
 use crate::run::child::{self, Inheritance};
-use crate::run::control::{Ending, FarEnd, Order, Received, Report};
+use crate::run::control::{Ending, FarEnd, NearEnd, Order, Received, Report};
 use crate::run::plan::Plan;
 use crate::run::signals::{self, Fate};
 use crate::run::step::{Side, Step};
 use crate::run::terminal::Outer;
 use crate::sys;
 use crate::walls::idmap::Writer;
+use crate::walls::seccomp;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
@@ -22,7 +23,6 @@ use rustix::process::{
     waitid,
 };
 use std::collections::HashMap;
-use std::io::Write;
 
 /// What the warden is given.
 pub struct Given<'a> {
@@ -30,8 +30,8 @@ pub struct Given<'a> {
     pub wire: FarEnd,
     /// What the child is given.
     pub child: Inheritance<'a>,
-    /// The gate's other side.
-    pub gate: std::io::PipeWriter,
+    /// The wire to the child.
+    pub gate: NearEnd,
 }
 
 /// Guards one container. Ends the process.
@@ -64,13 +64,43 @@ struct Warden<'a> {
 struct Ward {
     pid: Pid,
     pidfd: OwnedFd,
+    /// The wire to it, until execve.
+    gate: Option<NearEnd>,
+    /// What tells of signals that it sends itself.
+    listener: Option<OwnedFd>,
     /// Its user namespace, where only its root can remove what the container has written.
     user_namespace: Option<OwnedFd>,
 }
 
+/// Something that can happen while the warden waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Event {
+    Parent,
+    Gate,
+    Listener,
+    Ended,
+}
+
+impl Ward {
+    fn poll(&self, wire: &FarEnd) -> Vec<Event> {
+        let input = PollFlags::IN;
+        let sources = [
+            Some((Event::Parent, PollFd::from_borrowed_fd(wire.as_fd(), input))),
+            self.gate.as_ref().map(|gate| (Event::Gate, PollFd::from_borrowed_fd(gate.as_fd(), input))),
+            self.listener.as_ref().map(|listener| (Event::Listener, PollFd::from_borrowed_fd(listener.as_fd(), input))),
+            Some((Event::Ended, PollFd::from_borrowed_fd(self.pidfd.as_fd(), input))),
+        ];
+        let (events, mut fds): (Vec<Event>, Vec<PollFd<'_>>) = sources.into_iter().flatten().unzip();
+        match poll(&mut fds, None) {
+            Ok(_) => events.into_iter().zip(fds).filter(|(_, fd)| !fd.revents().is_empty()).map(|(event, _)| event).collect(),
+            Err(_) => Vec::new(),
+        }
+    }
+}
+
 impl Warden<'_> {
-    fn guard(mut self, inheritance: Inheritance<'_>, gate: std::io::PipeWriter) -> ! {
-        let ward = match self.start(inheritance, gate) {
+    fn guard(mut self, inheritance: Inheritance<'_>, gate: NearEnd) -> ! {
+        let mut ward = match self.start(inheritance, gate) {
             Ok(ward) => ward,
             Err((step, trouble)) => {
                 let _ = self.wire.send(&Report::Fault { step, errno: trouble.errno, detail: trouble.detail }, None);
@@ -79,33 +109,53 @@ impl Warden<'_> {
             }
         };
         loop {
-            let mut ready =
-                [PollFd::from_borrowed_fd(self.wire.as_fd(), PollFlags::IN), PollFd::from_borrowed_fd(ward.pidfd.as_fd(), PollFlags::IN)];
-            if poll(&mut ready, None).is_err() {
-                continue;
-            }
-            let (told, ended) = (!ready[0].revents().is_empty(), !ready[1].revents().is_empty());
-            if told {
-                match self.wire.receive() {
-                    Received::Message(order, _) => self.obey(order, &ward),
-                    Received::Nothing => {}
-                    Received::Closed => {
-                        self.kill(&ward);
+            for event in ward.poll(&self.wire) {
+                match event {
+                    Event::Parent => self.hear_parent(&ward),
+                    Event::Gate => hear_child(&mut ward),
+                    Event::Listener => self.hear_listener(&mut ward),
+                    Event::Ended => {
+                        let ending = self.ending(&ward);
                         self.clear(Some(&ward));
-                        self.parent_is_gone()
+                        self.finish(ending)
                     }
                 }
-            } else if ended {
-                let ending = self.ending(&ward);
-                self.clear(Some(&ward));
-                self.finish(ending)
             }
         }
     }
 
+    fn hear_parent(&mut self, ward: &Ward) {
+        match self.wire.receive() {
+            Received::Message(order, _) => self.obey(order, ward),
+            Received::Nothing => {}
+            Received::Closed => {
+                self.kill(ward);
+                self.clear(Some(ward));
+                self.parent_is_gone()
+            }
+        }
+    }
+
+    /// PID 1 sends itself a signal. One that it would lose does what it does to every other process; for anything else the kernel goes on.
+    fn hear_listener(&mut self, ward: &mut Ward) {
+        let Some(listener) = &ward.listener else { return };
+        match seccomp::told(listener) {
+            Ok(told) => {
+                let itself = std::fs::exists(format!("/proc/{}/task/{}", ward.pid.as_raw_nonzero(), told.sender)).unwrap_or(false);
+                if itself && signals::ends_a_process(told.signal) {
+                    self.see_that_it_arrives(told.signal, ward);
+                }
+                // To a child that was ended just now the answer comes too late.
+                let _ = seccomp::let_pass(listener, told);
+            }
+            Err(Errno::NOENT | Errno::INTR) => {}
+            Err(_) => ward.listener = None,
+        }
+    }
+
     /// Takes the warden's steps. On a failure: the step's number and what was answered.
-    fn start(&self, inheritance: Inheritance<'_>, mut gate: std::io::PipeWriter) -> Result<Ward, (usize, Trouble)> {
-        let mut inheritance = Some(inheritance);
+    fn start(&self, inheritance: Inheritance<'_>, gate: NearEnd) -> Result<Ward, (usize, Trouble)> {
+        let (mut inheritance, mut gate) = (Some(inheritance), Some(gate));
         let mut ward = None;
         for (number, step) in self.plan.side(Side::Warden) {
             let failed = |trouble: Trouble| (number, trouble);
@@ -116,10 +166,10 @@ impl Warden<'_> {
                         // The warden's copy of the child's end would keep the parent from seeing its end of file.
                         drop(inheritance.take());
                         let user_namespace = self.user_namespace(pid);
-                        ward = Some(Ward { pid, pidfd, user_namespace });
+                        ward = Some(Ward { pid, pidfd, gate: gate.take(), listener: None, user_namespace });
                     }
                     None => {
-                        drop(gate);
+                        drop(gate.take());
                         match inheritance.take() {
                             Some(inheritance) => child::main(self.plan, inheritance),
                             None => sys::exit_now(Exit::Failed.code()),
@@ -137,7 +187,9 @@ impl Warden<'_> {
         }
         let ward = ward.ok_or_else(|| (0, Trouble::from(Errno::CHILD)))?;
         // A child that is gone already has said why on its own wire.
-        let _ = gate.write_all(&[1]);
+        if let Some(gate) = &ward.gate {
+            let _ = gate.send(&Order::Go, None);
+        }
         Ok(ward)
     }
 
@@ -226,6 +278,14 @@ impl Warden<'_> {
             queue::remove(name);
         }
         sys::exit_now(0)
+    }
+}
+
+fn hear_child(ward: &mut Ward) {
+    match ward.gate.as_ref().map(NearEnd::receive) {
+        Some(Received::Message(Report::Listener, listener)) => ward.listener = listener,
+        Some(Received::Closed) => ward.gate = None,
+        _ => {}
     }
 }
 

@@ -6,6 +6,7 @@ use crate::host::Host;
 use crate::namespace::{Namespace, Namespaces, Switch};
 use crate::run::step::{Mount, Source, Step};
 use crate::walls::idmap::Writer;
+use crate::walls::seccomp::SelfSignals;
 use rustix::io::Errno;
 use std::ffi::CStr;
 use std::fmt::Write as _;
@@ -230,8 +231,11 @@ impl Step {
                 "what /proc/self/status says must be what was ordered",
                 "proc_pid_status(5)",
             ),
-            Self::Seccomp(filter) => words(
-                format!("seccomp(SECCOMP_SET_MODE_FILTER, {} instructions)", filter.len()),
+            Self::Seccomp(self_signals) => words(
+                match self_signals {
+                    SelfSignals::Told => "seccomp(SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER)".into(),
+                    SelfSignals::Untold => "seccomp(SECCOMP_SET_MODE_FILTER)".into(),
+                },
                 "install the seccomp filter".into(),
                 "the user keyring can be reached whatever the session keyring is",
                 "seccomp(2)",
@@ -246,6 +250,19 @@ impl Step {
                 let name = cmd.first().map(|word| text(word)).unwrap_or_default();
                 words(format!("execve({name})"), format!("execute {name}"), "CMD takes the child's place", "execve(2)")
             }
+        }
+    }
+
+    /// What -v tells of it when it is done: the article's lines, and nothing of the steps that every container takes.
+    pub fn story(&self) -> Option<String> {
+        match self {
+            Self::OpenQueue { name, seen: Switch::Yes } => Some(format!("opening message queue {}", name.shown())),
+            Self::Pivot => Some("the old root is out of sight, pivot_root".into()),
+            Self::Chroot => Some("the old root is behind a chroot".into()),
+            Self::Hostname(name) => Some(format!("host name is {name}")),
+            Self::Check(_) => Some("credentials are as ordered".into()),
+            Self::SendReady(_) => Some("sending READY to parent".into()),
+            _ => None,
         }
     }
 
