@@ -69,10 +69,16 @@ pub fn mount_setattr(dir: BorrowedFd<'_>, path: &CStr, flags: i32, attr: &MountA
     Ok(())
 }
 
-/// close_range(2) with CLOSE_RANGE_CLOEXEC, Linux 5.11: every descriptor from `first` up is closed by the next execve.
-pub fn close_on_exec_from(first: u32) -> Result<()> {
-    // SAFETY: the call only sets a flag on descriptors; none is closed now.
-    checked(unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) })?;
+/// close_range(2), Linux 5.9, over every descriptor from 3 up that is not among `kept`. Whoever owned one of them must be gone.
+pub fn close_all_but(kept: &[BorrowedFd<'_>]) -> Result<()> {
+    let mut kept: Vec<u32> = kept.iter().map(|fd| fd.as_raw_fd() as u32).collect();
+    kept.sort_unstable();
+    let firsts = std::iter::once(3).chain(kept.iter().map(|fd| fd + 1));
+    let lasts = kept.iter().map(|fd| fd - 1).chain(std::iter::once(u32::MAX));
+    for (first, last) in firsts.zip(lasts).filter(|(first, last)| first <= last) {
+        // SAFETY: numbers only. The child, the one caller, keeps no owner of a descriptor outside `kept`, and runs no destructor.
+        checked(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) })?;
+    }
     Ok(())
 }
 

@@ -160,7 +160,7 @@ impl Child<'_> {
             Step::LimitQueues(bytes) => {
                 setrlimit(Resource::Msgqueue, Rlimit { current: Some(*bytes), maximum: Some(*bytes) })?;
             }
-            Step::CloseDescriptors => sys::close_on_exec_from(3)?,
+            Step::CloseDescriptors => self.close_descriptors()?,
             Step::FindHome(uid) => self.home = CString::new([b"HOME=", home(*uid).as_slice()].concat()).ok(),
             Step::Bound(credentials) => privileges::bound(credentials.bounding, credentials.last_cap)?,
             Step::DropGroups => privileges::drop_groups()?,
@@ -171,7 +171,13 @@ impl Child<'_> {
                 // A change of the uid has cleared it, prctl(2).
                 set_parent_process_death_signal(Some(Signal::KILL))?;
             }
-            Step::Chdir(path) => chdir(path)?,
+            Step::Chdir(path) => {
+                chdir(path)?;
+                // A directory outside the root has a name that starts with "(unreachable)", getcwd(3).
+                if !rustix::process::getcwd(Vec::new())?.to_bytes().starts_with(b"/") {
+                    return Err(Trouble::new(Errno::XDEV, "it is outside the root"));
+                }
+            }
             Step::NoNewPrivs => rustix::thread::set_no_new_privs(true)?,
             Step::Check(credentials) => privileges::check(credentials)?,
             Step::Seccomp(SelfSignals::Untold) => seccomp::install(SelfSignals::Untold)?,
@@ -248,7 +254,17 @@ impl Child<'_> {
         terminal::take(&slave, streams, uid)
     }
 
-    /// Everything that was opened on the way has close-on-exec; what execve leaves is 0, 1 and 2.
+    /// Closed now and not by execve: a descriptor of the host would be a way back as long as it is open, through /proc/self/fd as a
+    /// working directory above all (CVE-2024-21626). What stays until execve leads nowhere.
+    fn close_descriptors(&mut self) -> Result<(), Trouble> {
+        (self.base, self.scratch, self.root) = (None, None, None);
+        self.mounts.clear();
+        let given = &self.given;
+        let kept = [Some(given.report.as_fd()), Some(given.gate.as_fd()), self.queue.as_ref().map(AsFd::as_fd), given.init.as_ref().map(AsFd::as_fd)];
+        let kept: Vec<BorrowedFd<'_>> = kept.into_iter().flatten().collect();
+        Ok(sys::close_all_but(&kept)?)
+    }
+
     fn exec(&mut self, number: usize, cmd: &[CString], env: &[CString], init: Switch) -> Trouble {
         umask(Mode::from_raw_mode(0o022));
         let given = env.iter().any(|line| line.to_bytes().starts_with(b"HOME="));

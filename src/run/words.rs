@@ -175,7 +175,7 @@ impl Step {
                 "getrlimit(2)",
             ),
             Self::CloseDescriptors => words(
-                "close_range(3, ~0, CLOSE_RANGE_CLOEXEC)".into(),
+                "close_range(3, ~0)".into(),
                 "close the inherited descriptors".into(),
                 "a descriptor of a host directory crosses every wall (CVE-2024-21626)",
                 "close_range(2)",

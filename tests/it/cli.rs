@@ -1,0 +1,110 @@
+//! Options, help, and wrong calls.
+
+use crate::need;
+use crate::support::{Rustic, binary};
+use std::process::Command;
+
+#[test]
+fn rustic_alone_prints_short_help_with_examples() {
+    let output = Command::new(binary()).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && output.stderr.is_empty());
+    assert!(text.contains("sudo rustic run --ipc no sh"), "{text}");
+}
+
+#[test]
+fn help_says_what_yes_and_no_mean_and_how_others_spell_it() {
+    let output = Command::new(binary()).args(["run", "--help"]).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success());
+    for word in ["a new namespace (a wall)", "podman", "bubblewrap", "unshare", "125", "126", "127"] {
+        assert!(text.contains(word), "{word}: {text}");
+    }
+}
+
+#[test]
+fn a_wrong_call_exits_125_and_names_the_word() {
+    for (args, word) in [
+        (vec!["run", "--nonsense"], "--nonsense"),
+        (vec!["run", "--ipc", "maybe", "sh"], "maybe"),
+        (vec!["run", "--ipc"], "--ipc"),
+        (vec!["run", "--scratch-size", "0", "sh"], "size"),
+        (vec!["run", "--caps", "CAP_NONSENSE", "sh"], "CAP_NONSENSE"),
+        (vec!["run", "--uid", "4294967295", "sh"], "4294967295"),
+        (vec!["run", "--bind", "/etc", "sh"], "SRC:DST"),
+        (vec!["run", "--ipc", "no", "--ipc", "yes", "sh"], "--ipc"),
+        (vec!["nonsense"], "nonsense"),
+    ] {
+        let output = Command::new(binary()).args(&args).output().unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(125), "{args:?}: {text}");
+        assert!(output.stdout.is_empty());
+        assert!(text.starts_with("rustic: ") && text.contains(word), "{args:?}: {text}");
+    }
+}
+
+#[test]
+fn another_launchers_spelling_gets_rustics() {
+    for (args, word) in [
+        (vec!["--net", "host", "sh"], "'no'"),
+        (vec!["--ipc", "private", "sh"], "'yes'"),
+        (vec!["--user", "1000", "sh"], "--uid"),
+        (vec!["-it", "sh"], "not needed"),
+        (vec!["--rm", "sh"], "not needed"),
+        (vec!["--privileged", "sh"], "--caps all --seccomp none"),
+        (vec!["-v", "/a:/b", "sh"], "--bind /a:/b"),
+    ] {
+        Rustic::run().opt(args).ran().fails(125, &[word]);
+    }
+}
+
+#[test]
+fn options_end_at_the_first_word_of_cmd() {
+    need!(root);
+    let out = Rustic::run().opt(["sh", "-c", "echo \"$@\"", "name", "--ipc", "no", "--help", "-v"]).ran().ok();
+    assert_eq!(out, "--ipc no --help -v\n");
+    Rustic::run().opt(["--", "--help"]).ran().fails(127, &["--help"]);
+}
+
+#[test]
+fn contradictions_are_errors_that_name_both_sides() {
+    for (args, words) in [
+        (vec!["--mount", "no", "--bind", "/etc:/mnt", "sh"], ["--bind", "--mount no"]),
+        (vec!["--mount", "no", "--tmpfs", "/mnt", "sh"], ["--tmpfs", "--mount no"]),
+        (vec!["--mount", "no", "--read-only", "sh"], ["--read-only", "--mount no"]),
+        (vec!["--mount", "no", "--ephemeral", "sh"], ["--ephemeral", "--mount no"]),
+        (vec!["--mount", "no", "--root", "pivot", "sh"], ["--root pivot", "--mount yes"]),
+        (vec!["--uts", "no", "--hostname", "box", "sh"], ["--hostname", "--uts no"]),
+    ] {
+        Rustic::run().opt(args).ran().fails(125, &words);
+    }
+}
+
+#[test]
+fn bad_input_is_named() {
+    for (args, word) in [
+        (vec!["--rootfs", "/nonexistent", "sh"], "/nonexistent"),
+        (vec!["--rootfs", "/dev/null", "sh"], "/dev/null"),
+        (vec!["--bind", "/nonexistent:/mnt", "sh"], "/nonexistent"),
+        (vec!["--bind", "/etc:/", "sh"], "--bind: /"),
+        (vec!["--bind", "/etc:/a/../b", "sh"], "/a/../b"),
+        (vec!["--tmpfs", "relative", "sh"], "relative"),
+        (vec!["--workdir", "relative", "sh"], "relative"),
+        (vec!["--hostname", "two words", "sh"], "two words"),
+        (vec!["--env", "NOT_THERE", "sh"], "NOT_THERE"),
+    ] {
+        Rustic::run().opt(args).ran().fails(125, &[word]);
+    }
+}
+
+#[test]
+fn colour_follows_the_flag_and_the_environment() {
+    let shown = |args: &[&str], env: &[(&str, &str)]| {
+        let output = Command::new(binary()).args(args).args(["run", "--rootfs", "/nonexistent", "sh"]).envs(env.iter().copied()).output().unwrap();
+        output.stderr.contains(&0x1b)
+    };
+    assert!(!shown(&[], &[]), "stderr is a pipe");
+    assert!(shown(&["--color", "always"], &[]));
+    assert!(shown(&[], &[("CLICOLOR_FORCE", "1")]));
+    assert!(!shown(&["--color", "never"], &[("CLICOLOR_FORCE", "1")]));
+}

@@ -1,0 +1,333 @@
+//! How a test starts rustic, looks at the host, and waits.
+
+use rustix::fd::OwnedFd;
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+/// The plain user of the tests.
+pub(crate) const NOBODY: u32 = 65534;
+
+/// Longer than anything takes on a busy machine; polls end as soon as what they wait for is there.
+pub(crate) const CEILING: Duration = Duration::from_secs(60);
+
+/// Says why a test is skipped. Where everything is needed, as in CI, a skip is a failure.
+#[macro_export]
+macro_rules! need {
+    (root) => {
+        $crate::need!(rustix::process::geteuid().is_root(), "it starts containers as root and as nobody, and this is not root");
+    };
+    ($condition:expr, $reason:expr) => {
+        if !$condition {
+            assert!(std::env::var_os("RUSTIC_NEED").is_none_or(|need| need != "all"), "needed, and cannot run: {}", $reason);
+            eprintln!("skipped: {}", $reason);
+            return;
+        }
+    };
+}
+
+/// A folder of this test process that everybody may enter: nobody runs the binary from there.
+pub(crate) fn shared() -> &'static Path {
+    static SHARED: OnceLock<PathBuf> = OnceLock::new();
+    SHARED.get_or_init(|| {
+        let dir = std::env::temp_dir().join(format!("rustic-it-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&dir);
+        fs::create_dir_all(&dir).unwrap();
+        fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).unwrap();
+        fs::copy(env!("CARGO_BIN_EXE_rustic"), dir.join("rustic")).unwrap();
+        let target = Path::new(env!("CARGO_BIN_EXE_rustic")).parent().unwrap();
+        fs::copy(target.join("examples/payload"), dir.join("payload")).unwrap();
+        dir
+    })
+}
+
+/// The binary under test.
+pub(crate) fn binary() -> PathBuf {
+    shared().join("rustic")
+}
+
+/// The static program that tests run inside.
+pub(crate) fn payload() -> PathBuf {
+    shared().join("payload")
+}
+
+/// A folder of one test, empty.
+pub(crate) fn scratch(name: &str) -> PathBuf {
+    let dir = shared().join(format!("{name}-{}", unique()));
+    fs::create_dir_all(&dir).unwrap();
+    dir
+}
+
+/// A number that no other call in this process gets.
+pub(crate) fn unique() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// A word that stands in the command line of every process of one run, and of no other.
+pub(crate) fn marker() -> String {
+    format!("mark-{}-{}", std::process::id(), unique())
+}
+
+/// A `rustic run`, being put together.
+#[derive(Clone)]
+pub(crate) struct Rustic {
+    uid: u32,
+    args: Vec<String>,
+    env: Vec<(String, String)>,
+    cwd: Option<PathBuf>,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Rustic {
+    /// `rustic run`, as root.
+    pub(crate) fn run() -> Self {
+        Self::command("run")
+    }
+
+    /// Another command.
+    pub(crate) fn command(name: &str) -> Self {
+        Self { uid: 0, args: vec![name.into()], env: vec![], cwd: None }
+    }
+
+    /// As nobody, without a home.
+    pub(crate) fn as_nobody(mut self) -> Self {
+        self.uid = NOBODY;
+        self
+    }
+
+    pub(crate) fn ns(self, namespace: &str, switch: &str) -> Self {
+        self.opt([format!("--{namespace}"), switch.into()])
+    }
+
+    pub(crate) fn opt<S: Into<String>>(mut self, words: impl IntoIterator<Item = S>) -> Self {
+        self.args.extend(words.into_iter().map(Into::into));
+        self
+    }
+
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+
+    pub(crate) fn cwd(mut self, dir: &Path) -> Self {
+        self.cwd = Some(dir.into());
+        self
+    }
+
+    /// CMD as `sh -c SCRIPT`.
+    pub(crate) fn sh(self, script: &str) -> Self {
+        self.opt(["sh", "-c", script])
+    }
+
+    /// The arguments behind the binary's name.
+    pub(crate) fn args(&self) -> &[String] {
+        &self.args
+    }
+
+    /// As a command of std.
+    pub(crate) fn std(&self) -> Command {
+        let mut command = Command::new(binary());
+        command.args(&self.args).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        if self.uid == 0 {
+            command.env("RUSTIC_STORE", shared().join("store"));
+        } else {
+            command.uid(self.uid).gid(self.uid).groups_of_nobody();
+        }
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
+        if let Some(cwd) = &self.cwd {
+            command.current_dir(cwd);
+        }
+        command
+    }
+
+    /// Runs it to its end, without input.
+    pub(crate) fn ran(&self) -> Ran {
+        self.ran_with("")
+    }
+
+    /// Runs it to its end with this input.
+    pub(crate) fn ran_with(&self, input: &str) -> Ran {
+        let mut child = self.started();
+        let mut stdin = child.stdin.take().unwrap();
+        let _ = stdin.write_all(input.as_bytes());
+        drop(stdin);
+        finish(child)
+    }
+
+    /// Starts it with pipes.
+    pub(crate) fn started(&self) -> Child {
+        self.std().stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+}
+
+trait GroupsOfNobody {
+    fn groups_of_nobody(&mut self) -> &mut Self;
+}
+
+impl GroupsOfNobody for Command {
+    /// std gives up supplementary groups by itself when root changes the uid; a home is left out, as nobody has none.
+    fn groups_of_nobody(&mut self) -> &mut Self {
+        self.env("HOME", "/nonexistent")
+    }
+}
+
+/// Waits for the end of a run, and kills it if it hangs: every test has a time limit.
+pub(crate) fn finish(mut child: Child) -> Ran {
+    let mut stdout = child.stdout.take().unwrap();
+    let mut stderr = child.stderr.take().unwrap();
+    let out = std::thread::spawn(move || read_all(&mut stdout));
+    let err = std::thread::spawn(move || read_all(&mut stderr));
+    let since = Instant::now();
+    let status = loop {
+        match child.try_wait().unwrap() {
+            Some(status) => break status,
+            None if since.elapsed() > CEILING => {
+                child.kill().unwrap();
+                child.wait().unwrap();
+                panic!("still running after {CEILING:?}: {} {}", out.join().unwrap(), err.join().unwrap());
+            }
+            None => std::thread::sleep(Duration::from_millis(2)),
+        }
+    };
+    let code = status.code().unwrap_or_else(|| -status.signal().unwrap());
+    Ran { code, stdout: out.join().unwrap(), stderr: err.join().unwrap() }
+}
+
+fn read_all(from: &mut impl Read) -> String {
+    let mut bytes = Vec::new();
+    from.read_to_end(&mut bytes).unwrap();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+impl Ran {
+    /// Expects exit code 0 and nothing on stderr; gives stdout.
+    #[track_caller]
+    pub(crate) fn ok(self) -> String {
+        assert_eq!((self.code, self.stderr.as_str()), (0, ""), "{}", self.stdout);
+        self.stdout
+    }
+
+    /// Expects a failure of rustic: its exit code, and one message that holds all of these.
+    #[track_caller]
+    pub(crate) fn fails(self, code: i32, words: &[&str]) {
+        assert_eq!(self.code, code, "{self:?}");
+        assert_eq!(self.stderr.matches("rustic: ").count(), 1, "one message: {}", self.stderr);
+        for word in words {
+            assert!(self.stderr.contains(word), "'{word}' is not in: {}", self.stderr);
+        }
+    }
+}
+
+/// Polls until it is true.
+#[track_caller]
+pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let since = Instant::now();
+    while !condition() {
+        assert!(since.elapsed() < CEILING, "waited {CEILING:?} in vain: {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// The pids of processes whose command line holds a word.
+pub(crate) fn processes(word: &str) -> Vec<i32> {
+    let entries = fs::read_dir("/proc").unwrap().flatten();
+    entries
+        .filter_map(|entry| entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()))
+        .filter(|&pid| pid != std::process::id() as i32)
+        .filter(|pid| {
+            let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            line.windows(word.len()).any(|window| window == word.as_bytes())
+        })
+        .collect()
+}
+
+/// The names of rustic's queues in this IPC namespace, listed through a detached mount: nothing is attached to the host.
+pub(crate) fn queues() -> BTreeSet<String> {
+    use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsmount, fsopen};
+    let context = fsopen(c"mqueue", FsOpenFlags::FSOPEN_CLOEXEC).unwrap();
+    fsconfig_create(&context).unwrap();
+    let mount: OwnedFd = fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty()).unwrap();
+    let dir = rustix::fs::openat(&mount, c".", rustix::fs::OFlags::RDONLY, rustix::fs::Mode::empty()).unwrap();
+    let names = rustix::fs::Dir::read_from(dir).unwrap().map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());
+    names.filter(|name| name.starts_with("rustic.")).collect()
+}
+
+/// What runs leave in the store and in the temporary folder.
+pub(crate) fn run_directories() -> BTreeSet<PathBuf> {
+    let places = [shared().join("store/runs"), shared().join("store/staging"), std::env::temp_dir()];
+    let entries = places.iter().filter_map(|place| fs::read_dir(place).ok()).flatten().flatten();
+    entries.map(|entry| entry.path()).filter(|path| !path.starts_with(shared()) || path.parent() != Some(shared())).filter(|path| is_of_a_run(path)).collect()
+}
+
+fn is_of_a_run(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("rustic-run-")) || path.parent().is_some_and(|parent| parent.ends_with("staging"))
+}
+
+/// The namespace of a process, as the kernel writes it: `ipc:[4026531839]`.
+pub(crate) fn namespace(pid: &str, entry: &str) -> String {
+    fs::read_link(format!("/proc/{pid}/ns/{entry}")).unwrap().to_string_lossy().into_owned()
+}
+
+/// The number behind these words in a text, such as the pid in "PID of child is 17".
+pub(crate) fn number_after(text: &str, words: &str) -> Option<i32> {
+    let rest = &text[text.find(words)? + words.len()..];
+    rest.trim_start().split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
+
+/// A tar archive from paths and contents: `("etc/", "")` is a directory, `("a", "-> b")` a symlink, anything else a file.
+pub(crate) fn archive(path: &Path, entries: &[(&str, &str)]) {
+    let mut builder = tar::Builder::new(fs::File::create(path).unwrap());
+    for (name, content) in entries {
+        let mut header = tar::Header::new_gnu();
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_mtime(0);
+        header.set_mode(0o755);
+        header.set_size(0);
+        if let Some(to) = content.strip_prefix("-> ") {
+            header.set_entry_type(tar::EntryType::Symlink);
+            builder.append_link(&mut header, name, to).unwrap();
+        } else if name.ends_with('/') {
+            header.set_entry_type(tar::EntryType::Directory);
+            builder.append_data(&mut header, name, std::io::empty()).unwrap();
+        } else {
+            header.set_size(content.len() as u64);
+            builder.append_data(&mut header, name, content.as_bytes()).unwrap();
+        }
+    }
+    builder.finish().unwrap();
+}
+
+/// A small root as a directory: the payload as `/bin/payload`, and empty folders.
+pub(crate) fn tree(name: &str) -> PathBuf {
+    let root = scratch(name);
+    for dir in ["bin", "dev", "etc", "proc", "sys", "tmp"] {
+        fs::create_dir(root.join(dir)).unwrap();
+    }
+    fs::copy(payload(), root.join("bin/payload")).unwrap();
+    root
+}
+
+/// The output of a program of the host that must succeed.
+#[track_caller]
+pub(crate) fn host<S: AsRef<OsStr>>(program: &str, args: impl IntoIterator<Item = S>) -> String {
+    let output = Command::new(program).args(args).stdin(Stdio::null()).output().unwrap();
+    assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
