@@ -167,6 +167,14 @@ pub struct Spec {
     pub cmd: Vec<CString>,
 }
 
+impl Spec {
+    /// What was ordered and undoes a wall: allowed, and said.
+    pub fn warnings(&self) -> Vec<String> {
+        let climbs = self.root == RootSwitch::Chroot && self.cap_mask & Capability::CAP_SYS_CHROOT.bitmask() != 0;
+        climbs.then(|| "with CAP_SYS_CHROOT a chroot is no wall: CMD can climb out of it, chroot(2)".to_owned()).into_iter().collect()
+    }
+}
+
 /// Podman's default capabilities.
 const PODMANS_ELEVEN: [Capability; 11] = [
     Capability::CAP_CHOWN,

@@ -260,7 +260,12 @@ impl Child<'_> {
         (self.base, self.scratch, self.root) = (None, None, None);
         self.mounts.clear();
         let given = &self.given;
-        let kept = [Some(given.report.as_fd()), Some(given.gate.as_fd()), self.queue.as_ref().map(AsFd::as_fd), given.init.as_ref().map(AsFd::as_fd)];
+        let kept = [
+            Some(given.report.as_fd()),
+            Some(given.gate.as_fd()),
+            self.queue.as_ref().map(AsFd::as_fd),
+            given.init.as_ref().map(AsFd::as_fd),
+        ];
         let kept: Vec<BorrowedFd<'_>> = kept.into_iter().flatten().collect();
         Ok(sys::close_all_but(&kept)?)
     }

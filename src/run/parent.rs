@@ -11,7 +11,7 @@ use crate::ready::queue::{self, Queue};
 use crate::rootfs::store::Store;
 use crate::rootfs::{Archive, Image, stored};
 use crate::run::child::Inheritance;
-use crate::run::control::{Ending, Order, NearEnd, Received, Report, wire};
+use crate::run::control::{Ending, NearEnd, Order, Received, Report, wire};
 use crate::run::plan::{Ingredients, Plan};
 use crate::run::signals;
 use crate::run::step::Step;
@@ -56,6 +56,7 @@ pub fn run(spec: &Spec, host: &Host) -> Result<Exit, Failure> {
     let (opener, gate) = wire().map_err(io("cannot make a socket pair"))?;
 
     let talk = Talk { on: spec.talk, line_end: if streams.any() { "\r\n" } else { "\n" } };
+    spec.warnings().iter().for_each(|warning| talk.warning(warning));
     talk.parent(&format!("PID of parent is {}", getpid().as_raw_nonzero()));
     let Some(warden) = sys::fork().map_err(io("cannot fork the warden"))? else {
         drop((parent_end, listening_end, signals));

@@ -35,33 +35,54 @@ pub fn unblock_all() {
     let _ = SigSet::empty().thread_set_mask();
 }
 
-/// Whether the kernel drops a signal that would end any other process, because this one is PID 1 of its namespace and has no handler for
-/// it (SIGNAL_UNKILLABLE, pid_namespaces(7)). A signal that the leading thread blocks is kept for later, and one that it waits for with
-/// sigwait is delivered: the kernel asks the leading thread alone. `None` when the process is gone.
-pub fn is_lost(pid: Pid, signal: i32) -> Option<Fate> {
-    // A thread in sigwait has the awaited signals unblocked for that time, so both places are looked at, and the first again after the
-    // second: between the two looks the thread may have gone from one to the other.
-    let pid = pid.as_raw_nonzero();
-    for _ in 0..3 {
-        if cares(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?, signal) || waits(pid.get(), signal) {
-            return Some(Fate::Arrives);
-        }
+/// What becomes of a signal that would end any other process: `send` sends it, and PID 1 of a pid namespace is looked at before and after.
+/// The kernel drops it when PID 1 has no handler for it (SIGNAL_UNKILLABLE, pid_namespaces(7)), unless the leading thread blocks it, or
+/// had it blocked when it began to wait for it with sigwait.
+pub fn fate(pid: Pid, signal: i32, send: impl FnOnce()) -> Fate {
+    let before = Look::at(pid, signal);
+    send();
+    match (before, Look::at(pid, signal)) {
+        (Some(before), Some(after)) if before.cares == after.cares && !after.cares && !after.has_taken_since(&before) => Fate::Lost,
+        _ => Fate::Arrives,
     }
-    Some(Fate::Lost)
+}
+
+/// The leading thread of a process, as far as a signal goes.
+struct Look {
+    /// It blocks, ignores or catches it.
+    cares: bool,
+    /// It is in sigwait for it.
+    waits: bool,
+    /// It is pending.
+    pending: bool,
+    /// How often the thread has given up the processor.
+    switches: String,
+}
+
+impl Look {
+    /// `None` when the process is gone.
+    fn at(pid: Pid, signal: i32) -> Option<Self> {
+        let pid = pid.as_raw_nonzero().get();
+        let read = || fs::read_to_string(format!("/proc/{pid}/status")).ok();
+        let status = read()?;
+        let waits = waits(pid, signal);
+        // Read again: a thread that took the signal after the first look and is back in sigwait has slept once more.
+        let switches = field(&read()?, "voluntary_ctxt_switches").unwrap_or_default().to_owned();
+        let any = |names: &[&str]| names.iter().any(|name| field(&status, name).is_some_and(|mask| has(mask, signal)));
+        Some(Self { cares: any(&["SigBlk", "SigIgn", "SigCgt"]), waits, pending: any(&["ShdPnd", "SigPnd"]), switches })
+    }
+
+    /// Whether the thread was waiting for the signal and has been given it. Of a wait without a block the kernel takes no notice: then
+    /// nothing is pending, and the thread sleeps on in the same call.
+    fn has_taken_since(&self, before: &Self) -> bool {
+        before.waits && (!self.waits || self.pending || self.switches != before.switches)
+    }
 }
 
 /// Whether a signal's default action ends a process, signal(7). Number 0 only asks whether the process is there.
 pub fn ends_a_process(signal: i32) -> bool {
-    const HARMLESS: [i32; 8] = [
-        libc::SIGCHLD,
-        libc::SIGCONT,
-        libc::SIGSTOP,
-        libc::SIGTSTP,
-        libc::SIGTTIN,
-        libc::SIGTTOU,
-        libc::SIGURG,
-        libc::SIGWINCH,
-    ];
+    const HARMLESS: [i32; 8] =
+        [libc::SIGCHLD, libc::SIGCONT, libc::SIGSTOP, libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU, libc::SIGURG, libc::SIGWINCH];
     (1..=libc::SIGRTMAX()).contains(&signal) && !HARMLESS.contains(&signal)
 }
 
@@ -74,13 +95,13 @@ pub enum Fate {
     Lost,
 }
 
-fn cares(status: &str, signal: i32) -> bool {
-    let bit = 1u64 << (signal - 1);
-    status
-        .lines()
-        .filter_map(|line| line.split_once(':'))
-        .filter(|(field, _)| matches!(*field, "SigBlk" | "SigIgn" | "SigCgt"))
-        .any(|(_, mask)| u64::from_str_radix(mask.trim(), 16).is_ok_and(|mask| mask & bit != 0))
+fn field<'a>(status: &'a str, name: &str) -> Option<&'a str> {
+    status.lines().find_map(|line| Some(line.strip_prefix(name)?.strip_prefix(':')?.trim()))
+}
+
+/// Whether a mask of /proc/PID/status has a signal.
+fn has(mask: &str, signal: i32) -> bool {
+    u64::from_str_radix(mask, 16).is_ok_and(|mask| mask & 1 << (signal - 1) != 0)
 }
 
 /// Whether the leading thread is in rt_sigtimedwait(2) for the signal: the call's first argument points to the set, proc_pid_syscall(5).
@@ -101,11 +122,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_blocked_ignored_or_caught_signal_is_cared_for() {
-        for field in ["SigBlk", "SigIgn", "SigCgt"] {
-            assert!(cares(&format!("Name:\tsh\n{field}:\t0000000000004000\n"), libc::SIGTERM));
-            assert!(!cares(&format!("{field}:\t0000000000004000\n"), libc::SIGINT));
-        }
-        assert!(!cares("SigPnd:\t0000000000004000\n", libc::SIGTERM));
+    fn a_mask_of_status_is_read_by_signal_number() {
+        let status = "Name:\tsh\nSigPnd:\t0\nSigBlk:\t0000000000004000\n";
+        assert!(has(field(status, "SigBlk").unwrap(), libc::SIGTERM));
+        assert!(!has(field(status, "SigBlk").unwrap(), libc::SIGINT));
+        assert_eq!(field(status, "SigIgn"), None);
+    }
+
+    #[test]
+    fn only_signals_that_end_a_process_count() {
+        assert!(ends_a_process(libc::SIGKILL) && ends_a_process(libc::SIGTERM) && ends_a_process(64));
+        assert!(!ends_a_process(0) && !ends_a_process(libc::SIGSTOP) && !ends_a_process(libc::SIGWINCH) && !ends_a_process(65));
     }
 }

@@ -26,6 +26,11 @@ impl Talk {
         self.say(&format!(" Child: {line}"));
     }
 
+    /// Said also without -v.
+    pub fn warning(self, line: &str) {
+        let _ = write!(std::io::stderr(), "rustic: warning: {line}{}", self.line_end);
+    }
+
     fn say(self, line: &str) {
         if self.on == Switch::Yes {
             // Nobody may be listening any more; the run goes on.

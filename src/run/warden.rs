@@ -85,8 +85,9 @@ impl Ward {
     fn poll(&self, wire: &FarEnd) -> Vec<Event> {
         let input = PollFlags::IN;
         let sources = [
-            Some((Event::Parent, PollFd::from_borrowed_fd(wire.as_fd(), input))),
+            // The gate first: what the parent orders depends on whether the child has become CMD.
             self.gate.as_ref().map(|gate| (Event::Gate, PollFd::from_borrowed_fd(gate.as_fd(), input))),
+            Some((Event::Parent, PollFd::from_borrowed_fd(wire.as_fd(), input))),
             self.listener.as_ref().map(|listener| (Event::Listener, PollFd::from_borrowed_fd(listener.as_fd(), input))),
             Some((Event::Ended, PollFd::from_borrowed_fd(self.pidfd.as_fd(), input))),
         ];
@@ -143,7 +144,7 @@ impl Warden<'_> {
             Ok(told) => {
                 let itself = std::fs::exists(format!("/proc/{}/task/{}", ward.pid.as_raw_nonzero(), told.sender)).unwrap_or(false);
                 if itself && signals::ends_a_process(told.signal) {
-                    self.see_that_it_arrives(told.signal, ward);
+                    self.deliver(told.signal, ward, || {});
                 }
                 // To a child that was ended just now the answer comes too late.
                 let _ = seccomp::let_pass(listener, told);
@@ -205,19 +206,27 @@ impl Warden<'_> {
         match order {
             Order::Go => {}
             Order::Kill => send(ward, Signal::KILL),
-            Order::Signal(number) => {
+            Order::Signal(number) => self.deliver(number, ward, || {
                 if let Some(signal) = Signal::from_named_raw(number) {
                     send(ward, signal);
                 }
-                self.see_that_it_arrives(number, ward);
-            }
-            Order::Typed(number) => self.see_that_it_arrives(number, ward),
+            }),
+            Order::Typed(number) => self.deliver(number, ward, || {}),
         }
     }
 
     /// A signal that PID 1 of a new pid namespace would lose ends the container, as it would have ended the process outside.
-    fn see_that_it_arrives(&mut self, number: i32, ward: &Ward) {
-        if self.plan.namespaces.get(Namespace::Pid) == Switch::Yes && signals::is_lost(ward.pid, number) == Some(Fate::Lost) {
+    /// Before execve the child has every signal blocked or none handled, and nothing to decide: it is ended too.
+    fn deliver(&mut self, number: i32, ward: &Ward, by: impl FnOnce()) {
+        let lost = if ward.gate.is_some() {
+            Fate::Lost
+        } else if self.plan.namespaces.get(Namespace::Pid) == Switch::Yes {
+            signals::fate(ward.pid, number, by)
+        } else {
+            by();
+            Fate::Arrives
+        };
+        if lost == Fate::Lost {
             self.asked = self.asked.or(Some(number));
             send(ward, Signal::KILL);
         }

@@ -100,7 +100,8 @@ fn bad_input_is_named() {
 #[test]
 fn colour_follows_the_flag_and_the_environment() {
     let shown = |args: &[&str], env: &[(&str, &str)]| {
-        let output = Command::new(binary()).args(args).args(["run", "--rootfs", "/nonexistent", "sh"]).envs(env.iter().copied()).output().unwrap();
+        let output =
+            Command::new(binary()).args(args).args(["run", "--rootfs", "/nonexistent", "sh"]).envs(env.iter().copied()).output().unwrap();
         output.stderr.contains(&0x1b)
     };
     assert!(!shown(&[], &[]), "stderr is a pipe");

@@ -3,16 +3,16 @@
 mod support;
 
 mod cli; //         options, help, wrong calls
-mod run; //         what CMD sees and how its end is reported
-mod ready; //       the queue, seen and not seen
-mod namespaces; //  all combinations, from inside and outside
-mod root; //        the root file system, binds, read-only, chroot and pivot_root
-mod terminal; //    pty, job control, modes of the outer terminal
-mod privileges; //  ids, capabilities, keyrings, seccomp
-mod signals; //     forwarding, PID 1, exit codes of signals
-mod rootfs; //      archives and the store
-mod hostile; //     images that want to reach the host
-mod faults; //      every step failing, every moment killed
-mod scale; //       many at once
 mod docs; //        README runs as written
+mod faults; //      every step failing, every moment killed
+mod hostile; //     images that want to reach the host
+mod namespaces; //  all combinations, from inside and outside
+mod privileges; //  ids, capabilities, keyrings, seccomp
+mod ready; //       the queue, seen and not seen
+mod root; //        the root file system, binds, read-only, chroot and pivot_root
+mod rootfs; //      archives and the store
+mod run; //         what CMD sees and how its end is reported
+mod scale; //       many at once
+mod signals; //     forwarding, PID 1, exit codes of signals
+mod terminal; //    pty, job control, modes of the outer terminal
 mod tidy; //        the rules of the house

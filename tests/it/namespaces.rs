@@ -150,7 +150,8 @@ fn a_shared_root_of_the_caller_stays_shared_and_nothing_travels_out() {
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     // The control: the same namespace without MS_PRIVATE shows a mount outside.
-    let control = "mount --make-rshared / && unshare --mount --propagation unchanged mount -t tmpfs nonce /mnt && grep -c nonce /proc/self/mountinfo";
+    let control =
+        "mount --make-rshared / && unshare --mount --propagation unchanged mount -t tmpfs nonce /mnt && grep -c nonce /proc/self/mountinfo";
     assert_eq!(crate::support::host("unshare", ["--mount", "sh", "-c", control]).trim(), "1");
 }
 
@@ -170,7 +171,9 @@ fn a_user_namespace_of_root_maps_every_id_to_itself() {
 #[test]
 fn a_limit_of_zero_namespaces_is_named_for_each_kind() {
     need!(root);
-    for (name, limit) in [("pid", "pid"), ("mount", "mnt"), ("uts", "uts"), ("net", "net"), ("ipc", "ipc"), ("cgroup", "cgroup"), ("time", "time")] {
+    for (name, limit) in
+        [("pid", "pid"), ("mount", "mnt"), ("uts", "uts"), ("net", "net"), ("ipc", "ipc"), ("cgroup", "cgroup"), ("time", "time")]
+    {
         let script = format!("echo 0 >/proc/sys/user/max_{limit}_namespaces; exec \"$RUSTIC\" run --{name} yes true");
         let mut command = std::process::Command::new("unshare");
         command.args(["--user", "--map-root-user", "sh", "-c", &script]).env("RUSTIC", crate::support::binary());

@@ -1,1 +1,163 @@
+//! Ids, capabilities, keyrings, seccomp: what /proc/self/status says is what was ordered.
 
+use crate::need;
+use crate::support::{NOBODY, Rustic, binary, host, payload, shared};
+use std::process::Command;
+
+const ELEVEN: u64 = 0x8004_05fb;
+
+/// The capability sets of a run in the order Inh Prm Eff Bnd Amb, and its ids and flags.
+fn status(run: Rustic) -> ([u64; 5], String) {
+    let ran = run.opt(["cat", "/proc/self/status"]).ran();
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let text = ran.stdout;
+    let field = |name: &str| {
+        let line = text.lines().find(|line| line.starts_with(name)).unwrap();
+        line.split_once(':').unwrap().1.trim().replace('\t', " ")
+    };
+    let cap = |name| u64::from_str_radix(&field(name), 16).unwrap();
+    let caps = [cap("CapInh"), cap("CapPrm"), cap("CapEff"), cap("CapBnd"), cap("CapAmb")];
+    (
+        caps,
+        format!(
+            "uid {} gid {} groups {} nnp {} seccomp {}",
+            field("Uid"),
+            field("Gid"),
+            field("Groups"),
+            field("NoNewPrivs"),
+            field("Seccomp")
+        ),
+    )
+}
+
+/// What this process holds.
+fn held() -> u64 {
+    let text = std::fs::read_to_string("/proc/self/status").unwrap();
+    let cap = |name: &str| {
+        u64::from_str_radix(text.lines().find(|line| line.starts_with(name)).unwrap().split_once(':').unwrap().1.trim(), 16).unwrap()
+    };
+    cap("CapPrm") & cap("CapBnd")
+}
+
+#[test]
+fn the_five_sets_are_exactly_what_was_ordered() {
+    need!(root);
+    let all = held();
+    for (args, expected) in [
+        (vec![], [0, ELEVEN, ELEVEN, ELEVEN, 0]),
+        (vec!["--caps", "none"], [0; 5]),
+        (vec!["--caps", "all"], [0, all, all, all, 0]),
+        (vec!["--caps", "NET_RAW,cap_chown"], [0, 0x2001, 0x2001, 0x2001, 0]),
+        (vec!["--root", "chroot"], [0, ELEVEN & !(1 << 18), ELEVEN & !(1 << 18), ELEVEN & !(1 << 18), 0]),
+        (vec!["--root", "chroot", "--caps", "SYS_CHROOT"], [0, 1 << 18, 1 << 18, 1 << 18, 0]),
+        // Another uid: the default set bounds it, a named one reaches CMD through the ambient set.
+        (vec!["--uid", "1000"], [0, 0, 0, ELEVEN, 0]),
+        (vec!["--uid", "1000", "--caps", "none"], [0; 5]),
+        (vec!["--uid", "1000", "--caps", "CAP_NET_RAW"], [0x2000; 5]),
+        (vec!["--init"], [0, ELEVEN, ELEVEN, ELEVEN, 0]),
+    ] {
+        let (caps, rest) = status(Rustic::run().opt(args.iter().copied()));
+        assert_eq!(caps, expected, "{args:?}");
+        assert!(rest.ends_with("nnp 1 seccomp 2"), "{args:?}: {rest}");
+    }
+}
+
+#[test]
+fn in_a_user_namespace_the_sets_are_full_again_and_are_dropped_inside() {
+    need!(root);
+    let known = u64::MAX >> (63 - std::fs::read_to_string("/proc/sys/kernel/cap_last_cap").unwrap().trim().parse::<u64>().unwrap());
+    for run in [Rustic::run().ns("user", "yes"), Rustic::run().as_nobody()] {
+        assert_eq!(status(run.clone()).0, [0, ELEVEN, ELEVEN, ELEVEN, 0]);
+        assert_eq!(status(run.clone().opt(["--caps", "none"])).0, [0; 5]);
+        assert_eq!(status(run.opt(["--caps", "all"])).0, [0, known, known, known, 0]);
+    }
+}
+
+#[test]
+fn a_bounding_set_that_lacks_one_bends_the_default_and_refuses_the_name() {
+    need!(root);
+    let run = |args: &[&str]| {
+        let mut command = Command::new("setpriv");
+        command.args(["--bounding-set", "-chown", "--inh-caps", "-chown"]).arg(binary()).arg("run").args(args);
+        command.env("RUSTIC_STORE", shared().join("store"));
+        let output = command.output().unwrap();
+        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+    };
+    let text = run(&["grep", "CapBnd", "/proc/self/status"]);
+    assert!(text.contains(&format!("{:016x}", ELEVEN & !1)), "{text}");
+    let text = run(&["--caps", "CAP_CHOWN", "true"]);
+    assert!(text.contains("CAP_CHOWN") && text.contains("does not hold"), "{text}");
+}
+
+#[test]
+fn ids_are_the_ordered_ones_and_no_group_of_the_caller_is_left() {
+    need!(root);
+    let grouped = Command::new("setpriv")
+        .args(["--groups", "10,20"])
+        .arg(binary())
+        .args(["run", "--uid", "7", "--gid", "8", "id"])
+        .env("RUSTIC_STORE", shared().join("store"))
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&grouped.stdout), "uid=7 gid=8\n");
+    let (_, rest) = status(Rustic::run().opt(["--uid", "1000"]));
+    assert!(rest.starts_with("uid 1000 1000 1000 1000 gid 1000 1000 1000 1000 groups  nnp"), "{rest}");
+}
+
+#[test]
+fn a_plain_user_is_0_inside_and_himself_outside() {
+    need!(root);
+    assert_eq!(Rustic::run().as_nobody().opt(["id", "-u"]).ran().ok(), "0\n");
+    assert!(Rustic::run().as_nobody().opt(["cat", "/proc/self/uid_map"]).ran().ok().split_whitespace().eq(["0", &NOBODY.to_string(), "1"]));
+    Rustic::run().as_nobody().opt(["--uid", "1000", "id"]).ran().fails(125, &["--uid 1000", "/etc/subuid"]);
+}
+
+#[test]
+fn subordinate_ids_are_used_where_the_user_has_some() {
+    need!(root);
+    // In a mount namespace of its own, with files of its own over /etc/subuid and /etc/subgid.
+    let dir = crate::support::scratch("subid");
+    std::fs::write(dir.join("sub"), "nobody:200000:65536\n").unwrap();
+    let script = format!(
+        "touch /etc/subuid /etc/subgid; mount --bind {dir}/sub /etc/subuid && mount --bind {dir}/sub /etc/subgid && \
+         exec setpriv --reuid {NOBODY} --regid {NOBODY} --clear-groups env -i PATH=$PATH {rustic} run \"$@\"",
+        dir = dir.display(),
+        rustic = binary().display()
+    );
+    let run = |args: &[&str]| {
+        let mut words = vec!["--mount", "sh", "-c", &script, "sh"];
+        words.extend(args);
+        host("unshare", words)
+    };
+    assert!(run(&["cat", "/proc/self/uid_map"]).split_whitespace().eq(["0", "65534", "1", "1", "200000", "65536"]));
+    assert_eq!(run(&["--uid", "1000", "id"]), "uid=1000 gid=1000\n");
+    let before = crate::support::run_directories();
+    assert_eq!(
+        run(&["--mount", "no", "--uid", "1000", "sh", "-c", "mkdir -m 700 /tmp/mine && touch /tmp/mine/file && ls /tmp/mine"]),
+        "file\n"
+    );
+    assert!(
+        crate::support::run_directories().iter().all(|dir| before.contains(dir) || !dir.exists()),
+        "files of subordinate ids are removed too"
+    );
+}
+
+#[test]
+fn keyring_calls_are_refused_and_the_session_keyring_is_new() {
+    need!(root);
+    let bind = format!("{}:/mnt/payload", payload().display());
+    let run = |args: &[&str]| Rustic::run().opt(["--bind", &bind]).opt(args.iter().copied()).ran().ok();
+    assert_eq!(run(&["/mnt/payload", "add-key"]), "add_key Operation not permitted (os error 1)\n");
+    // The control: without the filter the call is made, and the session is another one all the same.
+    let session = run(&["--seccomp", "none", "/mnt/payload", "session-keyring"]);
+    let ours = Command::new(payload()).arg("session-keyring").output().unwrap();
+    assert!(session.starts_with("session ") && session != String::from_utf8_lossy(&ours.stdout), "{session}");
+    assert_eq!(run(&["--seccomp", "none", "grep", "Seccomp:", "/proc/self/status"]), "Seccomp:\t0\n");
+}
+
+#[test]
+fn what_the_host_can_do_the_container_cannot() {
+    need!(root);
+    let ran = Rustic::run().sh("mount -t tmpfs none /tmp 2>&1; mknod /tmp/x b 8 0 2>&1; dmesg 2>&1 | tail -1").ran();
+    assert_eq!(ran.stdout.matches("ermission denied").count() + ran.stdout.matches("not permitted").count(), 3, "{ran:?}");
+}

@@ -8,7 +8,12 @@ fn ipc_no_shares_the_hosts_queues_and_ready_arrives() {
     need!(root);
     let ran = Rustic::run().opt(["-v"]).ns("ipc", "no").sh("exit 3").ran();
     assert_eq!(ran.code, 3);
-    for line in ["Parent: opening message queue /rustic.", " Child: opening message queue /rustic.", " Child: sending READY to parent", "Parent: received READY from child "] {
+    for line in [
+        "Parent: opening message queue /rustic.",
+        " Child: opening message queue /rustic.",
+        " Child: sending READY to parent",
+        "Parent: received READY from child ",
+    ] {
         assert!(ran.stderr.contains(line), "{line}: {}", ran.stderr);
     }
     assert!(!ran.stderr.contains("ENOENT"));
@@ -63,12 +68,16 @@ fn in_own_ipc(script: &str) -> (i32, String) {
 #[test]
 fn queue_limits_bend_or_are_named() {
     need!(root);
-    let (code, text) = in_own_ipc("echo 1 >/proc/sys/fs/mqueue/msg_max; echo 128 >/proc/sys/fs/mqueue/msgsize_max; $RUSTIC run --ipc no echo up");
+    let (code, text) =
+        in_own_ipc("echo 1 >/proc/sys/fs/mqueue/msg_max; echo 128 >/proc/sys/fs/mqueue/msgsize_max; $RUSTIC run --ipc no echo up");
     assert_eq!((code, text.as_str()), (0, "up\n"), "one small message is enough");
-    let (code, text) = in_own_ipc("echo 0 >/proc/sys/fs/mqueue/queues_max; setpriv --bounding-set -sys_resource --inh-caps -sys_resource $RUSTIC run --ipc no echo up");
+    let (code, text) = in_own_ipc(
+        "echo 0 >/proc/sys/fs/mqueue/queues_max; setpriv --bounding-set -sys_resource --inh-caps -sys_resource $RUSTIC run --ipc no echo up",
+    );
     assert_eq!(code, 125, "{text}");
     assert!(text.contains("queues_max") && text.contains("--ready none"), "{text}");
-    let (code, text) = in_own_ipc("setpriv --bounding-set -sys_resource --inh-caps -sys_resource prlimit --msgqueue=0 $RUSTIC run --ipc no echo up");
+    let (code, text) =
+        in_own_ipc("setpriv --bounding-set -sys_resource --inh-caps -sys_resource prlimit --msgqueue=0 $RUSTIC run --ipc no echo up");
     assert_eq!(code, 125, "{text}");
     assert!(text.contains("RLIMIT_MSGQUEUE"), "{text}");
     let (code, text) = in_own_ipc("prlimit --msgqueue=0 $RUSTIC run --ready none --ipc no echo up");

@@ -98,7 +98,8 @@ fn no_descriptor_no_variable_and_no_cwd_of_the_caller_gets_inside() {
 #[test]
 fn the_same_descriptor_is_seen_where_nothing_closes_it() {
     // The control of the test above: what it looks for can be found.
-    let out = Command::new("sh").args(["-c", &format!("exec 9</; exec {} read-through 9 etc/hostname", payload().display())]).output().unwrap();
+    let out =
+        Command::new("sh").args(["-c", &format!("exec 9</; exec {} read-through 9 etc/hostname", payload().display())]).output().unwrap();
     assert_eq!(String::from_utf8(out.stdout).unwrap(), "openat Ok(())\n");
 }
 
@@ -151,7 +152,10 @@ fn the_working_directory_is_inside_and_must_be_there() {
     Rustic::run().opt(["--workdir", "/nosuch", "pwd"]).ran().fails(125, &["/nosuch", "ENOENT"]);
     // Descriptors of the host are out of reach by the time it is entered (CVE-2024-21626).
     for number in 3..12 {
-        Rustic::run().opt(["--workdir".to_owned(), format!("/proc/self/fd/{number}/etc"), "pwd".into()]).ran().fails(125, &["working directory"]);
+        Rustic::run()
+            .opt(["--workdir".to_owned(), format!("/proc/self/fd/{number}/etc"), "pwd".into()])
+            .ran()
+            .fails(125, &["working directory"]);
     }
 }
 
@@ -175,11 +179,15 @@ fn the_loopback_is_up_in_both_families() {
 #[test]
 fn init_reaps_orphans_and_is_out_of_reach() {
     need!(root);
-    let script = "for i in 1 2 3 4 5; do (sleep 0.05 &) ; done; sleep 0.4; ps -o stat,comm | grep -c ^Z; ls -l /proc/1/exe; echo x >/proc/1/exe";
+    let script =
+        "for i in 1 2 3 4 5; do (sleep 0.05 &) ; done; sleep 0.4; ps -o stat,comm | grep -c ^Z; ls -l /proc/1/exe; echo x >/proc/1/exe";
     let ran = Rustic::run().opt(["--init"]).sh(script).ran();
     assert!(ran.stdout.starts_with("0\n"), "no zombie: {ran:?}");
     assert!(ran.stderr.contains("can't create /proc/1/exe"), "{ran:?}");
-    let without = Rustic::run().opt(["--bind".to_owned(), format!("{}:/mnt/payload", payload().display())]).sh("exec sh -c 'for i in 1 2 3; do (sleep 0.05 &); done; exec sleep 0.6' & sleep 0.3; echo alive").ran();
+    let without = Rustic::run()
+        .opt(["--bind".to_owned(), format!("{}:/mnt/payload", payload().display())])
+        .sh("exec sh -c 'for i in 1 2 3; do (sleep 0.05 &); done; exec sleep 0.6' & sleep 0.3; echo alive")
+        .ran();
     assert_eq!(without.stdout, "alive\n");
 }
 

@@ -1,1 +1,167 @@
+//! Signals: forwarded, lost by PID 1, waited for, and what is reported.
 
+use crate::need;
+use crate::support::{Rustic, finish, marker, payload, processes};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::io::Read;
+use std::process::Child;
+
+/// Starts a run and waits for its first line.
+fn started(run: Rustic, line: &str) -> Child {
+    let mut child = run.started();
+    let mut first = String::new();
+    // One byte at a time, so that nothing behind the line is taken.
+    let mut out = child.stdout.take().unwrap();
+    while !first.ends_with('\n') {
+        let mut byte = [0];
+        assert_eq!(out.read(&mut byte).unwrap(), 1, "the run ended before '{line}': {first}");
+        first.push(char::from(byte[0]));
+    }
+    assert_eq!(first.trim_end(), line);
+    child.stdout = Some(out);
+    child
+}
+
+fn send(child: &Child, signal: Signal) {
+    kill(Pid::from_raw(child.id() as i32), signal).unwrap();
+}
+
+#[test]
+fn sigterm_ends_a_deaf_pid_1_and_143_is_reported() {
+    need!(root);
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGUSR1, Signal::SIGUSR2] {
+        for pid in ["yes", "no"] {
+            let child = started(Rustic::run().ns("pid", pid).sh("echo up; exec sleep 999"), "up");
+            send(&child, signal);
+            assert_eq!(finish(child).code, 128 + signal as i32, "{signal} --pid {pid}");
+        }
+    }
+}
+
+#[test]
+fn a_pid_1_that_handles_the_signal_decides_itself() {
+    need!(root);
+    let child = started(Rustic::run().sh("trap 'echo caught; exit 9' TERM; echo up; while :; do sleep 0.01; done"), "up");
+    send(&child, Signal::SIGTERM);
+    let ran = finish(child);
+    assert_eq!((ran.code, ran.stdout.as_str()), (9, "caught\n"));
+    let child = started(Rustic::run().sh("trap '' TERM; echo up; read x; exit 8"), "up");
+    send(&child, Signal::SIGTERM);
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    assert_eq!(finish(child_without_input(child)).code, 8, "ignored is ignored");
+}
+
+fn child_without_input(mut child: Child) -> Child {
+    drop(child.stdin.take());
+    child
+}
+
+#[test]
+fn a_pid_1_that_waits_for_the_signal_gets_it() {
+    need!(root);
+    let bind = format!("{}:/mnt/payload", payload().display());
+    for (task, code, said) in [("sigwait", 42, "got Ok(SIGTERM)\n"), ("signalfd", 43, "got Some(15)\n")] {
+        for _ in 0..10 {
+            let child = started(Rustic::run().opt(["--bind", &bind, "/mnt/payload", task]), "waiting");
+            // The word is said a moment before the call is made.
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            send(&child, Signal::SIGTERM);
+            let ran = finish(child);
+            assert_eq!((ran.code, ran.stdout.as_str()), (code, said), "{task}");
+        }
+    }
+}
+
+#[test]
+fn a_wait_that_the_kernel_takes_no_notice_of_does_not_keep_a_container_alive() {
+    need!(root);
+    let bind = format!("{}:/mnt/payload", payload().display());
+    let child = started(Rustic::run().opt(["--bind", &bind, "/mnt/payload", "sigwait-unblocked"]), "waiting");
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    send(&child, Signal::SIGTERM);
+    assert_eq!(finish(child).code, 143);
+}
+
+#[test]
+fn sigwinch_kills_nobody() {
+    need!(root);
+    let child = started(Rustic::run().sh("echo up; read x; exit 5"), "up");
+    for _ in 0..5 {
+        send(&child, Signal::SIGWINCH);
+    }
+    assert_eq!(finish(child_without_input(child)).code, 5);
+}
+
+#[test]
+fn a_signal_before_cmd_runs_ends_the_start() {
+    need!(root);
+    let before = processes("rustic-never");
+    for delay in 0..20 {
+        let run = Rustic::run().opt(["sleep", "999"]);
+        let child = run.started();
+        std::thread::sleep(std::time::Duration::from_micros(delay * 300));
+        send(&child, Signal::SIGTERM);
+        let ran = finish(child);
+        // Before the signals are listened to, the process itself is ended by it.
+        assert!(ran.code == 143 || ran.code == -15, "{ran:?}");
+    }
+    assert_eq!(before, processes("rustic-never"));
+}
+
+#[test]
+fn a_signal_that_pid_1_sends_itself_does_what_it_does_outside() {
+    need!(root);
+    for (script, code) in [
+        ("kill -9 $$; echo alive", 137),
+        ("kill -TERM $$; echo alive", 143),
+        ("trap 'exit 3' TERM; kill -TERM $$; exit 4", 3),
+        ("kill -STOP $$; exit 5", 5),
+        ("kill -WINCH $$; kill -0 $$; exit 6", 6),
+        // Another process may not end PID 1 so: the kernel's rule stands.
+        ("(kill -9 1); (kill -TERM 1); sleep 0.05; exit 7", 7),
+    ] {
+        for uid in ["0", "1000"] {
+            let ran = Rustic::run().opt(["--uid", uid]).sh(script).ran();
+            assert_eq!((ran.code, ran.stdout.as_str()), (code, ""), "{script} as {uid}");
+        }
+    }
+}
+
+#[test]
+fn real_time_signals_are_reported_too() {
+    need!(root);
+    assert_eq!(Rustic::run().ns("pid", "no").sh("kill -40 $$").ran().code, 168);
+    assert_eq!(Rustic::run().sh("kill -64 $$").ran().code, 192);
+}
+
+#[test]
+fn init_passes_signals_on() {
+    need!(root);
+    let child = started(Rustic::run().opt(["--init"]).sh("trap 'exit 4' USR1; echo up; while :; do sleep 0.01; done"), "up");
+    send(&child, Signal::SIGUSR1);
+    assert_eq!(finish(child).code, 4);
+    let child = started(Rustic::run().opt(["--init"]).sh("echo up; exec sleep 999"), "up");
+    send(&child, Signal::SIGTERM);
+    assert_eq!(finish(child).code, 143);
+}
+
+#[test]
+fn a_killed_warden_takes_the_container_along() {
+    need!(root);
+    let mark = marker();
+    let child = started(Rustic::run().sh(&format!(": {mark}; echo up; sleep 999; :")), "up");
+    // The warden is the parent of the child and carries the same command line as rustic itself.
+    let parent = child.id() as i32;
+    let warden = processes(&mark).into_iter().find(|&pid| parent_of(pid) == Some(parent)).unwrap();
+    kill(Pid::from_raw(warden), Signal::SIGKILL).unwrap();
+    let ran = finish(child);
+    assert_eq!(ran.code, 125);
+    assert!(ran.stderr.contains("the warden was killed"), "{}", ran.stderr);
+    crate::support::eventually("the container is gone", || processes(&mark).is_empty());
+}
+
+fn parent_of(pid: i32) -> Option<i32> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+}

@@ -272,11 +272,16 @@ pub(crate) fn queues() -> BTreeSet<String> {
 pub(crate) fn run_directories() -> BTreeSet<PathBuf> {
     let places = [shared().join("store/runs"), shared().join("store/staging"), std::env::temp_dir()];
     let entries = places.iter().filter_map(|place| fs::read_dir(place).ok()).flatten().flatten();
-    entries.map(|entry| entry.path()).filter(|path| !path.starts_with(shared()) || path.parent() != Some(shared())).filter(|path| is_of_a_run(path)).collect()
+    entries
+        .map(|entry| entry.path())
+        .filter(|path| !path.starts_with(shared()) || path.parent() != Some(shared()))
+        .filter(|path| is_of_a_run(path))
+        .collect()
 }
 
 fn is_of_a_run(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("rustic-run-")) || path.parent().is_some_and(|parent| parent.ends_with("staging"))
+    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("rustic-run-"))
+        || path.parent().is_some_and(|parent| parent.ends_with("staging"))
 }
 
 /// The namespace of a process, as the kernel writes it: `ipc:[4026531839]`.

@@ -14,8 +14,12 @@ fn main() {
     let words: Vec<&str> = args.iter().skip(1).map(String::as_str).collect();
     match words.as_slice() {
         ["true"] => {}
-        ["sigwait"] => sigwait(),
-        ["sigwait-thread"] => drop(std::thread::spawn(sigwait).join()),
+        ["sigwait"] => {
+            let _ = sigterm().thread_block();
+            sigwait();
+        }
+        // As no program should do it: POSIX wants the signal blocked before.
+        ["sigwait-unblocked"] => sigwait(),
         ["signalfd"] => signalfd(),
         ["tiocsti"] => tiocsti(),
         ["read-through", fd, path] => read_through(fd, path),
@@ -55,21 +59,22 @@ fn say(line: &str) {
     let _ = std::io::stdout().flush();
 }
 
-fn sigwait() {
+fn sigterm() -> SigSet {
     let mut set = SigSet::empty();
     set.add(Signal::SIGTERM);
-    // Not blocked beforehand: the signal is waited for, and nothing else tells.
+    set
+}
+
+fn sigwait() {
     say("waiting");
-    let signal = set.wait();
+    let signal = sigterm().wait();
     say(&format!("got {signal:?}"));
     exit(42);
 }
 
 fn signalfd() {
-    let mut set = SigSet::empty();
-    set.add(Signal::SIGTERM);
-    let _ = set.thread_block();
-    let descriptor = SignalFd::new(&set);
+    let _ = sigterm().thread_block();
+    let descriptor = SignalFd::new(&sigterm());
     say("waiting");
     let signal = descriptor.and_then(|descriptor| descriptor.read_signal());
     say(&format!("got {:?}", signal.ok().flatten().map(|info| info.ssi_signo)));
@@ -96,7 +101,8 @@ fn add_key() {
     const KEY_SPEC_USER_KEYRING: i32 = -4;
     let words = ["user", "rustic-test", "x"].map(|word| CString::new(word).unwrap_or_default());
     // SAFETY: two strings with NUL, a payload of one byte and a special keyring number.
-    let key = unsafe { libc::syscall(libc::SYS_add_key, words[0].as_ptr(), words[1].as_ptr(), words[2].as_ptr(), 1usize, KEY_SPEC_USER_KEYRING) };
+    let key =
+        unsafe { libc::syscall(libc::SYS_add_key, words[0].as_ptr(), words[1].as_ptr(), words[2].as_ptr(), 1usize, KEY_SPEC_USER_KEYRING) };
     println!("add_key {}", if key == -1 { std::io::Error::last_os_error().to_string() } else { "done".into() });
 }
 
