@@ -53,7 +53,7 @@ pub fn main(plan: &Plan, inheritance: Inheritance<'_>) -> ! {
         given: inheritance,
     };
     for (number, step) in plan.side(Side::Child) {
-        if let Err(trouble) = child.take(number, step) {
+        if let Err(trouble) = step.ordered_failure().map_or_else(|| child.take(number, step), Err) {
             let fault = Report::Fault { step: number, errno: trouble.errno, detail: trouble.detail };
             let _ = child.given.report.send(&fault, None);
             sys::exit_now(crate::exit::Exit::Failed.code());
@@ -83,7 +83,7 @@ fn opened(fd: Option<&OwnedFd>) -> Result<BorrowedFd<'_>, Trouble> {
 impl Child<'_> {
     fn take(&mut self, number: usize, step: &Step) -> Result<(), Trouble> {
         match step {
-            Step::Clone(_) | Step::WriteIdMaps(_) => {}
+            Step::Guard | Step::Clone(_) | Step::WriteIdMaps(_) => {}
             Step::Gate => self.gate()?,
             Step::Session => {
                 sys::reset_signal_actions();

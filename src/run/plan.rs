@@ -129,6 +129,7 @@ impl Ladder<'_> {
     }
 
     fn clone_child(&mut self) {
+        self.rung(Step::Guard);
         self.rung(Step::Clone(self.spec.namespaces));
         if let Some(maps) = self.maps {
             self.rung(Step::WriteIdMaps(maps.clone()));

@@ -1,6 +1,7 @@
 //! A step: data in the shape of the system calls that it stands for. What is said about each stands in [`crate::run::words`].
 
 use crate::beneath::Kind;
+use crate::failure::Trouble;
 use crate::namespace::{Namespaces, Switch};
 use crate::ready::queue::Name;
 use crate::rootfs::Archive;
@@ -9,6 +10,7 @@ use crate::walls::idmap::IdMaps;
 use crate::walls::mounts::{Attributes, FsOption, OverlayMarks};
 use crate::walls::privileges::Credentials;
 use crate::walls::seccomp::SelfSignals;
+use rustix::io::Errno;
 use std::ffi::{CStr, CString};
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -67,6 +69,8 @@ pub enum Tree {
 /// One step of the plan.
 #[derive(Debug)]
 pub enum Step {
+    /// The warden, out of reach of the caller's process group, and heir to every orphan.
+    Guard,
     /// The child, in its new namespaces.
     Clone(Namespaces),
     /// The ids of the new user namespace.
@@ -197,10 +201,23 @@ pub enum Quota {
 }
 
 impl Step {
+    /// The failure that a test has ordered for this step, by the name of its variant and an errno in RUSTIC_FAIL_STEP. Release builds do
+    /// not have it.
+    pub fn ordered_failure(&self) -> Option<Trouble> {
+        if !cfg!(debug_assertions) {
+            return None;
+        }
+        let ordered = std::env::var("RUSTIC_FAIL_STEP").ok()?;
+        let (variant, errno) = ordered.split_once(':')?;
+        let debug = format!("{self:?}");
+        let mine = debug.split(|c: char| !c.is_alphanumeric()).next()? == variant;
+        mine.then(|| Trouble::new(Errno::from_raw_os_error(errno.parse().unwrap_or(libc::EIO)), "ordered by a test"))
+    }
+
     /// Who takes it.
     pub fn side(&self) -> Side {
         match self {
-            Self::Clone(_) | Self::WriteIdMaps(_) => Side::Warden,
+            Self::Guard | Self::Clone(_) | Self::WriteIdMaps(_) => Side::Warden,
             _ => Side::Child,
         }
     }

@@ -37,9 +37,6 @@ pub struct Given<'a> {
 /// Guards one container. Ends the process.
 pub fn main(plan: &Plan, given: Given<'_>) -> ! {
     signals::block_all();
-    // A session of its own: a kill of the launcher's process group must not take the warden along.
-    let _ = setsid();
-    let _ = set_child_subreaper(Some(getpid()));
     let Given { wire, child, gate } = given;
     let outer = child.outer.cloned();
     let warden = Warden { plan, wire, outer, asked: None };
@@ -160,7 +157,15 @@ impl Warden<'_> {
         let mut ward = None;
         for (number, step) in self.plan.side(Side::Warden) {
             let failed = |trouble: Trouble| (number, trouble);
+            if let Some(trouble) = step.ordered_failure() {
+                ward.iter().for_each(|ward| self.kill(ward));
+                return Err(failed(trouble));
+            }
             match (step, &ward) {
+                (Step::Guard, _) => {
+                    setsid().map_err(|errno| failed(errno.into()))?;
+                    set_child_subreaper(Some(getpid())).map_err(|errno| failed(errno.into()))?;
+                }
                 (Step::Clone(namespaces), _) => match sys::clone3(namespaces.clone_flags()).map_err(|errno| failed(errno.into()))? {
                     Some((pid, pidfd)) => {
                         let _ = self.wire.send(&Report::Started(pid.as_raw_nonzero().get()), Some(pidfd.as_fd()));

@@ -28,6 +28,12 @@ impl Step {
     pub fn words(&self) -> Words {
         let words = |call: String, cannot: String, why, man| Words { call, cannot, why, man };
         match self {
+            Self::Guard => words(
+                "setsid(), prctl(PR_SET_CHILD_SUBREAPER, 1)".into(),
+                "set up the warden".into(),
+                "what the container leaves behind comes to the warden, and a kill of the caller's process group does not reach it",
+                "prctl(2)",
+            ),
             Self::Clone(namespaces) => words(
                 format!("clone3({})", flags(*namespaces)),
                 format!("make the namespaces of the container ({})", names(*namespaces)),

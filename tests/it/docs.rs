@@ -1,1 +1,86 @@
+//! README runs as written: each console block is typed into a shell, and what it shows must come.
 
+use crate::need;
+use crate::support::{binary, scratch, shared};
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::process::{Command, Stdio};
+
+/// The console blocks of a text: commands behind `$ `, with the lines that follow each.
+fn blocks(text: &str) -> Vec<Vec<(String, Vec<String>)>> {
+    text.split("```console\n")
+        .skip(1)
+        .map(|rest| {
+            let mut commands: Vec<(String, Vec<String>)> = Vec::new();
+            for line in rest.split("```").next().unwrap_or_default().lines() {
+                match (line.strip_prefix("$ "), commands.last_mut()) {
+                    (Some(command), _) => commands.push((command.to_owned(), Vec::new())),
+                    (None, Some((_, shown))) => shown.push(line.to_owned()),
+                    (None, None) => panic!("a block that starts without a command: {line}"),
+                }
+            }
+            commands
+        })
+        .collect()
+}
+
+/// Whether a line is as shown; `…` stands for anything.
+fn as_shown(shown: &str, line: &str) -> bool {
+    let mut parts = shown.split('…');
+    let Some(mut rest) = line.strip_prefix(parts.next().unwrap_or_default()) else { return false };
+    let mut open = false;
+    for part in parts {
+        open = true;
+        match rest.find(part) {
+            Some(at) => rest = &rest[at + part.len()..],
+            None => return false,
+        }
+    }
+    rest.is_empty() || open && (shown.ends_with('…') || line.ends_with(shown.rsplit('…').next().unwrap_or_default()))
+}
+
+#[test]
+fn every_console_block_of_readme_shows_what_it_says() {
+    need!(root);
+    let text = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let bin = scratch("docs-bin");
+    symlink(binary(), bin.join("rustic")).unwrap();
+    // This is root already; a machine need not have sudo.
+    fs::write(bin.join("sudo"), "#!/bin/sh\nexec \"$@\"\n").unwrap();
+    fs::set_permissions(bin.join("sudo"), fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let blocks = blocks(&text);
+    assert!(blocks.len() >= 3, "README has console blocks");
+    for block in blocks {
+        let dir = scratch("docs");
+        for (command, shown) in block {
+            let mut shell = Command::new("bash");
+            shell
+                .args(["-c", &format!("exec 2>&1; {command}")])
+                .current_dir(&dir)
+                .env("PATH", &path)
+                .env("RUSTIC_STORE", shared().join("store"));
+            let output = shell.stdin(Stdio::null()).output().unwrap();
+            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            let lines: Vec<_> = text.lines().collect();
+            let mut at = 0;
+            for expected in &shown {
+                if expected == "…" {
+                    continue;
+                }
+                let skip = shown.iter().any(|line| line == "…");
+                let found = lines[at..].iter().position(|line| as_shown(expected, line));
+                let found = found.unwrap_or_else(|| panic!("`{command}` shows\n{text}\nand not '{expected}'"));
+                assert!(skip || found == 0, "`{command}` shows\n{text}\nbefore '{expected}'");
+                at += found + 1;
+            }
+            assert!(shown.iter().any(|line| line == "…") || at == lines.len(), "`{command}` shows more:\n{text}");
+        }
+    }
+}
+
+#[test]
+fn a_shown_line_matches_what_it_means_to() {
+    assert!(as_shown("a … c", "a b c") && as_shown("a…", "abc") && as_shown("abc", "abc"));
+    assert!(!as_shown("a … c", "a b d") && !as_shown("abc", "abcd") && !as_shown("a…", "ba"));
+}

@@ -74,7 +74,8 @@ pub(crate) fn unique() -> usize {
 
 /// A word that stands in the command line of every process of one run, and of no other.
 pub(crate) fn marker() -> String {
-    format!("mark-{}-{}", std::process::id(), unique())
+    // The dot keeps run 1 from being found in run 10.
+    format!("mark-{}-{}.", std::process::id(), unique())
 }
 
 /// A `rustic run`, being put together.
@@ -83,7 +84,6 @@ pub(crate) struct Rustic {
     uid: u32,
     args: Vec<String>,
     env: Vec<(String, String)>,
-    cwd: Option<PathBuf>,
 }
 
 /// How a run ended.
@@ -102,7 +102,7 @@ impl Rustic {
 
     /// Another command.
     pub(crate) fn command(name: &str) -> Self {
-        Self { uid: 0, args: vec![name.into()], env: vec![], cwd: None }
+        Self { uid: 0, args: vec![name.into()], env: vec![] }
     }
 
     /// As nobody, without a home.
@@ -125,11 +125,6 @@ impl Rustic {
         self
     }
 
-    pub(crate) fn cwd(mut self, dir: &Path) -> Self {
-        self.cwd = Some(dir.into());
-        self
-    }
-
     /// CMD as `sh -c SCRIPT`.
     pub(crate) fn sh(self, script: &str) -> Self {
         self.opt(["sh", "-c", script])
@@ -147,12 +142,10 @@ impl Rustic {
         if self.uid == 0 {
             command.env("RUSTIC_STORE", shared().join("store"));
         } else {
-            command.uid(self.uid).gid(self.uid).groups_of_nobody();
+            // std gives up supplementary groups by itself when root changes the uid.
+            command.uid(self.uid).gid(self.uid).env("HOME", "/nonexistent");
         }
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
-        if let Some(cwd) = &self.cwd {
-            command.current_dir(cwd);
-        }
         command
     }
 
@@ -173,17 +166,6 @@ impl Rustic {
     /// Starts it with pipes.
     pub(crate) fn started(&self) -> Child {
         self.std().stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
-    }
-}
-
-trait GroupsOfNobody {
-    fn groups_of_nobody(&mut self) -> &mut Self;
-}
-
-impl GroupsOfNobody for Command {
-    /// std gives up supplementary groups by itself when root changes the uid; a home is left out, as nobody has none.
-    fn groups_of_nobody(&mut self) -> &mut Self {
-        self.env("HOME", "/nonexistent")
     }
 }
 
@@ -266,22 +248,6 @@ pub(crate) fn queues() -> BTreeSet<String> {
     let dir = rustix::fs::openat(&mount, c".", rustix::fs::OFlags::RDONLY, rustix::fs::Mode::empty()).unwrap();
     let names = rustix::fs::Dir::read_from(dir).unwrap().map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());
     names.filter(|name| name.starts_with("rustic.")).collect()
-}
-
-/// What runs leave in the store and in the temporary folder.
-pub(crate) fn run_directories() -> BTreeSet<PathBuf> {
-    let places = [shared().join("store/runs"), shared().join("store/staging"), std::env::temp_dir()];
-    let entries = places.iter().filter_map(|place| fs::read_dir(place).ok()).flatten().flatten();
-    entries
-        .map(|entry| entry.path())
-        .filter(|path| !path.starts_with(shared()) || path.parent() != Some(shared()))
-        .filter(|path| is_of_a_run(path))
-        .collect()
-}
-
-fn is_of_a_run(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("rustic-run-"))
-        || path.parent().is_some_and(|parent| parent.ends_with("staging"))
 }
 
 /// The namespace of a process, as the kernel writes it: `ipc:[4026531839]`.

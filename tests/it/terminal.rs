@@ -299,7 +299,8 @@ fn a_plain_user_and_a_container_without_mounts_have_one_too() {
         let text = screen.until("after");
         assert!(text.contains("24 80") && text.contains("yes"), "{options}: {text}");
     }
-    let script = "exec setpriv --reuid 65534 --regid 65534 --clear-groups env -u RUSTIC_STORE HOME=/nonexistent $RUSTIC run sh -c 'stty size; tty'";
+    let script =
+        "exec setpriv --reuid 65534 --regid 65534 --clear-groups env -u RUSTIC_STORE HOME=/nonexistent $RUSTIC run sh -c 'stty size; tty'";
     let mut screen = Screen::shell(script);
     screen.until("24 80");
     screen.until("/dev/pts/0");

@@ -1,1 +1,107 @@
+//! The rules of the house that a compiler does not check.
 
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn sources() -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let mut next = vec![PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src")];
+    while let Some(dir) = next.pop() {
+        for entry in fs::read_dir(dir).unwrap().flatten() {
+            if entry.path().is_dir() {
+                next.push(entry.path());
+            } else {
+                let name = entry.path().strip_prefix(env!("CARGO_MANIFEST_DIR")).unwrap().display().to_string();
+                found.push((name, fs::read_to_string(entry.path()).unwrap()));
+            }
+        }
+    }
+    assert!(found.len() > 30, "the walk has found the sources");
+    found
+}
+
+/// The code of a file: without its tests and without comments.
+fn code(text: &str) -> String {
+    let end = text.find("#[cfg(test)]").unwrap_or(text.len());
+    text[..end].lines().filter(|line| !line.trim_start().starts_with("//")).map(|line| format!("{line}\n")).collect()
+}
+
+/// The rooms of the crate that a file names.
+fn imports(text: &str) -> Vec<String> {
+    code(text)
+        .match_indices("crate::")
+        .map(|(at, word)| {
+            code(text)[at + word.len()..].split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default().to_owned()
+        })
+        .collect()
+}
+
+#[test]
+fn every_room_knows_only_the_rooms_below_it() {
+    // What each may name; the words that everybody shares come on top.
+    let shared = ["beneath", "exit", "failure", "host", "namespace", "sys"];
+    let allowed: [(&str, &[&str]); 16] = [
+        ("src/beneath.rs", &[]),
+        ("src/exit.rs", &[]),
+        ("src/failure.rs", &[]),
+        ("src/host.rs", &[]),
+        ("src/namespace.rs", &[]),
+        ("src/sys.rs", &[]),
+        ("src/walls/", &[]),
+        ("src/ready/", &["ready"]),
+        ("src/rootfs/", &["rootfs"]),
+        ("src/spec.rs", &[]),
+        ("src/cli.rs", &["spec", "init"]),
+        ("src/init.rs", &["run"]),
+        ("src/run/talk.rs", &["run", "spec", "walls"]),
+        ("src/run/", &["run", "spec", "walls", "ready", "rootfs", "init"]),
+        ("src/lib.rs", &["cli"]),
+        ("src/main.rs", &[]),
+    ];
+    for (name, text) in sources() {
+        let (_, rooms) =
+            allowed.iter().find(|(place, _)| name.starts_with(place)).unwrap_or_else(|| panic!("{name} has no place in the house"));
+        for room in imports(&text) {
+            assert!(shared.contains(&room.as_str()) || rooms.contains(&room.as_str()), "{name} knows {room}");
+        }
+    }
+}
+
+#[test]
+fn unsafe_stands_in_sys_and_nowhere_else() {
+    for (name, text) in sources() {
+        let has = code(&text).contains("unsafe ") || code(&text).contains("unsafe_code");
+        assert_eq!(has, name == "src/sys.rs", "{name}");
+    }
+}
+
+#[test]
+fn only_cli_knows_clap_and_only_main_prints_errors() {
+    for (name, text) in sources() {
+        assert!(!code(&text).contains("clap::") || name == "src/cli.rs", "{name}");
+        let prints = code(&text).contains("stderr()") && code(&text).contains("write");
+        assert!(!prints || ["src/main.rs", "src/run/talk.rs", "src/run/terminal.rs"].contains(&name.as_str()), "{name} prints");
+    }
+}
+
+#[test]
+fn every_script_says_what_it_does_and_stops_at_the_first_failure() {
+    for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts")).unwrap().flatten() {
+        let text = fs::read_to_string(entry.path()).unwrap();
+        assert!(text.starts_with("#!/usr/bin/env bash\n# ") && text.contains("\nset -euo pipefail\n"), "{:?}", entry.path());
+    }
+}
+
+#[test]
+fn no_binary_and_no_tree_is_kept_in_the_repository() {
+    let list = std::process::Command::new("git")
+        .args(["-c", "safe.directory=*", "ls-files"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    let list = String::from_utf8(list.stdout).unwrap();
+    for name in list.lines() {
+        let start = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap_or_default();
+        assert!(!start.starts_with(b"\x7fELF") && !start.starts_with(&[0x1f, 0x8b]), "{name}");
+    }
+}

@@ -13,7 +13,7 @@ fn main() {
     let args: Vec<String> = std::env::args().collect();
     let words: Vec<&str> = args.iter().skip(1).map(String::as_str).collect();
     match words.as_slice() {
-        ["true"] => {}
+        ["true", ..] => {}
         ["sigwait"] => {
             let _ = sigterm().thread_block();
             sigwait();
