@@ -75,6 +75,7 @@ enum Event {
     Parent,
     Gate,
     Listener,
+    Unlistened,
     Ended,
 }
 
@@ -89,10 +90,17 @@ impl Ward {
             Some((Event::Ended, PollFd::from_borrowed_fd(self.pidfd.as_fd(), input))),
         ];
         let (events, mut fds): (Vec<Event>, Vec<PollFd<'_>>) = sources.into_iter().flatten().unzip();
-        match poll(&mut fds, None) {
-            Ok(_) => events.into_iter().zip(fds).filter(|(_, fd)| !fd.revents().is_empty()).map(|(event, _)| event).collect(),
-            Err(_) => Vec::new(),
+        if poll(&mut fds, None).is_err() {
+            return Vec::new();
         }
+        let happened = events.into_iter().zip(fds).filter(|(_, fd)| !fd.revents().is_empty());
+        happened
+            .map(|(event, fd)| match event {
+                // Once the last process with the filter is gone the listener hangs up, and a read of it could wait for ever.
+                Event::Listener if !fd.revents().contains(PollFlags::IN) => Event::Unlistened,
+                event => event,
+            })
+            .collect()
     }
 }
 
@@ -112,6 +120,7 @@ impl Warden<'_> {
                     Event::Parent => self.hear_parent(&ward),
                     Event::Gate => hear_child(&mut ward),
                     Event::Listener => self.hear_listener(&mut ward),
+                    Event::Unlistened => ward.listener = None,
                     Event::Ended => {
                         let ending = self.ending(&ward);
                         self.clear(Some(&ward));

@@ -25,7 +25,7 @@ fn plans() -> Vec<Rustic> {
         Rustic::run().ns("ipc", "no").sh("true"),
         Rustic::run().ns("user", "yes").opt(["--root", "chroot", "sh", "-c", "true"]),
         Rustic::run().opt(["--rootfs", root.to_str().unwrap(), "payload", "true"]),
-        Rustic::run().as_nobody().sh("true"),
+        Rustic::run().nobody().sh("true"),
         Rustic::run().ns("mount", "no").sh("true"),
     ]
 }
@@ -150,7 +150,7 @@ fn rustic_killed_at_any_moment_leaves_nothing() {
     for round in 0..200 {
         let (kind, pid, nobody) = (round % 4, round / 4 % 2, round / 8 % 2);
         let mark = marker();
-        let run = if nobody == 1 { Rustic::run().as_nobody() } else { Rustic::run() };
+        let run = if nobody == 1 { Rustic::run().nobody() } else { Rustic::run() };
         let run = run.ns("pid", if pid == 1 { "no" } else { "yes" }).ns("ipc", "no").opt(["--bind", &bind]).opt(stubborn(kind, &mark));
         let mut child = run.started();
         // Spread over the start, with some in the middle of CMD.
@@ -172,7 +172,7 @@ fn rustic_killed_without_mounts_leaves_no_directory() {
     let left = || [store.join("runs"), temporary.clone()].iter().filter_map(|dir| fs::read_dir(dir).ok()).flatten().count();
     let mut seen = 0;
     for round in 0..60 {
-        let run = if round % 2 == 0 { Rustic::run().opt(["--store", store.to_str().unwrap()]) } else { Rustic::run().as_nobody() };
+        let run = if round % 2 == 0 { Rustic::run().opt(["--store", store.to_str().unwrap()]) } else { Rustic::run().nobody() };
         let run = run.env("TMPDIR", temporary.to_str().unwrap()).ns("mount", "no").sh("mkdir -p /a/b; chmod 0 /a; sleep 600");
         let mut child = run.started();
         std::thread::sleep(Duration::from_micros(round * 1500));

@@ -74,7 +74,7 @@ fn an_image_whose_mount_targets_are_symlinks_is_refused_by_name_or_harmless() {
             std::os::unix::fs::symlink(&link, &at).unwrap();
             for nobody in [false, true] {
                 for extra in [vec![], vec!["--ephemeral"], vec!["--root", "chroot"]] {
-                    let run = if nobody { Rustic::run().as_nobody() } else { Rustic::run() };
+                    let run = if nobody { Rustic::run().nobody() } else { Rustic::run() };
                     let ran = run.opt(["--rootfs", root.to_str().unwrap()]).opt(extra.iter().copied()).opt(["payload", "true"]).ran();
                     // Below /dev and in /tmp nothing of the image is touched: a mount of rustic's own covers the one, nothing the other.
                     let covered = target.starts_with("dev/") || target == "tmp";
@@ -183,7 +183,7 @@ fn an_archive_cannot_write_outside_its_tree() {
         for nobody in [false, true] {
             let image = scratch("escape").join("image.tar");
             archive(&image, &entries);
-            let run = if nobody { Rustic::run().as_nobody() } else { Rustic::run() };
+            let run = if nobody { Rustic::run().nobody() } else { Rustic::run() };
             let ran = run.opt(["--rootfs", image.to_str().unwrap(), "sh"]).ran();
             assert!(ran.code == 125 || ran.code == 127, "{name}: {ran:?}");
             assert_eq!(snapshot(&victim), before, "{name}");

@@ -1,4 +1,5 @@
 //! One integration binary: black box first, the binary as a user runs it, seen from both sides.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "a test fails by panicking, and says why it is skipped")]
 
 mod support;
 

@@ -66,7 +66,7 @@ fn the_five_sets_are_exactly_what_was_ordered() {
 fn in_a_user_namespace_the_sets_are_full_again_and_are_dropped_inside() {
     need!(root);
     let known = u64::MAX >> (63 - std::fs::read_to_string("/proc/sys/kernel/cap_last_cap").unwrap().trim().parse::<u64>().unwrap());
-    for run in [Rustic::run().ns("user", "yes"), Rustic::run().as_nobody()] {
+    for run in [Rustic::run().ns("user", "yes"), Rustic::run().nobody()] {
         assert_eq!(status(run.clone()).0, [0, ELEVEN, ELEVEN, ELEVEN, 0]);
         assert_eq!(status(run.clone().opt(["--caps", "none"])).0, [0; 5]);
         assert_eq!(status(run.opt(["--caps", "all"])).0, [0, known, known, known, 0]);
@@ -107,9 +107,9 @@ fn ids_are_the_ordered_ones_and_no_group_of_the_caller_is_left() {
 #[test]
 fn a_plain_user_is_0_inside_and_himself_outside() {
     need!(root);
-    assert_eq!(Rustic::run().as_nobody().opt(["id", "-u"]).ran().ok(), "0\n");
-    assert!(Rustic::run().as_nobody().opt(["cat", "/proc/self/uid_map"]).ran().ok().split_whitespace().eq(["0", &NOBODY.to_string(), "1"]));
-    Rustic::run().as_nobody().opt(["--uid", "1000", "id"]).ran().fails(125, &["--uid 1000", "/etc/subuid"]);
+    assert_eq!(Rustic::run().nobody().opt(["id", "-u"]).ran().ok(), "0\n");
+    assert!(Rustic::run().nobody().opt(["cat", "/proc/self/uid_map"]).ran().ok().split_whitespace().eq(["0", &NOBODY.to_string(), "1"]));
+    Rustic::run().nobody().opt(["--uid", "1000", "id"]).ran().fails(125, &["--uid 1000", "/etc/subuid"]);
 }
 
 #[test]

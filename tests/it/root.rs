@@ -14,7 +14,7 @@ fn in_tree(root: &Path) -> Rustic {
 fn an_image_is_never_changed_and_what_was_written_vanishes() {
     need!(root);
     for nobody in [false, true] {
-        let run = || if nobody { Rustic::run().as_nobody() } else { Rustic::run() };
+        let run = || if nobody { Rustic::run().nobody() } else { Rustic::run() };
         assert_eq!(run().sh("echo x >/new && rm /etc/passwd && cat /new").ran().ok(), "x\n");
         assert_eq!(run().sh("ls /new /etc/passwd 2>&1").ran().stdout, "ls: /new: No such file or directory\n/etc/passwd\n");
     }
@@ -46,7 +46,7 @@ fn as_nobody_a_directory_works_too() {
     for dir in [root.clone(), root.join("tmp"), root.join("etc"), root.join("bin")] {
         std::os::unix::fs::chown(&dir, Some(65534), Some(65534)).unwrap();
     }
-    let run = || Rustic::run().as_nobody().opt(["--rootfs", root.to_str().unwrap(), "--bind", "/bin/busybox:/bin/busybox:ro"]);
+    let run = || Rustic::run().nobody().opt(["--rootfs", root.to_str().unwrap(), "--bind", "/bin/busybox:/bin/busybox:ro"]);
     run().opt(["busybox", "sh", "-c", "echo x >/tmp/new"]).ran().ok();
     assert_eq!(fs::read_to_string(root.join("tmp/new")).unwrap(), "x\n");
     assert_eq!(run().opt(["--ephemeral", "busybox", "sh", "-c", "echo y >/tmp/new; busybox cat /tmp/new"]).ran().ok(), "y\n");
@@ -127,7 +127,7 @@ fn a_tmpfs_is_empty_and_bounded() {
 fn the_container_has_the_devices_of_every_program_and_no_other() {
     need!(root);
     for nobody in [false, true] {
-        let run = if nobody { Rustic::run().as_nobody() } else { Rustic::run() };
+        let run = if nobody { Rustic::run().nobody() } else { Rustic::run() };
         let out = run.sh("ls /dev; echo x >/dev/null; head -c 3 /dev/zero | wc -c; head -c 5 /dev/urandom | wc -c; echo >/dev/full").ran();
         assert!(
             out.stdout.starts_with("fd\nfull\nmqueue\nnull\nptmx\npts\nrandom\nshm\nstderr\nstdin\nstdout\ntty\nurandom\nzero\n3\n5\n"),
@@ -176,7 +176,7 @@ fn an_image_without_a_mount_namespace_gets_a_directory_of_its_run() {
     let temporary = scratch("temporary");
     std::os::unix::fs::chown(&temporary, Some(65534), Some(65534)).unwrap();
     for (nobody, user) in [(false, "no"), (false, "yes"), (true, "yes")] {
-        let run = if nobody { Rustic::run().as_nobody() } else { Rustic::run() };
+        let run = if nobody { Rustic::run().nobody() } else { Rustic::run() };
         let run = run.env("TMPDIR", temporary.to_str().unwrap());
         let out = run.ns("mount", "no").ns("user", user).sh("echo x >/new; cat /new; ls /dev").ran().ok();
         assert!(out.starts_with("x\n"), "{out}");

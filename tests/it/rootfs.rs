@@ -64,7 +64,7 @@ fn as_nobody_owners_are_squashed() {
     let store = scratch("nobodys-store");
     std::os::unix::fs::chown(&store, Some(65534), Some(65534)).unwrap();
     for store in [None, Some(store)] {
-        let run = Rustic::run().as_nobody().opt(["--rootfs", image.to_str().unwrap()]);
+        let run = Rustic::run().nobody().opt(["--rootfs", image.to_str().unwrap()]);
         let run = store.iter().fold(run, |run, store| run.opt(["--store", store.to_str().unwrap()]));
         assert_eq!(run.opt(["busybox", "stat", "-c", "%u %a", "/owned"]).ran().ok(), "0 640\n");
     }

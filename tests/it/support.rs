@@ -106,7 +106,7 @@ impl Rustic {
     }
 
     /// As nobody, without a home.
-    pub(crate) fn as_nobody(mut self) -> Self {
+    pub(crate) fn nobody(mut self) -> Self {
         self.uid = NOBODY;
         self
     }
