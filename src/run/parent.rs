@@ -194,14 +194,15 @@ impl Front<'_> {
             Pending::Input => (Event::Terminal, PollFd::from_borrowed_fd(master, input | PollFlags::OUT)),
             Pending::Nothing => (Event::Terminal, PollFd::from_borrowed_fd(master, input)),
         });
-        // The child before the queue before the warden: what is sent first is heard first.
+        // The warden before the child before the queue: what was sent first is heard first. What is left in the wires when the warden
+        // tells the end is read then.
         let sources = [
+            Some((Event::Warden, PollFd::from_borrowed_fd(self.warden.as_fd(), input))),
             self.child.as_ref().map(|child| (Event::Child, PollFd::from_borrowed_fd(child.as_fd(), input))),
             self.queue.as_ref().map(|queue| (Event::Queue, PollFd::from_borrowed_fd(queue.as_fd(), input))),
             Some((Event::Signal, PollFd::from_borrowed_fd(self.signals.as_fd(), input))),
             relay.and_then(Relay::wants_input).map(|keys| (Event::Keys, PollFd::from_borrowed_fd(keys, input))),
             master,
-            Some((Event::Warden, PollFd::from_borrowed_fd(self.warden.as_fd(), input))),
         ];
         let (events, mut fds): (Vec<Event>, Vec<PollFd<'_>>) = sources.into_iter().flatten().unzip();
         let left = self.queue.as_ref().and_then(|_| Timespec::try_from(deadline.saturating_duration_since(Instant::now())).ok());
