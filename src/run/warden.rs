@@ -304,11 +304,15 @@ impl Warden<'_> {
     }
 }
 
+/// Everything that is there, so that a child which has become CMD is known as such before the next order is obeyed.
 fn hear_child(ward: &mut Ward) {
-    match ward.gate.as_ref().map(NearEnd::receive) {
-        Some(Received::Message(Report::Listener, listener)) => ward.listener = listener,
-        Some(Received::Closed) => ward.gate = None,
-        _ => {}
+    while let Some(gate) = &ward.gate {
+        match gate.receive() {
+            Received::Message(Report::Listener, listener) => ward.listener = listener,
+            Received::Message(..) => {}
+            Received::Nothing => return,
+            Received::Closed => ward.gate = None,
+        }
     }
 }
 
