@@ -1,7 +1,7 @@
 //! Signals: forwarded, lost by PID 1, waited for, and what is reported.
 
 use crate::need;
-use crate::support::{Rustic, finish, marker, payload, processes};
+use crate::support::{Rustic, eventually, finish, marker, payload, processes, unique};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::io::Read;
@@ -32,7 +32,11 @@ fn sigterm_ends_a_deaf_pid_1_and_143_is_reported() {
     need!(root);
     for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGUSR1, Signal::SIGUSR2] {
         for pid in ["yes", "no"] {
-            let child = started(Rustic::run().ns("pid", pid).sh("echo up; exec sleep 999"), "up");
+            // Not a shell that becomes sleep: busybox's ignores SIGQUIT until then.
+            let length = (3_000_000 + unique()).to_string();
+            let child = Rustic::run().ns("pid", pid).opt(["sleep", &length]).started();
+            let runs = |&pid: &i32| std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name == "sleep\n");
+            eventually("sleep runs", || processes(&length).iter().any(runs));
             send(&child, signal);
             assert_eq!(finish(child).code, 128 + signal as i32, "{signal} --pid {pid}");
         }
@@ -141,7 +145,7 @@ fn init_passes_signals_on() {
     let child = started(Rustic::run().opt(["--init"]).sh("trap 'exit 4' USR1; echo up; while :; do sleep 0.01; done"), "up");
     send(&child, Signal::SIGUSR1);
     assert_eq!(finish(child).code, 4);
-    let child = started(Rustic::run().opt(["--init"]).sh("echo up; exec sleep 999"), "up");
+    let child = started(Rustic::run().opt(["--init"]).sh("echo up; read x"), "up");
     send(&child, Signal::SIGTERM);
     assert_eq!(finish(child).code, 143);
 }
@@ -158,7 +162,7 @@ fn a_killed_warden_takes_the_container_along() {
     let ran = finish(child);
     assert_eq!(ran.code, 125);
     assert!(ran.stderr.contains("the warden was killed"), "{}", ran.stderr);
-    crate::support::eventually("the container is gone", || processes(&mark).is_empty());
+    eventually("the container is gone", || processes(&mark).is_empty());
 }
 
 fn parent_of(pid: i32) -> Option<i32> {

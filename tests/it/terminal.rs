@@ -221,7 +221,8 @@ fn ctrl_c_ends_a_pid_1_that_would_lose_it_and_nothing_outside() {
     for (key, code) in [("\x03", 130), ("\x1c", 131)] {
         let mut screen = Screen::shell("trap 'echo outside' INT QUIT; $RUSTIC run sh -c 'echo up; exec sleep 999'; echo after $?");
         screen.until("up");
-        std::thread::sleep(std::time::Duration::from_millis(50));
+        // Until the shell, which ignores one of the two, has become sleep.
+        std::thread::sleep(std::time::Duration::from_millis(200));
         screen.keys(key);
         let text = screen.until("after");
         assert!(!text.contains("outside"), "{text}");
