@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use crate::namespace::{Namespace, Switch};
-use crate::spec::{Bind, Capabilities, Ready, RootSwitch, Seccomp, Variable, Wanted, Writing};
+use crate::spec::{Bind, Capabilities, Ready, RootSwitch, Seccomp, Talk, Variable, Wanted, Writing};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -130,16 +130,26 @@ struct Run {
     #[arg(long, help_heading = "Process")]
     init: bool,
 
-    /// How the container says that its walls stand
-    #[arg(long, value_name = "queue|none", default_value = "queue", value_parser = ready, help_heading = "Readiness")]
+    /// Who says that the container is ready: queue, its walls; app, the program inside (READY=1 on the queue, descriptor 3 or NOTIFY_SOCKET)
+    #[arg(long, value_name = "queue|app|none", default_value = "queue", value_parser = ready, help_heading = "Readiness")]
     ready: Ready,
     /// How long to wait for it, in seconds
     #[arg(long, value_name = "SECONDS", default_value = "60", help_heading = "Readiness")]
     ready_timeout: u32,
 
+    /// Write started, ready and exited to this descriptor, a JSON object a line
+    #[arg(long, value_name = "N", help_heading = "Readiness")]
+    info_fd: Option<i32>,
+
     /// Say what happens, on stderr
     #[arg(short, long, help_heading = "Talk")]
     verbose: bool,
+    /// Say each step as it happens: its side, its call, the reason, the manual page
+    #[arg(long, help_heading = "Talk")]
+    explain: bool,
+    /// Print the same steps, and take none
+    #[arg(long, help_heading = "Talk")]
+    dry_run: bool,
 
     #[arg(short = 'i', hide = true)]
     foreign_interactive: bool,
@@ -240,7 +250,13 @@ impl Run {
             init: if self.init { Switch::Yes } else { Switch::No },
             ready: self.ready,
             ready_timeout: std::time::Duration::from_secs(self.ready_timeout.into()),
-            talk: if self.verbose { Switch::Yes } else { Switch::No },
+            info_fd: self.info_fd,
+            talk: match (self.dry_run, self.explain, self.verbose) {
+                (true, _, _) => Talk::DryRun,
+                (_, true, _) => Talk::Steps,
+                (_, _, true) => Talk::Story,
+                _ => Talk::Quiet,
+            },
             cmd: self.cmd,
         }
     }
@@ -274,8 +290,9 @@ fn root_switch(text: &str) -> Result<RootSwitch, String> {
 fn ready(text: &str) -> Result<Ready, String> {
     match text {
         "queue" => Ok(Ready::Queue),
+        "app" => Ok(Ready::App),
         "none" => Ok(Ready::None),
-        _ => Err("say 'queue' or 'none'".into()),
+        _ => Err("say 'queue', 'app' or 'none'".into()),
     }
 }
 

@@ -25,6 +25,8 @@ pub struct Host {
     pub gid: u32,
     /// Capabilities in the caller's permitted and bounding sets, a bit each.
     pub held: u64,
+    /// The caller's bounding set.
+    pub bounding: u64,
     /// The kernel's last capability, /proc/sys/kernel/cap_last_cap.
     pub last_cap: u8,
     /// The caller's own user id map.
@@ -53,6 +55,7 @@ impl Host {
             uid: geteuid().as_raw(),
             gid: getegid().as_raw(),
             held: sets.permitted.bits() & bounding,
+            bounding,
             last_cap,
             uid_map: id_map("/proc/self/uid_map")?,
             gid_map: id_map("/proc/self/gid_map")?,

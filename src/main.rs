@@ -4,7 +4,7 @@ use rustic::cli::{self, Asked};
 use rustic::exit::Exit;
 use rustic::failure::Failure;
 use rustic::host::Host;
-use rustic::spec::Wanted;
+use rustic::spec::{Talk, Wanted};
 use rustic::{init, run};
 use std::fmt::Display;
 use std::io::Write;
@@ -28,7 +28,14 @@ fn main() -> ExitCode {
 
 fn run(wanted: Wanted) -> Result<Exit, Failure> {
     let host = Host::read()?;
-    run::run(&wanted.check(&host)?, &host)
+    let spec = wanted.check(&host)?;
+    if spec.talk != Talk::DryRun {
+        return run::run(&spec, &host);
+    }
+    for (number, step) in run::planned(&spec, &host)?.steps.iter().enumerate() {
+        let _ = writeln!(std::io::stdout(), "{}", run::talk::explained(number, step));
+    }
+    Ok(Exit::Command(0))
 }
 
 fn told(error: &impl Display, exit: Exit) -> Exit {

@@ -34,10 +34,25 @@ pub enum Writing {
 /// How the container says that its walls stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ready {
-    /// A message on the POSIX queue that the parent made.
+    /// A message on the POSIX queue that the parent made, when its walls stand.
     Queue,
+    /// READY=1 from the program inside: on the queue, on descriptor 3, or on the socket of sd_notify(3).
+    App,
     /// Not at all.
     None,
+}
+
+/// What is told besides what CMD says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Talk {
+    /// Nothing.
+    Quiet,
+    /// The story, in the article's voice: `-v`.
+    Story,
+    /// Each step as it happens, with its call and its reason: `--explain`.
+    Steps,
+    /// The steps alone, none of them taken: `--dry-run`.
+    DryRun,
 }
 
 /// The seccomp filter.
@@ -114,7 +129,8 @@ pub struct Wanted {
     pub init: Switch,
     pub ready: Ready,
     pub ready_timeout: Duration,
-    pub talk: Switch,
+    pub info_fd: Option<i32>,
+    pub talk: Talk,
     pub cmd: Vec<OsString>,
 }
 
@@ -161,8 +177,10 @@ pub struct Spec {
     pub ready: Ready,
     /// How long to wait for it.
     pub ready_timeout: Duration,
-    /// Whether the story is told on stderr.
-    pub talk: Switch,
+    /// The descriptor of rustic's own that events are written to.
+    pub info_fd: Option<i32>,
+    /// What is told on stderr.
+    pub talk: Talk,
     /// CMD and its arguments; never empty.
     pub cmd: Vec<CString>,
 }
@@ -244,6 +262,7 @@ impl Wanted {
             init: self.init,
             ready: self.ready,
             ready_timeout: self.ready_timeout,
+            info_fd: self.info_fd,
             talk: self.talk,
         })
     }

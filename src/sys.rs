@@ -88,6 +88,15 @@ pub fn adopt(fd: RawFd) -> OwnedFd {
     unsafe { OwnedFd::from_raw_fd(fd) }
 }
 
+/// A copy with close-on-exec of a descriptor that the caller of rustic has named by number.
+pub fn copy_of_inherited(fd: RawFd) -> Result<OwnedFd> {
+    if fd < 0 {
+        return Err(Errno::BADF);
+    }
+    // SAFETY: the borrow ends with the call, which answers EBADF if there is no such descriptor; nothing is closed.
+    rustix::io::fcntl_dupfd_cloexec(unsafe { BorrowedFd::borrow_raw(fd) }, 3)
+}
+
 /// keyctl(KEYCTL_JOIN_SESSION_KEYRING, NULL): a new anonymous session keyring, keyctl(2).
 pub fn join_session_keyring() -> Result<()> {
     // SAFETY: a null name asks for an anonymous keyring; no memory is passed.

@@ -5,8 +5,9 @@ use crate::ready::message::{LONGEST, NONCE};
 use nix::errno::Errno;
 use nix::mqueue::{MQ_OFlag, MqAttr, MqdT, mq_close, mq_open, mq_receive, mq_send, mq_unlink};
 use nix::sys::stat::Mode;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd};
-use rustix::fs::fchmod;
+use rustix::fs::{fchmod, fchown};
 use rustix::rand::{GetRandomFlags, getrandom};
 use std::ffi::{CStr, CString};
 use std::time::{Duration, Instant};
@@ -39,6 +40,9 @@ impl Name {
         getrandom(&mut bytes, GetRandomFlags::empty())?;
         let letters: String = bytes.iter().map(|byte| char::from(b"abcdefghijklmnopqrstuvwxyz234567"[usize::from(byte % 32)])).collect();
         let (name, nonce) = letters.split_at(26);
+        // A test that plays the stranger has to know the name.
+        let ordered = std::env::var("RUSTIC_QUEUE_NAME").ok().filter(|_| cfg!(debug_assertions));
+        let name = ordered.as_deref().unwrap_or(name);
         let path = CString::new(format!("/rustic.{name}")).map_err(|_| rustix::io::Errno::INVAL)?;
         Ok(Self { path, nonce: nonce.to_owned() })
     }
@@ -99,6 +103,32 @@ impl Queue {
         }
     }
 
+    /// Sends one message, waiting for room: a stranger who fills the queue delays it until the parent has read on.
+    ///
+    /// # Errors
+    /// EAGAIN when the queue stays full for two seconds.
+    pub fn send_patiently(&self, message: &[u8]) -> Result<(), Trouble> {
+        let since = Instant::now();
+        loop {
+            match self.send(message) {
+                Err(trouble) if trouble.errno == rustix::io::Errno::AGAIN && since.elapsed() < PATIENCE => {
+                    let mut room = [PollFd::new(self, PollFlags::OUT)];
+                    let left = Timespec::try_from(PATIENCE.saturating_sub(since.elapsed())).ok();
+                    let _ = poll(&mut room, left.as_ref());
+                }
+                result => return result,
+            }
+        }
+    }
+
+    /// Lets another user write to it.
+    ///
+    /// # Errors
+    /// EPERM without CAP_CHOWN.
+    pub fn give_to(&self, uid: u32) -> Result<(), Trouble> {
+        Ok(fchown(self, Some(rustix::fs::Uid::from_raw(uid)), None)?)
+    }
+
     /// The next message, or `None` when there is none.
     ///
     /// # Errors
@@ -128,6 +158,12 @@ impl AsFd for Queue {
 }
 
 /// Removes a name. It is fine if it is gone.
-pub fn remove(name: &Name) {
-    let _ = mq_unlink(name.path.as_c_str());
+///
+/// # Errors
+/// EACCES for a queue of somebody else.
+pub fn remove(name: &Name) -> Result<(), Trouble> {
+    match mq_unlink(name.path.as_c_str()) {
+        Err(Errno::ENOENT) => Ok(()),
+        result => Ok(result?),
+    }
 }

@@ -8,7 +8,6 @@ pub mod store;
 
 pub use archive::Archive;
 
-use crate::failure::Failure;
 use std::path::PathBuf;
 
 /// A root file system, found and ready to become a container's root.
@@ -27,15 +26,4 @@ pub enum Image {
         /// The directory, not there yet.
         directory: PathBuf,
     },
-}
-
-/// Finds an archive's tree in the store, or unpacks it there. Without a store that can be written it is to be unpacked elsewhere.
-///
-/// # Errors
-/// An archive that is not one, a full disk.
-pub fn stored(archive: Archive, store: Option<&store::Store>) -> Result<Image, Failure> {
-    match store {
-        Some(store) => store.tree(&archive).map(Image::Tree),
-        None => Ok(Image::Unpacked(archive)),
-    }
 }

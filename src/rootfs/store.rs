@@ -16,6 +16,15 @@ use std::fs::{self, DirBuilder, File};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+/// Whether something may be made now, or is only looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Making {
+    /// It may.
+    Yes,
+    /// Nothing is made, as `--dry-run` has it.
+    No,
+}
+
 /// A store that can be written.
 #[derive(Debug)]
 pub struct Store {
@@ -29,7 +38,15 @@ impl Store {
     ///
     /// # Errors
     /// A store that belongs to somebody else, and one that was asked for by name and cannot be written.
-    pub fn open(root: &Path, uid: u32, by_name: crate::namespace::Switch) -> Result<Option<Self>, Failure> {
+    pub fn open(root: &Path, uid: u32, by_name: crate::namespace::Switch, making: Making) -> Result<Option<Self>, Failure> {
+        let owners = if uid == 0 { Owners::Kept } else { Owners::Squashed };
+        let store = Self { root: root.to_owned(), owners };
+        if making == Making::No {
+            // It could be made where the nearest folder that is there can be written.
+            let there = root.ancestors().find(|path| path.exists());
+            let writable = there.is_some_and(|path| rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_ok());
+            return Ok(writable.then_some(store));
+        }
         let failed = |errno: Errno| Failure::new(format!("cannot use the store {}", root.display())).errno(errno);
         let made = ["images", "staging", "runs"]
             .iter()
@@ -40,8 +57,6 @@ impl Store {
                 Err(failed(Errno::ACCESS).why(format!("it belongs to uid {}, and root file systems in it would be theirs", stat.uid())))
             }
             Ok(_) if rustix::fs::access(root.join("images"), rustix::fs::Access::WRITE_OK).is_ok() => {
-                let owners = if uid == 0 { Owners::Kept } else { Owners::Squashed };
-                let store = Self { root: root.to_owned(), owners };
                 store.sweep();
                 Ok(Some(store))
             }
@@ -60,10 +75,10 @@ impl Store {
     ///
     /// # Errors
     /// An archive that cannot be read or unpacked, a full disk; then nothing is left of it.
-    pub fn tree(&self, archive: &Archive) -> Result<PathBuf, Failure> {
+    pub fn tree(&self, archive: &Archive, making: Making) -> Result<PathBuf, Failure> {
         let digest = archive.digest()?;
         let tree = self.root.join("images").join(&digest);
-        if tree.is_dir() {
+        if tree.is_dir() || making == Making::No {
             return Ok(tree);
         }
         let lock = self.lock(&digest, FlockOperation::LockExclusive).map_err(|errno| self.failed(errno))?;

@@ -4,20 +4,21 @@
 use crate::beneath::{self, Kind};
 use crate::failure::Trouble;
 use crate::namespace::Switch;
-use crate::ready::message;
 use crate::ready::queue::Queue;
+use crate::ready::{message, notify};
 use crate::rootfs::{Archive, extract};
 use crate::run::control::{FarEnd, Received, Report};
-use crate::run::plan::Plan;
+use crate::run::plan::{Plan, READY_FD};
 use crate::run::step::{Mount, Quota, Side, Source, Step, Tree};
 use crate::run::terminal::{self, Outer, Streams};
 use crate::run::{exec, signals};
+use crate::spec::Talk;
 use crate::sys;
 use crate::walls::seccomp::SelfSignals;
 use crate::walls::{dev, hostname, keyring, loopback, mounts, privileges, root, seccomp};
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags, fchmod, fchown, fstat, mkdirat, open, openat};
-use rustix::io::Errno;
+use rustix::io::{Errno, FdFlags, fcntl_dupfd_cloexec, fcntl_setfd};
 use rustix::mount::{UnmountFlags, unmount};
 use rustix::process::{Resource, Rlimit, Signal, chdir, fchdir, set_parent_process_death_signal, setrlimit, setsid, umask};
 use std::ffi::{CString, OsStr};
@@ -36,8 +37,10 @@ pub struct Inheritance<'a> {
     pub ptmx: Option<OwnedFd>,
     /// rustic itself, sealed, for `--init`.
     pub init: Option<OwnedFd>,
-    /// Whether each step is told.
-    pub talk: Switch,
+    /// The pipe that CMD says READY=1 on, with `--ready app`.
+    pub ready: Option<OwnedFd>,
+    /// What is told.
+    pub talk: Talk,
 }
 
 /// Walks the child's side of the plan. Ends the process if a step fails.
@@ -58,7 +61,7 @@ pub fn main(plan: &Plan, inheritance: Inheritance<'_>) -> ! {
             let _ = child.given.report.send(&fault, None);
             sys::exit_now(crate::exit::Exit::Failed.code());
         }
-        if talk == Switch::Yes {
+        if talk != Talk::Quiet {
             let _ = child.given.report.send(&Report::Done(number), None);
         }
     }
@@ -83,6 +86,7 @@ fn opened(fd: Option<&OwnedFd>) -> Result<BorrowedFd<'_>, Trouble> {
 impl Child<'_> {
     fn take(&mut self, number: usize, step: &Step) -> Result<(), Trouble> {
         match step {
+            Step::MakeQueue(_) | Step::ReceiveReady(_) | Step::RemoveQueue(_) => {}
             Step::Guard | Step::Clone(_) | Step::WriteIdMaps(_) => {}
             Step::Gate => self.gate()?,
             Step::Session => {
@@ -157,12 +161,16 @@ impl Child<'_> {
                 (Ok(_), Switch::No) => return Err(Trouble::new(Errno::EXIST, "the caller's queue is seen from a new IPC namespace")),
                 (Err(trouble), _) => return Err(trouble),
             },
+            Step::NotifySocket(slot) => {
+                let socket = notify::make(opened(self.mounts[*slot].as_ref())?)?;
+                self.given.report.send(&Report::Socket, Some(socket.as_fd()))?;
+            }
             Step::LimitQueues(bytes) => {
                 setrlimit(Resource::Msgqueue, Rlimit { current: Some(*bytes), maximum: Some(*bytes) })?;
             }
             Step::CloseDescriptors => self.close_descriptors()?,
             Step::FindHome(uid) => self.home = CString::new([b"HOME=", home(*uid).as_slice()].concat()).ok(),
-            Step::Bound(credentials) => privileges::bound(credentials.bounding, credentials.last_cap)?,
+            Step::Bound(unwanted) => privileges::bound(*unwanted)?,
             Step::DropGroups => privileges::drop_groups()?,
             Step::SetGid(gid) => privileges::set_gid(*gid)?,
             Step::SetUid(uid) => privileges::set_uid(*uid)?,
@@ -191,7 +199,7 @@ impl Child<'_> {
             },
             Step::SendReady(name) => {
                 let queue = self.queue.as_ref().ok_or(Errno::BADF)?;
-                queue.send(message::ready(&name.nonce).as_bytes())?;
+                queue.send_patiently(message::ready(&name.nonce).as_bytes())?;
             }
             Step::Exec { cmd, env, init } => return Err(self.exec(number, cmd, env, *init)),
         }
@@ -259,20 +267,26 @@ impl Child<'_> {
     fn close_descriptors(&mut self) -> Result<(), Trouble> {
         (self.base, self.scratch, self.root) = (None, None, None);
         self.mounts.clear();
-        let given = &self.given;
-        let kept = [
-            Some(given.report.as_fd()),
-            Some(given.gate.as_fd()),
-            self.queue.as_ref().map(AsFd::as_fd),
-            given.init.as_ref().map(AsFd::as_fd),
-        ];
-        let kept: Vec<BorrowedFd<'_>> = kept.into_iter().flatten().collect();
+        let given = &mut self.given;
+        // Out of the way of the number that CMD is told.
+        given.report.renumber(FIRST_FREE)?;
+        given.gate.renumber(FIRST_FREE)?;
+        for fd in [&mut given.init, &mut given.ready].into_iter().flatten() {
+            *fd = fcntl_dupfd_cloexec(&*fd, FIRST_FREE)?;
+        }
+        let own = [self.queue.as_ref().map(AsFd::as_fd), given.init.as_ref().map(AsFd::as_fd), given.ready.as_ref().map(AsFd::as_fd)];
+        let kept: Vec<BorrowedFd<'_>> = [given.report.as_fd(), given.gate.as_fd()].into_iter().chain(own.into_iter().flatten()).collect();
         Ok(sys::close_all_but(&kept)?)
     }
 
     fn exec(&mut self, number: usize, cmd: &[CString], env: &[CString], init: Switch) -> Trouble {
         umask(Mode::from_raw_mode(0o022));
         let given = env.iter().any(|line| line.to_bytes().starts_with(b"HOME="));
+        if let Some(ready) = self.given.ready.take()
+            && let Err(trouble) = hand_over(&ready)
+        {
+            return trouble;
+        }
         let env: Vec<CString> = env.iter().cloned().chain(self.home.take().filter(|_| !given)).collect();
         match (init, self.given.init.take()) {
             (Switch::No, _) => exec::execute(cmd, &env),
@@ -280,6 +294,20 @@ impl Child<'_> {
             (Switch::Yes, None) => Errno::BADF.into(),
         }
     }
+}
+
+/// The first number above those that CMD may be told of.
+const FIRST_FREE: i32 = 10;
+
+/// The pipe of readiness under the number that CMD is told, left open by execve.
+fn hand_over(ready: &OwnedFd) -> Result<(), Trouble> {
+    let told = fcntl_dupfd_cloexec(ready, READY_FD)?;
+    if told.as_raw_fd() != READY_FD {
+        return Err(Trouble::new(Errno::BUSY, "its number for readiness is taken"));
+    }
+    fcntl_setfd(&told, FdFlags::empty())?;
+    let _stays_open = told.into_raw_fd();
+    Ok(())
 }
 
 /// The tree's name in the scratch tmpfs and in a run directory.

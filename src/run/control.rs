@@ -5,7 +5,7 @@
 //!   parent ◀──Report── warden     Started (with a pidfd), Fault, Ended
 //!   warden ──Order───▶ child      Go: the ids are mapped
 //!   warden ◀──Report── child      Listener (with the seccomp listener); end of file: execve succeeded, or the child is gone
-//!   parent ◀──Report── child      Done, Note, Terminal (with the pty), Fault; end of file: execve succeeded, or the child is gone
+//!   parent ◀──Report── child      Socket (of sd_notify), Done, Note, Terminal (with the pty), Fault; end of file: execve succeeded, or the child is gone
 //! ```
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -29,6 +29,8 @@ const HEAD: usize = 12;
 pub enum Order {
     /// Clone the child.
     Go,
+    /// The end of the container has been heard: there is nothing to clean up.
+    Heard,
     /// Pass this signal on to the child.
     Signal(i32),
     /// The terminal has sent this signal to the group of the child; see that it is not lost.
@@ -57,6 +59,8 @@ pub enum Report {
     Note(usize, Errno),
     /// The master of the container's terminal comes along.
     Terminal,
+    /// The socket of sd_notify comes along.
+    Socket,
     /// The listener of the seccomp filter comes along.
     Listener,
     /// A step failed.
@@ -84,6 +88,7 @@ impl Message for Order {
     fn encode(&self) -> ([i32; 3], &str) {
         let head = match *self {
             Self::Go => [0, 0, 0],
+            Self::Heard => [4, 0, 0],
             Self::Signal(signal) => [1, signal, 0],
             Self::Typed(signal) => [2, signal, 0],
             Self::Kill => [3, 0, 0],
@@ -97,6 +102,7 @@ impl Message for Order {
             [1, signal, ..] => Some(Self::Signal(signal)),
             [2, signal, ..] => Some(Self::Typed(signal)),
             [3, ..] => Some(Self::Kill),
+            [4, ..] => Some(Self::Heard),
             _ => None,
         }
     }
@@ -111,6 +117,7 @@ impl Message for Report {
             Self::Terminal => ([3, 0, 0], ""),
             Self::Fault { step, errno, detail } => ([4, *step as i32, errno.raw_os_error()], detail),
             Self::Listener => ([7, 0, 0], ""),
+            Self::Socket => ([8, 0, 0], ""),
             Self::Ended(Ending::Code(code)) => ([5, (*code).into(), 0], ""),
             Self::Ended(Ending::Signal(signal)) => ([6, *signal, 0], ""),
         }
@@ -128,6 +135,7 @@ impl Message for Report {
             4 => Some(Self::Fault { step: step?, errno: errno()?, detail: text.to_owned() }),
             5 => Some(Self::Ended(Ending::Code(u8::try_from(head[1]).ok()?))),
             7 => Some(Self::Listener),
+            8 => Some(Self::Socket),
             6 => Some(Self::Ended(Ending::Signal(head[1]))),
             _ => None,
         }
@@ -170,6 +178,15 @@ impl<Out: Message, In: Message> End<Out, In> {
     /// An end over a socket that was inherited.
     pub fn over(socket: OwnedFd) -> Self {
         Self { socket, types: PhantomData }
+    }
+
+    /// Gives the descriptor a number of at least `first`.
+    ///
+    /// # Errors
+    /// EMFILE.
+    pub fn renumber(&mut self, first: i32) -> Result<()> {
+        self.socket = rustix::io::fcntl_dupfd_cloexec(&self.socket, first)?;
+        Ok(())
     }
 
     /// Sends a message, with a descriptor where one belongs to it.
@@ -250,6 +267,7 @@ mod tests {
             Report::Note(4, Errno::NOENT),
             Report::Terminal,
             Report::Listener,
+            Report::Socket,
             Report::Fault { step: 9, errno: Errno::LOOP, detail: "/dev is a symlink".into() },
             Report::Ended(Ending::Code(255)),
             Report::Ended(Ending::Signal(64)),

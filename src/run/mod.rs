@@ -6,12 +6,14 @@
 //!  queue, talk               cleans up when the parent ends
 //! ```
 //!
-//! [`plan`] turns a Spec into the list of [`step`]s; [`parent`] runs the wait; [`warden`] clones, reaps and cleans; [`child`] walks the
+//! [`plan`] turns a Spec into the list of [`step`]s; [`parent`] makes ready and [`front`] waits; [`warden`] clones, reaps and cleans; [`child`] walks the
 //! list and never returns. [`control`] is the protocol between them.
 
 pub mod child;
 pub mod control;
 pub mod exec;
+pub mod front;
+pub mod info;
 pub mod parent;
 pub mod plan;
 pub mod signals;
@@ -21,4 +23,4 @@ pub mod terminal;
 pub mod warden;
 pub mod words;
 
-pub use parent::run;
+pub use parent::{planned, run};

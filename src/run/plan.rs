@@ -4,6 +4,7 @@ use crate::beneath::Kind;
 use crate::failure::Failure;
 use crate::host::{Host, contains};
 use crate::namespace::{Namespace, Namespaces, Switch};
+use crate::ready::notify;
 use crate::ready::queue::Name;
 use crate::rootfs::Image;
 use crate::run::step::{Mount, Quota, Side, Source, Step, Tree};
@@ -52,6 +53,9 @@ pub struct Ingredients<'a> {
     pub queue: Option<Name>,
 }
 
+/// The descriptor that says READY=1 with `--ready app`: one digit, since dash(1) takes no larger number in `>&$RUSTIC_READY_FD`.
+pub const READY_FD: i32 = 3;
+
 /// The ladder while it is built.
 struct Ladder<'a> {
     spec: &'a Spec,
@@ -89,6 +93,9 @@ impl Plan {
         let credentials = Credentials::ordered(spec.uid, spec.gid, spec.cap_mask, keep, groups, host.last_cap);
 
         let mut ladder = Ladder { spec, host, maps: maps.as_ref(), steps: Vec::new(), mounts: Vec::new(), remarks: Vec::new() };
+        if let Some(name) = &queue {
+            ladder.rung(Step::MakeQueue(name.clone()));
+        }
         ladder.clone_child();
         ladder.root(image);
         ladder.system_mounts(streams);
@@ -99,10 +106,18 @@ impl Plan {
         ladder.rung(Step::CloseDescriptors);
         ladder.rung(Step::FindHome(spec.uid));
         ladder.privileges(&credentials);
-        if let Some(name) = queue.clone().filter(|_| !namespaces.is_new(Namespace::Ipc)) {
-            ladder.rung(Step::SendReady(name));
+        let seen = queue.as_ref().filter(|_| !namespaces.is_new(Namespace::Ipc));
+        if let Some(name) = seen.filter(|_| spec.ready == Ready::Queue) {
+            ladder.rung(Step::SendReady(name.clone()));
         }
-        ladder.rung(Step::Exec { cmd: spec.cmd.clone(), env: spec.env.clone(), init: spec.init });
+        let env = ladder.environment(queue.as_ref());
+        ladder.rung(Step::Exec { cmd: spec.cmd.clone(), env, init: spec.init });
+        if let Some(name) = seen {
+            ladder.rung(Step::ReceiveReady(name.clone()));
+        }
+        if let Some(name) = &queue {
+            ladder.rung(Step::RemoveQueue(name.clone()));
+        }
 
         let Ladder { steps, mounts, remarks, .. } = ladder;
         Ok(Self { steps, slots: mounts.len(), queue, run_directory, namespaces, maps, remarks })
@@ -329,6 +344,14 @@ impl Ladder<'_> {
 
     /// The queue is opened before the uid changes, while the child still is who made it.
     fn readiness_opened(&mut self, queue: Option<&Name>) {
+        if self.spec.ready == Ready::App {
+            match self.mounts.iter().find(|mount| mount.target == Path::new("dev")).map(|mount| mount.slot) {
+                Some(slot) => self.rung(Step::NotifySocket(slot)),
+                None => {
+                    self.remarks.push("ready: no NOTIFY_SOCKET, because without mounts there is no /dev of its own to put it in".into())
+                }
+            }
+        }
         if self.spec.ready == Ready::Queue
             && let Some(name) = queue
         {
@@ -340,8 +363,25 @@ impl Ladder<'_> {
         }
     }
 
+    /// CMD's variables, with the ways to say READY=1 where the program inside is to say it.
+    fn environment(&self, queue: Option<&Name>) -> Vec<CString> {
+        let mut env = self.spec.env.clone();
+        if self.spec.ready == Ready::App {
+            let mut ways = vec![format!("RUSTIC_READY_FD={READY_FD}")];
+            ways.extend(queue.map(|name| format!("RUSTIC_READY_QUEUE={}", name.shown())));
+            if self.is_new(Namespace::Mount) {
+                ways.push(format!("NOTIFY_SOCKET={}", notify::PATH));
+            }
+            env.extend(ways.into_iter().filter_map(|line| CString::new(line).ok()));
+        }
+        env
+    }
+
     fn privileges(&mut self, credentials: &Credentials) {
-        self.rung(Step::Bound(credentials.clone()));
+        let bounding = if self.maps.is_some() { self.host.known_caps() } else { self.host.bounding };
+        if bounding & !credentials.bounding != 0 {
+            self.rung(Step::Bound(bounding & !credentials.bounding));
+        }
         if credentials.groups == Groups::Dropped {
             self.rung(Step::DropGroups);
         } else {

@@ -18,10 +18,23 @@ use std::rc::Rc;
 /// Who takes a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
+    /// The parent.
+    Parent,
     /// The warden, outside every wall.
     Warden,
     /// The child, from clone to execve.
     Child,
+}
+
+impl Side {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Parent => "parent",
+            Self::Warden => "warden",
+            Self::Child => "child",
+        }
+    }
 }
 
 /// A mount: made detached while the host can still be seen, attached beneath the new root.
@@ -69,6 +82,12 @@ pub enum Tree {
 /// One step of the plan.
 #[derive(Debug)]
 pub enum Step {
+    /// The queue that the user can watch.
+    MakeQueue(Name),
+    /// READY read from the queue.
+    ReceiveReady(Name),
+    /// The queue's name taken away.
+    RemoveQueue(Name),
     /// The warden, out of reach of the caller's process group, and heir to every orphan.
     Guard,
     /// The child, in its new namespaces.
@@ -154,19 +173,21 @@ pub enum Step {
         /// Whether the child shares the IPC namespace and must see it.
         seen: Switch,
     },
+    /// The socket of sd_notify(3), in the /dev of this slot.
+    NotifySocket(usize),
     /// RLIMIT_MSGQUEUE, in bytes.
     LimitQueues(u64),
     /// Every descriptor from 3 up closed at execve.
     CloseDescriptors,
     /// HOME, from the image's passwd.
     FindHome(u32),
-    /// The bounding set.
-    Bound(Credentials),
+    /// Capabilities taken out of the bounding set, a bit each.
+    Bound(u64),
     /// The supplementary groups given up.
     DropGroups,
     /// The group id.
     SetGid(u32),
-    /// The user id.
+    /// The user id; permitted capabilities are kept where it is not 0.
     SetUid(u32),
     /// Permitted, effective, inheritable and ambient sets.
     SetCapabilities(Credentials),
@@ -217,6 +238,7 @@ impl Step {
     /// Who takes it.
     pub fn side(&self) -> Side {
         match self {
+            Self::MakeQueue(_) | Self::ReceiveReady(_) | Self::RemoveQueue(_) => Side::Parent,
             Self::Guard | Self::Clone(_) | Self::WriteIdMaps(_) => Side::Warden,
             _ => Side::Child,
         }

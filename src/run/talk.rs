@@ -1,41 +1,52 @@
-//! What -v says, in the article's voice, on stderr.
+//! What is told on stderr: the story of -v, in the article's voice, and the steps of --explain.
 
 use crate::namespace::{Namespace, Switch};
 use crate::run::plan::Plan;
-use crate::spec::{RootSwitch, Spec};
+use crate::run::step::Step;
+use crate::spec::{RootSwitch, Spec, Talk};
 use crate::walls::idmap::Writer;
 use std::io::Write;
 
 /// The voice of a run.
 #[derive(Clone, Copy, Debug)]
-pub struct Talk {
-    /// Whether anything is said.
-    pub on: Switch,
+pub struct Voice {
+    /// What is told.
+    pub talk: Talk,
     /// How a line ends: a raw terminal does not return by itself.
     pub line_end: &'static str,
 }
 
-impl Talk {
+impl Voice {
     /// `Parent: …`
     pub fn parent(self, line: &str) {
-        self.say(&format!("Parent: {line}"));
+        if self.talk == Talk::Story {
+            self.say(&format!("Parent: {line}"));
+        }
     }
 
     /// ` Child: …`
     pub fn child(self, line: &str) {
-        self.say(&format!(" Child: {line}"));
+        if self.talk == Talk::Story {
+            self.say(&format!(" Child: {line}"));
+        }
+    }
+
+    /// A step that was taken.
+    pub fn done(self, number: usize, step: &Step) {
+        match self.talk {
+            Talk::Steps => self.say(&explained(number, step).replace('\n', self.line_end)),
+            _ => step.story().iter().for_each(|story| self.child(story)),
+        }
     }
 
     /// Said also without -v.
     pub fn warning(self, line: &str) {
-        let _ = write!(std::io::stderr(), "rustic: warning: {line}{}", self.line_end);
+        self.say(&format!("rustic: warning: {line}"));
     }
 
     fn say(self, line: &str) {
-        if self.on == Switch::Yes {
-            // Nobody may be listening any more; the run goes on.
-            let _ = write!(std::io::stderr(), "{line}{}", self.line_end);
-        }
+        // Nobody may be listening any more; the run goes on.
+        let _ = write!(std::io::stderr(), "{line}{}", self.line_end);
     }
 
     /// A line for each wall and each door.
@@ -51,6 +62,12 @@ impl Talk {
             self.parent(remark);
         }
     }
+}
+
+/// A step as `--explain` and `--dry-run` print it: number, side and call, and below them why it is there and where to read on.
+pub fn explained(number: usize, step: &Step) -> String {
+    let words = step.words();
+    format!("{:>3}  {:<6}  {}\n             {} [{}]", number + 1, step.side().name(), words.call, words.why, words.man)
 }
 
 fn detail(namespace: Namespace, spec: &Spec, plan: &Plan) -> String {

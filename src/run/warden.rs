@@ -12,6 +12,7 @@ use crate::run::plan::Plan;
 use crate::run::signals::{self, Fate};
 use crate::run::step::{Side, Step};
 use crate::run::terminal::Outer;
+use crate::spec::Talk;
 use crate::sys;
 use crate::walls::idmap::Writer;
 use crate::walls::seccomp;
@@ -162,6 +163,7 @@ impl Warden<'_> {
 
     /// Takes the warden's steps. On a failure: the step's number and what was answered.
     fn start(&self, inheritance: Inheritance<'_>, gate: NearEnd) -> Result<Ward, (usize, Trouble)> {
+        let talk = inheritance.talk;
         let (mut inheritance, mut gate) = (Some(inheritance), Some(gate));
         let mut ward = None;
         for (number, step) in self.plan.side(Side::Warden) {
@@ -199,6 +201,9 @@ impl Warden<'_> {
                 }
                 _ => {}
             }
+            if talk != Talk::Quiet {
+                let _ = self.wire.send(&Report::Done(number), None);
+            }
         }
         let ward = ward.ok_or_else(|| (0, Trouble::from(Errno::CHILD)))?;
         // A child that is gone already has said why on its own wire.
@@ -218,7 +223,7 @@ impl Warden<'_> {
 
     fn obey(&mut self, order: Order, ward: &Ward) {
         match order {
-            Order::Go => {}
+            Order::Go | Order::Heard => {}
             Order::Kill => send(ward, Signal::KILL),
             Order::Signal(number) => self.deliver(number, ward, || {
                 if let Some(signal) = Signal::from_named_raw(number) {
@@ -286,19 +291,20 @@ impl Warden<'_> {
         }
         loop {
             match self.wire.wait() {
+                Received::Message(Order::Heard, _) => sys::exit_now(0),
                 Received::Closed => self.parent_is_gone(),
                 Received::Message(..) | Received::Nothing => {}
             }
         }
     }
 
-    /// The parent has ended: by itself, having restored the terminal and removed the queue, or by SIGKILL. Both may be done twice.
+    /// The parent has ended before it could do it itself: the terminal's modes and the queue are left.
     fn parent_is_gone(&self) -> ! {
         if let Some(outer) = &self.outer {
             outer.restore_after_death();
         }
         if let Some(name) = &self.plan.queue {
-            queue::remove(name);
+            let _ = queue::remove(name);
         }
         sys::exit_now(0)
     }

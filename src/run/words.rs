@@ -4,6 +4,7 @@ use crate::exit::Exit;
 use crate::failure::{Failure, printable};
 use crate::host::Host;
 use crate::namespace::{Namespace, Namespaces, Switch};
+use crate::ready::notify::PATH as NOTIFY_PATH;
 use crate::run::step::{Mount, Source, Step};
 use crate::walls::idmap::Writer;
 use crate::walls::seccomp::SelfSignals;
@@ -28,6 +29,30 @@ impl Step {
     pub fn words(&self) -> Words {
         let words = |call: String, cannot: String, why, man| Words { call, cannot, why, man };
         match self {
+            Self::MakeQueue(name) => words(
+                format!("mq_open(\"{}\", O_CREAT|O_EXCL|O_RDWR|O_NONBLOCK, 0600)", name.shown()),
+                format!("make message queue {}", name.shown()),
+                "the queue that anybody can watch; whether the child sees it is what the IPC namespace decides",
+                "mq_overview(7)",
+            ),
+            Self::ReceiveReady(name) => words(
+                format!("mq_timedreceive(\"{}\")", name.shown()),
+                format!("receive READY from {}", name.shown()),
+                "a message that carries the nonce of this run: the walls stand",
+                "mq_receive(3)",
+            ),
+            Self::RemoveQueue(name) => words(
+                format!("mq_unlink(\"{}\")", name.shown()),
+                format!("remove message queue {}", name.shown()),
+                "it has said what it was for, and nothing is left behind",
+                "mq_unlink(3)",
+            ),
+            Self::NotifySocket(_) => words(
+                format!("socket(AF_UNIX, SOCK_DGRAM), bind({NOTIFY_PATH})"),
+                "make the socket of sd_notify".into(),
+                "a program that knows sd_notify(3) says READY=1 here, whatever its namespaces are",
+                "sd_notify(3)",
+            ),
             Self::Guard => words(
                 "setsid(), prctl(PR_SET_CHILD_SUBREAPER, 1)".into(),
                 "set up the warden".into(),
@@ -47,7 +72,7 @@ impl Step {
                 "user_namespaces(7)",
             ),
             Self::Gate => words(
-                "prctl(PR_SET_PDEATHSIG, SIGKILL), read(gate)".into(),
+                "prctl(PR_SET_PDEATHSIG, SIGKILL), recvmsg(gate)".into(),
                 "wait for the warden".into(),
                 "the child goes on when its ids are mapped, and never without a warden",
                 "prctl(2)",
@@ -189,8 +214,8 @@ impl Step {
             Self::FindHome(uid) => {
                 words(format!("read /etc/passwd for uid {uid}"), "find HOME".into(), "the image knows where its users live", "passwd(5)")
             }
-            Self::Bound(credentials) => words(
-                format!("prctl(PR_CAPBSET_DROP, all but {:#x})", credentials.bounding),
+            Self::Bound(unwanted) => words(
+                format!("prctl(PR_CAPBSET_DROP, {unwanted:#x})"),
                 "drop capabilities from the bounding set".into(),
                 "what is not in the bounding set cannot come back; dropping needs CAP_SETPCAP, so it comes before the uid changes",
                 "capabilities(7)",
@@ -208,13 +233,21 @@ impl Step {
                 "setresgid(2)",
             ),
             Self::SetUid(uid) => words(
-                format!("setresuid({uid}, {uid}, {uid})"),
+                match uid {
+                    0 => "setresuid(0, 0, 0)".into(),
+                    uid => format!("prctl(PR_SET_KEEPCAPS, 1), setresuid({uid}, {uid}, {uid}), prctl(PR_SET_KEEPCAPS, 0)"),
+                },
                 format!("become user {uid}"),
                 "the permitted capabilities stay until the next step chooses among them",
                 "setresuid(2)",
             ),
             Self::SetCapabilities(credentials) => words(
-                format!("capset({:#x}), prctl(PR_CAP_AMBIENT, {:#x})", credentials.permitted, credentials.ambient),
+                match (credentials.permitted, credentials.ambient) {
+                    (permitted, 0) => format!("prctl(PR_CAP_AMBIENT, CLEAR_ALL), capset({permitted:#x})"),
+                    (permitted, ambient) => {
+                        format!("prctl(PR_CAP_AMBIENT, CLEAR_ALL), capset({permitted:#x}), prctl(PR_CAP_AMBIENT, RAISE {ambient:#x})")
+                    }
+                },
                 "set the capabilities".into(),
                 "exactly what was ordered; the inheritable set is empty unless an ordered capability must survive execve of another uid",
                 "capset(2)",
@@ -247,14 +280,18 @@ impl Step {
                 "seccomp(2)",
             ),
             Self::SendReady(name) => words(
-                format!("mq_send(\"{}\", READY=1)", name.shown()),
+                format!("mq_timedsend(\"{}\", READY=1)", name.shown()),
                 format!("send READY to {}", name.shown()),
                 "the walls stand: the last word before CMD",
                 "mq_send(3)",
             ),
-            Self::Exec { cmd, .. } => {
+            Self::Exec { cmd, init, .. } => {
                 let name = cmd.first().map(|word| text(word)).unwrap_or_default();
-                words(format!("execve({name})"), format!("execute {name}"), "CMD takes the child's place", "execve(2)")
+                let call = match init {
+                    Switch::Yes => format!("execveat(rustic-init), and there execve({name})"),
+                    Switch::No => format!("execve({name})"),
+                };
+                words(call, format!("execute {name}"), "CMD takes the child's place", "execve(2)")
             }
         }
     }
@@ -295,6 +332,16 @@ impl Step {
             (Self::Keyring { .. }, Errno::DQUOT) => {
                 failure.why("the user's quota of keys is used up").remedy("raise kernel.keys.maxkeys, or leave out --seccomp none")
             }
+            (Self::MakeQueue(_), errno) => {
+                let failure = failure.remedy("--ready none starts without the queue");
+                match errno {
+                    Errno::MFILE => failure.why("the user's bytes for message queues are used up (RLIMIT_MSGQUEUE)"),
+                    Errno::NOSPC => failure.why("every queue of the IPC namespace is taken (fs.mqueue.queues_max)"),
+                    Errno::EXIST => failure.why("somebody else has made a queue of this name, and it is not used"),
+                    Errno::NOSYS => failure.why("this kernel has no POSIX message queues"),
+                    _ => failure,
+                }
+            }
             (Self::OpenQueue { .. }, _) => failure.remedy("--ready none starts without the queue"),
             (Self::SetUid(_) | Self::SetGid(_), Errno::INVAL) => {
                 failure.why("the user namespace does not map this id").man("user_namespaces(7)")
@@ -334,9 +381,10 @@ fn mount_words(mount: &Mount) -> Words {
     let target = inside(mount);
     let (call, cannot) = match &mount.source {
         Source::New { fs, .. } => (format!("fsopen({fs:?}), fsconfig(), fsmount({attributes})"), format!("mount {}", text(fs))),
-        Source::Host(path) => {
-            (format!("open_tree({path:?}, OPEN_TREE_CLONE|AT_RECURSIVE), mount_setattr({attributes})"), format!("bind {}", text(path)))
-        }
+        Source::Host(path) => (
+            format!("open_tree(\"{}\", OPEN_TREE_CLONE|AT_RECURSIVE), mount_setattr({attributes})", text(path)),
+            format!("bind {}", text(path)),
+        ),
         Source::Scratch(name) => {
             (format!("open_tree(scratch/{}, OPEN_TREE_CLONE)", text(name)), format!("bind the container's own {}", text(name)))
         }

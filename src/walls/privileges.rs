@@ -59,18 +59,12 @@ fn set(mask: u64) -> CapabilitySet {
     CapabilitySet::from_bits_retain(mask)
 }
 
-/// Takes every capability that is not wanted out of the bounding set. Done while CAP_SETPCAP is held, that is before the uid changes. The
-/// loop ends at the kernel's last capability, not at the last one that a library has a name for.
+/// Takes capabilities out of the bounding set. Done while CAP_SETPCAP is held, that is before the uid changes.
 ///
 /// # Errors
 /// EPERM without CAP_SETPCAP.
-pub fn bound(wanted: u64, last_cap: u8) -> Result<()> {
-    for cap in (0..=last_cap).filter(|cap| wanted & 1 << cap == 0) {
-        if thread::capability_is_in_bounding_set(capability(cap))? {
-            thread::remove_capability_from_bounding_set(capability(cap))?;
-        }
-    }
-    Ok(())
+pub fn bound(unwanted: u64) -> Result<()> {
+    (0..64).filter(|cap| unwanted & 1 << cap != 0).try_for_each(|cap| thread::remove_capability_from_bounding_set(capability(cap)))
 }
 
 /// Gives up every supplementary group.
@@ -95,10 +89,11 @@ pub fn set_gid(gid: u32) -> Result<()> {
 /// # Errors
 /// EINVAL for an id that the user namespace does not map.
 pub fn set_uid(uid: u32) -> Result<()> {
-    thread::set_keep_capabilities(true)?;
+    let keep = |keep| if uid == 0 { Ok(()) } else { thread::set_keep_capabilities(keep) };
+    keep(true)?;
     let uid = Uid::from_raw(uid);
     thread::set_thread_res_uid(uid, uid, uid)?;
-    thread::set_keep_capabilities(false)
+    keep(false)
 }
 
 /// Permitted, effective and inheritable sets in one capset(2), then the ambient set.

@@ -1,0 +1,118 @@
+//! sd_notify(3): the socket that a program inside says READY=1 to, and the one of whoever started rustic.
+
+use crate::failure::Trouble;
+use rustix::fd::{AsFd, AsRawFd, OwnedFd};
+use rustix::fs::{AtFlags, Mode, chmodat};
+use rustix::io::{Errno, Result};
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType, bind, recvmsg, sendto, socket_with,
+};
+use std::ffi::OsString;
+use std::io::IoSliceMut;
+use std::mem::MaybeUninit;
+use std::os::unix::ffi::OsStrExt;
+
+/// Where the socket is inside, and the value of NOTIFY_SOCKET there.
+pub const PATH: &str = "/dev/rustic.notify";
+
+/// The socket's name in /dev.
+const NAME: &str = "rustic.notify";
+
+/// The longest message that is read; systemd's own limit is the same.
+const LONGEST: usize = 4096;
+
+/// The most descriptors that a message can carry, unix(7) (SCM_MAX_FD).
+const MOST_DESCRIPTORS: usize = 253;
+
+fn datagram() -> Result<OwnedFd> {
+    socket_with(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)
+}
+
+/// Makes the socket in a directory, for everybody to write to. The path through /proc is short whatever the directory is called, as
+/// unix(7) leaves 108 bytes for it.
+///
+/// # Errors
+/// EADDRINUSE where the name is taken.
+pub fn make(dev: impl AsFd) -> std::result::Result<OwnedFd, Trouble> {
+    let socket = datagram()?;
+    bind(&socket, &SocketAddrUnix::new(format!("/proc/self/fd/{}/{NAME}", dev.as_fd().as_raw_fd()))?)?;
+    chmodat(&dev, NAME, Mode::from_raw_mode(0o666), AtFlags::empty())?;
+    Ok(socket)
+}
+
+/// What a message said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// READY=1, perhaps among other lines.
+    Ready,
+    /// Something else: it is read, so that nobody waits for room, and not acted on.
+    Other,
+}
+
+/// The next message, or `None` when there is none. Descriptors that came along are closed at once, which also answers BARRIER=1.
+pub fn receive(socket: impl AsFd) -> Option<Said> {
+    let mut text = [0; LONGEST];
+    let mut space = vec![MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    loop {
+        let read = recvmsg(&socket, &mut [IoSliceMut::new(&mut text)], &mut ancillary, RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC);
+        match read {
+            Ok(message) => {
+                // Each is owned by what drain gives, and closed when that is dropped.
+                ancillary.drain().for_each(drop);
+                return Some(said(&text[..message.bytes]));
+            }
+            Err(Errno::INTR) => {}
+            Err(_) => return None,
+        }
+    }
+}
+
+fn said(text: &[u8]) -> Said {
+    if text.split(|&byte| byte == b'\n').any(|line| line == b"READY=1") { Said::Ready } else { Said::Other }
+}
+
+/// The socket of whoever started rustic, as systemd names it in NOTIFY_SOCKET: a path, or `@` and an abstract name.
+#[derive(Debug)]
+pub struct Outer(SocketAddrUnix);
+
+impl Outer {
+    /// Reads a value of NOTIFY_SOCKET; `None` for one that is neither.
+    pub fn named(value: &OsString) -> Option<Self> {
+        let address = match value.as_bytes() {
+            [b'@', name @ ..] => SocketAddrUnix::new_abstract_name(name).ok()?,
+            [b'/', ..] => SocketAddrUnix::new(value.as_os_str()).ok()?,
+            _ => return None,
+        };
+        Some(Self(address))
+    }
+
+    /// Passes on that the container is ready, and which process it is.
+    ///
+    /// # Errors
+    /// ECONNREFUSED, ENOENT: nobody listens.
+    pub fn ready(&self, pid: i32) -> Result<()> {
+        let text = format!("READY=1\nMAINPID={pid}\n");
+        sendto(datagram()?, text.as_bytes(), SendFlags::NOSIGNAL, &self.0).map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ready_is_a_line_of_its_own() {
+        assert_eq!(said(b"STATUS=warm\nREADY=1"), Said::Ready);
+        assert_eq!(said(b"READY=1\nMAINPID=7\n"), Said::Ready);
+        for other in [&b"READY=10"[..], b"XREADY=1", b"READY=0", b"", b"\0\xff"] {
+            assert_eq!(said(other), Said::Other);
+        }
+    }
+
+    #[test]
+    fn an_address_is_a_path_or_an_abstract_name() {
+        assert!(Outer::named(&"/run/x".into()).is_some() && Outer::named(&"@x".into()).is_some());
+        assert!(Outer::named(&"relative".into()).is_none() && Outer::named(&"".into()).is_none());
+    }
+}

@@ -1,0 +1,443 @@
+//! The parent while it waits: one poll over everything that can happen. It holds nothing that the warden could not clean up after its death.
+
+use crate::exit::Exit;
+use crate::failure::{Failure, errno_text, printable};
+use crate::host::Host;
+use crate::ready::message::{self, Message};
+use crate::ready::notify::{self, Said};
+use crate::ready::queue::{self, Queue};
+use crate::run::control::{Ending, NearEnd, Order, Received, Report};
+use crate::run::info::{self, Info};
+use crate::run::plan::{Plan, READY_FD};
+use crate::run::signals;
+use crate::run::step::Step;
+use crate::run::talk::Voice;
+use crate::run::terminal::{Flow, Keys, Outer, Pending, Relay};
+use crate::spec::{Ready, Spec, Talk};
+use nix::sys::signal::{Signal, raise};
+use nix::sys::signalfd::SignalFd;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::io::Errno;
+use rustix::process::{Pid, pidfd_send_signal};
+use std::time::Instant;
+
+/// The parent while it waits.
+pub struct Front<'a> {
+    spec: &'a Spec,
+    host: &'a Host,
+    plan: &'a Plan,
+    voice: Voice,
+    info: &'a mut Info,
+    signals: SignalFd,
+    warden: NearEnd,
+    /// Until execve succeeds, or the child ends.
+    child: Option<NearEnd>,
+    relay: Option<Relay>,
+    pid: Option<Pid>,
+    pidfd: Option<OwnedFd>,
+    /// Until READY has arrived, or cannot.
+    queue: Option<Queue>,
+    /// What CMD says on its pipe, with `--ready app`.
+    pipe: Option<OwnedFd>,
+    /// The socket of sd_notify, likewise.
+    socket: Option<OwnedFd>,
+    readiness: Readiness,
+    /// The namespaces of the child, as `--info-fd` shows them.
+    namespaces: String,
+    failure: Option<Failure>,
+    ending: Option<Ending>,
+}
+
+/// Something that can happen while the parent waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Event {
+    Child,
+    Queue,
+    Pipe,
+    Socket,
+    Warden,
+    Signal,
+    Keys,
+    Terminal,
+}
+
+/// How far the wait for readiness is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Readiness {
+    /// Until then.
+    Awaited(Instant),
+    /// It was told by this way, and is passed on when CMD runs.
+    Told(&'static str),
+    /// Nothing is left to wait for.
+    Settled,
+}
+
+impl<'a> Front<'a> {
+    /// The parent with its wires: to the warden, and to the child.
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "each is made in the one place that calls it, and a structure of them would be named after nothing"
+    )]
+    pub fn new(
+        spec: &'a Spec,
+        host: &'a Host,
+        plan: &'a Plan,
+        voice: Voice,
+        info: &'a mut Info,
+        signals: SignalFd,
+        warden: NearEnd,
+        child: NearEnd,
+    ) -> Self {
+        let readiness = match spec.ready {
+            Ready::None => Readiness::Settled,
+            Ready::Queue | Ready::App => Readiness::Awaited(Instant::now() + spec.ready_timeout),
+        };
+        let child = Some(child);
+        Self {
+            spec,
+            host,
+            plan,
+            voice,
+            info,
+            signals,
+            warden,
+            child,
+            readiness,
+            relay: None,
+            pid: None,
+            pidfd: None,
+            queue: None,
+            pipe: None,
+            socket: None,
+            namespaces: String::new(),
+            failure: None,
+            ending: None,
+        }
+    }
+
+    /// Lets the warden go and waits for the end.
+    ///
+    /// # Errors
+    /// The step that failed, or a container that was not ready in time.
+    pub fn wait(mut self, queue: Option<Queue>, pipe: Option<OwnedFd>, outer: Option<Outer>) -> Result<Exit, Failure> {
+        (self.queue, self.pipe) = (queue, pipe);
+        self.relay = outer.map(Relay::new);
+        self.order(Order::Go);
+        while self.ending.is_none() {
+            for event in self.poll() {
+                match event {
+                    Event::Child => self.hear_child(),
+                    Event::Queue => self.read_queue(),
+                    Event::Pipe => self.read_pipe(),
+                    Event::Socket => self.read_socket(),
+                    Event::Warden => self.hear_warden(),
+                    Event::Signal => self.hear_signals(),
+                    Event::Keys => self.relay_keys(),
+                    Event::Terminal => self.relay_output(),
+                }
+            }
+            if matches!(self.readiness, Readiness::Awaited(deadline) if Instant::now() >= deadline) {
+                self.give_up();
+            }
+        }
+        // What the child said last may still be in its wires.
+        self.hear_child();
+        self.read_queue();
+        self.read_pipe();
+        self.read_socket();
+        self.close_queue();
+        if let Some(relay) = &mut self.relay {
+            relay.drain();
+        }
+        self.relay = None;
+        self.order(Order::Heard);
+        self.conclude()
+    }
+
+    /// Waits until something happens, or the time for readiness is over. Monotonic: poll(2) knows nothing of the wall clock.
+    fn poll(&self) -> Vec<Event> {
+        let (relay, input) = (self.relay.as_ref(), PollFlags::IN);
+        let master = relay.and_then(Relay::master).map(|(master, pending)| match pending {
+            Pending::Input => (Event::Terminal, PollFd::from_borrowed_fd(master, input | PollFlags::OUT)),
+            Pending::Nothing => (Event::Terminal, PollFd::from_borrowed_fd(master, input)),
+        });
+        // The warden before the child before the queue: what was sent first is heard first. What is left in the wires when the warden
+        // tells the end is read then.
+        let sources = [
+            Some((Event::Warden, PollFd::from_borrowed_fd(self.warden.as_fd(), input))),
+            self.child.as_ref().map(|child| (Event::Child, PollFd::from_borrowed_fd(child.as_fd(), input))),
+            self.queue.as_ref().map(|queue| (Event::Queue, PollFd::from_borrowed_fd(queue.as_fd(), input))),
+            self.pipe.as_ref().map(|pipe| (Event::Pipe, PollFd::from_borrowed_fd(pipe.as_fd(), input))),
+            self.socket.as_ref().map(|socket| (Event::Socket, PollFd::from_borrowed_fd(socket.as_fd(), input))),
+            Some((Event::Signal, PollFd::from_borrowed_fd(self.signals.as_fd(), input))),
+            relay.and_then(Relay::wants_input).map(|keys| (Event::Keys, PollFd::from_borrowed_fd(keys, input))),
+            master,
+        ];
+        let (events, mut fds): (Vec<Event>, Vec<PollFd<'_>>) = sources.into_iter().flatten().unzip();
+        let left = match self.readiness {
+            Readiness::Awaited(deadline) => Timespec::try_from(deadline.saturating_duration_since(Instant::now())).ok(),
+            Readiness::Told(_) | Readiness::Settled => None,
+        };
+        match poll(&mut fds, left.as_ref()) {
+            Ok(_) => events.into_iter().zip(fds).filter(|(_, fd)| !fd.revents().is_empty()).map(|(event, _)| event).collect(),
+            Err(_) => Vec::new(),
+        }
+    }
+
+    fn order(&self, order: Order) {
+        // A warden that is gone is noticed when its wire is read.
+        let _ = self.warden.send(&order, None);
+    }
+
+    fn hear_child(&mut self) {
+        while let Some(child) = &self.child {
+            match child.receive() {
+                Received::Message(report, descriptor) => self.heard(report, descriptor),
+                Received::Nothing => return,
+                Received::Closed => {
+                    self.child = None;
+                    self.child_is_cmd();
+                }
+            }
+        }
+    }
+
+    /// The child's wire has ended: it has become CMD, unless it has said why not, or was killed before.
+    fn child_is_cmd(&mut self) {
+        if self.failure.is_some() {
+            return;
+        }
+        self.did(|step| matches!(step, Step::Exec { .. }));
+        if let Some(pid) = self.pid {
+            self.info.started(pid.as_raw_nonzero().get(), &self.namespaces);
+        }
+        // The wall between the child and the queue stands: nothing more will tell, and that CMD runs tells enough.
+        if self.spec.ready == Ready::Queue && self.queue.is_none() && matches!(self.readiness, Readiness::Awaited(_)) {
+            self.readiness = Readiness::Told("exec");
+        }
+        self.announce();
+    }
+
+    /// Passes readiness on, once CMD runs.
+    fn announce(&mut self) {
+        let (Readiness::Told(via), None) = (self.readiness, &self.child) else { return };
+        self.readiness = Readiness::Settled;
+        self.info.ready(via);
+        let outer = std::env::var_os("NOTIFY_SOCKET").as_ref().and_then(notify::Outer::named);
+        if let (Some(outer), Some(pid)) = (outer, self.pid) {
+            // A supervisor that does not listen is none.
+            let _ = outer.ready(pid.as_raw_nonzero().get());
+        }
+    }
+
+    fn told(&mut self, via: &'static str) {
+        if matches!(self.readiness, Readiness::Awaited(_)) {
+            self.readiness = Readiness::Told(via);
+            self.close_queue();
+            self.announce();
+        }
+    }
+
+    /// Tells a step of the plan that was taken.
+    fn did(&self, which: impl Fn(&Step) -> bool) {
+        if self.spec.talk == Talk::Steps
+            && let Some((number, step)) = self.plan.steps.iter().enumerate().find(|(_, step)| which(step))
+        {
+            self.voice.done(number, step);
+        }
+    }
+
+    fn hear_warden(&mut self) {
+        match self.warden.receive() {
+            Received::Message(report, descriptor) => self.heard(report, descriptor),
+            Received::Nothing => {}
+            Received::Closed => {
+                if let Some(pidfd) = &self.pidfd {
+                    let _ = pidfd_send_signal(pidfd, rustix::process::Signal::KILL);
+                }
+                self.failure = Some(Failure::new("the warden was killed, and the container with it"));
+                self.ending = Some(Ending::Signal(libc::SIGKILL));
+            }
+        }
+    }
+
+    fn heard(&mut self, report: Report, descriptor: Option<OwnedFd>) {
+        match report {
+            Report::Started(pid) => {
+                self.voice.parent(&format!("PID of child is {pid}"));
+                self.voice.walls(self.spec, self.plan);
+                self.namespaces = info::namespaces_of(pid);
+                (self.pid, self.pidfd) = (Pid::from_raw(pid), descriptor);
+            }
+            Report::Done(number) => {
+                if let Some(step) = self.plan.steps.get(number) {
+                    self.voice.done(number, step);
+                }
+            }
+            Report::Note(number, errno) => self.note(number, errno),
+            Report::Terminal => {
+                if let (Some(relay), Some(master)) = (&mut self.relay, descriptor) {
+                    relay.connect(master);
+                }
+            }
+            Report::Fault { step, errno, detail } => {
+                let failure = self.plan.steps.get(step).map(|step| step.failure(errno, &detail, self.host));
+                self.failure = self.failure.take().or(failure);
+            }
+            Report::Socket => self.socket = descriptor,
+            Report::Listener => {}
+            Report::Ended(ending) => self.ending = Some(ending),
+        }
+    }
+
+    fn note(&mut self, number: usize, errno: Errno) {
+        match self.plan.steps.get(number) {
+            Some(Step::OpenQueue { name, .. }) => {
+                self.voice.child(&format!("opening message queue {}", name.shown()));
+                self.voice.child(&format!("mq_open: {}", errno_text(errno)));
+                self.voice.parent(&format!(
+                    "the child cannot see {}: the queue lives in another IPC namespace, so that wall stands",
+                    name.shown()
+                ));
+                self.close_queue();
+            }
+            Some(step) => self.voice.child(&format!("{}: {}", step.words().call, errno_text(errno))),
+            None => {}
+        }
+    }
+
+    fn read_queue(&mut self) {
+        while let (Some(queue), Some(name)) = (&self.queue, &self.plan.queue) {
+            let Ok(Some(bytes)) = queue.receive() else { return };
+            match message::parse(&bytes, &name.nonce) {
+                Message::Ready => return self.ready_on_the_queue(),
+                Message::Plain(text) if self.spec.ready == Ready::App && text.trim() == "READY=1" => return self.ready_on_the_queue(),
+                Message::Other(assignment) => self.voice.parent(&format!("the child says {}", printable(&assignment))),
+                Message::Foreign => self.voice.parent("a message for another run was on the queue, and is ignored"),
+                Message::Plain(text) => {
+                    self.voice.parent(&format!("a foreign message was on the queue, and is ignored: {}", printable(&text)));
+                }
+            }
+        }
+    }
+
+    fn ready_on_the_queue(&mut self) {
+        let step = self.plan.steps.iter().find(|step| matches!(step, Step::ReceiveReady(_)));
+        if let Some((step, trouble)) = step.and_then(|step| Some((step, step.ordered_failure()?))) {
+            self.failure = Some(step.failure(trouble.errno, &trouble.detail, self.host));
+            self.order(Order::Kill);
+        }
+        let pid = self.pid.map_or(0, |pid| pid.as_raw_nonzero().get());
+        self.voice.parent(&format!("received READY from child {pid}"));
+        self.did(|step| matches!(step, Step::ReceiveReady(_)));
+        self.told("queue");
+    }
+
+    /// A newline, or READY=1; what comes before or after is read and means nothing.
+    fn read_pipe(&mut self) {
+        let mut bytes = [0; 512];
+        while let Some(pipe) = &self.pipe {
+            match rustix::io::read(pipe, &mut bytes) {
+                Ok(0) => self.pipe = None,
+                Ok(length) => {
+                    let said = &bytes[..length];
+                    if said.contains(&b'\n') || said.windows(7).any(|window| window == b"READY=1") {
+                        self.voice.parent(&format!("the program said READY on descriptor {READY_FD}"));
+                        self.told("fd");
+                    }
+                }
+                Err(Errno::INTR) => {}
+                Err(_) => return,
+            }
+        }
+    }
+
+    fn read_socket(&mut self) {
+        while let Some(said) = self.socket.as_ref().and_then(notify::receive) {
+            if said == Said::Ready {
+                self.voice.parent("the program said READY on the notify socket");
+                self.told("socket");
+            }
+        }
+    }
+
+    fn close_queue(&mut self) {
+        if let (Some(queue), Some(name)) = (self.queue.take(), &self.plan.queue) {
+            queue.close();
+            let step = self.plan.steps.iter().find(|step| matches!(step, Step::RemoveQueue(_)));
+            let removed = queue::remove(name);
+            let ordered = step.and_then(Step::ordered_failure).map_or(removed, Err);
+            if let (Some(step), Err(trouble)) = (step, ordered) {
+                self.failure = Some(step.failure(trouble.errno, &trouble.detail, self.host));
+                return self.order(Order::Kill);
+            }
+            self.voice.parent(&format!("removed message queue {}", name.shown()));
+            self.did(|step| matches!(step, Step::RemoveQueue(_)));
+        }
+    }
+
+    fn give_up(&mut self) {
+        self.readiness = Readiness::Settled;
+        self.close_queue();
+        let (who, seconds) =
+            (if self.spec.ready == Ready::App { "the program" } else { "the container" }, self.spec.ready_timeout.as_secs());
+        self.failure =
+            Some(Failure::new(format!("{who} did not say that it is ready within {seconds} s")).remedy("--ready-timeout SECONDS"));
+        self.order(Order::Kill);
+    }
+
+    fn hear_signals(&mut self) {
+        while let Ok(Some(info)) = self.signals.read_signal() {
+            let number = info.ssi_signo as i32;
+            match Signal::try_from(number) {
+                Ok(Signal::SIGWINCH) => self.relay.iter().for_each(Relay::resize),
+                Ok(Signal::SIGCONT) => self.relay.iter().for_each(Relay::resume),
+                Ok(Signal::SIGTSTP) => self.stop(),
+                Ok(signal) if signals::FORWARDED.contains(&signal) => self.order(Order::Signal(number)),
+                _ => {}
+            }
+        }
+    }
+
+    /// Stopped from outside: the terminal is given back as it was for that time.
+    fn stop(&self) {
+        self.relay.iter().for_each(Relay::suspend);
+        let _ = raise(Signal::SIGSTOP);
+        self.relay.iter().for_each(Relay::resume);
+    }
+
+    fn relay_keys(&mut self) {
+        let pid = self.pid;
+        match self.relay.as_mut().map_or(Keys::Plain, |relay| relay.keys(pid)) {
+            Keys::Plain => {}
+            Keys::Signal(number) => self.order(Order::Typed(number)),
+            Keys::End => self.order(Order::Kill),
+        }
+    }
+
+    fn relay_output(&mut self) {
+        if let Some(relay) = &mut self.relay {
+            relay.flush();
+            if relay.output() == Flow::Ended {
+                self.voice.parent("the container's terminal is closed");
+            }
+        }
+    }
+
+    fn conclude(self) -> Result<Exit, Failure> {
+        if let Some(failure) = self.failure {
+            return Err(failure);
+        }
+        let exit = match self.ending {
+            Some(Ending::Code(code)) => Exit::Command(code),
+            Some(Ending::Signal(signal)) => Exit::Signal(signal),
+            None => Exit::Failed,
+        };
+        self.voice.parent(&match exit {
+            Exit::Signal(signal) => format!("the child was ended by signal {signal}"),
+            exit => format!("the child has ended with {}", exit.code()),
+        });
+        Ok(exit)
+    }
+}
