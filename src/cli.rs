@@ -45,6 +45,13 @@ enum Command {
     /// Start a command in a container              sudo rustic run --ipc no sh
     #[command(after_help = RUN_NOTES)]
     Run(Box<Run>),
+    /// The article's program, option by option      sudo rustic invoke -vi no
+    #[command(disable_help_flag = true)]
+    Invoke {
+        /// [--timeout S] [--reuse] [-hvpmn] [-u NAME] [-i yes|no] [-c DIR] [CMD...]; -h says more
+        #[arg(value_name = "OPTIONS", trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<OsString>,
+    },
     /// The reaper of `run --init`
     #[command(name = crate::init::COMMAND, hide = true)]
     Init {
@@ -169,6 +176,8 @@ struct Run {
 pub enum Asked {
     /// `rustic run`.
     Run(Box<Wanted>),
+    /// `rustic invoke`, with its own options.
+    Invoke(Vec<OsString>),
     /// The reaper, with CMD and its arguments.
     Init(Vec<OsString>),
     /// Text for stdout, exit code 0: help or version.
@@ -188,6 +197,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> (Asked, anstream::Colo
                     Some(hint) => Asked::Refused(Failure::new(hint)),
                     None => Asked::Run(Box::new(run.wanted())),
                 },
+                Some(Command::Invoke { words }) => Asked::Invoke(words),
                 Some(Command::Init { cmd }) => Asked::Init(cmd),
                 None => Asked::Text(Cli::command().render_help().ansi().to_string()),
             };

@@ -10,6 +10,7 @@
 //! - [`walls`]: one file a wall; no wall knows another. [`ready`]: the message queue of readiness.
 //! - [`beneath`]: paths inside a root file system, the one way to them.
 //! - [`rootfs`]: archives, the safe unpacker, the store, the built-in root; it knows nothing of `run`.
+//! - [`invoke`]: the article's program, option by option.
 //! - [`init`]: the reaper that `--init` puts in front of CMD. [`sys`]: every unsafe block.
 //!
 //! Deliberately absent: a daemon, a setuid mode, a config file, threads at the time of a clone, a lookup of users or hosts through libc.
@@ -20,6 +21,7 @@ pub mod exit;
 pub mod failure;
 pub mod host;
 pub mod init;
+pub mod invoke;
 pub mod namespace;
 pub mod ready;
 pub mod rootfs;

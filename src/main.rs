@@ -5,16 +5,22 @@ use rustic::exit::Exit;
 use rustic::failure::Failure;
 use rustic::host::Host;
 use rustic::spec::{Talk, Wanted};
-use rustic::{init, run};
+use rustic::{init, invoke, run};
 use std::fmt::Display;
 use std::io::Write;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    let mut args = std::env::args_os();
+    // Under the article's name the binary is the article's program.
+    if let Some(program) = args.next().filter(|program| program.to_string_lossy().ends_with(invoke::NAME)) {
+        return invoke::main(&program.to_string_lossy(), &args.collect::<Vec<_>>()).into();
+    }
     let (asked, color) = cli::parse(std::env::args_os());
     color.write_global();
     let exit = match asked {
         Asked::Run(wanted) => run(*wanted).unwrap_or_else(|failure| told(&failure, failure.exit)),
+        Asked::Invoke(words) => invoke::main("rustic invoke", &words),
         Asked::Init(words) => init::main(&words),
         Asked::Text(text) => {
             let _ = write!(anstream::stdout(), "{text}");

@@ -4,6 +4,8 @@
 mod support;
 
 mod cli; //         options, help, wrong calls
+mod invoke; //     the article's program
+mod explain; //    --explain, --dry-run and what strace saw
 mod docs; //        README runs as written
 mod faults; //      every step failing, every moment killed
 mod hostile; //     images that want to reach the host

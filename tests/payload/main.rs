@@ -1,11 +1,13 @@
 //! What the tests run inside containers where a shell cannot do it: a static program that takes its task as its first argument.
 #![allow(unsafe_code, clippy::print_stdout, reason = "its output is its job, and what it tries has no safe wrapper")]
 
+use nix::mqueue::{MQ_OFlag, MqAttr, mq_open, mq_send};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::SignalFd;
+use nix::sys::stat::Mode;
 use rustix::process::{Gid, Uid};
 use std::ffi::CString;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, exit};
 
@@ -23,6 +25,9 @@ fn main() {
         ["signalfd"] => signalfd(),
         ["tiocsti"] => tiocsti(),
         ["read-through", fd, path] => read_through(fd, path),
+        ["ready-queue"] => ready_on_the_queue(),
+        ["fill-queues"] => fill_queues(),
+        ["notify", text] => notify(text),
         ["add-key"] => add_key(),
         ["session-keyring"] => session_keyring(),
         ["climb", canary] => climb(canary),
@@ -94,6 +99,47 @@ fn read_through(fd: &str, path: &str) {
     let dir = unsafe { BorrowedFd::borrow_raw(fd.parse().unwrap_or(9)) };
     let opened = rustix::fs::openat(dir, path, rustix::fs::OFlags::RDONLY, rustix::fs::Mode::empty());
     println!("openat {:?}", opened.map(drop));
+}
+
+/// Says READY=1 on the queue that RUSTIC_READY_QUEUE names.
+fn ready_on_the_queue() {
+    let name = std::env::var("RUSTIC_READY_QUEUE").unwrap_or_default();
+    let queue = mq_open(name.as_str(), MQ_OFlag::O_WRONLY, Mode::empty(), None);
+    println!("sent {:?}", queue.and_then(|queue| mq_send(&queue, b"READY=1", 0)));
+}
+
+/// Takes every byte and every queue that it can get, and keeps them.
+fn fill_queues() {
+    let attributes = MqAttr::new(0, 10, 8192, 0);
+    let mut made = 0;
+    for (messages, flags) in [(Some(&attributes), MQ_OFlag::O_CREAT | MQ_OFlag::O_RDWR), (None, MQ_OFlag::O_CREAT | MQ_OFlag::O_RDWR)] {
+        while made < 1000 && mq_open(format!("/fill.{made}").as_str(), flags, Mode::S_IRUSR | Mode::S_IWUSR, messages).is_ok() {
+            made += 1;
+        }
+    }
+    say(&format!("filled {}", made > 0));
+    std::thread::sleep(std::time::Duration::from_secs(600));
+}
+
+/// Sends a message to NOTIFY_SOCKET with a descriptor, and says whether that was closed on the other side.
+fn notify(text: &str) {
+    use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg_addr};
+    let path = std::env::var("NOTIFY_SOCKET").unwrap_or_default();
+    let sent = (|| -> rustix::io::Result<usize> {
+        let (kept, passed) = rustix::pipe::pipe()?;
+        let socket = rustix::net::socket(rustix::net::AddressFamily::UNIX, rustix::net::SocketType::DGRAM, None)?;
+        let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut ancillary = SendAncillaryBuffer::new(&mut space);
+        let descriptors = [passed.as_fd()];
+        ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
+        let words = text.replace("\\n", "\n");
+        let address = rustix::net::SocketAddrUnix::new(path.as_str())?;
+        sendmsg_addr(&socket, &address, &[std::io::IoSlice::new(words.as_bytes())], &mut ancillary, SendFlags::empty())?;
+        drop(passed);
+        // End of file comes when nobody has the other end any more.
+        rustix::io::read(&kept, &mut [0; 1])
+    })();
+    println!("barrier {sent:?}");
 }
 
 /// add_key(2) into the user keyring, which no session keyring hides.
