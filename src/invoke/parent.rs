@@ -106,17 +106,18 @@ impl Parent {
         if self.options.reuse == Switch::Yes {
             let _ = queue::remove(&name);
         }
-        Queue::make(&name, i64::MAX).or_else(|trouble| match trouble.errno {
-            Errno::INVAL => Queue::make(&name, 1),
-            errno => Err(errno.into()),
-        })
-        .map_err(|trouble| {
-            complain(&format!("Parent: mq_open {}", name.shown()), trouble.errno);
-            if trouble.errno == Errno::EXIST {
-                note("Parent: it was left by an earlier run, or belongs to one that goes on; --reuse removes it and makes a new one");
-            }
-            Told
-        })
+        Queue::make(&name, i64::MAX)
+            .or_else(|trouble| match trouble.errno {
+                Errno::INVAL => Queue::make(&name, 1),
+                errno => Err(errno.into()),
+            })
+            .map_err(|trouble| {
+                complain(&format!("Parent: mq_open {}", name.shown()), trouble.errno);
+                if trouble.errno == Errno::EXIST {
+                    note("Parent: it was left by an earlier run, or belongs to one that goes on; --reuse removes it and makes a new one");
+                }
+                Told
+            })
     }
 
     fn with_child<F: FnOnce(Errno) -> Told>(

@@ -9,7 +9,7 @@ use crate::ready::queue::{self, Queue};
 use crate::rootfs::store::{Making, Store};
 use crate::rootfs::{Archive, Image};
 use crate::run::child::Inheritance;
-use crate::run::control::wire;
+use crate::run::control::{Order, wire};
 use crate::run::front::Front;
 use crate::run::info::Info;
 use crate::run::plan::{Ingredients, Plan};
@@ -86,14 +86,14 @@ fn run_told(spec: &Spec, host: &Host, info: &mut Info) -> Result<Exit, Failure> 
     };
     drop((warden_end, child_end, gate, opener, ptmx, binary, app));
 
-    let queue = make_queue(&plan, spec, host, voice);
-    let front = Front::new(spec, host, &plan, voice, info, signals, parent_end, listening_end);
-    let result = queue.and_then(|queue| front.wait(queue, ready, outer));
-    if result.is_err()
-        && let Some(name) = &plan.queue
-    {
-        let _ = queue::remove(name);
-    }
+    let result = match make_queue(&plan, spec, host, voice) {
+        Ok(queue) => Front::new(spec, host, &plan, voice, info, signals, parent_end, listening_end).wait(queue, ready, outer),
+        Err(failure) => {
+            // Nothing was made: a queue of this name is somebody else's, and stays.
+            let _ = parent_end.send(&Order::Heard, None);
+            Err(failure)
+        }
+    };
     let _ = rustix::io::retry_on_intr(|| waitid(WaitId::Pid(warden), WaitIdOptions::EXITED));
     result
 }

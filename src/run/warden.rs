@@ -43,10 +43,8 @@ pub fn main(plan: &Plan, given: Given<'_>) -> ! {
     let warden = Warden { plan, wire, outer, asked: None };
     match warden.wire.wait() {
         Received::Message(Order::Go, _) => warden.guard(child, gate),
-        _ => {
-            drop(child);
-            warden.parent_is_gone()
-        }
+        Received::Message(..) => sys::exit_now(0),
+        Received::Nothing | Received::Closed => warden.parent_is_gone(),
     }
 }
 

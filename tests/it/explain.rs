@@ -1,1 +1,210 @@
+//! `--dry-run` prints what `--explain` says as it happens, and both say what strace sees.
 
+use crate::need;
+use crate::support::{Rustic, binary, payload, processes, queues, scratch, shared, tree};
+use std::collections::BTreeMap;
+use std::fs;
+use std::process::{Command, Stdio};
+
+/// Sides and their steps, with the random names left out: `child` → calls in order.
+fn steps(text: &str) -> BTreeMap<String, Vec<String>> {
+    let mut sides = BTreeMap::<String, Vec<String>>::new();
+    for line in text.lines() {
+        let mut words = line.split_whitespace();
+        let (number, side) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        if number.parse::<u32>().is_ok() && ["parent", "warden", "child"].contains(&side) {
+            sides.entry(side.into()).or_default().push(without_random(&words.collect::<Vec<_>>().join(" ")));
+        }
+    }
+    sides
+}
+
+fn without_random(text: &str) -> String {
+    let mut plain = text.to_owned();
+    for prefix in ["/rustic.", "rustic-run-"] {
+        while let Some(at) =
+            plain.find(prefix).map(|at| at + prefix.len()).filter(|&at| plain.as_bytes().get(at).is_some_and(u8::is_ascii_alphanumeric))
+        {
+            let end = plain[at..].find(|c: char| !c.is_ascii_alphanumeric()).map_or(plain.len(), |end| at + end);
+            plain.replace_range(at..end, "…");
+        }
+    }
+    plain
+}
+
+/// Sets of options whose plans differ.
+fn variants() -> Vec<Vec<String>> {
+    let (root, bind) = (tree("explain"), format!("{}:/mnt/payload", payload().display()));
+    let root = root.to_str().unwrap();
+    let sets: Vec<Vec<&str>> = vec![
+        vec![],
+        vec!["--ipc", "no"],
+        vec!["--user", "yes"],
+        vec!["--user", "yes", "--pid", "no", "--net", "no"],
+        vec!["--mount", "no"],
+        vec!["--root", "chroot", "--uts", "no", "--net", "no"],
+        vec!["--uid", "1000"],
+        vec!["--uid", "1000", "--caps", "CAP_NET_RAW,CAP_CHOWN"],
+        vec!["--caps", "none", "--seccomp", "none", "--ready", "none"],
+        vec!["--caps", "all"],
+        vec!["--rootfs", root, "--bind", "/etc:/mnt/etc:ro", "--tmpfs", "/run"],
+        vec!["--rootfs", root, "--ephemeral", "--time", "yes"],
+        vec!["--ready", "app", "--ipc", "no", "--bind", &bind],
+        vec!["--ready", "app"],
+        vec!["--init"],
+    ];
+    sets.into_iter().map(|set| set.into_iter().map(str::to_owned).collect()).collect()
+}
+
+/// A CMD that every variant has.
+fn command(options: &[String]) -> Vec<&'static str> {
+    let has = |word: &str| options.contains(&word.to_owned());
+    match (has("--rootfs"), has("app"), has("--bind")) {
+        (true, _, _) => vec!["payload", "true"],
+        (_, true, true) => vec!["sh", "-c", "/mnt/payload ready-queue >/dev/null"],
+        (_, true, false) => vec!["sh", "-c", "echo >&$RUSTIC_READY_FD"],
+        _ => vec!["true"],
+    }
+}
+
+#[test]
+fn a_dry_run_prints_the_steps_that_the_run_then_explains() {
+    need!(root);
+    for nobody in [false, true] {
+        for options in variants() {
+            let run = || if nobody { Rustic::run().nobody() } else { Rustic::run() };
+            // A plain user has no second id, and cannot make mount targets in the tree, which is root's.
+            if nobody && options.iter().any(|word| word == "--uid" || word == "--rootfs") {
+                continue;
+            }
+            let dry = run().opt(options.clone()).opt(["--dry-run"]).opt(command(&options)).ran();
+            let explained = run().opt(options.clone()).opt(["--explain"]).opt(command(&options)).ran();
+            assert_eq!((dry.code, dry.stderr.as_str(), explained.code), (0, "", 0), "{options:?}: {dry:?} {explained:?}");
+            assert_eq!(steps(&dry.stdout), steps(&explained.stderr), "nobody: {nobody}, {options:?}");
+            assert!(steps(&dry.stdout)["child"].len() > 10);
+            assert_eq!(explained.stdout, "");
+        }
+    }
+}
+
+#[test]
+fn a_dry_run_does_nothing() {
+    need!(root);
+    let (store, before) = (scratch("dry").join("store"), queues());
+    let ran = Rustic::run().opt(["--store", store.to_str().unwrap(), "--dry-run", "--ipc", "no", "sh", "-c", "echo done"]).ran();
+    assert!(ran.code == 0 && ran.stdout.contains("execve(sh)") && !ran.stdout.contains("done"), "{ran:?}");
+    assert!(!store.exists());
+    assert!(queues().is_subset(&before) && processes("echo\u{20}done").is_empty());
+    Rustic::run().opt(["--dry-run", "--hostname", "two words"]).ran().fails(125, &["two words"]);
+    Rustic::run().nobody().opt(["--dry-run", "--user", "no"]).ran().fails(125, &["CAP_SYS_ADMIN"]);
+}
+
+/// The calls that are compared: name, and for prctl its first argument.
+const SET: [&str; 24] = [
+    "clone3",
+    "unshare",
+    "setns",
+    "mount",
+    "umount2",
+    "fsopen",
+    "fsconfig",
+    "fsmount",
+    "fspick",
+    "move_mount",
+    "open_tree",
+    "mount_setattr",
+    "pivot_root",
+    "chroot",
+    "sethostname",
+    "setgroups",
+    "setresgid",
+    "setresuid",
+    "capset",
+    "keyctl",
+    "seccomp",
+    "mq_open",
+    "mq_timedsend",
+    "mq_unlink",
+];
+const PRCTL: [&str; 4] = ["PR_CAPBSET_DROP", "PR_CAP_AMBIENT", "PR_SET_KEEPCAPS", "PR_SET_NO_NEW_PRIVS"];
+
+/// The calls of the set in a line, in order.
+fn calls(line: &str) -> Vec<String> {
+    let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let mut found = Vec::new();
+    for (at, _) in line.match_indices('(') {
+        let name = &line[line[..at].rfind(|c| !word(c)).map_or(0, |start| start + 1)..at];
+        let argument = line[at + 1..].split(|c| !word(c)).next().unwrap_or_default();
+        if SET.contains(&name) || ["execve", "execveat", "mq_timedreceive"].contains(&name) {
+            found.push(name.to_owned());
+        } else if name == "prctl" && PRCTL.contains(&argument) && !line.contains("PR_CAP_AMBIENT_IS_SET") {
+            found.push(format!("prctl {argument}"));
+        }
+    }
+    found
+}
+
+/// Repetitions of a call stand for one: several options of one file system, several capabilities, the places of PATH.
+fn collapsed(calls: Vec<String>) -> Vec<String> {
+    let mut once = calls;
+    once.dedup();
+    once
+}
+
+#[test]
+fn what_is_said_is_what_strace_sees() {
+    need!(root);
+    for options in variants() {
+        let trace = scratch("trace").join("trace");
+        let mut strace = Command::new("strace");
+        strace
+            .args(["-f", "-qq", "-e", "signal=none", "-o"])
+            .arg(&trace)
+            .arg(binary())
+            .arg("run")
+            .args(&options)
+            .arg("--explain")
+            .args(command(&options));
+        let output = strace.env("RUSTIC_STORE", shared().join("store")).stdin(Stdio::null()).output().unwrap();
+        assert!(output.status.success(), "{options:?}: {output:?}");
+        let said = steps(&String::from_utf8_lossy(&output.stderr));
+
+        // Who is who: the first pid is the parent; who calls clone3 is the warden; whom that makes is the child.
+        let trace = fs::read_to_string(&trace).unwrap();
+        let mut seen = BTreeMap::<&str, Vec<String>>::new();
+        let (mut parent, mut warden, mut child) = (None, None, None);
+        let mut unfinished = BTreeMap::<&str, String>::new();
+        for line in trace.lines() {
+            let (pid, call) = line.split_once(' ').unwrap();
+            let call = call.trim_start();
+            parent = parent.or(Some(pid));
+            // A call that another process interrupts is written in two parts; the name stands in the first, the answer in the second.
+            if call.ends_with("<unfinished ...>") {
+                unfinished.insert(pid, call.to_owned());
+            }
+            let whole =
+                if call.starts_with("<... ") { format!("{}{call}", unfinished.remove(pid).unwrap_or_default()) } else { call.to_owned() };
+            if whole.starts_with("clone3(") && !whole.ends_with("<unfinished ...>") && warden.is_none() {
+                warden = Some(pid);
+                child = whole.rsplit_once("= ").map(|(_, pid)| pid.trim().to_owned());
+            }
+            if !call.starts_with("<... ") {
+                seen.entry(pid).or_default().extend(calls(call.split_once('"').map_or(call, |(head, _)| head)).into_iter().take(1));
+            }
+        }
+        let mut seen_of = |pid: &str| collapsed(seen.remove(pid).unwrap_or_default());
+        let said_of = |side: &str| collapsed(said.get(side).into_iter().flatten().flat_map(|step| calls(step)).collect());
+        let (parent, warden, child) = (seen_of(parent.unwrap()), seen_of(warden.unwrap()), seen_of(child.as_deref().unwrap()));
+        assert_eq!(
+            parent.split_first().map(|(_, rest)| rest.to_vec()),
+            Some(said_of("parent")),
+            "{options:?}: parent, after its own execve"
+        );
+        assert_eq!(warden, said_of("warden"), "{options:?}: warden");
+        // What CMD calls comes after its execve.
+        let last = child.iter().position(|call| call.starts_with("execve")).unwrap();
+        let expected = said_of("child");
+        let upto = expected.iter().position(|call| call.starts_with("execve")).unwrap();
+        assert_eq!(child[..=last], expected[..=upto], "{options:?}: child");
+    }
+}

@@ -19,17 +19,17 @@ struct Said {
 
 /// The program under the article's name, in an IPC namespace of its own, so that its one queue name is nobody else's.
 fn invoke(args: &[&str], input: &[u8]) -> Said {
-    invoke_after("true", args, input)
-}
-
-fn invoke_after(before: &str, args: &[&str], input: &[u8]) -> Said {
     let mut command = Command::new("unshare");
-    command.args(["--ipc", "sh", "-c", &format!("{before}; exec \"$0\" \"$@\"")]).arg(named()).args(args);
+    command.arg("--ipc").arg(named()).args(args);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let _ = child.stdin.take().unwrap().write_all(input);
     let output = child.wait_with_output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
-    Said { code: output.status.code().unwrap_or_else(|| -output.status.signal().unwrap()), stdout: text(output.stdout), stderr: text(output.stderr) }
+    Said {
+        code: output.status.code().unwrap_or_else(|| -output.status.signal().unwrap()),
+        stdout: text(output.stdout),
+        stderr: text(output.stderr),
+    }
 }
 
 fn named() -> PathBuf {
@@ -38,14 +38,11 @@ fn named() -> PathBuf {
     link
 }
 
-/// The lines of one side, with numbers left out and blank lines and the prompt kept.
+/// The lines of one side, with numbers left out and the program's own path as PROG.
 fn side(text: &str, who: &str) -> Vec<String> {
-    text.lines()
-        .filter(|line| line.trim_start().starts_with(who) || line.starts_with("     >>"))
-        .filter(|line| line.trim_start().starts_with(who))
-        .map(|line| line.chars().filter(|c| !c.is_ascii_digit()).collect::<String>().replace(named().to_str().unwrap().trim_end_matches(char::is_numeric), "PROG"))
-        .map(|line| if line.ends_with("- Finishing up") { "Parent: PROG - Finishing up".into() } else { line })
-        .collect()
+    let text = text.replace(named().to_str().unwrap(), "PROG");
+    let lines = text.lines().filter(|line| line.trim_start().starts_with(who));
+    lines.map(|line| line.chars().filter(|c| !c.is_ascii_digit()).collect()).collect()
 }
 
 #[test]
@@ -220,7 +217,10 @@ fn ctrl_c_removes_the_queue() {
                   mount -t mqueue none /mnt; ls /mnt; kill $(cat /proc/$!/task/$!/children)";
     let output = Command::new("timeout").args(["20", "unshare", "--ipc", "--mount", "sh", "-c", script]).arg(named()).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
-    assert!(text.contains("Removing message queue") && text.ends_with('\n') && !text.trim_end().ends_with("ipc_namespace\nipc_namespace"), "{text}");
+    assert!(
+        text.contains("Removing message queue") && text.ends_with('\n') && !text.trim_end().ends_with("ipc_namespace\nipc_namespace"),
+        "{text}"
+    );
     assert!(!text.lines().any(|line| line == "ipc_namespace"), "{text}");
 }
 

@@ -4,11 +4,11 @@
 mod support;
 
 mod cli; //         options, help, wrong calls
-mod invoke; //     the article's program
-mod explain; //    --explain, --dry-run and what strace saw
 mod docs; //        README runs as written
+mod explain; //    --explain, --dry-run and what strace saw
 mod faults; //      every step failing, every moment killed
 mod hostile; //     images that want to reach the host
+mod invoke; //     the article's program
 mod namespaces; //  all combinations, from inside and outside
 mod privileges; //  ids, capabilities, keyrings, seccomp
 mod ready; //       the queue, seen and not seen

@@ -41,10 +41,10 @@ fn looked_at(run: Rustic, mask: u32) -> Result<(), String> {
     }
     let mut err = BufReader::new(child.stderr.take().ok_or("no stderr")?);
     let mut said = String::new();
-    while number_after(&said, "PID of child is").is_none() {
+    while number_after::<i32>(&said, "PID of child is").is_none() {
         err.read_line(&mut said).map_err(|error| error.to_string())?;
     }
-    let pid = number_after(&said, "PID of child is").ok_or("no pid")?.to_string();
+    let pid = number_after::<i32>(&said, "PID of child is").ok_or("no pid")?.to_string();
     let mut wrong = Vec::new();
     for (name, entry, switch) in combination(mask) {
         let (theirs, ours) = (namespace(&pid, entry), namespace("self", entry));

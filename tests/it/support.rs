@@ -256,7 +256,7 @@ pub(crate) fn namespace(pid: &str, entry: &str) -> String {
 }
 
 /// The number behind these words in a text, such as the pid in "PID of child is 17".
-pub(crate) fn number_after(text: &str, words: &str) -> Option<i32> {
+pub(crate) fn number_after<T: std::str::FromStr>(text: &str, words: &str) -> Option<T> {
     let rest = &text[text.find(words)? + words.len()..];
     rest.trim_start().split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }

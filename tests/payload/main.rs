@@ -110,10 +110,11 @@ fn ready_on_the_queue() {
 
 /// Takes every byte and every queue that it can get, and keeps them.
 fn fill_queues() {
-    let attributes = MqAttr::new(0, 10, 8192, 0);
     let mut made = 0;
-    for (messages, flags) in [(Some(&attributes), MQ_OFlag::O_CREAT | MQ_OFlag::O_RDWR), (None, MQ_OFlag::O_CREAT | MQ_OFlag::O_RDWR)] {
-        while made < 1000 && mq_open(format!("/fill.{made}").as_str(), flags, Mode::S_IRUSR | Mode::S_IWUSR, messages).is_ok() {
+    // Large ones first, for the bytes, then the smallest, for the rest of both.
+    for attributes in [MqAttr::new(0, 10, 8192, 0), MqAttr::new(0, 1, 1, 0)] {
+        let flags = MQ_OFlag::O_CREAT | MQ_OFlag::O_RDWR;
+        while mq_open(format!("/fill.{made}").as_str(), flags, Mode::S_IRUSR | Mode::S_IWUSR, Some(&attributes)).is_ok() {
             made += 1;
         }
     }
