@@ -56,20 +56,25 @@ pub fn target(root: impl AsFd, path: &Path, kind: Kind, make: Switch) -> std::re
 fn component(dir: &OwnedFd, name: &Path, kind: Kind, make: Switch) -> Result<OwnedFd> {
     match open(dir, name, OFlags::PATH, Mode::empty()) {
         Err(Errno::NOENT) if make == Switch::Yes => {
-            match kind {
-                Kind::Directory => mkdirat(dir, name, Mode::from_raw_mode(0o755))?,
+            let made = match kind {
+                Kind::Directory => mkdirat(dir, name, Mode::from_raw_mode(0o755)),
                 Kind::File => {
                     let create = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY;
-                    drop(open(dir, name, create, Mode::from_raw_mode(0o644))?);
+                    open(dir, name, create, Mode::from_raw_mode(0o644)).map(drop)
                 }
+            };
+            // Another run on the same directory may have been faster; what it made is looked at like everything else.
+            match made {
+                Ok(()) | Err(Errno::EXIST) => component(dir, name, kind, Switch::No),
+                Err(errno) => Err(errno),
             }
-            component(dir, name, kind, Switch::No)
         }
         Ok(fd) => match (kind, FileType::from_raw_mode(fstat(&fd)?.st_mode)) {
             (Kind::Directory, FileType::Directory) | (Kind::File, FileType::RegularFile) => Ok(fd),
+            (_, FileType::Symlink) => Err(Errno::LOOP),
             (Kind::Directory, _) => Err(Errno::NOTDIR),
             (Kind::File, FileType::Directory) => Err(Errno::ISDIR),
-            (Kind::File, _) => Err(Errno::NOTSUP),
+            (Kind::File, _) => Err(Errno::INVAL),
         },
         error => error,
     }

@@ -87,13 +87,13 @@ struct Run {
     #[arg(long, value_name = "yes|no", value_parser = switch, help_heading = "Namespaces (yes = new, no = share the caller's)")]
     time: Option<Switch>,
 
-    /// A directory (yours: it is written) or a tar archive, plain or gzip; without it the built-in root
-    #[arg(long, value_name = "TAR|DIR", env = "RUSTIC_ROOTFS", help_heading = "Root file system")]
+    /// A directory (yours: it is written) or a tar archive, plain or gzip; without it $RUSTIC_ROOTFS, or the built-in root
+    #[arg(long, value_name = "TAR|DIR", help_heading = "Root file system")]
     rootfs: Option<PathBuf>,
     /// How the root is entered [default: pivot; chroot with --mount no]
     #[arg(long, value_name = "pivot|chroot", value_parser = root_switch, help_heading = "Root file system")]
     root: Option<RootSwitch>,
-    /// Make the root, and the mounts below it, read-only
+    /// Make the root read-only, with the mounts that DIR has below it and the files of /etc
     #[arg(long, help_heading = "Root file system", conflicts_with = "ephemeral")]
     read_only: bool,
     /// Write to a layer that vanishes with the container, never to the directory
@@ -108,8 +108,8 @@ struct Run {
     /// An empty tmpfs at DST inside
     #[arg(long, value_name = "DST", help_heading = "Root file system")]
     tmpfs: Vec<PathBuf>,
-    /// Where unpacked images are kept [default: /var/lib/rustic as root, $XDG_DATA_HOME/rustic otherwise]
-    #[arg(long, value_name = "DIR", env = "RUSTIC_STORE", help_heading = "Root file system")]
+    /// Where unpacked images are kept [default: $RUSTIC_STORE, /var/lib/rustic as root, $XDG_DATA_HOME/rustic otherwise]
+    #[arg(long, value_name = "DIR", help_heading = "Root file system")]
     store: Option<PathBuf>,
 
     /// Host name inside; asks for --uts yes [default: rustic]
@@ -239,7 +239,7 @@ impl Run {
         let namespaces = [self.pid, self.mount, self.uts, self.net, self.ipc, self.user, self.cgroup, self.time];
         Wanted {
             namespaces: Namespace::ALL.into_iter().zip(namespaces).collect(),
-            rootfs: self.rootfs,
+            rootfs: self.rootfs.or_else(|| from_environment("RUSTIC_ROOTFS")),
             root: self.root,
             writing: match (self.read_only, self.ephemeral) {
                 (true, _) => Writing::Refused,
@@ -249,7 +249,7 @@ impl Run {
             scratch_size: self.scratch_size,
             binds: self.bind,
             tmpfs: self.tmpfs,
-            store: self.store,
+            store: self.store.or_else(|| from_environment("RUSTIC_STORE")),
             hostname: self.hostname,
             workdir: self.workdir,
             uid: self.uid,
@@ -270,6 +270,11 @@ impl Run {
             cmd: self.cmd,
         }
     }
+}
+
+/// A path in a variable; an empty one is none.
+fn from_environment(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
 }
 
 fn looks_like_a_volume(word: &str) -> bool {

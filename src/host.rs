@@ -1,8 +1,10 @@
 //! What the host and the caller are: the facts that are read once, before anything is decided.
 
 use crate::failure::Failure;
-use rustix::process::{Resource, getegid, geteuid, getrlimit};
+use crate::namespace::Switch;
+use rustix::process::{Resource, getegid, geteuid, getpid, getrlimit};
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::str::FromStr;
 
 /// A line of `/proc/PID/uid_map`: `count` ids from `inside` on are those from `outside` on, user_namespaces(7).
@@ -14,6 +16,17 @@ pub struct Extent {
     pub outside: u32,
     /// How many.
     pub count: u32,
+}
+
+const PROC_USER_INIT_INO: u64 = 0xEFFF_FFFD;
+
+/// Where a user namespace stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UserNamespace {
+    /// The host's own: there device nodes can be made.
+    Initial,
+    /// Made by somebody.
+    Below,
 }
 
 /// The facts.
@@ -33,6 +46,11 @@ pub struct Host {
     pub uid_map: Vec<Extent>,
     /// The caller's own group id map.
     pub gid_map: Vec<Extent>,
+    /// Whether the caller lives in the initial user namespace, which owns the host's other namespaces: its inode number is a constant of
+    /// the kernel (PROC_USER_INIT_INO of linux/proc_ns.h, Linux 3.8).
+    pub user_namespace: UserNamespace,
+    /// Whether setgroups(2) is allowed there, /proc/self/setgroups.
+    pub setgroups: Switch,
     /// The soft RLIMIT_MSGQUEUE in bytes, mq_overview(7); `None` is unlimited.
     pub msgqueue_limit: Option<u64>,
     /// Largest mq_maxmsg of a user without CAP_SYS_RESOURCE, /proc/sys/fs/mqueue/msg_max.
@@ -45,6 +63,7 @@ impl Host {
     /// # Errors
     /// Without a readable /proc there is nothing to decide by.
     pub fn read() -> Result<Self, Failure> {
+        own_proc()?;
         let last_cap: u8 = number("/proc/sys/kernel/cap_last_cap")?;
         let sets = rustix::thread::capabilities(None)
             .map_err(|errno| Failure::new("cannot read the capabilities of this process").errno(errno))?;
@@ -59,14 +78,17 @@ impl Host {
             last_cap,
             uid_map: id_map("/proc/self/uid_map")?,
             gid_map: id_map("/proc/self/gid_map")?,
+            user_namespace: match fs::metadata("/proc/self/ns/user").map(|stat| stat.ino()) {
+                Ok(PROC_USER_INIT_INO) => UserNamespace::Initial,
+                _ => UserNamespace::Below,
+            },
+            setgroups: match fs::read_to_string("/proc/self/setgroups") {
+                Ok(text) if text.trim() == "deny" => Switch::No,
+                _ => Switch::Yes,
+            },
             msgqueue_limit: getrlimit(Resource::Msgqueue).current,
             msg_max: number("/proc/sys/fs/mqueue/msg_max").unwrap_or(10),
         })
-    }
-
-    /// Whether the caller lives in a user namespace that maps every id, as the initial one does: there device nodes can be made.
-    pub fn maps_every_id(&self) -> bool {
-        self.uid_map == [Extent { inside: 0, outside: 0, count: u32::MAX }]
     }
 
     /// Whether the caller holds one capability.
@@ -88,6 +110,19 @@ pub fn contains(map: &[Extent], id: u32) -> bool {
 /// One capability by number, also one that rustix has no name for.
 pub fn capability(number: u8) -> rustix::thread::CapabilitySet {
     rustix::thread::CapabilitySet::from_bits_retain(1 << number)
+}
+
+/// A /proc of another PID namespace shows other processes under the numbers of ours: signals and maps would hit strangers.
+fn own_proc() -> Result<(), Failure> {
+    let shown = fs::read_link("/proc/self")
+        .map_err(|error| Failure::new(format!("cannot read /proc/self: {error}")).remedy("mount -t proc proc /proc"))?;
+    if shown.to_str().and_then(|pid| pid.parse().ok()) == Some(getpid().as_raw_nonzero().get()) {
+        return Ok(());
+    }
+    Err(Failure::new("/proc shows another PID namespace than the one that rustic runs in")
+        .why("the numbers there are those of other processes")
+        .remedy("mount a proc of this namespace first, as unshare --mount-proc does")
+        .man("pid_namespaces(7)"))
 }
 
 fn number<T: FromStr>(path: &str) -> Result<T, Failure> {

@@ -5,12 +5,13 @@ use rustic::exit::Exit;
 use rustic::failure::Failure;
 use rustic::host::Host;
 use rustic::spec::{Talk, Wanted};
-use rustic::{init, invoke, run};
+use rustic::{init, invoke, run, sys};
 use std::fmt::Display;
 use std::io::Write;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    sys::reset_sigchld();
     let mut args = std::env::args_os();
     // Under the article's name the binary is the article's program.
     if let Some(program) = args.next().filter(|program| program.to_string_lossy().ends_with(invoke::NAME)) {

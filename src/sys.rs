@@ -174,6 +174,12 @@ pub fn interface_up(socket: impl AsFd, name: &CStr) -> Result<()> {
     Ok(())
 }
 
+/// SIGCHLD back to its default action: where the caller ignores it, the kernel reaps children by itself and their codes are lost, wait(2).
+pub fn reset_sigchld() {
+    // SAFETY: SIG_DFL installs no code.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
+}
+
 /// Every signal back to its default action, also those that the caller ignored: std ignores SIGPIPE, nohup SIGHUP, and execve keeps
 /// ignored signals ignored.
 pub fn reset_signal_actions() {

@@ -99,6 +99,9 @@ impl Writer<'_> {
         if path.components().count() > DEEPEST {
             return Err(refused("deeper than 256 directories"));
         }
+        if sparse_in_pax(entry) {
+            return Err(refused("a sparse file in the format of PAX, which is not unpacked yet"));
+        }
         let header = entry.header();
         let metadata = (|| -> io::Result<Metadata> {
             Ok(Metadata {
@@ -135,7 +138,11 @@ impl Writer<'_> {
             tar::EntryType::Char | tar::EntryType::Block | tar::EntryType::Fifo => {
                 let header = entry.header();
                 let number = |field: io::Result<Option<u32>>| field.map(Option::unwrap_or_default).map_err(|error| damaged(&error));
-                let device = makedev(number(header.device_major())?, number(header.device_minor())?);
+                // A fifo has no numbers, and some writers leave the fields empty.
+                let device = match kind {
+                    tar::EntryType::Fifo => 0,
+                    _ => makedev(number(header.device_major())?, number(header.device_minor())?),
+                };
                 done(self.node(&path, kind, device, metadata))
             }
             tar::EntryType::XGlobalHeader => Ok(()),
@@ -301,8 +308,15 @@ fn damaged(error: &io::Error) -> Failure {
     Failure::new(format!("the archive is damaged or cut short: {error}"))
 }
 
+/// A name for an error line, which need not be as long as the name.
 fn shown(path: &Path) -> String {
-    printable(&path.to_string_lossy())
+    printable(&path.to_string_lossy().chars().take(200).collect::<String>())
+}
+
+/// GNU's sparse files of PAX keep their map in the content: written as it is, the file would be wrong.
+fn sparse_in_pax(entry: &mut tar::Entry<'_, impl Read>) -> bool {
+    let extensions = entry.pax_extensions().ok().flatten();
+    extensions.is_some_and(|mut list| list.any(|one| one.is_ok_and(|one| one.key_bytes().starts_with(b"GNU.sparse"))))
 }
 
 /// The directory descriptor that [`unpack`] writes into.

@@ -4,6 +4,7 @@ pub mod archive;
 pub mod builtin;
 pub mod extract;
 pub mod remove;
+pub mod run_directory;
 pub mod store;
 
 pub use archive::Archive;

@@ -1,51 +1,90 @@
-//! Removing a tree that a container has written, also one with directories that forbid it.
+//! Removing a tree that a container has written: as deep as it likes, with directories that forbid it, never through a symlink.
 
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{AtFlags, CWD, Dir, Mode, OFlags, fchmod, openat, unlinkat};
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, fchmod, openat, statat, unlinkat};
 use rustix::io::{Errno, Result};
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// Removes a directory with all that is in it, never through a symlink. It is fine if there is none.
+/// Removes a directory with all that is in it. It is fine if there is none. One descriptor is held at a time, whatever the depth: who wrote
+/// the tree could make it deeper than there are descriptors or stack.
 ///
 /// # Errors
-/// The first thing that could not be removed; the rest is removed all the same.
+/// The first thing that could not be removed: EBUSY for a mount, EACCES for what belongs to another id.
 pub fn tree(path: &Path) -> Result<()> {
-    let name = std::ffi::CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::INVAL)?;
-    match remove(CWD, &name) {
-        Err(Errno::NOENT) => Ok(()),
-        result => result,
+    let name = CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::INVAL)?;
+    let mut here = match open_to_empty(CWD, &name) {
+        Err(Errno::NOENT) => return Ok(()),
+        result => result?,
+    };
+    // The names on the way down; the way up is "..", which nobody else moves by now.
+    let mut below: Vec<CString> = Vec::new();
+    loop {
+        if let Some(directory) = empty_of_files(&here)? {
+            here = open_to_empty(&here, &directory)?;
+            below.push(directory);
+        } else if let Some(emptied) = below.pop() {
+            here = openat(&here, c"..", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+            unlinkat(&here, &emptied, AtFlags::REMOVEDIR)?;
+        } else {
+            return unlinkat(CWD, &name, AtFlags::REMOVEDIR);
+        }
     }
 }
 
-fn remove(parent: impl AsFd, name: &CStr) -> Result<()> {
-    match unlinkat(&parent, name, AtFlags::empty()) {
-        Err(Errno::ISDIR | Errno::PERM) => {}
-        result => return result,
-    }
-    let dir = open_to_empty(&parent, name)?;
-    let mut first = Ok(());
-    for entry in Dir::read_from(&dir)? {
+/// Removes everything in a directory until a directory is met; that one's name, or `None` when nothing is left.
+fn empty_of_files(dir: &OwnedFd) -> Result<Option<CString>> {
+    for entry in Dir::read_from(dir)? {
         let entry = entry?;
-        if ![c".", c".."].contains(&entry.file_name()) {
-            let removed = remove(&dir, entry.file_name());
-            first = first.and(removed);
+        let name = entry.file_name();
+        if [c".", c".."].contains(&name) {
+            continue;
+        }
+        match unlinkat(dir, name, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(errno @ (Errno::ISDIR | Errno::PERM)) => {
+                let stat = statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?;
+                return if FileType::from_raw_mode(stat.st_mode) == FileType::Directory { Ok(Some(name.to_owned())) } else { Err(errno) };
+            }
+            Err(errno) => return Err(errno),
         }
     }
-    first.and(unlinkat(&parent, name, AtFlags::REMOVEDIR))
+    Ok(None)
 }
 
 /// A directory of one's own can be emptied whatever its mode says, once the mode is changed.
 fn open_to_empty(parent: impl AsFd, name: &CStr) -> Result<OwnedFd> {
-    let open = |flags| openat(&parent, name, flags | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty());
-    let dir = match open(OFlags::RDONLY) {
+    let open = || openat(&parent, name, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty());
+    let dir = match open() {
         Err(Errno::ACCESS) => {
             rustix::fs::chmodat(&parent, name, Mode::RWXU, AtFlags::empty())?;
-            open(OFlags::RDONLY)?
+            open()?
         }
         result => result?,
     };
+    // Of no use to root, and refused where the directory is another id's.
     let _ = fchmod(&dir, Mode::RWXU);
     Ok(dir)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tree_deeper_than_there_are_descriptors_is_removed() {
+        let top = tempfile::tempdir().unwrap();
+        let root = top.path().join("root");
+        std::fs::create_dir(&root).unwrap();
+        let mut here = openat(CWD, &root, OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()).unwrap();
+        for _ in 0..3000 {
+            rustix::fs::mkdirat(&here, "d", Mode::RWXU).unwrap();
+            here = openat(&here, "d", OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()).unwrap();
+        }
+        std::os::unix::fs::symlink("/", root.join("link")).unwrap();
+        tree(&root).unwrap();
+        assert!(!root.exists());
+        assert_eq!(tree(&root), Ok(()), "nothing is fine");
+    }
 }

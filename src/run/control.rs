@@ -72,7 +72,9 @@ pub enum Report {
         /// What it was about.
         detail: String,
     },
-    /// The child has ended and nothing of it is left.
+    /// Something of the run could not be removed.
+    Left(Errno),
+    /// The child has ended and nothing else of it is left.
     Ended(Ending),
 }
 
@@ -118,6 +120,7 @@ impl Message for Report {
             Self::Fault { step, errno, detail } => ([4, *step as i32, errno.raw_os_error()], detail),
             Self::Listener => ([7, 0, 0], ""),
             Self::Socket => ([8, 0, 0], ""),
+            Self::Left(errno) => ([9, 0, errno.raw_os_error()], ""),
             Self::Ended(Ending::Code(code)) => ([5, (*code).into(), 0], ""),
             Self::Ended(Ending::Signal(signal)) => ([6, *signal, 0], ""),
         }
@@ -136,6 +139,7 @@ impl Message for Report {
             5 => Some(Self::Ended(Ending::Code(u8::try_from(head[1]).ok()?))),
             7 => Some(Self::Listener),
             8 => Some(Self::Socket),
+            9 => Some(Self::Left(errno()?)),
             6 => Some(Self::Ended(Ending::Signal(head[1]))),
             _ => None,
         }
@@ -268,6 +272,7 @@ mod tests {
             Report::Terminal,
             Report::Listener,
             Report::Socket,
+            Report::Left(Errno::BUSY),
             Report::Fault { step: 9, errno: Errno::LOOP, detail: "/dev is a symlink".into() },
             Report::Ended(Ending::Code(255)),
             Report::Ended(Ending::Signal(64)),

@@ -6,13 +6,15 @@ use crate::host::Host;
 use crate::ready::message::{self, Message};
 use crate::ready::notify::{self, Said};
 use crate::ready::queue::{self, Queue};
+use crate::rootfs::remove;
 use crate::run::control::{Ending, NearEnd, Order, Received, Report};
 use crate::run::info::{self, Info};
 use crate::run::plan::{Plan, READY_FD};
+use crate::run::relay::{Keys, Relay, Side};
 use crate::run::signals;
 use crate::run::step::Step;
 use crate::run::talk::Voice;
-use crate::run::terminal::{Flow, Keys, Outer, Pending, Relay};
+use crate::run::terminal::Outer;
 use crate::spec::{Ready, Spec, Talk};
 use nix::sys::signal::{Signal, raise};
 use nix::sys::signalfd::SignalFd;
@@ -20,6 +22,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::process::{Pid, pidfd_send_signal};
+use std::path::Path;
 use std::time::Instant;
 
 /// The parent while it waits.
@@ -58,8 +61,7 @@ enum Event {
     Socket,
     Warden,
     Signal,
-    Keys,
-    Terminal,
+    Relay(Side),
 }
 
 /// How far the wait for readiness is.
@@ -133,10 +135,12 @@ impl<'a> Front<'a> {
                     Event::Socket => self.read_socket(),
                     Event::Warden => self.hear_warden(),
                     Event::Signal => self.hear_signals(),
-                    Event::Keys => self.relay_keys(),
-                    Event::Terminal => self.relay_output(),
+                    Event::Relay(Side::Keys) => self.relay_keys(),
+                    Event::Relay(Side::Inner) => self.relay.iter_mut().for_each(Relay::inner),
+                    Event::Relay(Side::Outer) => self.relay.iter_mut().for_each(Relay::show),
                 }
             }
+            self.relay.iter_mut().for_each(Relay::look_around);
             if matches!(self.readiness, Readiness::Awaited(deadline) if Instant::now() >= deadline) {
                 self.give_up();
             }
@@ -148,7 +152,7 @@ impl<'a> Front<'a> {
         self.read_socket();
         self.close_queue();
         if let Some(relay) = &mut self.relay {
-            relay.drain();
+            relay.drain(self.signals.as_fd());
         }
         self.relay = None;
         self.order(Order::Heard);
@@ -157,11 +161,7 @@ impl<'a> Front<'a> {
 
     /// Waits until something happens, or the time for readiness is over. Monotonic: poll(2) knows nothing of the wall clock.
     fn poll(&self) -> Vec<Event> {
-        let (relay, input) = (self.relay.as_ref(), PollFlags::IN);
-        let master = relay.and_then(Relay::master).map(|(master, pending)| match pending {
-            Pending::Input => (Event::Terminal, PollFd::from_borrowed_fd(master, input | PollFlags::OUT)),
-            Pending::Nothing => (Event::Terminal, PollFd::from_borrowed_fd(master, input)),
-        });
+        let input = PollFlags::IN;
         // The warden before the child before the queue: what was sent first is heard first. What is left in the wires when the warden
         // tells the end is read then.
         let sources = [
@@ -171,14 +171,15 @@ impl<'a> Front<'a> {
             self.pipe.as_ref().map(|pipe| (Event::Pipe, PollFd::from_borrowed_fd(pipe.as_fd(), input))),
             self.socket.as_ref().map(|socket| (Event::Socket, PollFd::from_borrowed_fd(socket.as_fd(), input))),
             Some((Event::Signal, PollFd::from_borrowed_fd(self.signals.as_fd(), input))),
-            relay.and_then(Relay::wants_input).map(|keys| (Event::Keys, PollFd::from_borrowed_fd(keys, input))),
-            master,
         ];
-        let (events, mut fds): (Vec<Event>, Vec<PollFd<'_>>) = sources.into_iter().flatten().unzip();
+        let relayed = self.relay.iter().flat_map(Relay::sources).map(|(side, fd)| (Event::Relay(side), fd));
+        let (events, mut fds): (Vec<Event>, Vec<PollFd<'_>>) = sources.into_iter().flatten().chain(relayed).unzip();
         let left = match self.readiness {
             Readiness::Awaited(deadline) => Timespec::try_from(deadline.saturating_duration_since(Instant::now())).ok(),
             Readiness::Told(_) | Readiness::Settled => None,
         };
+        let look = self.relay.as_ref().and_then(Relay::patience);
+        let left = [left, look].into_iter().flatten().min();
         match poll(&mut fds, left.as_ref()) {
             Ok(_) => events.into_iter().zip(fds).filter(|(_, fd)| !fd.revents().is_empty()).map(|(event, _)| event).collect(),
             Err(_) => Vec::new(),
@@ -256,9 +257,27 @@ impl<'a> Front<'a> {
                 if let Some(pidfd) = &self.pidfd {
                     let _ = pidfd_send_signal(pidfd, rustix::process::Signal::KILL);
                 }
+                if let Some(Err(errno)) = self.plan.run_directory.as_deref().map(|directory| self.remove_after(directory)) {
+                    self.left(errno);
+                }
                 self.failure = Some(Failure::new("the warden was killed, and the container with it"));
                 self.ending = Some(Ending::Signal(libc::SIGKILL));
             }
+        }
+    }
+
+    /// What the warden would have done: the directory is removed once nobody inside writes to it any more.
+    fn remove_after(&self, directory: &Path) -> rustix::io::Result<()> {
+        if let Some(pidfd) = &self.pidfd {
+            // Not our child: its end is seen, not its status.
+            let _ = poll(&mut [PollFd::from_borrowed_fd(pidfd.as_fd(), PollFlags::IN)], None);
+        }
+        remove::tree(directory)
+    }
+
+    fn left(&self, errno: Errno) {
+        if let Some(directory) = &self.plan.run_directory {
+            self.voice.warning(&format!("cannot remove {}: {}", printable(&directory.to_string_lossy()), errno_text(errno)));
         }
     }
 
@@ -286,6 +305,7 @@ impl<'a> Front<'a> {
                 self.failure = self.failure.take().or(failure);
             }
             Report::Socket => self.socket = descriptor,
+            Report::Left(errno) => self.left(errno),
             Report::Listener => {}
             Report::Ended(ending) => self.ending = Some(ending),
         }
@@ -392,7 +412,7 @@ impl<'a> Front<'a> {
             let number = info.ssi_signo as i32;
             match Signal::try_from(number) {
                 Ok(Signal::SIGWINCH) => self.relay.iter().for_each(Relay::resize),
-                Ok(Signal::SIGCONT) => self.relay.iter().for_each(Relay::resume),
+                Ok(Signal::SIGCONT) => self.relay.iter_mut().for_each(Relay::resume),
                 Ok(Signal::SIGTSTP) => self.stop(),
                 Ok(signal) if signals::FORWARDED.contains(&signal) => self.order(Order::Signal(number)),
                 _ => {}
@@ -401,10 +421,10 @@ impl<'a> Front<'a> {
     }
 
     /// Stopped from outside: the terminal is given back as it was for that time.
-    fn stop(&self) {
-        self.relay.iter().for_each(Relay::suspend);
+    fn stop(&mut self) {
+        self.relay.iter_mut().for_each(Relay::suspend);
         let _ = raise(Signal::SIGSTOP);
-        self.relay.iter().for_each(Relay::resume);
+        self.relay.iter_mut().for_each(Relay::resume);
     }
 
     fn relay_keys(&mut self) {
@@ -413,15 +433,7 @@ impl<'a> Front<'a> {
             Keys::Plain => {}
             Keys::Signal(number) => self.order(Order::Typed(number)),
             Keys::End => self.order(Order::Kill),
-        }
-    }
-
-    fn relay_output(&mut self) {
-        if let Some(relay) = &mut self.relay {
-            relay.flush();
-            if relay.output() == Flow::Ended {
-                self.voice.parent("the container's terminal is closed");
-            }
+            Keys::HungUp => self.order(Order::Signal(libc::SIGHUP)),
         }
     }
 

@@ -16,6 +16,7 @@ pub mod front;
 pub mod info;
 pub mod parent;
 pub mod plan;
+pub mod relay;
 pub mod signals;
 pub mod step;
 pub mod talk;

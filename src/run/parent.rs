@@ -6,6 +6,7 @@ use crate::host::Host;
 use crate::init;
 use crate::namespace::{Namespace, Switch};
 use crate::ready::queue::{self, Queue};
+use crate::rootfs::run_directory;
 use crate::rootfs::store::{Making, Store};
 use crate::rootfs::{Archive, Image};
 use crate::run::child::Inheritance;
@@ -21,10 +22,10 @@ use crate::run::warden::{self, Given};
 use crate::spec::{Ready, Rootfs, Spec, Talk};
 use crate::sys;
 use rustix::fd::OwnedFd;
-use rustix::fs::{OFlags, fcntl_setfl};
+use rustix::fs::{FileType, Mode, OFlags, fcntl_setfl, fstat};
 use rustix::io::Errno;
-use rustix::process::{WaitId, WaitIdOptions, getpid, waitid};
-use rustix::rand::{GetRandomFlags, getrandom};
+use rustix::process::{WaitId, WaitIdOptions, getpid, umask, waitid};
+use rustix::stdio::{stderr, stdin, stdout};
 use std::path::PathBuf;
 
 /// The plan of a run for this caller, with nothing done yet: what `--dry-run` prints.
@@ -59,6 +60,9 @@ pub fn run(spec: &Spec, host: &Host) -> Result<Exit, Failure> {
 }
 
 fn run_told(spec: &Spec, host: &Host, info: &mut Info) -> Result<Exit, Failure> {
+    // Every mode is given in full where something is made: the caller's umask would cut those of the store and of an image's files.
+    umask(Mode::empty());
+    no_directory_as_stream()?;
     let outer = Outer::look().map_err(|errno| Failure::new("cannot read the modes of the terminal").errno(errno))?;
     let streams = outer.as_ref().map_or_else(Streams::default, |outer| outer.streams);
     let plan = plan(spec, host, streams, Making::Yes)?;
@@ -96,6 +100,16 @@ fn run_told(spec: &Spec, host: &Host, info: &mut Info) -> Result<Exit, Failure> 
     };
     let _ = rustix::io::retry_on_intr(|| waitid(WaitId::Pid(warden), WaitIdOptions::EXITED));
     result
+}
+
+/// A directory of the host as stdin, stdout or stderr would be a way around every wall: CMD could open what is beneath it.
+fn no_directory_as_stream() -> Result<(), Failure> {
+    for (name, stream) in [("stdin", stdin()), ("stdout", stdout()), ("stderr", stderr())] {
+        if fstat(stream).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory) {
+            return Err(Failure::new(format!("{name} is a directory: it would show the host from inside")).remedy("</dev/null"));
+        }
+    }
+    Ok(())
 }
 
 /// The parent's first step, taken when the warden is there to clean up after it.
@@ -147,8 +161,9 @@ fn find_image(spec: &Spec, host: &Host, making: Making) -> Result<Image, Failure
     }
     let runs =
         store.map_or_else(|| std::env::var_os("XDG_RUNTIME_DIR").map_or_else(std::env::temp_dir, PathBuf::from), |store| store.runs());
-    let mut bytes = [0; 8];
-    getrandom(&mut bytes, GetRandomFlags::empty()).map_err(|errno| Failure::new("cannot name a directory").errno(errno))?;
-    let directory = runs.join(format!("rustic-run-{:016x}", u64::from_ne_bytes(bytes)));
+    if making == Making::Yes {
+        run_directory::sweep(&runs, host.uid);
+    }
+    let directory = run_directory::name_in(&runs).map_err(|errno| Failure::new("cannot name a directory").errno(errno))?;
     Ok(Image::PerRun { archive, directory })
 }

@@ -2,7 +2,7 @@
 
 use crate::beneath::Kind;
 use crate::failure::Failure;
-use crate::host::{Host, contains};
+use crate::host::{Host, UserNamespace, contains};
 use crate::namespace::{Namespace, Namespaces, Switch};
 use crate::ready::notify;
 use crate::ready::queue::Name;
@@ -17,6 +17,7 @@ use crate::walls::privileges::{Credentials, Groups, Keep};
 use crate::walls::seccomp::SelfSignals;
 use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -63,6 +64,9 @@ struct Ladder<'a> {
     maps: Option<&'a IdMaps>,
     steps: Vec<Step>,
     mounts: Vec<Rc<Mount>>,
+    /// The slots of rustic's own /dev and /dev/pts.
+    dev: Option<usize>,
+    devpts: Option<usize>,
     remarks: Vec<String>,
 }
 
@@ -85,18 +89,20 @@ impl Plan {
             Image::PerRun { directory, .. } => Some(directory.clone()),
             _ => None,
         };
-        let groups = match &maps {
-            Some(IdMaps { writer: Writer::OneId, .. }) => Groups::Kept,
+        // Denied here, it is denied in every namespace below.
+        let groups = match (&maps, host.setgroups) {
+            (Some(IdMaps { writer: Writer::OneId, .. }), _) | (_, Switch::No) => Groups::Kept,
             _ => Groups::Dropped,
         };
         let keep = if spec.caps == Capabilities::Default { Keep::Default } else { Keep::Named };
         let credentials = Credentials::ordered(spec.uid, spec.gid, spec.cap_mask, keep, groups, host.last_cap);
 
-        let mut ladder = Ladder { spec, host, maps: maps.as_ref(), steps: Vec::new(), mounts: Vec::new(), remarks: Vec::new() };
+        let mut ladder =
+            Ladder { spec, host, maps: maps.as_ref(), steps: Vec::new(), mounts: Vec::new(), dev: None, devpts: None, remarks: Vec::new() };
         if let Some(name) = &queue {
             ladder.rung(Step::MakeQueue(name.clone()));
         }
-        ladder.clone_child();
+        ladder.clone_child(run_directory.as_deref());
         ladder.root(image);
         ladder.system_mounts(streams);
         ladder.loopback();
@@ -140,11 +146,14 @@ impl Ladder<'_> {
 
     /// Whether the caller's user namespace owns the caller's other namespaces, and so may mount views of them.
     fn owns_the_shared(&self) -> bool {
-        self.maps.is_none() && self.host.maps_every_id()
+        self.maps.is_none() && self.host.user_namespace == UserNamespace::Initial
     }
 
-    fn clone_child(&mut self) {
+    fn clone_child(&mut self, run_directory: Option<&Path>) {
         self.rung(Step::Guard);
+        if let Some(path) = run_directory {
+            self.rung(Step::MakeRunDirectory(path.to_owned()));
+        }
         self.rung(Step::Clone(self.spec.namespaces));
         if let Some(maps) = self.maps {
             self.rung(Step::WriteIdMaps(maps.clone()));
@@ -221,7 +230,8 @@ impl Ladder<'_> {
         let names: Vec<_> = files.iter().map(|(name, _)| *name).collect();
         self.rung(Step::WriteScratch(files));
         for name in names {
-            self.mount(Source::Scratch(c_string(Path::new(name))), Attributes::NONE, &format!("etc/{name}"), Kind::File);
+            let attributes = if self.spec.writing == Writing::Refused { Attributes::READ_ONLY } else { Attributes::NONE };
+            self.mount(Source::Scratch(c_string(Path::new(name))), attributes, Path::new("etc").join(name), Kind::File);
         }
     }
 
@@ -241,11 +251,13 @@ impl Ladder<'_> {
 
     /// Adds a mount. Everything is made before the host's tree is gone (binds need it, and the kernel lets a user namespace mount proc
     /// and sysfs only while it still sees one), and attached when it is: then nothing of the host can be hit.
-    fn mount(&mut self, source: Source, attributes: Attributes, target: &str, kind: Kind) {
-        let below_dev = target.starts_with("dev/");
+    fn mount(&mut self, source: Source, attributes: Attributes, target: impl AsRef<Path>, kind: Kind) -> usize {
+        let target = target.as_ref();
+        let below_dev = target.starts_with("dev") && target != Path::new("dev");
         let make_target = if self.spec.writing == Writing::Refused && !below_dev { Switch::No } else { Switch::Yes };
         let slot = self.mounts.len();
         self.mounts.push(Rc::new(Mount { slot, source, attributes, target: target.into(), kind, make_target }));
+        slot
     }
 
     fn plan_system_mounts(&mut self) {
@@ -259,11 +271,11 @@ impl Ladder<'_> {
         self.mount(sys, NO_SUID_DEV_EXEC.and(Attributes::READ_ONLY), "sys", Kind::Directory);
 
         let dev = new(c"tmpfs", vec![option(c"mode", "0755"), option(c"size", "64k")]);
-        self.mount(dev, Attributes::NO_SUID.and(Attributes::NO_EXEC), "dev", Kind::Directory);
+        self.dev = Some(self.mount(dev, Attributes::NO_SUID.and(Attributes::NO_EXEC), "dev", Kind::Directory));
         if !owner {
             for (name, ..) in dev::NODES {
                 let node = c_string(&Path::new("/dev").join(name));
-                self.mount(Source::Host(node), Attributes::NO_SUID.and(Attributes::NO_EXEC), &format!("dev/{name}"), Kind::File);
+                self.mount(Source::Host(node), Attributes::NO_SUID.and(Attributes::NO_EXEC), Path::new("dev").join(name), Kind::File);
             }
         }
         let mut pts = vec![option(c"ptmxmode", "0666"), option(c"mode", "0620")];
@@ -271,7 +283,7 @@ impl Ladder<'_> {
         if contains(self.maps.map_or(&self.host.gid_map, |maps| &maps.gids), 5) {
             pts.push(option(c"gid", "5"));
         }
-        self.mount(new(c"devpts", pts), Attributes::NO_SUID.and(Attributes::NO_EXEC), "dev/pts", Kind::Directory);
+        self.devpts = Some(self.mount(new(c"devpts", pts), Attributes::NO_SUID.and(Attributes::NO_EXEC), "dev/pts", Kind::Directory));
         let shm = vec![option(c"mode", "1777"), option(c"size", "64m")];
         self.mount(new(c"tmpfs", shm), NO_SUID_DEV_EXEC, "dev/shm", Kind::Directory);
         if self.is_new(Namespace::Ipc) || owner {
@@ -289,16 +301,20 @@ impl Ladder<'_> {
         let mut ordered: Vec<(&Path, Option<&Bind>)> = binds.chain(spec.tmpfs.iter().map(|target| (target.as_path(), None))).collect();
         ordered.sort_by_key(|(target, _)| target.components().count());
         for (target, bind) in ordered {
-            let below_root = target.strip_prefix("/").unwrap_or(target).to_string_lossy().into_owned();
+            let below_root = target.strip_prefix("/").unwrap_or(target);
             match bind {
                 Some(bind) => {
                     let read_only = if bind.writing == Writing::Refused { Attributes::READ_ONLY } else { Attributes::NONE };
-                    let kind = if bind.source.is_dir() { Kind::Directory } else { Kind::File };
-                    self.mount(Source::Host(c_string(&bind.source)), NO_SUID_DEV.and(read_only), &below_root, kind);
+                    // A device that is ordered by name is meant to be used.
+                    let kind = bind.source.metadata().map(|stat| stat.file_type());
+                    let device = kind.as_ref().is_ok_and(|kind| kind.is_char_device() || kind.is_block_device());
+                    let attributes = if device { Attributes::NO_SUID } else { NO_SUID_DEV };
+                    let kind = if kind.is_ok_and(|kind| kind.is_dir()) { Kind::Directory } else { Kind::File };
+                    self.mount(Source::Host(c_string(&bind.source)), attributes.and(read_only), below_root, kind);
                 }
                 None => {
                     let options = vec![(c"mode", CString::new("1777").ok()), (c"size", CString::new(spec.scratch_size.to_string()).ok())];
-                    self.mount(Source::New { fs: c"tmpfs", options }, NO_SUID_DEV, &below_root, Kind::Directory);
+                    self.mount(Source::New { fs: c"tmpfs", options }, NO_SUID_DEV, below_root, Kind::Directory);
                 }
             }
         }
@@ -306,22 +322,19 @@ impl Ladder<'_> {
 
     /// Attaches the mounts, in the order in which they were planned, and fills /dev in between.
     fn system_mounts(&mut self, streams: Streams) {
-        let mut devpts = None;
         for mount in self.mounts.clone() {
-            let (slot, target) = (mount.slot, mount.target.clone());
+            let slot = mount.slot;
             self.rung(Step::Attach(mount));
-            if target == Path::new("dev") {
+            // Only ever in a mount of rustic's own: an ordered one at the same place is somebody's directory.
+            if Some(slot) == self.dev {
                 if self.owns_the_shared() {
                     self.rung(Step::DeviceNodes(Some(slot)));
                 }
                 self.rung(Step::DeviceLinks(slot));
             }
-            if target == Path::new("dev/pts") {
-                devpts = Some(slot);
-            }
         }
         if streams.any() {
-            self.rung(Step::Terminal { streams, devpts, uid: self.spec.uid });
+            self.rung(Step::Terminal { streams, devpts: self.devpts, uid: self.spec.uid });
         }
     }
 
@@ -345,7 +358,7 @@ impl Ladder<'_> {
     /// The queue is opened before the uid changes, while the child still is who made it.
     fn readiness_opened(&mut self, queue: Option<&Name>) {
         if self.spec.ready == Ready::App {
-            match self.mounts.iter().find(|mount| mount.target == Path::new("dev")).map(|mount| mount.slot) {
+            match self.dev {
                 Some(slot) => self.rung(Step::NotifySocket(slot)),
                 None => {
                     self.remarks.push("ready: no NOTIFY_SOCKET, because without mounts there is no /dev of its own to put it in".into())
@@ -385,8 +398,7 @@ impl Ladder<'_> {
         if credentials.groups == Groups::Dropped {
             self.rung(Step::DropGroups);
         } else {
-            self.remarks
-                .push("user: one id is mapped, and the kernel then forbids setgroups: the caller's supplementary groups stay".into());
+            self.remarks.push("user: setgroups is denied in this user namespace: the caller's supplementary groups stay".into());
         }
         self.rung(Step::SetGid(credentials.gid));
         self.rung(Step::SetUid(credentials.uid));

@@ -12,13 +12,16 @@ pub const FORWARDED: [Signal; 6] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIG
 /// Those that the parent acts on itself.
 const OWN: [Signal; 3] = [Signal::SIGWINCH, Signal::SIGTSTP, Signal::SIGCONT];
 
-/// Blocks the signals that the parent handles, and opens a descriptor that tells of them, signalfd(2).
+/// Blocks the signals that the parent handles, and opens a descriptor that tells of them, signalfd(2). One that the caller ignores, as
+/// nohup(1) has it, stays ignored: blocked it would be told all the same.
 ///
 /// # Errors
 /// EMFILE.
 pub fn listen() -> nix::Result<SignalFd> {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = |signal: &Signal| field(&status, "SigIgn").is_some_and(|mask| has(mask, *signal as i32));
     let mut set = SigSet::empty();
-    for signal in FORWARDED.into_iter().chain(OWN) {
+    for signal in FORWARDED.into_iter().filter(|signal| !ignored(signal)).chain(OWN) {
         set.add(signal);
     }
     set.thread_block()?;

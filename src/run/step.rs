@@ -111,7 +111,9 @@ pub enum Step {
     WriteScratch(Vec<(&'static str, Vec<u8>)>),
     /// An image, unpacked into the scratch tmpfs.
     UnpackIntoScratch(Archive),
-    /// A directory of this run, with the image unpacked into it.
+    /// A directory of this run, locked for as long as the warden lives.
+    MakeRunDirectory(PathBuf),
+    /// The image unpacked into the directory of this run.
     UnpackIntoRunDirectory {
         /// The image.
         archive: Archive,
@@ -239,7 +241,7 @@ impl Step {
     pub fn side(&self) -> Side {
         match self {
             Self::MakeQueue(_) | Self::ReceiveReady(_) | Self::RemoveQueue(_) => Side::Parent,
-            Self::Guard | Self::Clone(_) | Self::WriteIdMaps(_) => Side::Warden,
+            Self::Guard | Self::MakeRunDirectory(_) | Self::Clone(_) | Self::WriteIdMaps(_) => Side::Warden,
             _ => Side::Child,
         }
     }

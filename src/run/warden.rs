@@ -5,7 +5,7 @@ use crate::exit::Exit;
 use crate::failure::Trouble;
 use crate::namespace::{Namespace, Switch};
 use crate::ready::queue;
-use crate::rootfs::remove;
+use crate::rootfs::{remove, run_directory};
 use crate::run::child::{self, Inheritance};
 use crate::run::control::{Ending, FarEnd, NearEnd, Order, Received, Report};
 use crate::run::plan::Plan;
@@ -20,10 +20,8 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitIdStatus, getpid, pidfd_open, pidfd_send_signal, set_child_subreaper, setsid,
-    waitid,
+    Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus, getpid, kill_process, pidfd_send_signal, set_child_subreaper, setsid, waitid,
 };
-use std::collections::HashMap;
 
 /// What the warden is given.
 pub struct Given<'a> {
@@ -175,6 +173,9 @@ impl Warden<'_> {
                     setsid().map_err(|errno| failed(errno.into()))?;
                     set_child_subreaper(Some(getpid())).map_err(|errno| failed(errno.into()))?;
                 }
+                (Step::MakeRunDirectory(path), _) => {
+                    run_directory::make(path).map_err(|errno| failed(errno.into()))?;
+                }
                 (Step::Clone(namespaces), _) => match sys::clone3(namespaces.clone_flags()).map_err(|errno| failed(errno.into()))? {
                     Some((pid, pidfd)) => {
                         let _ = self.wire.send(&Report::Started(pid.as_raw_nonzero().get()), Some(pidfd.as_fd()));
@@ -279,7 +280,9 @@ impl Warden<'_> {
             sys::exit_now(0);
         }
         end_children_by_waiting();
-        let _ = remove::tree(directory);
+        if let Err(errno) = remove::tree(directory) {
+            let _ = self.wire.send(&Report::Left(errno), None);
+        }
     }
 
     /// Tells the parent how it ended, and waits until it has heard.
@@ -339,16 +342,12 @@ fn ending_of(status: &WaitIdStatus) -> Ending {
     }
 }
 
-/// SIGKILL for every descendant, until none is left: a process whose parent dies becomes the child of the warden, which is a subreaper.
-/// Each is signalled by a pidfd that was open before a second look found the process below the warden still, so that a pid that was used
-/// anew is never hit.
+/// SIGKILL for every descendant, until none is left. The warden is a subreaper: a process whose parent dies becomes its child, and its
+/// children are what it kills, round by round. Their numbers cannot be used anew meanwhile, since nobody but the warden reaps them.
 fn end_descendants() {
     while reap_the_ended() == Children::Some {
-        let pidfds: Vec<(i32, OwnedFd)> =
-            descendants().into_iter().filter_map(|pid| Some((pid, pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok()?))).collect();
-        let still = descendants();
-        for (_, pidfd) in pidfds.iter().filter(|(pid, _)| still.contains(pid)) {
-            let _ = pidfd_send_signal(pidfd, Signal::KILL);
+        for pid in children().into_iter().filter_map(Pid::from_raw) {
+            let _ = kill_process(pid, Signal::KILL);
         }
         let _ = waitid(WaitId::All, WaitIdOptions::EXITED);
     }
@@ -375,24 +374,18 @@ fn end_children_by_waiting() {
     while !matches!(waitid(WaitId::All, WaitIdOptions::EXITED), Err(Errno::CHILD)) {}
 }
 
-/// The pids of everything below this process, from the parent fields of /proc/PID/stat.
-fn descendants() -> Vec<i32> {
-    let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
-    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    for pid in entries.filter_map(|entry| entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok())) {
-        if let Some(parent) = parent_of(pid) {
-            children.entry(parent).or_default().push(pid);
+/// The children of this process, which has one thread: proc_pid_task(5), or where the kernel is built without CONFIG_PROC_CHILDREN the
+/// parent fields of all processes.
+fn children() -> Vec<i32> {
+    let own = getpid().as_raw_nonzero();
+    match std::fs::read_to_string(format!("/proc/self/task/{own}/children")) {
+        Ok(list) => list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect(),
+        Err(_) => {
+            let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+            let pids = entries.filter_map(|entry| entry.file_name().to_str().and_then(|name| name.parse().ok()));
+            pids.filter(|&pid| parent_of(pid) == Some(own.get())).collect()
         }
     }
-    let mut found = Vec::new();
-    let mut next = vec![getpid().as_raw_nonzero().get()];
-    while let Some(pid) = next.pop() {
-        for child in children.remove(&pid).unwrap_or_default() {
-            found.push(child);
-            next.push(child);
-        }
-    }
-    found
 }
 
 /// Field 4 of proc_pid_stat(5), behind a name that may hold spaces and parentheses.

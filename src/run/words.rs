@@ -7,6 +7,7 @@ use crate::namespace::{Namespace, Namespaces, Switch};
 use crate::ready::notify::PATH as NOTIFY_PATH;
 use crate::run::step::{Mount, Source, Step};
 use crate::walls::idmap::Writer;
+use crate::walls::mounts::Attributes;
 use crate::walls::seccomp::SelfSignals;
 use rustix::io::Errno;
 use std::ffi::CStr;
@@ -113,10 +114,16 @@ impl Step {
                 "no store can be written, so the image lives in the container's memory",
                 "tar(5)",
             ),
+            Self::MakeRunDirectory(path) => words(
+                format!("mkdir({}), flock()", printable(&path.to_string_lossy())),
+                format!("make the directory {}", printable(&path.to_string_lossy())),
+                "without a mount namespace there is no overlay: the image gets a directory, which the warden removes",
+                "mkdir(2)",
+            ),
             Self::UnpackIntoRunDirectory { archive, path } => words(
-                format!("mkdir({}), unpack {archive} into it", printable(&path.to_string_lossy())),
                 format!("unpack {archive} into {}", printable(&path.to_string_lossy())),
-                "without a mount namespace there is no overlay: the image gets a directory of this run",
+                format!("unpack {archive} into {}", printable(&path.to_string_lossy())),
+                "every path beneath the one directory, no symlink followed",
                 "tar(5)",
             ),
             Self::MakeOverlay { attributes, .. } => words(
@@ -323,11 +330,14 @@ impl Step {
                 failure
                     .why("a user namespace may mount it only where the caller's own is seen whole: something is mounted over parts of it")
             }
-            (Self::Attach(_), Errno::LOOP | Errno::NOTDIR | Errno::ISDIR | Errno::NOTSUP) => {
+            (Self::Attach(_), Errno::LOOP | Errno::NOTDIR | Errno::ISDIR | Errno::INVAL) => {
                 failure.remedy("make it a plain directory or file in the image; rustic does not mend or follow it")
             }
             (Self::Attach(mount), Errno::NOENT | Errno::ROFS) if mount.make_target == Switch::No => {
                 failure.remedy(format!("make {} in the root file system, or leave out --read-only", inside(mount)))
+            }
+            (Self::MakePrivate, Errno::INVAL) => {
+                failure.why("the caller's root is not a mount: rustic is in a chroot").man("pivot_root(2)")
             }
             (Self::Keyring { .. }, Errno::DQUOT) => {
                 failure.why("the user's quota of keys is used up").remedy("raise kernel.keys.maxkeys, or leave out --seccomp none")
@@ -351,6 +361,7 @@ impl Step {
                 Failure::new(format!("{name}: not found inside")).errno(errno).exit(Exit::NotFound)
             }
             (Self::Exec { .. }, _) => failure.exit(Exit::CannotRun),
+            (_, Errno::MFILE) => failure.why("the limit of open descriptors is too low (RLIMIT_NOFILE)").man("getrlimit(2)"),
             _ => failure,
         }
     }
@@ -386,7 +397,8 @@ fn mount_words(mount: &Mount) -> Words {
             format!("bind {}", text(path)),
         ),
         Source::Scratch(name) => {
-            (format!("open_tree(scratch/{}, OPEN_TREE_CLONE)", text(name)), format!("bind the container's own {}", text(name)))
+            let attr = if mount.attributes == Attributes::NONE { String::new() } else { format!(", mount_setattr({attributes})") };
+            (format!("open_tree(scratch/{}, OPEN_TREE_CLONE){attr}", text(name)), format!("bind the container's own {}", text(name)))
         }
     };
     let (why, man) = match target.as_str() {

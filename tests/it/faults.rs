@@ -224,3 +224,41 @@ fn a_kill_of_the_whole_process_group_leaves_nothing() {
     child.wait().unwrap();
     eventually("no process is left", || processes(&mark).is_empty());
 }
+
+#[test]
+fn a_tree_deeper_than_there_are_descriptors_is_removed_with_its_run() {
+    need!(root);
+    let store = scratch("deep").join("store");
+    let script = "i=0; while [ $i -lt 600 ]; do mkdir d && cd d || break; i=$((i+1)); done; echo $i";
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -n 64; exec \"$RUSTIC\" run --mount no --store \"$STORE\" --workdir /tmp sh -c \"$SCRIPT\""]);
+    command.env("RUSTIC", binary()).env("STORE", &store).env("SCRIPT", script);
+    let output = command.output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "600\n", "{output:?}");
+    assert_eq!((fs::read_dir(store.join("runs")).unwrap().count(), String::from_utf8_lossy(&output.stderr).as_ref()), (0, ""));
+}
+
+#[test]
+fn what_cannot_be_removed_is_said() {
+    need!(root);
+    let store = scratch("mounted").join("store");
+    let script = format!("{} run --mount no --store {} --caps all sh -c 'mount -t tmpfs x /tmp'", binary().display(), store.display());
+    let output = Command::new("unshare").args(["--mount", "sh", "-c", &script]).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && text.contains("warning: cannot remove ") && text.contains("EBUSY"), "{output:?}");
+}
+
+#[test]
+fn orphans_that_keep_forking_are_caught() {
+    need!(root);
+    let mark = marker();
+    // Each link of a chain forks the next and ends; nothing signals the warden.
+    let script = format!("f() {{ (f &) ; : {mark}; }}; for i in 1 2 3 4 5; do (f &); done; echo up; sleep 600; : {mark}");
+    let mut child = Rustic::run().ns("pid", "no").opt(["--uid", "1000"]).sh(&script).started();
+    let mut up = [0; 3];
+    std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut up).unwrap();
+    std::thread::sleep(Duration::from_millis(50));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    eventually("no link of a chain is left", || processes(&mark).is_empty());
+}

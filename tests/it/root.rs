@@ -219,3 +219,46 @@ fn an_archive_with_a_device_node_gives_no_device_without_a_mount_namespace() {
     let open = Rustic::run().opt(["--rootfs", image.to_str().unwrap(), "/busybox", "dd", "if=/disk", "count=1"]).ran();
     assert!(open.stderr.contains("Permission denied"), "{open:?}");
 }
+
+#[test]
+fn what_is_ordered_over_dev_is_shown_and_never_written_to() {
+    need!(root);
+    for nobody in [false, true] {
+        let dir = scratch("over-dev");
+        std::os::unix::fs::chown(&dir, Some(65534), Some(65534)).unwrap();
+        let run = || if nobody { Rustic::run().nobody() } else { Rustic::run() };
+        run().opt(["--bind".to_owned(), format!("{}:/dev", dir.display()), "true".into()]).ran().ok();
+        assert_eq!(fs::read_dir(&dir).unwrap().count(), 0, "no node and no link on the host");
+        assert_eq!(run().opt(["--tmpfs", "/dev"]).sh("ls /dev | wc -l").ran().ok(), "0\n");
+        assert!(run().opt(["--bind", "/dev:/dev", "ls", "/dev/null"]).ran().code == 0);
+    }
+}
+
+#[test]
+fn a_device_that_is_bound_by_name_can_be_used() {
+    need!(root);
+    assert_eq!(Rustic::run().opt(["--bind", "/dev/zero:/dev/other"]).sh("head -c 3 /dev/other | wc -c").ran().ok(), "3\n");
+}
+
+#[test]
+fn two_runs_on_one_fresh_directory_do_not_meet() {
+    need!(root);
+    for _ in 0..20 {
+        let root = scratch("fresh");
+        fs::create_dir(root.join("bin")).unwrap();
+        fs::copy(payload(), root.join("bin/payload")).unwrap();
+        let run = || Rustic::run().opt(["--rootfs", root.to_str().unwrap(), "payload", "true"]).started();
+        let (one, other) = (run(), run());
+        crate::support::finish(one).ok();
+        crate::support::finish(other).ok();
+    }
+}
+
+#[test]
+fn read_only_holds_for_the_files_of_etc_too() {
+    need!(root);
+    for file in ["hosts", "hostname", "resolv.conf"] {
+        let ran = Rustic::run().opt(["--read-only"]).sh(&format!("echo x >/etc/{file}")).ran();
+        assert!(ran.code != 0 && ran.stderr.contains("Read-only"), "{file}: {ran:?}");
+    }
+}

@@ -169,3 +169,18 @@ fn parent_of(pid: i32) -> Option<i32> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
 }
+
+#[test]
+fn what_the_caller_ignores_stays_ignored() {
+    need!(root);
+    let script = "trap '' HUP; exec \"$RUSTIC\" run sh -c 'echo up; read x; exit 7'";
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", script]).env("RUSTIC", crate::support::binary()).env("RUSTIC_STORE", crate::support::shared().join("store"));
+    let piped = std::process::Stdio::piped;
+    let mut child = command.stdin(piped()).stdout(piped()).stderr(piped()).spawn().unwrap();
+    let mut up = [0; 3];
+    child.stdout.as_mut().unwrap().read_exact(&mut up).unwrap();
+    send(&child, Signal::SIGHUP);
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    assert_eq!(finish(child_without_input(child)).code, 7, "nohup");
+}

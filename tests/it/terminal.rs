@@ -326,3 +326,75 @@ fn a_stop_from_outside_gives_the_terminal_back_for_that_time() {
     screen.until("after");
     assert_eq!(screen.modes(), before);
 }
+
+#[test]
+fn a_screen_that_takes_nothing_does_not_keep_rustic_from_ending() {
+    need!(root);
+    let mut screen = Screen::rustic(&Rustic::run().opt(["yes"]));
+    // Nothing is read from the master: it fills up.
+    std::thread::sleep(std::time::Duration::from_millis(700));
+    kill(Pid::from_raw(screen.child.id() as i32), Signal::SIGTERM).unwrap();
+    let since = Instant::now();
+    while screen.child.try_wait().unwrap().is_none() {
+        assert!(since.elapsed() < CEILING, "SIGTERM was not heard");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn the_escapes_are_heard_while_cmd_does_not_read() {
+    need!(root);
+    let mut screen = Screen::rustic(&Rustic::run().sh("echo up; exec sleep 999"));
+    screen.until("up");
+    let line = "a".repeat(100) + "\n";
+    for _ in 0..300 {
+        screen.keys(&line);
+        screen.read(1);
+    }
+    screen.keys("\x1d\x1d\x1d");
+    assert_eq!(screen.code(), 137);
+}
+
+#[test]
+fn a_quoted_ctrl_c_is_a_character() {
+    need!(root);
+    let mut screen = Screen::rustic(&Rustic::run().sh("echo up; exec cat"));
+    screen.until("up");
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    screen.keys("\x16\x03b\n");
+    screen.until("\x03b");
+    assert!(screen.child.try_wait().unwrap().is_none());
+}
+
+#[test]
+fn a_run_in_the_background_runs_on_and_takes_the_terminal_when_it_comes_forward() {
+    need!(root);
+    let mut screen = Screen::start(&["bash", "--norc", "-i"]);
+    screen.keys("PS1='@'; $RUSTIC run sh -c 'sleep 0.5; echo done; read x; echo got $x' &\n");
+    screen.until("done");
+    screen.keys("jobs\n");
+    let jobs = screen.until("@");
+    assert!(!jobs.contains("Stopped"), "{jobs}");
+    screen.keys("fg\n");
+    screen.until("fg");
+    let cooked = screen.modes();
+    eventually("the terminal is raw", || screen.modes() != cooked || screen.modes().contains("ECHO") == false);
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    screen.keys("line\n");
+    screen.until("got line");
+}
+
+#[test]
+fn the_modes_of_one_terminal_are_not_given_to_another() {
+    need!(root);
+    let other = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+    unlockpt(&other).unwrap();
+    let other_slave = ioctl_tiocgptpeer(&other, OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+    let name = fs::read_link(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&other_slave))).unwrap();
+    let mut screen = Screen::shell(&format!(
+        "stty -echo; stty -a | grep -o '.echo '; $RUSTIC run true >{0} 2>&1; stty -a | grep -o '.echo '; echo after",
+        name.display()
+    ));
+    let text = screen.until("after");
+    assert_eq!(text.matches("-echo").count(), 2, "{text}");
+}
