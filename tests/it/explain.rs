@@ -1,7 +1,7 @@
 //! `--dry-run` prints what `--explain` says as it happens, and both say what strace sees.
 
 use crate::need;
-use crate::support::{Rustic, binary, payload, processes, queues, scratch, shared, tree};
+use crate::support::{Rustic, binary, payload, processes, queues, scratch, shared, traced, tree};
 use std::collections::BTreeMap;
 use std::fs;
 use std::process::{Command, Stdio};
@@ -170,31 +170,18 @@ fn what_is_said_is_what_strace_sees() {
         let said = steps(&String::from_utf8_lossy(&output.stderr));
 
         // Who is who: the first pid is the parent; who calls clone3 is the warden; whom that makes is the child.
-        let trace = fs::read_to_string(&trace).unwrap();
-        let mut seen = BTreeMap::<&str, Vec<String>>::new();
-        let (mut parent, mut warden, mut child) = (None, None, None);
-        let mut unfinished = BTreeMap::<&str, String>::new();
-        for line in trace.lines() {
-            let (pid, call) = line.split_once(' ').unwrap();
-            let call = call.trim_start();
-            parent = parent.or(Some(pid));
-            // A call that another process interrupts is written in two parts; the name stands in the first, the answer in the second.
-            if call.ends_with("<unfinished ...>") {
-                unfinished.insert(pid, call.to_owned());
-            }
-            let whole =
-                if call.starts_with("<... ") { format!("{}{call}", unfinished.remove(pid).unwrap_or_default()) } else { call.to_owned() };
-            if whole.starts_with("clone3(") && !whole.ends_with("<unfinished ...>") && warden.is_none() {
-                warden = Some(pid);
-                child = whole.rsplit_once("= ").map(|(_, pid)| pid.trim().to_owned());
-            }
-            if !call.starts_with("<... ") {
-                seen.entry(pid).or_default().extend(calls(call.split_once('"').map_or(call, |(head, _)| head)).into_iter().take(1));
-            }
+        let trace = traced(&fs::read_to_string(&trace).unwrap());
+        let parent = trace.first().map(|(pid, _)| pid.clone()).unwrap();
+        let (warden, answer) = trace.iter().find(|(_, call)| call.starts_with("clone3(")).cloned().unwrap();
+        let child = answer.rsplit_once("= ").unwrap().1.trim().to_owned();
+        let mut seen = BTreeMap::<String, Vec<String>>::new();
+        for (pid, call) in trace {
+            // The first call only: what an argument is called is no call.
+            seen.entry(pid).or_default().extend(calls(call.split_once('"').map_or(call.as_str(), |(head, _)| head)).into_iter().take(1));
         }
         let mut seen_of = |pid: &str| collapsed(seen.remove(pid).unwrap_or_default());
         let said_of = |side: &str| collapsed(said.get(side).into_iter().flatten().flat_map(|step| calls(step)).collect());
-        let (parent, warden, child) = (seen_of(parent.unwrap()), seen_of(warden.unwrap()), seen_of(child.as_deref().unwrap()));
+        let (parent, warden, child) = (seen_of(&parent), seen_of(&warden), seen_of(&child));
         assert_eq!(
             parent.split_first().map(|(_, rest)| rest.to_vec()),
             Some(said_of("parent")),
