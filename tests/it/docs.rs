@@ -84,3 +84,19 @@ fn a_shown_line_matches_what_it_means_to() {
     assert!(as_shown("a … c", "a b c") && as_shown("a…", "abc") && as_shown("abc", "abc"));
     assert!(!as_shown("a … c", "a b d") && !as_shown("abc", "abcd") && !as_shown("a…", "ba"));
 }
+
+#[test]
+fn the_demonstration_plays_to_its_end() {
+    need!(root);
+    // In an IPC namespace of its own: the article's queue has one name for everybody.
+    let demo = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/demo");
+    let output =
+        Command::new("unshare").args(["--ipc", demo]).env("RUSTIC", binary()).env("RUSTIC_STORE", shared().join("store")).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{text} {}", String::from_utf8_lossy(&output.stderr));
+    for line in
+        ["I am process 1", "box", "inet 127.0.0.1/8", "rustic.", "\n0\n", "     >> I will return to haunt you", "Connection timed out"]
+    {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+}

@@ -1,4 +1,6 @@
-//! clap's types and nothing else: the only file that knows clap. What the options mean together is decided in [`crate::spec`].
+//! clap's types and nothing else: the only room that knows clap. What the options mean together is decided in [`crate::spec`].
+
+mod values;
 
 use crate::failure::Failure;
 use crate::namespace::{Namespace, Switch};
@@ -6,6 +8,7 @@ use crate::spec::{Bind, Capabilities, Ready, RootSwitch, Seccomp, Talk, Variable
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use std::ffi::OsString;
 use std::path::PathBuf;
+use values::{bind, capabilities, id, ready, root_switch, seccomp, size, switch, variable};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -279,138 +282,4 @@ fn from_environment(name: &str) -> Option<PathBuf> {
 
 fn looks_like_a_volume(word: &str) -> bool {
     (word.starts_with('/') || word.starts_with('.')) && word.contains(":/")
-}
-
-fn switch(text: &str) -> Result<Switch, String> {
-    match text {
-        "yes" => Ok(Switch::Yes),
-        "no" => Ok(Switch::No),
-        "host" => Err("'host' is spelled 'no': share the caller's".into()),
-        "private" | "none" => Err(format!("'{text}' is spelled 'yes': a new one")),
-        digits if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit() || b == b':') => {
-            Err("say 'yes' or 'no' for the namespace; the ids of CMD are --uid and --gid".into())
-        }
-        _ => Err("say 'yes' (a new one) or 'no' (share the caller's)".into()),
-    }
-}
-
-fn root_switch(text: &str) -> Result<RootSwitch, String> {
-    match text {
-        "pivot" => Ok(RootSwitch::Pivot),
-        "chroot" => Ok(RootSwitch::Chroot),
-        _ => Err("say 'pivot' or 'chroot'".into()),
-    }
-}
-
-fn ready(text: &str) -> Result<Ready, String> {
-    match text {
-        "queue" => Ok(Ready::Queue),
-        "app" => Ok(Ready::App),
-        "none" => Ok(Ready::None),
-        _ => Err("say 'queue', 'app' or 'none'".into()),
-    }
-}
-
-fn seccomp(text: &str) -> Result<Seccomp, String> {
-    match text {
-        "default" => Ok(Seccomp::Default),
-        "none" | "unconfined" => Ok(Seccomp::None),
-        _ => Err("say 'default' or 'none'".into()),
-    }
-}
-
-/// An id is decimal digits and nothing else: crun's CVE-2026-30892 made root of `--user 1`, and 4294967295 means "unchanged" to setuid.
-fn id(text: &str) -> Result<u32, String> {
-    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    match text.parse::<u32>() {
-        Ok(id) if digits && id != u32::MAX => Ok(id),
-        _ => Err("an id is a decimal number from 0 to 4294967294".into()),
-    }
-}
-
-fn size(text: &str) -> Result<u64, String> {
-    let (digits, unit) = match text.as_bytes().last() {
-        Some(b'K' | b'k') => (&text[..text.len() - 1], 1 << 10),
-        Some(b'M' | b'm') => (&text[..text.len() - 1], 1 << 20),
-        Some(b'G' | b'g') => (&text[..text.len() - 1], 1 << 30),
-        _ => (text, 1),
-    };
-    let number = digits.parse::<u64>().ok().filter(|_| digits.bytes().all(|byte| byte.is_ascii_digit()));
-    // tmpfs(5): size=0 would mean "no limit".
-    number
-        .and_then(|number| number.checked_mul(unit))
-        .filter(|&bytes| bytes > 0)
-        .ok_or_else(|| "a size is a number of bytes above 0, or one with K, M or G behind it".into())
-}
-
-fn bind(text: &str) -> Result<Bind, String> {
-    let mut parts = text.split(':');
-    match (parts.next(), parts.next(), parts.next(), parts.next()) {
-        (Some(source), Some(target), mode @ (None | Some("ro" | "rw")), None) if !source.is_empty() && !target.is_empty() => Ok(Bind {
-            source: source.into(),
-            target: target.into(),
-            writing: if mode == Some("ro") { Writing::Refused } else { Writing::Allowed },
-        }),
-        _ => Err("a bind is SRC:DST or SRC:DST:ro".into()),
-    }
-}
-
-fn variable(text: OsString) -> Result<Variable, String> {
-    use std::os::unix::ffi::{OsStrExt, OsStringExt};
-    let bytes = text.as_bytes();
-    match bytes.iter().position(|&byte| byte == b'=') {
-        Some(0) => Err("a variable needs a name".into()),
-        Some(at) => Ok(Variable::Set(OsString::from_vec(bytes[..at].to_vec()), OsString::from_vec(bytes[at + 1..].to_vec()))),
-        None if bytes.is_empty() => Err("a variable needs a name".into()),
-        None => Ok(Variable::PassOn(text)),
-    }
-}
-
-fn capabilities(text: &str) -> Result<Capabilities, String> {
-    match text {
-        "default" => Ok(Capabilities::Default),
-        "none" => Ok(Capabilities::None),
-        "all" => Ok(Capabilities::All),
-        list => list
-            .split(',')
-            .map(|name| {
-                let upper = name.trim().to_ascii_uppercase();
-                let full = if upper.starts_with("CAP_") { upper } else { format!("CAP_{upper}") };
-                full.parse::<caps::Capability>().map_err(|_| format!("no capability is called '{name}', see capabilities(7)"))
-            })
-            .collect::<Result<Vec<_>, _>>()
-            .map(Capabilities::Named),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_id_is_decimal_digits_or_refused() {
-        for wrong in ["", "1:", ":1", "0x0", "-1", "+1", "1 ", " 1", "root", "4294967295", "4294967296", "1\n"] {
-            assert!(id(wrong).is_err(), "{wrong:?}");
-        }
-        assert_eq!(id("01"), Ok(1));
-        assert_eq!(id("4294967294"), Ok(4_294_967_294));
-    }
-
-    #[test]
-    fn a_size_is_a_number_with_a_unit_and_never_zero() {
-        assert_eq!(size("512M"), Ok(512 << 20));
-        assert_eq!(size("7"), Ok(7));
-        for wrong in ["", "0", "M", "-1", "1T", "18446744073709551615G"] {
-            assert!(size(wrong).is_err(), "{wrong:?}");
-        }
-    }
-
-    #[test]
-    fn a_bind_has_two_paths_and_perhaps_ro() {
-        assert!(bind("/a:/b").is_ok_and(|bind| bind.writing == Writing::Allowed));
-        assert!(bind("/a:/b:ro").is_ok_and(|bind| bind.writing == Writing::Refused));
-        for wrong in ["/a", "/a:", ":/b", "/a:/b:rx", "/a:/b:ro:x"] {
-            assert!(bind(wrong).is_err(), "{wrong:?}");
-        }
-    }
 }

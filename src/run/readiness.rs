@@ -1,0 +1,142 @@
+//! The parent's wait for readiness: from the queue, from CMD's pipe, from its socket; and where it is passed on.
+
+use crate::failure::{Failure, printable};
+use crate::ready::message::{self, Message};
+use crate::ready::notify::{self, Said};
+use crate::ready::queue;
+use crate::run::control::Order;
+use crate::run::front::Front;
+use crate::run::plan::READY_FD;
+use crate::run::step::Step;
+use crate::spec::Ready;
+use rustix::io::Errno;
+use std::time::Instant;
+
+/// How far the wait for readiness is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Readiness {
+    /// Until then.
+    Awaited(Instant),
+    /// It was told by this way, and is passed on when CMD runs.
+    Told(&'static str),
+    /// Nothing is left to wait for.
+    Settled,
+}
+
+impl Front<'_> {
+    /// The child's wire has ended: it has become CMD, unless it has said why not, or was killed before.
+    pub(super) fn child_is_cmd(&mut self) {
+        if self.failure.is_some() {
+            return;
+        }
+        self.did(|step| matches!(step, Step::Exec { .. }));
+        if let Some(pid) = self.pid {
+            self.info.started(pid.as_raw_nonzero().get(), &self.namespaces);
+        }
+        // The wall between the child and the queue stands: nothing more will tell, and that CMD runs tells enough.
+        if self.spec.ready == Ready::Queue && self.queue.is_none() && matches!(self.readiness, Readiness::Awaited(_)) {
+            self.readiness = Readiness::Told("exec");
+        }
+        self.announce();
+    }
+
+    /// Passes readiness on, once CMD runs.
+    fn announce(&mut self) {
+        let (Readiness::Told(via), None) = (self.readiness, &self.child) else { return };
+        self.readiness = Readiness::Settled;
+        self.info.ready(via);
+        let outer = std::env::var_os("NOTIFY_SOCKET").as_ref().and_then(notify::Outer::named);
+        if let (Some(outer), Some(pid)) = (outer, self.pid) {
+            // A supervisor that does not listen is none.
+            let _ = outer.ready(pid.as_raw_nonzero().get());
+        }
+    }
+
+    fn told(&mut self, via: &'static str) {
+        if matches!(self.readiness, Readiness::Awaited(_)) {
+            self.readiness = Readiness::Told(via);
+            self.close_queue();
+            self.announce();
+        }
+    }
+
+    pub(super) fn read_queue(&mut self) {
+        while let (Some(queue), Some(name)) = (&self.queue, &self.plan.queue) {
+            let Ok(Some(bytes)) = queue.receive() else { return };
+            match message::parse(&bytes, &name.nonce) {
+                Message::Ready => return self.ready_on_the_queue(),
+                Message::Plain(text) if self.spec.ready == Ready::App && text.trim() == "READY=1" => return self.ready_on_the_queue(),
+                Message::Other(assignment) => self.voice.parent(&format!("the child says {}", printable(&assignment))),
+                Message::Foreign => self.voice.parent("a message for another run was on the queue, and is ignored"),
+                Message::Plain(text) => {
+                    self.voice.parent(&format!("a foreign message was on the queue, and is ignored: {}", printable(&text)));
+                }
+            }
+        }
+    }
+
+    fn ready_on_the_queue(&mut self) {
+        let step = self.plan.steps.iter().find(|step| matches!(step, Step::ReceiveReady(_)));
+        if let Some((step, trouble)) = step.and_then(|step| Some((step, step.ordered_failure()?))) {
+            self.failure = Some(step.failure(trouble.errno, &trouble.detail, self.host));
+            self.order(Order::Kill);
+        }
+        let pid = self.pid.map_or(0, |pid| pid.as_raw_nonzero().get());
+        self.voice.parent(&format!("received READY from child {pid}"));
+        self.did(|step| matches!(step, Step::ReceiveReady(_)));
+        self.told("queue");
+    }
+
+    /// A newline, or READY=1; what comes before or after is read and means nothing.
+    pub(super) fn read_pipe(&mut self) {
+        let mut bytes = [0; 512];
+        while let Some(pipe) = &self.pipe {
+            match rustix::io::read(pipe, &mut bytes) {
+                Ok(0) => self.pipe = None,
+                Ok(length) => {
+                    let said = &bytes[..length];
+                    if said.contains(&b'\n') || said.windows(7).any(|window| window == b"READY=1") {
+                        self.voice.parent(&format!("the program said READY on descriptor {READY_FD}"));
+                        self.told("fd");
+                    }
+                }
+                Err(Errno::INTR) => {}
+                Err(_) => return,
+            }
+        }
+    }
+
+    pub(super) fn read_socket(&mut self) {
+        while let Some(said) = self.socket.as_ref().and_then(notify::receive) {
+            if said == Said::Ready {
+                self.voice.parent("the program said READY on the notify socket");
+                self.told("socket");
+            }
+        }
+    }
+
+    pub(super) fn close_queue(&mut self) {
+        if let (Some(queue), Some(name)) = (self.queue.take(), &self.plan.queue) {
+            queue.close();
+            let step = self.plan.steps.iter().find(|step| matches!(step, Step::RemoveQueue(_)));
+            let removed = queue::remove(name);
+            let ordered = step.and_then(Step::ordered_failure).map_or(removed, Err);
+            if let (Some(step), Err(trouble)) = (step, ordered) {
+                self.failure = Some(step.failure(trouble.errno, &trouble.detail, self.host));
+                return self.order(Order::Kill);
+            }
+            self.voice.parent(&format!("removed message queue {}", name.shown()));
+            self.did(|step| matches!(step, Step::RemoveQueue(_)));
+        }
+    }
+
+    pub(super) fn give_up(&mut self) {
+        self.readiness = Readiness::Settled;
+        self.close_queue();
+        let (who, seconds) =
+            (if self.spec.ready == Ready::App { "the program" } else { "the container" }, self.spec.ready_timeout.as_secs());
+        self.failure =
+            Some(Failure::new(format!("{who} did not say that it is ready within {seconds} s")).remedy("--ready-timeout SECONDS"));
+        self.order(Order::Kill);
+    }
+}

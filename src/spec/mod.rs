@@ -1,0 +1,204 @@
+//! What is wanted: the options as they were given, and, checked, the Spec that a plan is made from.
+
+mod check;
+
+pub use check::PATH;
+
+use crate::failure::printable;
+use crate::namespace::{Namespace, Namespaces, Switch};
+use caps::Capability;
+use std::ffi::{CString, OsString};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How the root is entered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RootSwitch {
+    /// pivot_root(2): the old root is taken out of the mount namespace.
+    Pivot,
+    /// chroot(2), the article's step: the old root stays reachable for who may call chroot again.
+    Chroot,
+}
+
+/// What becomes of writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writing {
+    /// They reach the directory (an image never: its overlay takes them).
+    Allowed,
+    /// EROFS.
+    Refused,
+    /// They go to a layer that vanishes with the container.
+    Ephemeral,
+}
+
+/// How the container says that its walls stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ready {
+    /// A message on the POSIX queue that the parent made, when its walls stand.
+    Queue,
+    /// READY=1 from the program inside: on the queue, on descriptor 3, or on the socket of sd_notify(3).
+    App,
+    /// Not at all.
+    None,
+}
+
+/// What is told besides what CMD says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Talk {
+    /// Nothing.
+    Quiet,
+    /// The story, in the article's voice: `-v`.
+    Story,
+    /// Each step as it happens, with its call and its reason: `--explain`.
+    Steps,
+    /// The steps alone, none of them taken: `--dry-run`.
+    DryRun,
+}
+
+/// The seccomp filter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seccomp {
+    /// keyctl, add_key and request_key answer EPERM.
+    Default,
+    /// No filter.
+    None,
+}
+
+/// The capabilities of CMD.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Capabilities {
+    /// Podman's eleven, as far as rustic holds them, less CAP_SYS_CHROOT where the root is entered by chroot.
+    Default,
+    /// None.
+    None,
+    /// All that rustic holds.
+    All,
+    /// These; one that rustic does not hold is an error.
+    Named(Vec<Capability>),
+}
+
+/// A host path shown inside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bind {
+    /// On the host.
+    pub source: PathBuf,
+    /// Inside, absolute.
+    pub target: PathBuf,
+    /// [`Writing::Refused`] for `:ro`.
+    pub writing: Writing,
+}
+
+/// A variable of CMD's environment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Variable {
+    /// `--env K=V`.
+    Set(OsString, OsString),
+    /// `--env NAME`: the caller's value.
+    PassOn(OsString),
+}
+
+/// The root file system that was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rootfs {
+    /// The one inside the binary.
+    Builtin,
+    /// A tar archive, absolute path.
+    Archive(PathBuf),
+    /// A directory, absolute path.
+    Directory(PathBuf),
+}
+
+/// The options as they were given.
+#[allow(missing_docs, reason = "each field is the option of that name, documented in cli.rs and in --help")]
+pub struct Wanted {
+    pub namespaces: Vec<(Namespace, Option<Switch>)>,
+    pub rootfs: Option<PathBuf>,
+    pub root: Option<RootSwitch>,
+    pub writing: Writing,
+    pub scratch_size: u64,
+    pub binds: Vec<Bind>,
+    pub tmpfs: Vec<PathBuf>,
+    pub store: Option<PathBuf>,
+    pub hostname: Option<String>,
+    pub workdir: Option<PathBuf>,
+    pub uid: Option<u32>,
+    pub gid: Option<u32>,
+    pub env: Vec<Variable>,
+    pub caps: Capabilities,
+    pub seccomp: Seccomp,
+    pub init: Switch,
+    pub ready: Ready,
+    pub ready_timeout: Duration,
+    pub info_fd: Option<i32>,
+    pub talk: Talk,
+    pub cmd: Vec<OsString>,
+}
+
+/// What is wanted, checked against itself and against the host.
+#[derive(Debug)]
+pub struct Spec {
+    /// New or shared, for each of the eight.
+    pub namespaces: Namespaces,
+    /// The root file system.
+    pub rootfs: Rootfs,
+    /// How it is entered.
+    pub root: RootSwitch,
+    /// What becomes of writes to it.
+    pub writing: Writing,
+    /// Size of the scratch tmpfs, in bytes.
+    pub scratch_size: u64,
+    /// Host paths shown inside, sources absolute.
+    pub binds: Vec<Bind>,
+    /// Where an empty tmpfs is mounted inside.
+    pub tmpfs: Vec<PathBuf>,
+    /// The store directory, absolute; `None` where the caller has no home.
+    pub store: Option<PathBuf>,
+    /// Whether the store was asked for by name, and so must be usable.
+    pub store_by_name: Switch,
+    /// Host name inside; `None` with `--uts no`.
+    pub hostname: Option<String>,
+    /// Working directory inside.
+    pub workdir: CString,
+    /// User id inside.
+    pub uid: u32,
+    /// Group id inside.
+    pub gid: u32,
+    /// CMD's environment but for HOME, which the image's passwd decides unless it was given: `K=V` strings.
+    pub env: Vec<CString>,
+    /// The capabilities that were asked for.
+    pub caps: Capabilities,
+    /// Those of CMD, a bit each.
+    pub cap_mask: u64,
+    /// The seccomp filter.
+    pub seccomp: Seccomp,
+    /// Whether a reaper stands in front of CMD.
+    pub init: Switch,
+    /// How readiness is told.
+    pub ready: Ready,
+    /// How long to wait for it.
+    pub ready_timeout: Duration,
+    /// The descriptor of rustic's own that events are written to.
+    pub info_fd: Option<i32>,
+    /// What is told on stderr.
+    pub talk: Talk,
+    /// CMD and its arguments; never empty.
+    pub cmd: Vec<CString>,
+}
+
+impl Spec {
+    /// What was ordered and undoes a wall: allowed, and said.
+    pub fn warnings(&self) -> Vec<String> {
+        let climbs = self.root == RootSwitch::Chroot && self.cap_mask & Capability::CAP_SYS_CHROOT.bitmask() != 0;
+        climbs.then(|| "with CAP_SYS_CHROOT a chroot is no wall: CMD can climb out of it, chroot(2)".to_owned()).into_iter().collect()
+    }
+}
+
+/// A path for an error line.
+pub fn shown(path: &Path) -> String {
+    printable(&path.to_string_lossy())
+}
+
+/// An io error without std's "(os error N)".
+pub fn without_number(error: &std::io::Error) -> String {
+    rustix::io::Errno::from_io_error(error).map_or_else(|| error.to_string(), crate::failure::errno_text)
+}
