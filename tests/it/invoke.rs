@@ -240,3 +240,24 @@ fn a_missing_cmd_is_127() {
     let said = invoke(&["nosuch"], b"");
     assert_eq!((said.code, said.stderr.as_str()), (127, " Child: nosuch: No such file or directory\n"));
 }
+
+#[test]
+fn mounts_are_private_before_proc_is_touched_also_where_they_were_shared() {
+    need!(root);
+    // As systemd has it: the root is shared, and the article's own program would replace the host's /proc.
+    let script = "mount --make-rshared /; cat /proc/self/mountinfo >$DIR/before; \"$0\" -pm sh -c 'echo $$; ls -d /proc/1'; \
+                  cat /proc/self/mountinfo >$DIR/after; cmp $DIR/before $DIR/after && grep -c shared: $DIR/after >/dev/null";
+    let dir = scratch("shared-proc");
+    let output = Command::new("unshare").args(["--mount", "sh", "-c", script]).arg(named()).env("DIR", &dir).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "1\n/proc/1\n");
+}
+
+#[test]
+fn lines_are_said_once_also_through_a_pipe() {
+    need!(root);
+    let said = invoke(&["-vi", "no", "echo", "cmd"], b"hi\n");
+    for line in said.stdout.lines().filter(|line| !line.trim().is_empty() && !line.starts_with("     >>")) {
+        assert_eq!(said.stdout.lines().filter(|other| *other == line).count(), 1, "{line}: {}", said.stdout);
+    }
+}

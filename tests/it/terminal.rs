@@ -397,3 +397,24 @@ fn the_modes_of_one_terminal_are_not_given_to_another() {
     let text = screen.until("after");
     assert_eq!(text.matches("-echo").count(), 2, "{text}");
 }
+
+#[test]
+fn the_articles_program_asks_for_its_message_in_a_terminal() {
+    need!(root);
+    let link = scratch("articles").join("invoke_ns");
+    std::os::unix::fs::symlink(binary(), &link).unwrap();
+    let invoke = format!("unshare --ipc {}", link.display());
+    let mut screen = Screen::shell(&format!("{invoke} -vi no; echo after $?"));
+    screen.until("     >> ");
+    screen.keys("peculiar piano riffs\n");
+    screen.until(" Child: sending message to parent");
+    screen.until("     >> peculiar piano riffs");
+    screen.until("Removing message queue /ipc_namespace");
+    screen.until("after 0");
+    // Ctrl-C at the prompt: both sides end, and the queue is removed.
+    let mut screen = Screen::shell(&format!("trap 'echo outside' INT; {invoke} -vi no; echo after $?"));
+    screen.until("     >> ");
+    screen.keys("\x03");
+    screen.until("Removing message queue /ipc_namespace");
+    screen.until("after");
+}
