@@ -3,7 +3,7 @@
 
 use crate::beneath;
 use crate::failure::{Failure, printable};
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::fs::{
     AtFlags, Dev, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, chownat, fchmod, fchown, futimens, linkat, makedev, mkdirat,
     mknodat, statat, symlinkat, unlinkat, utimensat,
@@ -317,12 +317,4 @@ fn shown(path: &Path) -> String {
 fn sparse_in_pax(entry: &mut tar::Entry<'_, impl Read>) -> bool {
     let extensions = entry.pax_extensions().ok().flatten();
     extensions.is_some_and(|mut list| list.any(|one| one.is_ok_and(|one| one.key_bytes().starts_with(b"GNU.sparse"))))
-}
-
-/// The directory descriptor that [`unpack`] writes into.
-///
-/// # Errors
-/// ENOENT, ENOTDIR, EACCES.
-pub fn open_directory(dir: impl AsFd, name: &Path) -> rustix::io::Result<OwnedFd> {
-    beneath::open(dir, name, OFlags::PATH | OFlags::DIRECTORY, Mode::empty())
 }

@@ -47,8 +47,18 @@ pub struct Front<'a> {
     pub(super) readiness: Readiness,
     /// The namespaces of the child, as `--info-fd` shows them.
     pub(super) namespaces: String,
+    pub(super) stage: Stage,
     pub(super) failure: Option<Failure>,
     pub(super) ending: Option<Ending>,
+}
+
+/// Where the child is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// On its way through the plan.
+    SettingUp,
+    /// At its last step: when its wire ends now, it has become CMD.
+    Executing,
 }
 
 /// Something that can happen while the parent waits.
@@ -101,6 +111,7 @@ impl<'a> Front<'a> {
             pipe: None,
             socket: None,
             namespaces: String::new(),
+            stage: Stage::SettingUp,
             failure: None,
             ending: None,
         }
@@ -150,8 +161,7 @@ impl<'a> Front<'a> {
     /// Waits until something happens, or the time for readiness is over. Monotonic: poll(2) knows nothing of the wall clock.
     fn poll(&self) -> Vec<Event> {
         let input = PollFlags::IN;
-        // The warden before the child before the queue: what was sent first is heard first. What is left in the wires when the warden
-        // tells the end is read then.
+        // What is left in the wires when the warden tells the end is read then.
         let sources = [
             Some((Event::Warden, PollFd::from_borrowed_fd(self.warden.as_fd(), input))),
             self.child.as_ref().map(|child| (Event::Child, PollFd::from_borrowed_fd(child.as_fd(), input))),
@@ -179,7 +189,9 @@ impl<'a> Front<'a> {
         let _ = self.warden.send(&order, None);
     }
 
-    fn hear_child(&mut self) {
+    pub(super) fn hear_child(&mut self) {
+        // The warden first: it has told the child's pid before the child could say a word.
+        self.hear_warden();
         while let Some(child) = &self.child {
             match child.receive() {
                 Received::Message(report, descriptor) => self.heard(report, descriptor),
@@ -202,20 +214,24 @@ impl<'a> Front<'a> {
     }
 
     fn hear_warden(&mut self) {
-        match self.warden.receive() {
-            Received::Message(report, descriptor) => self.heard(report, descriptor),
-            Received::Nothing => {}
-            Received::Closed => {
-                if let Some(pidfd) = &self.pidfd {
-                    let _ = pidfd_send_signal(pidfd, rustix::process::Signal::KILL);
-                }
-                if let Some(Err(errno)) = self.plan.run_directory.as_deref().map(|directory| self.remove_after(directory)) {
-                    self.left(errno);
-                }
-                self.failure = Some(Failure::new("the warden was killed, and the container with it"));
-                self.ending = Some(Ending::Signal(libc::SIGKILL));
+        while self.ending.is_none() {
+            match self.warden.receive() {
+                Received::Message(report, descriptor) => self.heard(report, descriptor),
+                Received::Nothing => return,
+                Received::Closed => self.warden_is_gone(),
             }
         }
+    }
+
+    fn warden_is_gone(&mut self) {
+        if let Some(pidfd) = &self.pidfd {
+            let _ = pidfd_send_signal(pidfd, rustix::process::Signal::KILL);
+        }
+        if let Some(Err(errno)) = self.plan.run_directory.as_deref().map(|directory| self.remove_after(directory)) {
+            self.left(errno);
+        }
+        self.failure = Some(Failure::new("the warden was killed, and the container with it"));
+        self.ending = Some(Ending::Signal(libc::SIGKILL));
     }
 
     /// What the warden would have done: the directory is removed once nobody inside writes to it any more.
@@ -241,11 +257,11 @@ impl<'a> Front<'a> {
                 self.namespaces = info::namespaces_of(pid);
                 (self.pid, self.pidfd) = (Pid::from_raw(pid), descriptor);
             }
-            Report::Done(number) => {
-                if let Some(step) = self.plan.steps.get(number) {
-                    self.voice.done(number, step);
-                }
-            }
+            Report::Done(number) => match self.plan.steps.get(number) {
+                Some(Step::Exec { .. }) => self.stage = Stage::Executing,
+                Some(step) => self.voice.done(number, step),
+                None => {}
+            },
             Report::Note(number, errno) => self.note(number, errno),
             Report::Terminal => {
                 if let (Some(relay), Some(master)) = (&mut self.relay, descriptor) {

@@ -5,7 +5,7 @@ use crate::ready::message::{self, Message};
 use crate::ready::notify::{self, Said};
 use crate::ready::queue;
 use crate::run::control::Order;
-use crate::run::front::Front;
+use crate::run::front::{Front, Stage};
 use crate::run::plan::READY_FD;
 use crate::run::step::Step;
 use crate::spec::Ready;
@@ -26,7 +26,7 @@ pub(super) enum Readiness {
 impl Front<'_> {
     /// The child's wire has ended: it has become CMD, unless it has said why not, or was killed before.
     pub(super) fn child_is_cmd(&mut self) {
-        if self.failure.is_some() {
+        if self.failure.is_some() || self.stage == Stage::SettingUp {
             return;
         }
         self.did(|step| matches!(step, Step::Exec { .. }));
@@ -81,6 +81,7 @@ impl Front<'_> {
             self.failure = Some(step.failure(trouble.errno, &trouble.detail, self.host));
             self.order(Order::Kill);
         }
+        self.hear_child();
         let pid = self.pid.map_or(0, |pid| pid.as_raw_nonzero().get());
         self.voice.parent(&format!("received READY from child {pid}"));
         self.did(|step| matches!(step, Step::ReceiveReady(_)));

@@ -186,6 +186,18 @@ fn a_program_that_ends_before_it_is_ready_ends_the_wait() {
 }
 
 #[test]
+fn a_container_that_was_ended_before_it_ran_did_not_start() {
+    need!(root);
+    let events = scratch("events").join("events");
+    let mut command = Command::new("strace");
+    command.args(["-f", "-qq", "-o", "/dev/null", "-e", "inject=sethostname:signal=SIGKILL", "sh", "-c"]);
+    command.arg("exec 5>\"$EVENTS\"; exec \"$RUSTIC\" run --info-fd 5 true");
+    command.env("EVENTS", &events).env("RUSTIC", binary()).env("RUSTIC_STORE", shared().join("store"));
+    assert_eq!(command.output().unwrap().status.code(), Some(137));
+    assert_eq!(order(&fs::read_to_string(events).unwrap()), ["exited"]);
+}
+
+#[test]
 fn a_program_that_never_says_so_is_ended_with_a_sentence() {
     need!(root);
     let mark = marker();

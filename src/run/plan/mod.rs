@@ -162,21 +162,23 @@ impl Ladder<'_> {
     }
 
     fn root(&mut self, image: Image) {
-        match (self.spec.namespaces.get(Namespace::Mount), image) {
-            (Switch::No, Image::Tree(path) | Image::Directory(path)) => self.rung(Step::OpenBase(c_string(&path))),
-            (_, Image::PerRun { archive, directory }) => {
+        match (image, self.spec.namespaces.get(Namespace::Mount)) {
+            (image, Switch::Yes) => self.mounted_root(image),
+            (Image::PerRun { archive, directory }, Switch::No) => {
                 self.rung(Step::UnpackIntoRunDirectory { archive, path: directory });
                 if self.owns_the_shared() {
                     self.rung(Step::DeviceNodes(None));
                 } else {
                     self.remarks.push("dev: no device nodes, which only root outside a user namespace can make".into());
                 }
+                self.rung(Step::Chroot);
             }
-            (Switch::Yes, image) => self.mounted_root(image),
-            (Switch::No, Image::Unpacked(_)) => {}
-        }
-        if self.spec.namespaces.get(Namespace::Mount) == Switch::No {
-            self.rung(Step::Chroot);
+            (Image::Tree(path) | Image::Directory(path), Switch::No) => {
+                self.rung(Step::OpenBase(c_string(&path)));
+                self.rung(Step::Chroot);
+            }
+            // An archive has a directory of its run here. Without one the chroot fails, having nothing to enter.
+            (Image::Unpacked(_), Switch::No) => self.rung(Step::Chroot),
         }
     }
 
@@ -184,35 +186,21 @@ impl Ladder<'_> {
         let read_only = if self.spec.writing == Writing::Refused { Attributes::READ_ONLY } else { Attributes::NONE };
         let attributes = NO_SUID_DEV.and(read_only);
         let marks = if self.owns_the_shared() { OverlayMarks::Trusted } else { OverlayMarks::User };
-        let (base, root, tree_first) = match image {
-            Image::Tree(path) => (path, Step::MakeOverlay { marks, attributes }, false),
-            Image::Directory(path) if self.spec.writing == Writing::Ephemeral => (path, Step::MakeOverlay { marks, attributes }, false),
-            Image::Directory(path) => (path, Step::MakeTree { from: Tree::Base, attributes }, true),
-            Image::Unpacked(archive) => {
-                self.rung(Step::OpenBase(c"/".to_owned()));
-                self.rung(Step::MakePrivate);
-                self.rung(Step::MakeScratch { size: self.spec.scratch_size });
-                self.rung(Step::UnpackIntoScratch(archive));
-                return self.finish_root(Step::MakeTree { from: Tree::Scratch, attributes });
+        let scratch = Step::MakeScratch { size: self.spec.scratch_size };
+        let (base, steps) = match image {
+            // A copy of the directory's mounts is taken before the scratch is attached over it, or it would hold the scratch too.
+            Image::Directory(path) if self.spec.writing != Writing::Ephemeral => {
+                (path, vec![Step::MakeTree { from: Tree::Base, attributes }, scratch])
             }
-            Image::PerRun { .. } => return,
+            Image::Directory(path) | Image::Tree(path) => (path, vec![scratch, Step::MakeOverlay { marks, attributes }]),
+            Image::Unpacked(archive) | Image::PerRun { archive, .. } => {
+                let unpack = [scratch, Step::UnpackIntoScratch(archive), Step::MakeTree { from: Tree::Scratch, attributes }];
+                (PathBuf::from("/"), unpack.into())
+            }
         };
         self.rung(Step::OpenBase(c_string(&base)));
         self.rung(Step::MakePrivate);
-        // A copy of the directory's mounts is taken before the scratch is attached over it, or it would hold the scratch too.
-        if tree_first {
-            self.rung(root);
-            self.rung(Step::MakeScratch { size: self.spec.scratch_size });
-            self.host_files();
-        } else {
-            self.rung(Step::MakeScratch { size: self.spec.scratch_size });
-            return self.finish_root(root);
-        }
-        self.enter_root();
-    }
-
-    fn finish_root(&mut self, root: Step) {
-        self.rung(root);
+        self.steps.extend(steps);
         self.host_files();
         self.enter_root();
     }
