@@ -45,7 +45,6 @@ pub struct Inheritance<'a> {
 
 /// Walks the child's side of the plan. Ends the process if a step fails.
 pub fn main(plan: &Plan, inheritance: Inheritance<'_>) -> ! {
-    let talk = inheritance.talk;
     let mut child = Child {
         base: None,
         scratch: None,
@@ -61,8 +60,8 @@ pub fn main(plan: &Plan, inheritance: Inheritance<'_>) -> ! {
             let _ = child.given.report.send(&fault, None);
             sys::exit_now(crate::exit::Exit::Failed.code());
         }
-        if talk != Talk::Quiet {
-            let _ = child.given.report.send(&Report::Done(number), None);
+        if !matches!(step, Step::SendReady(_)) {
+            child.tell(number);
         }
     }
     sys::exit_now(crate::exit::Exit::Failed.code())
@@ -199,11 +198,20 @@ impl Child<'_> {
             },
             Step::SendReady(name) => {
                 let queue = self.queue.as_ref().ok_or(Errno::BADF)?;
+                // Told before it is sent: the parent reads it at once, and the story would run backwards.
+                self.tell(number);
                 queue.send_patiently(message::ready(&name.nonce).as_bytes())?;
             }
             Step::Exec { cmd, env, init } => return Err(self.exec(number, cmd, env, *init)),
         }
         Ok(())
+    }
+
+    /// Tells a step that is done, where somebody wants to know.
+    fn tell(&self, number: usize) {
+        if self.given.talk != Talk::Quiet {
+            let _ = self.given.report.send(&Report::Done(number), None);
+        }
     }
 
     fn note(&self, number: usize, errno: Errno) {
