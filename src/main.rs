@@ -23,10 +23,7 @@ fn main() -> ExitCode {
         Asked::Run(wanted) => run(*wanted).unwrap_or_else(|failure| told(&failure, failure.exit)),
         Asked::Invoke(words) => invoke::main("rustic invoke", &words),
         Asked::Init(words) => init::main(&words),
-        Asked::Text(text) => {
-            let _ = write!(anstream::stdout(), "{text}");
-            Exit::Command(0)
-        }
+        Asked::Text(text) => shown(&text).unwrap_or_else(|failure| told(&failure, failure.exit)),
         Asked::Usage(text) => told(&text, Exit::Failed),
         Asked::Refused(failure) => told(&failure, failure.exit),
     };
@@ -39,10 +36,18 @@ fn run(wanted: Wanted) -> Result<Exit, Failure> {
     if spec.talk != Talk::DryRun {
         return run::run(&spec, &host);
     }
-    for (number, step) in run::planned(&spec, &host)?.steps.iter().enumerate() {
-        let _ = writeln!(std::io::stdout(), "{}", run::talk::explained(number, step));
+    let plan = run::planned(&spec, &host)?;
+    let lines = plan.steps.iter().enumerate().map(|(number, step)| run::talk::explained(number, step) + "\n");
+    shown(&lines.collect::<String>())
+}
+
+/// A result, on stdout; one that could not be written is none. Who reads the first lines only has had what was wanted.
+fn shown(text: &str) -> Result<Exit, Failure> {
+    let mut out = anstream::stdout();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::new(format!("cannot write to stdout: {error}"))),
+        _ => Ok(Exit::Command(0)),
     }
-    Ok(Exit::Command(0))
 }
 
 fn told(error: &impl Display, exit: Exit) -> Exit {

@@ -144,11 +144,11 @@ struct Run {
     #[arg(long, value_name = "queue|app|none", default_value = "queue", value_parser = ready, help_heading = "Readiness")]
     ready: Ready,
     /// How long to wait for it, in seconds
-    #[arg(long, value_name = "SECONDS", default_value = "60", help_heading = "Readiness")]
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Readiness")]
     ready_timeout: u32,
 
     /// Write started, ready and exited to this descriptor, a JSON object a line
-    #[arg(long, value_name = "N", help_heading = "Readiness")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(0..), help_heading = "Readiness")]
     info_fd: Option<i32>,
 
     /// Say what happens, on stderr

@@ -15,7 +15,7 @@ use crate::walls::mounts::Attributes;
 use crate::walls::{hostname, mounts, root};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
-use rustix::process::getpid;
+use rustix::process::{Signal, getpid, set_parent_process_death_signal};
 use rustix::stdio::stdin;
 use std::path::Path;
 
@@ -26,6 +26,8 @@ pub const TRIED: usize = 0;
 pub fn main(options: &Options, parent: &FarEnd) -> ! {
     sys::reset_signal_actions();
     signals::unblock_all();
+    // A parent that is killed takes a child that waits for a line along.
+    let _ = set_parent_process_death_signal(Some(Signal::KILL));
     let verbose = |line: &str| {
         if options.verbose == Switch::Yes {
             say(line);
@@ -66,10 +68,9 @@ fn send(verbose: &impl Fn(&str)) -> Result<(), Errno> {
     let queue = Queue::open(QUEUE).map_err(|trouble| complained(" Child: mq_open", trouble.errno))?;
     say(&format!("\n     Child: enter a message to send to the parent process (MAX {LONGEST} chars)\n     >> "));
     let result = match line() {
-        Ok(Some(text)) => {
+        Ok(Some(mut message)) => {
             say("\n");
             verbose(" Child: sending message to parent\n");
-            let mut message = text.into_bytes();
             message.push(0);
             queue.send_patiently(&message).map_err(|trouble| complained(" Child: mq_send", trouble.errno))
         }
@@ -92,7 +93,7 @@ fn complained(who: &str, errno: Errno) -> Errno {
 
 /// A line of at most 80 bytes, cut at a character's boundary and at the first NUL; `None` at the end of input. Read byte by byte, so that
 /// what follows the line is CMD's to read; the rest of a longer line goes with it.
-fn line() -> Result<Option<String>, Errno> {
+fn line() -> Result<Option<Vec<u8>>, Errno> {
     let mut line = Vec::new();
     let mut byte = [0];
     loop {
@@ -105,10 +106,12 @@ fn line() -> Result<Option<String>, Errno> {
             Err(errno) => return Err(errno),
         }
     }
-    let end = line.iter().position(|&byte| byte == 0).unwrap_or(line.len());
-    let text = String::from_utf8_lossy(&line[..end]).into_owned();
-    let room = (0..=LONGEST.min(text.len())).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
-    Ok(Some(text[..room].to_owned()))
+    line.truncate(line.iter().position(|&byte| byte == 0).unwrap_or(line.len()));
+    // A byte of the form 10xxxxxx goes on with a character of UTF-8 that began before it.
+    let goes_on = |at: usize| line.get(at).is_some_and(|byte| byte & 0xc0 == 0x80);
+    let room = (0..=LONGEST.min(line.len())).rev().find(|&at| !goes_on(at)).unwrap_or(0);
+    line.truncate(room);
+    Ok(Some(line))
 }
 
 /// Host name, mounts and jail, in this order.

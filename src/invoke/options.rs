@@ -61,6 +61,7 @@ pub fn parse(program: &str, words: &[OsString]) -> Result<Options, Aside> {
     while let Some(word) = words.next() {
         match word.as_bytes() {
             b"--" => break,
+            b"--help" => return Err(Aside::Help),
             b"--reuse" => options.reuse = Switch::Yes,
             b"--timeout" => options.patience = seconds(program, words.next())?,
             [b'-', cluster @ ..] if !cluster.is_empty() => options.cluster(cluster, &mut words)?,

@@ -1,11 +1,13 @@
 //! sd_notify(3): the socket that a program inside says READY=1 to, and the one of whoever started rustic.
 
 use crate::failure::Trouble;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, AsRawFd, OwnedFd};
 use rustix::fs::{AtFlags, Mode, chmodat};
 use rustix::io::{Errno, Result};
 use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType, bind, recvmsg, sendto, socket_with,
+    AddressFamily, RecvAncillaryBuffer, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType, bind, connect, recvmsg, send,
+    socket_with,
 };
 use std::ffi::OsString;
 use std::io::IoSliceMut;
@@ -20,6 +22,9 @@ const NAME: &str = "rustic.notify";
 
 /// The longest message that is read; systemd's own limit is the same.
 const LONGEST: usize = 4096;
+
+/// How long the queue of whoever started rustic may be full.
+const PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 500_000_000 };
 
 /// The most descriptors that a message can carry, unix(7) (SCM_MAX_FD).
 const MOST_DESCRIPTORS: usize = 253;
@@ -92,8 +97,16 @@ impl Outer {
     /// # Errors
     /// ECONNREFUSED, ENOENT: nobody listens.
     pub fn ready(&self, pid: i32) -> Result<()> {
-        let text = format!("READY=1\nMAINPID={pid}\n");
-        sendto(datagram()?, text.as_bytes(), SendFlags::NOSIGNAL, &self.0).map(drop)
+        let (text, socket) = (format!("READY=1\nMAINPID={pid}\n"), datagram()?);
+        connect(&socket, &self.0)?;
+        match send(&socket, text.as_bytes(), SendFlags::NOSIGNAL) {
+            // Its queue is full: for a moment that is waited for.
+            Err(Errno::AGAIN) => {
+                poll(&mut [PollFd::new(&socket, PollFlags::OUT)], Some(&PATIENCE))?;
+                send(&socket, text.as_bytes(), SendFlags::NOSIGNAL).map(drop)
+            }
+            result => result.map(drop),
+        }
     }
 }
 

@@ -42,6 +42,8 @@ pub struct Front<'a> {
     pub(super) queue: Option<Queue>,
     /// What CMD says on its pipe, with `--ready app`.
     pub(super) pipe: Option<OwnedFd>,
+    /// What it has said since the last end of a line, as far as it matters.
+    pub(super) line: Vec<u8>,
     /// The socket of sd_notify, likewise.
     pub(super) socket: Option<OwnedFd>,
     pub(super) readiness: Readiness,
@@ -70,6 +72,7 @@ enum Event {
     Socket,
     Warden,
     Signal,
+    Info,
     Relay(Side),
 }
 
@@ -109,6 +112,7 @@ impl<'a> Front<'a> {
             pidfd: None,
             queue: None,
             pipe: None,
+            line: Vec::new(),
             socket: None,
             namespaces: String::new(),
             stage: Stage::SettingUp,
@@ -134,6 +138,7 @@ impl<'a> Front<'a> {
                     Event::Socket => self.read_socket(),
                     Event::Warden => self.hear_warden(),
                     Event::Signal => self.hear_signals(),
+                    Event::Info => self.info.flush(),
                     Event::Relay(Side::Keys) => self.relay_keys(),
                     Event::Relay(Side::Inner) => self.relay.iter_mut().for_each(Relay::inner),
                     Event::Relay(Side::Outer) => self.relay.iter_mut().for_each(Relay::show),
@@ -169,6 +174,7 @@ impl<'a> Front<'a> {
             self.pipe.as_ref().map(|pipe| (Event::Pipe, PollFd::from_borrowed_fd(pipe.as_fd(), input))),
             self.socket.as_ref().map(|socket| (Event::Socket, PollFd::from_borrowed_fd(socket.as_fd(), input))),
             Some((Event::Signal, PollFd::from_borrowed_fd(self.signals.as_fd(), input))),
+            self.info.blocked().map(|fd| (Event::Info, PollFd::from_borrowed_fd(fd, PollFlags::OUT))),
         ];
         let relayed = self.relay.iter().flat_map(Relay::sources).map(|(side, fd)| (Event::Relay(side), fd));
         let (events, mut fds): (Vec<Event>, Vec<PollFd<'_>>) = sources.into_iter().flatten().chain(relayed).unzip();

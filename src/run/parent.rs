@@ -33,6 +33,10 @@ use std::path::PathBuf;
 /// # Errors
 /// Those of [`Plan::new`], and a root file system that is not one.
 pub fn planned(spec: &Spec, host: &Host) -> Result<Plan, Failure> {
+    Info::over(spec.info_fd)?;
+    if let Rootfs::Archive(path) = &spec.rootfs {
+        Archive::File(path.clone()).open()?;
+    }
     plan(spec, host, Streams::terminals(), Making::No)
 }
 

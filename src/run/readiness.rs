@@ -1,6 +1,6 @@
 //! The parent's wait for readiness: from the queue, from CMD's pipe, from its socket; and where it is passed on.
 
-use crate::failure::{Failure, printable};
+use crate::failure::{Failure, errno_text, printable};
 use crate::ready::message::{self, Message};
 use crate::ready::notify::{self, Said};
 use crate::ready::queue;
@@ -47,8 +47,10 @@ impl Front<'_> {
         self.info.ready(via);
         let outer = std::env::var_os("NOTIFY_SOCKET").as_ref().and_then(notify::Outer::named);
         if let (Some(outer), Some(pid)) = (outer, self.pid) {
-            // A supervisor that does not listen is none.
-            let _ = outer.ready(pid.as_raw_nonzero().get());
+            // A supervisor that does not listen ends no container; that it was not told is said.
+            if let Err(errno) = outer.ready(pid.as_raw_nonzero().get()) {
+                self.voice.parent(&format!("NOTIFY_SOCKET: READY could not be passed on: {}", errno_text(errno)));
+            }
         }
     }
 
@@ -88,15 +90,18 @@ impl Front<'_> {
         self.told("queue");
     }
 
-    /// A newline, or READY=1; what comes before or after is read and means nothing.
+    /// The end of a line, whatever stands in it (s6's rule), or a line that is READY=1 before its end has come.
     pub(super) fn read_pipe(&mut self) {
-        let mut bytes = [0; 512];
+        const READY: &[u8] = b"READY=1";
+        let mut bytes = [0; 4096];
         while let Some(pipe) = &self.pipe {
             match rustix::io::read(pipe, &mut bytes) {
                 Ok(0) => self.pipe = None,
                 Ok(length) => {
                     let said = &bytes[..length];
-                    if said.contains(&b'\n') || said.windows(7).any(|window| window == b"READY=1") {
+                    let room = (READY.len() + 1).saturating_sub(self.line.len());
+                    self.line.extend(said.iter().take(room));
+                    if said.contains(&b'\n') || self.line == READY {
                         self.voice.parent(&format!("the program said READY on descriptor {READY_FD}"));
                         self.told("fd");
                     }

@@ -27,7 +27,7 @@ const CHUNK: usize = 16 * 1024;
 const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 300_000_000 };
 
 /// How long a terminal that takes nothing is waited for when the container has ended.
-const LAST_WAIT: Duration = Duration::from_secs(5);
+const LAST_WAIT: Duration = Duration::from_secs(1);
 
 /// What the keys that were relayed ask for besides being relayed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -371,3 +371,40 @@ fn no_wait_looks_at_the_wall_clock() {
         assert!(!text.contains("CLOCK_REALTIME"), "{text}");
     }
 }
+
+#[test]
+fn a_reader_of_events_that_does_not_read_holds_nothing() {
+    need!(root);
+    // A fifo that nobody reads, filled by its own writer.
+    let dir = scratch("full");
+    let script = "mkfifo $DIR/fifo; exec 6<>$DIR/fifo; timeout 1 dd if=/dev/zero of=$DIR/fifo bs=4096 2>/dev/null; \
+                  exec 5>$DIR/fifo; exec \"$RUSTIC\" run --info-fd 5 --ready app --ready-timeout 1 sleep 600";
+    let mut command = Command::new("sh");
+    command.args(["-c", script]).env("DIR", &dir).env("RUSTIC", binary()).env("RUSTIC_STORE", shared().join("store"));
+    let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    finish(child).fails(125, &["did not say that it is ready"]);
+}
+
+#[test]
+fn ready_on_the_descriptor_is_a_line_however_it_is_cut() {
+    need!(root);
+    for (script, expected) in [
+        ("printf R >&3; sleep 0.1; printf EADY=1 >&3; sleep 0.2", vec!["started", "ready via fd", "exited"]),
+        ("printf NOTREADY=10 >&3; sleep 0.2", vec!["started", "exited"]),
+        ("printf READY=10 >&3; sleep 0.2", vec!["started", "exited"]),
+        ("printf 'anything\\n' >&3; sleep 0.2", vec!["started", "ready via fd", "exited"]),
+    ] {
+        let (_, _, events) = with_events(&["--ready", "app"], script);
+        assert_eq!(order(&events), expected, "{script}");
+    }
+}
+
+#[test]
+fn a_descriptor_that_cannot_carry_events_is_refused() {
+    need!(root);
+    for open in ["5</dev/null", "5</"] {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("exec {open}; exec \"$RUSTIC\" run --info-fd 5 true")]).env("RUSTIC", binary());
+        finish(command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()).fails(125, &["--info-fd 5"]);
+    }
+}
