@@ -15,7 +15,9 @@ Examples:
   sudo rustic run sh                            every usual wall, on the built-in root
   sudo rustic run --ipc no sh                   share message queues with the host
   sudo rustic run -v --ipc yes sh -c 'ls /'     say what happens
-  rustic run --rootfs debian.tar.gz bash        as a plain user, on your own root file system";
+  rustic run --rootfs debian.tar.gz bash        as a plain user, on your own root file system
+  sudo rustic run --dry-run sh                  show each step, take none
+  sudo rustic invoke -vi no                     the article's experiment";
 
 const RUN_NOTES: &str = "\
 yes and no: 'yes' makes a new namespace (a wall), 'no' shares the caller's (a door). The same elsewhere:
@@ -33,7 +35,7 @@ In a terminal, ^] three times within a second ends the container.";
 
 /// The command line.
 #[derive(Parser)]
-#[command(name = "rustic", version, about = "A container launcher that shows its work and proves its walls", after_help = EXAMPLES,
+#[command(name = "rustic", version, about = "A container launcher that shows its work and proves its walls", before_help = EXAMPLES,
           disable_help_subcommand = true)]
 pub struct Cli {
     /// Colour of the talk on stderr
@@ -45,10 +47,10 @@ pub struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Start a command in a container              sudo rustic run --ipc no sh
+    /// Start a command in a container
     #[command(after_help = RUN_NOTES)]
     Run(Box<Run>),
-    /// The article's program, option by option      sudo rustic invoke -vi no
+    /// The article's program, option by option; -h shows its own help
     #[command(disable_help_flag = true)]
     Invoke {
         /// [--timeout S] [--reuse] [-hvpmn] [-u NAME] [-i yes|no] [-c DIR] [CMD...]; -h says more
