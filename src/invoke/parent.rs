@@ -7,7 +7,7 @@ use crate::invoke::options::{Aside, Options, parse};
 use crate::invoke::words::{QUEUE, complain, note, say, usage};
 use crate::namespace::{Namespace, Switch};
 use crate::ready::queue::{self, Name, Queue};
-use crate::run::control::{NearEnd, Received, Report, wire};
+use crate::run::control::{Ending, NearEnd, Received, Report, wire};
 use crate::run::signals;
 use crate::sys;
 use nix::sys::signalfd::SignalFd;
@@ -220,12 +220,5 @@ fn end(ward: &Ward, signal: i32) -> Exit {
 
 fn reap(ward: &Ward) -> Exit {
     let status = rustix::io::retry_on_intr(|| waitid(WaitId::PidFd(ward.pidfd.as_fd()), WaitIdOptions::EXITED));
-    match status.ok().flatten() {
-        Some(status) => match (status.exit_status(), status.terminating_signal()) {
-            (Some(code), _) => Exit::Command(code as u8),
-            (None, Some(signal)) => Exit::Signal(signal),
-            (None, None) => Exit::Failed,
-        },
-        None => Exit::Failed,
-    }
+    status.ok().flatten().map_or(Exit::Failed, |status| Ending::of(&status).into())
 }

@@ -1,19 +1,21 @@
 //! The control plane: socket pairs made before the clone, messages of a fixed size, typed ends. rustic's correctness rests on it alone.
 //!
 //! ```text
-//!   parent ──Order───▶ warden     Go, Signal, Typed, Kill; end of file: the parent is gone, clean up
-//!   parent ◀──Report── warden     Started (with a pidfd), Fault, Ended
+//!   parent ──Order───▶ warden     Go, Signal, Typed, Kill, Heard; end of file: the parent is gone, clean up
+//!   parent ◀──Report── warden     Started (with a pidfd), Done, Fault, Left, Ended
 //!   warden ──Order───▶ child      Go: the ids are mapped
 //!   warden ◀──Report── child      Listener (with the seccomp listener); end of file: execve succeeded, or the child is gone
 //!   parent ◀──Report── child      Socket (of sd_notify), Done, Note, Terminal (with the pty), Fault; end of file: execve succeeded, or the child is gone
 //! ```
 
+use crate::exit::Exit;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::{Errno, Result, retry_on_intr};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags,
     SocketType, recvmsg, sendmsg, socketpair,
 };
+use rustix::process::WaitIdStatus;
 use std::io::{IoSlice, IoSliceMut};
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
@@ -46,6 +48,26 @@ pub enum Ending {
     Code(u8),
     /// By this signal.
     Signal(i32),
+}
+
+impl Ending {
+    /// Of a process that was waited for, with the status of a real-time signal too.
+    pub fn of(status: &WaitIdStatus) -> Self {
+        match (status.exit_status(), status.terminating_signal()) {
+            (Some(code), _) => Self::Code(code as u8),
+            (None, Some(signal)) => Self::Signal(signal),
+            (None, None) => Self::Signal(libc::SIGKILL),
+        }
+    }
+}
+
+impl From<Ending> for Exit {
+    fn from(ending: Ending) -> Self {
+        match ending {
+            Ending::Code(code) => Self::Command(code),
+            Ending::Signal(signal) => Self::Signal(signal),
+        }
+    }
 }
 
 /// What the warden and the child tell the parent.

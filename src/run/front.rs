@@ -260,7 +260,9 @@ impl<'a> Front<'a> {
             Report::Started(pid) => {
                 self.voice.parent(&format!("PID of child is {pid}"));
                 self.voice.walls(self.spec, self.plan);
-                self.namespaces = info::namespaces_of(pid);
+                if self.info.is_wanted() {
+                    self.namespaces = info::namespaces_of(pid);
+                }
                 (self.pid, self.pidfd) = (Pid::from_raw(pid), descriptor);
             }
             Report::Done(number) => match self.plan.steps.get(number) {
@@ -335,11 +337,7 @@ impl<'a> Front<'a> {
         if let Some(failure) = self.failure {
             return Err(failure);
         }
-        let exit = match self.ending {
-            Some(Ending::Code(code)) => Exit::Command(code),
-            Some(Ending::Signal(signal)) => Exit::Signal(signal),
-            None => Exit::Failed,
-        };
+        let exit = self.ending.map_or(Exit::Failed, Exit::from);
         self.voice.parent(&match exit {
             Exit::Signal(signal) => format!("the child was ended by signal {signal}"),
             exit => format!("the child has ended with {}", exit.code()),

@@ -39,6 +39,11 @@ impl Info {
         Ok(Self { to: to.map(File::from), since: Instant::now(), waiting: Vec::new() })
     }
 
+    /// Whether anybody reads the events.
+    pub fn is_wanted(&self) -> bool {
+        self.to.is_some()
+    }
+
     /// The descriptor, while something waits for room in it.
     pub fn blocked(&self) -> Option<BorrowedFd<'_>> {
         self.to.as_ref().filter(|_| !self.waiting.is_empty()).map(AsFd::as_fd)

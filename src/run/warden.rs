@@ -19,9 +19,7 @@ use crate::walls::seccomp;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
-use rustix::process::{
-    Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus, getpid, kill_process, pidfd_send_signal, set_child_subreaper, setsid, waitid,
-};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, getpid, kill_process, pidfd_send_signal, set_child_subreaper, setsid, waitid};
 
 /// What the warden is given.
 pub struct Given<'a> {
@@ -329,16 +327,8 @@ fn send(ward: &Ward, signal: Signal) {
 
 fn reap(ward: &Ward) -> Option<Ending> {
     match rustix::io::retry_on_intr(|| waitid(WaitId::PidFd(ward.pidfd.as_fd()), WaitIdOptions::EXITED)) {
-        Ok(Some(status)) => Some(ending_of(&status)),
+        Ok(Some(status)) => Some(Ending::of(&status)),
         _ => None,
-    }
-}
-
-fn ending_of(status: &WaitIdStatus) -> Ending {
-    match (status.exit_status(), status.terminating_signal()) {
-        (Some(code), _) => Ending::Code(code as u8),
-        (None, Some(signal)) => Ending::Signal(signal),
-        (None, None) => Ending::Signal(libc::SIGKILL),
     }
 }
 

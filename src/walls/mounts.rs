@@ -5,7 +5,7 @@ use crate::failure::Trouble;
 use crate::sys::{self, MountAttr};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::CWD;
-use rustix::io::{Errno, Result};
+use rustix::io::Result;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create, fsconfig_set_flag, fsconfig_set_string,
     fsmount, fsopen, move_mount, open_tree,
@@ -138,9 +138,4 @@ pub fn attach(mount: impl AsFd, target: impl AsFd) -> Result<()> {
 pub fn make_private() -> Result<()> {
     let attr = MountAttr { propagation: libc::MS_PRIVATE, ..MountAttr::default() };
     sys::mount_setattr(CWD, c"/", libc::AT_RECURSIVE, &attr)
-}
-
-/// Whether an errno of a fresh proc or sysfs says that the kernel refuses a new view of it to a user namespace.
-pub fn refused(errno: Errno) -> bool {
-    errno == Errno::PERM
 }
