@@ -24,10 +24,22 @@ const RACES: usize = 32;
 /// # Errors
 /// ELOOP for a symlink, ENOENT, EACCES.
 pub fn open(dir: impl AsFd, name: &Path, flags: OFlags, mode: Mode) -> Result<OwnedFd> {
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    resolve(dir, name, flags, mode, ResolveFlags::empty())
+}
+
+/// A directory beneath a root by its whole path, to be read and changed. Neither a symlink nor a mount is on the way.
+///
+/// # Errors
+/// ELOOP for a symlink, ENOTDIR, ENOENT, EXDEV for a mount.
+pub fn directory(root: impl AsFd, path: &Path) -> Result<OwnedFd> {
+    resolve(root, path, OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty(), ResolveFlags::NO_XDEV)
+}
+
+fn resolve(dir: impl AsFd, path: &Path, flags: OFlags, mode: Mode, more: ResolveFlags) -> Result<OwnedFd> {
+    let how = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS | more;
     let mut last = Errno::AGAIN;
     for _ in 0..RACES {
-        match openat2(&dir, name, flags | OFlags::CLOEXEC | OFlags::NOFOLLOW, mode, resolve) {
+        match openat2(&dir, path, flags | OFlags::CLOEXEC | OFlags::NOFOLLOW, mode, how) {
             Err(errno @ (Errno::AGAIN | Errno::INTR)) => last = errno,
             result => return result,
         }

@@ -1,10 +1,11 @@
 //! parse → act → print the one error → exit code.
 
-use rustic::cli::{self, Asked};
+use rustic::cli::{self, Asked, RootfsOrder};
 use rustic::exit::Exit;
 use rustic::failure::Failure;
 use rustic::host::Host;
-use rustic::spec::{Talk, Wanted};
+use rustic::rootfs::command;
+use rustic::spec::{self, Talk, Wanted};
 use rustic::{init, invoke, run, sys};
 use std::fmt::Display;
 use std::io::Write;
@@ -21,6 +22,7 @@ fn main() -> ExitCode {
     color.write_global();
     let exit = match asked {
         Asked::Run(wanted) => run(*wanted).unwrap_or_else(|failure| told(&failure, failure.exit)),
+        Asked::Rootfs(order) => rootfs(&order).unwrap_or_else(|failure| told(&failure, failure.exit)),
         Asked::Invoke(words) => invoke::main("rustic invoke", &words),
         Asked::Init(words) => init::main(&words),
         Asked::Text(text) => shown(&text).unwrap_or_else(|failure| told(&failure, failure.exit)),
@@ -28,6 +30,12 @@ fn main() -> ExitCode {
         Asked::Refused(failure) => told(&failure, failure.exit),
     };
     exit.into()
+}
+
+fn rootfs(order: &RootfsOrder) -> Result<Exit, Failure> {
+    let host = Host::read()?;
+    let store = spec::store(order.store.as_deref(), &host)?;
+    shown(&command::act(&order.command, store.as_deref(), order.output, &host)?)
 }
 
 fn run(wanted: Wanted) -> Result<Exit, Failure> {

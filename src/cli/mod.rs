@@ -1,11 +1,13 @@
 //! clap's types and nothing else: the only room that knows clap. What the options mean together is decided in [`crate::spec`].
 
+mod rootfs;
 mod values;
 
 use crate::failure::Failure;
 use crate::namespace::{Namespace, Switch};
 use crate::spec::{Bind, Capabilities, Ready, RootSwitch, Seccomp, Talk, Variable, Wanted, Writing};
 use clap::{Args, CommandFactory, Parser, Subcommand};
+pub use rootfs::RootfsOrder;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use values::{bind, capabilities, id, ready, root_switch, seccomp, size, switch, variable};
@@ -16,6 +18,7 @@ Examples:
   sudo rustic run --ipc no sh                   share message queues with the host
   sudo rustic run -v --ipc yes sh -c 'ls /'     say what happens
   rustic run --rootfs debian.tar.gz bash        as a plain user, on your own root file system
+  rustic rootfs import debian debian.tar.gz     unpack it once; from then on --rootfs debian
   sudo rustic run --dry-run sh                  show each step, take none
   sudo rustic invoke -vi no                     the article's experiment";
 
@@ -50,6 +53,9 @@ enum Command {
     /// Start a command in a container
     #[command(after_help = RUN_NOTES)]
     Run(Box<Run>),
+    /// Root file systems by name: import, list, rm, unpack
+    #[command(subcommand)]
+    Rootfs(rootfs::Rootfs),
     /// The article's program, option by option; -h shows its own help
     #[command(disable_help_flag = true)]
     Invoke {
@@ -92,8 +98,9 @@ struct Run {
     #[arg(long, value_name = "yes|no", value_parser = switch, help_heading = "Namespaces (yes = new, no = share the caller's)")]
     time: Option<Switch>,
 
-    /// A directory (yours: it is written) or a tar archive, plain or gzip; without it $RUSTIC_ROOTFS, or the built-in root
-    #[arg(long, value_name = "TAR|DIR", help_heading = "Root file system")]
+    /// An imported name, a tar archive (plain, gzip, zstd, xz, bzip2), or a directory (yours: it is written); without it $RUSTIC_ROOTFS,
+    /// or the built-in root
+    #[arg(long, value_name = "NAME|TAR|DIR", help_heading = "Root file system")]
     rootfs: Option<PathBuf>,
     /// How the root is entered [default: pivot; chroot with --mount no]
     #[arg(long, value_name = "pivot|chroot", value_parser = root_switch, help_heading = "Root file system")]
@@ -181,6 +188,8 @@ struct Run {
 pub enum Asked {
     /// `rustic run`.
     Run(Box<Wanted>),
+    /// `rustic rootfs`.
+    Rootfs(RootfsOrder),
     /// `rustic invoke`, with its own options.
     Invoke(Vec<OsString>),
     /// The reaper, with CMD and its arguments.
@@ -202,6 +211,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> (Asked, anstream::Colo
                     Some(hint) => Asked::Refused(Failure::new(hint)),
                     None => Asked::Run(Box::new(run.wanted())),
                 },
+                Some(Command::Rootfs(rootfs)) => Asked::Rootfs(rootfs.order()),
                 Some(Command::Invoke { words }) => Asked::Invoke(words),
                 Some(Command::Init { cmd }) => Asked::Init(cmd),
                 None => Asked::Text(Cli::command().render_help().ansi().to_string()),

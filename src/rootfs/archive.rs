@@ -1,22 +1,27 @@
-//! An archive: where its bytes come from, and what they are. The format is told by content, never by name.
+//! An archive: where its bytes come from, and who counts and hashes them on the way.
 
 use crate::failure::{Failure, errno_text, printable};
 use crate::rootfs::builtin;
-use flate2::bufread::MultiGzDecoder;
+use crate::rootfs::format::{self, BUFFER, Compression, Plain, Unfit};
+use crate::rootfs::rule::unreadable;
 use rustix::io::Errno;
 use sha2::{Digest, Sha256};
 use std::fmt;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, Read};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
-/// A tar archive, plain or gzip.
+/// A tar archive, compressed or not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Archive {
     /// The one inside the binary.
     Builtin,
     /// A file, absolute path.
     File(PathBuf),
+    /// What comes on stdin, once.
+    Stdin,
 }
 
 impl fmt::Display for Archive {
@@ -24,12 +29,64 @@ impl fmt::Display for Archive {
         match self {
             Self::Builtin => f.write_str("the built-in root"),
             Self::File(path) => f.write_str(&printable(&path.to_string_lossy())),
+            Self::Stdin => f.write_str("stdin"),
         }
     }
 }
 
-/// Bytes read at once.
-const BUFFER: usize = 128 * 1024;
+/// An archive that is being read: its tar stream, and what is known of the bytes beneath.
+pub struct Opened {
+    /// The tar stream.
+    pub plain: Plain,
+    /// What has been read of it so far.
+    pub meter: Meter,
+    /// The length of the archive as it is, in bytes, where that is known.
+    pub length: Option<u64>,
+}
+
+/// Counts the bytes of an archive as it is, and where it is wanted hashes them.
+#[derive(Clone, Default)]
+pub struct Meter {
+    read: Arc<AtomicU64>,
+    hash: Option<Arc<Mutex<Sha256>>>,
+}
+
+impl Meter {
+    /// How many bytes were read.
+    pub fn read(&self) -> u64 {
+        self.read.load(Ordering::Relaxed)
+    }
+
+    /// The sha256 of what was read, which at the end of the stream is the archive's; `None` when it was not wanted.
+    pub fn digest(&self) -> Option<String> {
+        self.hash.as_ref().map(|hash| hexadecimal(&hash.lock().unwrap_or_else(PoisonError::into_inner).clone().finalize()))
+    }
+}
+
+/// Whether the bytes of an archive are hashed while they are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hashing {
+    /// They are.
+    Wanted,
+    /// They are not.
+    Unwanted,
+}
+
+struct Metered<R> {
+    inner: R,
+    meter: Meter,
+}
+
+impl<R: Read> Read for Metered<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.inner.read(buffer)?;
+        self.meter.read.fetch_add(length as u64, Ordering::Relaxed);
+        if let Some(hash) = &self.meter.hash {
+            hash.lock().unwrap_or_else(PoisonError::into_inner).update(&buffer[..length]);
+        }
+        Ok(length)
+    }
+}
 
 impl Archive {
     /// The built-in root.
@@ -45,122 +102,75 @@ impl Archive {
         Ok(Self::Builtin)
     }
 
-    /// The sha256 of the archive as it is, in hexadecimal digits.
+    /// The sha256 of the archive as it is, in hexadecimal digits. Reads all of it.
     ///
     /// # Errors
     /// A file that cannot be read.
     pub fn digest(&self) -> Result<String, Failure> {
-        match self {
-            Self::Builtin => Ok(builtin::DIGEST.to_owned()),
-            Self::File(_) => {
-                let mut hash = Sha256::new();
-                let mut source = self.bytes().map_err(|error| self.unreadable(&error))?;
-                loop {
-                    let chunk = source.fill_buf().map_err(|error| self.unreadable(&error))?;
-                    if chunk.is_empty() {
-                        break;
-                    }
-                    hash.update(chunk);
-                    let length = chunk.len();
-                    source.consume(length);
-                }
-                Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+        if *self == Self::Builtin {
+            return Ok(builtin::DIGEST.to_owned());
+        }
+        let mut hash = Sha256::new();
+        let mut bytes = self.bytes().map_err(|error| self.unreadable(&error))?.0;
+        let mut buffer = vec![0; BUFFER];
+        loop {
+            match bytes.read(&mut buffer) {
+                Ok(0) => return Ok(hexadecimal(&hash.finalize())),
+                Ok(length) => hash.update(&buffer[..length]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(self.unreadable(&error)),
             }
         }
     }
 
-    /// The tar stream, unpacked from gzip where it is that.
+    /// Opens it, at its tar stream.
     ///
     /// # Errors
-    /// A file that cannot be read, or whose first bytes are neither gzip nor tar.
-    pub fn open(&self) -> Result<Box<dyn Read>, Failure> {
-        let mut bytes = self.bytes().map_err(|error| self.unreadable(&error))?;
-        let start = bytes.fill_buf().map_err(|error| self.unreadable(&error))?;
-        match Format::of(start) {
-            Format::Gzip => {
-                let mut plain = BufReader::with_capacity(BUFFER, MultiGzDecoder::new(bytes));
-                let start = plain.fill_buf().map_err(|error| self.unreadable(&error))?;
-                match Format::of(start) {
-                    Format::Tar => Ok(Box::new(plain)),
-                    other => Err(self.not_a_root(&other, " inside gzip")),
-                }
+    /// A file that cannot be read, or that is no tar archive, by what it is.
+    pub fn open(&self, hashing: Hashing) -> Result<Opened, Failure> {
+        let (bytes, length) = self.bytes().map_err(|error| self.unreadable(&error))?;
+        let hash = (hashing == Hashing::Wanted).then(Arc::default);
+        let meter = Meter { hash, ..Meter::default() };
+        let metered = Metered { inner: bytes, meter: meter.clone() };
+        match format::plain(metered, meter.read.clone()) {
+            Ok(plain) => Ok(Opened { plain, meter, length }),
+            Err(Unfit::Unreadable(error)) if error.raw_os_error().is_none() => Err(self.blame(unreadable(error))),
+            Err(Unfit::Unreadable(error)) => Err(self.unreadable(&error)),
+            Err(Unfit::Other(kind, within)) => {
+                let within =
+                    if within == Compression::None { String::new() } else { format!(" inside {}", within.name().replace("tar.", "")) };
+                Err(Failure::new(format!("{self} is {kind}{within}, not a tar archive"))
+                    .remedy("a tar file, plain or compressed by gzip, zstd, xz or bzip2, or a directory"))
             }
-            Format::Tar => Ok(Box::new(bytes)),
-            other => Err(self.not_a_root(&other, "")),
         }
     }
 
-    fn bytes(&self) -> io::Result<Box<dyn BufRead>> {
+    /// Its bytes as they are, and how many there are.
+    fn bytes(&self) -> io::Result<(Box<dyn Read + Send>, Option<u64>)> {
         Ok(match self {
-            Self::Builtin => Box::new(builtin::ARCHIVE),
-            Self::File(path) => Box::new(BufReader::with_capacity(BUFFER, File::open(path)?)),
+            Self::Builtin => (Box::new(builtin::ARCHIVE), Some(builtin::ARCHIVE.len() as u64)),
+            Self::File(path) => {
+                let file = File::open(path)?;
+                let stat = file.metadata()?;
+                (Box::new(file), stat.is_file().then_some(stat.len()))
+            }
+            Self::Stdin => (Box::new(io::stdin()), None),
         })
+    }
+
+    /// An unpacker's failure, with the archive named.
+    #[must_use]
+    pub fn blame(&self, failure: Failure) -> Failure {
+        let what = format!("cannot unpack {self}: {}", failure.what);
+        Failure { what, ..failure }
     }
 
     fn unreadable(&self, error: &io::Error) -> Failure {
         let reason = Errno::from_io_error(error).map_or_else(|| error.to_string(), errno_text);
         Failure::new(format!("cannot read {self}: {reason}"))
     }
-
-    fn not_a_root(&self, format: &Format, within: &str) -> Failure {
-        let Format::Other(name) = format else { return Failure::new(format!("{self} is not a root file system")) };
-        Failure::new(format!("{self} is {name}{within}, not a tar archive")).remedy("a tar file, plain or gzip, or a directory")
-    }
 }
 
-/// What the first bytes of a stream say.
-#[derive(Debug, PartialEq, Eq)]
-enum Format {
-    Tar,
-    Gzip,
-    Other(&'static str),
-}
-
-impl Format {
-    fn of(start: &[u8]) -> Self {
-        let signatures: [(&[u8], Self); 5] = [
-            (&[0x1f, 0x8b], Self::Gzip),
-            (&[0x28, 0xb5, 0x2f, 0xfd], Self::Other("a zstd stream")),
-            (&[0xfd, b'7', b'z', b'X', b'Z'], Self::Other("an xz stream")),
-            (b"BZh", Self::Other("a bzip2 stream")),
-            (b"PK\x03\x04", Self::Other("a zip archive")),
-        ];
-        for (signature, format) in signatures {
-            if start.starts_with(signature) {
-                return format;
-            }
-        }
-        match start.get(..512) {
-            _ if start.is_empty() => Self::Other("empty"),
-            // "ustar" of POSIX and GNU, or the older v7 header, which only its checksum tells.
-            Some(header) if header.get(257..262) == Some(b"ustar") || checksum_holds(header) => Self::Tar,
-            _ => Self::Other("of an unknown kind"),
-        }
-    }
-}
-
-/// The sum of a header's bytes with the checksum field taken as spaces, tar(5).
-fn checksum_holds(header: &[u8]) -> bool {
-    let field = header.get(148..156).unwrap_or_default();
-    let digits: String = field.iter().map(|&byte| char::from(byte)).filter(char::is_ascii_digit).collect();
-    let sum: u32 = header.iter().enumerate().map(|(at, &byte)| if (148..156).contains(&at) { 32 } else { u32::from(byte) }).sum();
-    u32::from_str_radix(&digits, 8) == Ok(sum)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_format_is_told_by_content() {
-        assert_eq!(Format::of(&[0x1f, 0x8b, 8]), Format::Gzip);
-        assert_eq!(Format::of(b"PK\x03\x04rest"), Format::Other("a zip archive"));
-        assert_eq!(Format::of(b""), Format::Other("empty"));
-        assert_eq!(Format::of(&[b'x'; 600]), Format::Other("of an unknown kind"));
-        let mut header = tar::Header::new_old();
-        header.set_path("etc").unwrap();
-        header.set_size(0);
-        header.set_cksum();
-        assert_eq!(Format::of(header.as_bytes()), Format::Tar);
-    }
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,15 +1,79 @@
-//! Root file systems: what an archive is, how it is unpacked safely, where it is kept. Knows nothing of containers.
+//! Root file systems: what an archive is, how it is unpacked exactly and safely, where it is kept. Knows nothing of containers.
+//!
+//! An [`archive`] is opened in its [`format`], the [`reader`] makes entries of its [`stream`], the [`writer`] makes files of them; [`unpack`]
+//! puts the four together, and [`rule`] says what is refused. The [`store`] keeps a tree for each digest, and names for them.
 
 pub mod archive;
 pub mod builtin;
-pub mod extract;
+pub mod command;
+mod copy;
+mod directory;
+pub mod entry;
+pub mod format;
+mod lock;
+pub mod progress;
+pub mod reader;
 pub mod remove;
+pub mod report;
+pub mod rule;
 pub mod run_directory;
+mod seen;
 pub mod store;
+pub mod stream;
+pub mod unpack;
+pub mod writer;
 
 pub use archive::Archive;
 
+use crate::failure::{Failure, printable};
+use report::Report;
+use rustix::fd::{AsFd, BorrowedFd};
+use rustix::fs::{CWD, Mode, OFlags, openat};
+use std::fmt;
 use std::path::PathBuf;
+use unpack::Unpack;
+
+/// Where the files of a root come from that is made for one run alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// An archive.
+    Archive(Archive),
+    /// An image of the store, whose archive is long gone: its tree is copied.
+    Stored {
+        /// Its name.
+        name: String,
+        /// Its tree.
+        tree: PathBuf,
+    },
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Archive(archive) => archive.fmt(f),
+            Self::Stored { name, .. } => write!(f, "the image '{}'", printable(name)),
+        }
+    }
+}
+
+impl Origin {
+    /// Makes its files in an empty directory.
+    ///
+    /// # Errors
+    /// Those of [`Unpack::unpack`].
+    pub fn unpack(&self, unpack: Unpack<'_>, into: BorrowedFd<'_>) -> Result<Report, Failure> {
+        match self {
+            Self::Archive(archive) => unpack.unpack(archive, into).map(|done| done.report),
+            Self::Stored { name, tree } => {
+                let from = openat(CWD, tree, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+                    .map_err(|errno| Failure::new(format!("cannot read the image '{name}'")).errno(errno))?;
+                let mut writer = writer::Writer::new(into, unpack.rights, unpack.limits);
+                copy::tree(from.as_fd(), &mut writer)?;
+                writer.finish()
+            }
+        }
+    }
+}
 
 /// A root file system, found and ready to become a container's root.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,11 +83,11 @@ pub enum Image {
     /// The user's own directory.
     Directory(PathBuf),
     /// To be unpacked into the container's own tmpfs, because no store can be written.
-    Unpacked(Archive),
+    Unpacked(Origin),
     /// To be unpacked into a directory of this run alone, because there is no mount namespace.
     PerRun {
-        /// The archive.
-        archive: Archive,
+        /// What is unpacked.
+        origin: Origin,
         /// The directory, not there yet.
         directory: PathBuf,
     },

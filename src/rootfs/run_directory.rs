@@ -21,9 +21,14 @@ const YOUNG: Duration = Duration::from_secs(60);
 /// # Errors
 /// Those of getrandom(2).
 pub fn name_in(folder: &Path) -> Result<PathBuf> {
+    Ok(folder.join(format!("{PREFIX}{}", random()?)))
+}
+
+/// Sixteen random digits.
+pub(super) fn random() -> Result<String> {
     let mut bytes = [0; 8];
     getrandom(&mut bytes, GetRandomFlags::empty())?;
-    Ok(folder.join(format!("{PREFIX}{:016x}", u64::from_ne_bytes(bytes))))
+    Ok(format!("{:016x}", u64::from_ne_bytes(bytes)))
 }
 
 /// Makes the directory for its owner alone, and holds its lock until this process ends.

@@ -6,7 +6,11 @@ use crate::failure::Trouble;
 use crate::namespace::Switch;
 use crate::ready::queue::Queue;
 use crate::ready::{message, notify};
-use crate::rootfs::{Archive, extract};
+use crate::rootfs::Origin;
+use crate::rootfs::archive::Hashing;
+use crate::rootfs::stream::Threads;
+use crate::rootfs::unpack::{Unpack, Unwatched};
+use crate::rootfs::writer::{Devices, Limits, Owners, Rights};
 use crate::run::control::{FarEnd, Received, Report};
 use crate::run::plan::{Plan, READY_FD};
 use crate::run::step::{Mount, Quota, Side, Source, Step, Tree};
@@ -108,14 +112,14 @@ impl Child<'_> {
                     write_all(&file, content)?;
                 }
             }
-            Step::UnpackIntoScratch(archive) => {
+            Step::UnpackIntoScratch(origin) => {
                 let tree = make_directory(opened(self.scratch.as_ref())?, TREE, 0o755)?;
-                unpack(archive, tree.as_fd())?;
+                unpack(origin, tree.as_fd())?;
             }
-            Step::UnpackIntoRunDirectory { archive, path } => {
+            Step::UnpackIntoRunDirectory { origin, path } => {
                 let run = open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
                 let tree = make_directory(run.as_fd(), TREE, 0o755)?;
-                unpack(archive, tree.as_fd())?;
+                unpack(origin, tree.as_fd())?;
                 self.base = Some(tree);
             }
             Step::MakeOverlay { marks, attributes } => self.make_overlay(*marks, *attributes)?,
@@ -330,12 +334,11 @@ fn make_directory(parent: BorrowedFd<'_>, name: &std::ffi::CStr, mode: u32) -> R
 }
 
 /// Unpacks for this container alone: device nodes of the archive are left out, because nothing here keeps them from being opened.
-fn unpack(archive: &Archive, into: BorrowedFd<'_>) -> Result<(), Trouble> {
-    let owners = if archive_owners_can_be_kept() { extract::Owners::Kept } else { extract::Owners::Squashed };
-    let stream = archive.open().map_err(|failure| Trouble::new(failure.errno.unwrap_or(Errno::IO), failure.what))?;
-    extract::unpack(stream, into, owners, extract::Devices::Skipped)
-        .map(drop)
-        .map_err(|failure| Trouble::new(failure.errno.unwrap_or(Errno::IO), failure.what))
+fn unpack(origin: &Origin, into: BorrowedFd<'_>) -> Result<(), Trouble> {
+    let owners = if archive_owners_can_be_kept() { Owners::Kept } else { Owners::Squashed };
+    let rights = Rights { owners, devices: Devices::Skipped };
+    let unpack = Unpack { rights, limits: Limits::default(), threads: Threads::One, hashing: Hashing::Unwanted, watch: &mut Unwatched };
+    origin.unpack(unpack, into).map(drop).map_err(|failure| Trouble::new(failure.errno.unwrap_or(Errno::IO), failure.what))
 }
 
 /// Only a user namespace that maps every id can give files away to any of them.

@@ -6,9 +6,12 @@ use crate::host::Host;
 use crate::init;
 use crate::namespace::{Namespace, Switch};
 use crate::ready::queue::{self, Queue};
+use crate::rootfs::archive::Hashing;
+use crate::rootfs::progress::Bar;
 use crate::rootfs::run_directory;
-use crate::rootfs::store::{Making, Store};
-use crate::rootfs::{Archive, Image};
+use crate::rootfs::store::{Held, Making, Store};
+use crate::rootfs::writer::Limits;
+use crate::rootfs::{Archive, Image, Origin};
 use crate::run::child::Inheritance;
 use crate::run::control::{Order, wire};
 use crate::run::front::Front;
@@ -35,12 +38,12 @@ use std::path::PathBuf;
 pub fn planned(spec: &Spec, host: &Host) -> Result<Plan, Failure> {
     Info::over(spec.info_fd)?;
     if let Rootfs::Archive(path) = &spec.rootfs {
-        Archive::File(path.clone()).open()?;
+        Archive::File(path.clone()).open(Hashing::Unwanted)?;
     }
-    plan(spec, host, Streams::terminals(), Making::No)
+    plan(spec, host, find_image(spec, host, Making::No)?.image, Streams::terminals())
 }
 
-fn plan(spec: &Spec, host: &Host, streams: Streams, making: Making) -> Result<Plan, Failure> {
+fn plan(spec: &Spec, host: &Host, image: Image, streams: Streams) -> Result<Plan, Failure> {
     let wanted = match spec.ready {
         Ready::Queue => true,
         // A queue that the program inside cannot see is no way to say READY=1.
@@ -49,7 +52,7 @@ fn plan(spec: &Spec, host: &Host, streams: Streams, making: Making) -> Result<Pl
     };
     let name = || queue::Name::random().map_err(|trouble| Failure::new("cannot name a message queue").errno(trouble.errno));
     let queue = wanted.then(name).transpose()?;
-    Plan::new(Ingredients { spec, host, image: find_image(spec, host, making)?, streams, queue })
+    Plan::new(Ingredients { spec, host, image, streams, queue })
 }
 
 /// Starts CMD as `spec` wants it and waits for its end.
@@ -69,7 +72,9 @@ fn run_told(spec: &Spec, host: &Host, info: &mut Info) -> Result<Exit, Failure> 
     no_directory_as_stream()?;
     let outer = Outer::look().map_err(|errno| Failure::new("cannot read the modes of the terminal").errno(errno))?;
     let streams = outer.as_ref().map_or_else(Streams::default, |outer| outer.streams);
-    let plan = plan(spec, host, streams, Making::Yes)?;
+    // Neither here nor in the warden, which inherits it, is the lock given back before the container has ended.
+    let Found { image, held } = find_image(spec, host, Making::Yes)?;
+    let plan = plan(spec, host, image, streams)?;
 
     let io = |what: &'static str| move |errno: Errno| Failure::new(what).errno(errno);
     let own_pty = outer.is_some() && !spec.namespaces.is_new(Namespace::Mount);
@@ -86,6 +91,9 @@ fn run_told(spec: &Spec, host: &Host, info: &mut Info) -> Result<Exit, Failure> 
 
     let voice = Voice { talk: spec.talk, line_end: if streams.any() { "\r\n" } else { "\n" } };
     spec.warnings().iter().for_each(|warning| voice.warning(warning));
+    for line in held.iter().filter_map(|held| held.unpacked.as_ref()).flat_map(|record| record.report.lines()) {
+        voice.parent(&format!("root: unpacked {line}"));
+    }
     voice.parent(&format!("PID of parent is {}", getpid().as_raw_nonzero()));
     let Some(warden) = sys::fork().map_err(io("cannot fork the warden"))? else {
         drop((parent_end, listening_end, signals, ready));
@@ -103,6 +111,7 @@ fn run_told(spec: &Spec, host: &Host, info: &mut Info) -> Result<Exit, Failure> 
         }
     };
     let _ = rustix::io::retry_on_intr(|| waitid(WaitId::Pid(warden), WaitIdOptions::EXITED));
+    drop(held);
     result
 }
 
@@ -146,28 +155,49 @@ fn ready_pipe(spec: &Spec) -> Result<Option<(OwnedFd, OwnedFd)>, Failure> {
     Ok(Some((reader.into(), writer.into())))
 }
 
+/// A root file system, and the lock that keeps it where it is: this process and the warden hold it as long as the container lives.
+struct Found {
+    image: Image,
+    held: Option<Held>,
+}
+
 /// The root file system, unpacked into the store where it has to be, and where something is to be made at all.
-fn find_image(spec: &Spec, host: &Host, making: Making) -> Result<Image, Failure> {
+fn find_image(spec: &Spec, host: &Host, making: Making) -> Result<Found, Failure> {
     let archive = match &spec.rootfs {
-        Rootfs::Directory(path) => return Ok(Image::Directory(path.clone())),
+        Rootfs::Directory(path) => return Ok(Found { image: Image::Directory(path.clone()), held: None }),
+        Rootfs::Stored(name) => return find_stored(name, spec, host, making),
         Rootfs::Archive(path) => Archive::File(path.clone()),
         Rootfs::Builtin => Archive::builtin()?,
     };
-    let store = match &spec.store {
-        Some(root) => Store::open(root, host.uid, spec.store_by_name, making)?,
-        None => None,
-    };
+    let store = open_store(spec, host, spec.store_by_name, making)?;
     if spec.namespaces.is_new(Namespace::Mount) {
-        return match store {
-            Some(store) => store.tree(&archive, making).map(Image::Tree),
-            None => Ok(Image::Unpacked(archive)),
-        };
+        let Some(store) = store else { return Ok(Found { image: Image::Unpacked(Origin::Archive(archive)), held: None }) };
+        let held = store.tree(&archive, making, Limits::default(), &mut Bar::new(format!("unpacking {archive}")))?;
+        return Ok(Found { image: Image::Tree(held.tree.clone()), held: Some(held) });
     }
-    let runs =
-        store.map_or_else(|| std::env::var_os("XDG_RUNTIME_DIR").map_or_else(std::env::temp_dir, PathBuf::from), |store| store.runs());
+    Ok(Found { image: per_run(Origin::Archive(archive), store.as_ref(), host, making)?, held: None })
+}
+
+fn find_stored(name: &str, spec: &Spec, host: &Host, making: Making) -> Result<Found, Failure> {
+    let store = open_store(spec, host, Switch::Yes, making)?.ok_or_else(|| Failure::new("the store cannot be written"))?;
+    let held = store.named(name, making)?;
+    let image = if spec.namespaces.is_new(Namespace::Mount) {
+        Image::Tree(held.tree.clone())
+    } else {
+        per_run(Origin::Stored { name: name.to_owned(), tree: held.tree.clone() }, Some(&store), host, making)?
+    };
+    Ok(Found { image, held: Some(held) })
+}
+
+fn open_store(spec: &Spec, host: &Host, by_name: Switch, making: Making) -> Result<Option<Store>, Failure> {
+    spec.store.as_ref().map_or(Ok(None), |root| Store::open(root, host, by_name, making))
+}
+
+fn per_run(origin: Origin, store: Option<&Store>, host: &Host, making: Making) -> Result<Image, Failure> {
+    let runs = store.map_or_else(|| std::env::var_os("XDG_RUNTIME_DIR").map_or_else(std::env::temp_dir, PathBuf::from), Store::runs);
     if making == Making::Yes {
         run_directory::sweep(&runs, host.uid);
     }
     let directory = run_directory::name_in(&runs).map_err(|errno| Failure::new("cannot name a directory").errno(errno))?;
-    Ok(Image::PerRun { archive, directory })
+    Ok(Image::PerRun { origin, directory })
 }

@@ -4,7 +4,7 @@ use crate::beneath::Kind;
 use crate::failure::Trouble;
 use crate::namespace::{Namespaces, Switch};
 use crate::ready::queue::Name;
-use crate::rootfs::Archive;
+use crate::rootfs::Origin;
 use crate::run::terminal::Streams;
 use crate::walls::idmap::IdMaps;
 use crate::walls::mounts::{Attributes, FsOption, OverlayMarks};
@@ -110,13 +110,13 @@ pub enum Step {
     /// The files that are shown over those of the image: name and content.
     WriteScratch(Vec<(&'static str, Vec<u8>)>),
     /// An image, unpacked into the scratch tmpfs.
-    UnpackIntoScratch(Archive),
+    UnpackIntoScratch(Origin),
     /// A directory of this run, locked for as long as the warden lives.
     MakeRunDirectory(PathBuf),
     /// The image unpacked into the directory of this run.
     UnpackIntoRunDirectory {
         /// The image.
-        archive: Archive,
+        origin: Origin,
         /// The directory; the warden removes it.
         path: PathBuf,
     },

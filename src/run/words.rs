@@ -104,9 +104,9 @@ impl Step {
                 "shown over the image's, which stay as they are",
                 "hosts(5)",
             ),
-            Self::UnpackIntoScratch(archive) => words(
-                format!("unpack {archive} into the scratch tmpfs"),
-                format!("unpack {archive}"),
+            Self::UnpackIntoScratch(origin) => words(
+                format!("unpack {origin} into the scratch tmpfs"),
+                format!("unpack {origin}"),
                 "no store can be written, so the image lives in the container's memory",
                 "tar(5)",
             ),
@@ -116,9 +116,9 @@ impl Step {
                 "without a mount namespace there is no overlay: the image gets a directory, which the warden removes",
                 "mkdir(2)",
             ),
-            Self::UnpackIntoRunDirectory { archive, path } => words(
-                format!("unpack {archive} into {}", printable(&path.to_string_lossy())),
-                format!("unpack {archive} into {}", printable(&path.to_string_lossy())),
+            Self::UnpackIntoRunDirectory { origin, path } => words(
+                format!("unpack {origin} into {}", printable(&path.to_string_lossy())),
+                format!("unpack {origin} into {}", printable(&path.to_string_lossy())),
                 "every path beneath the one directory, no symlink followed",
                 "tar(5)",
             ),

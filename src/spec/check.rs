@@ -3,6 +3,7 @@
 use crate::failure::{Failure, printable};
 use crate::host::Host;
 use crate::namespace::{Namespace, Namespaces, Switch};
+use crate::rootfs::store;
 use crate::spec::{Bind, Capabilities, RootSwitch, Rootfs, Spec, Variable, Wanted, Writing, shown, without_number};
 use caps::Capability;
 use std::collections::BTreeMap;
@@ -39,7 +40,8 @@ impl Wanted {
         self.no_mounts_without_a_mount_namespace(namespaces)?;
         self.rights(namespaces, host)?;
         let hostname = self.hostname(namespaces)?;
-        let rootfs = self.rootfs()?;
+        let store = store(self.store.as_deref(), host)?;
+        let rootfs = self.rootfs(store.as_deref())?;
         if self.writing == Writing::Ephemeral
             && let Rootfs::Directory(dir) = &rootfs
         {
@@ -64,7 +66,7 @@ impl Wanted {
             writing: self.writing,
             scratch_size: self.scratch_size,
             binds,
-            store: store(self.store.as_deref(), host)?,
+            store,
             store_by_name: if self.store.is_some() { Switch::Yes } else { Switch::No },
             hostname,
             workdir: c_string(workdir.as_os_str(), "--workdir")?,
@@ -162,10 +164,29 @@ impl Wanted {
         Ok(Some(name.to_owned()))
     }
 
-    fn rootfs(&self) -> Result<Rootfs, Failure> {
+    /// A word is a stored name or an existing path. Where it is both it must be written as a path, with a slash.
+    fn rootfs(&self, store: Option<&Path>) -> Result<Rootfs, Failure> {
         let Some(given) = &self.rootfs else { return Ok(Rootfs::Builtin) };
-        let path =
-            std::fs::canonicalize(given).map_err(|error| Failure::new(format!("--rootfs {}: {}", shown(given), without_number(&error))))?;
+        let word = given.to_str().filter(|word| store::is_name(word));
+        let stored = word.filter(|word| store.is_some_and(|root| store::has(root, word)));
+        let found = std::fs::canonicalize(given);
+        let path = match (stored, found) {
+            (Some(word), Ok(_)) => {
+                return Err(Failure::new(format!("--rootfs {word} is both an image of the store and a file here"))
+                    .remedy(format!("./{word} for the file; another name for the image")));
+            }
+            (Some(word), Err(_)) => return Ok(Rootfs::Stored(word.to_owned())),
+            (None, Ok(path)) => path,
+            (None, Err(error)) => {
+                let failure = Failure::new(format!("--rootfs {}: {}", shown(given), without_number(&error)));
+                return Err(match word {
+                    Some(_) => {
+                        failure.why("there is no such file here, and no image of this name in the store").remedy("rustic rootfs list")
+                    }
+                    None => failure,
+                });
+            }
+        };
         let kind = std::fs::metadata(&path)
             .map_err(|error| Failure::new(format!("--rootfs {}: {}", shown(given), without_number(&error))))?
             .file_type();
@@ -174,7 +195,8 @@ impl Wanted {
         } else if kind.is_file() {
             Ok(Rootfs::Archive(path))
         } else {
-            Err(Failure::new(format!("--rootfs {} is neither a directory nor a tar archive", shown(given))))
+            Err(Failure::new(format!("--rootfs {} is neither a directory nor a tar archive", shown(given)))
+                .remedy("rustic rootfs import NAME - reads a stream"))
         }
     }
 
@@ -231,8 +253,11 @@ impl Wanted {
     }
 }
 
-/// Where unpacked images are kept; `None` for a user whose home is unknown.
-fn store(given: Option<&Path>, host: &Host) -> Result<Option<PathBuf>, Failure> {
+/// Where unpacked images are kept, absolute; `None` for a user whose home is unknown.
+///
+/// # Errors
+/// A relative path without a working directory.
+pub fn store(given: Option<&Path>, host: &Host) -> Result<Option<PathBuf>, Failure> {
     let absolute = |path: &Path| {
         std::path::absolute(path).map_err(|error| Failure::new(format!("--store {}: {}", shown(path), without_number(&error))))
     };

@@ -2,7 +2,7 @@
 
 mod check;
 
-pub use check::PATH;
+pub use check::{PATH, store};
 
 use crate::failure::printable;
 use crate::namespace::{Namespace, Namespaces, Switch};
@@ -106,6 +106,8 @@ pub enum Rootfs {
     Archive(PathBuf),
     /// A directory, absolute path.
     Directory(PathBuf),
+    /// An image of the store, by name.
+    Stored(String),
 }
 
 /// The options as they were given.

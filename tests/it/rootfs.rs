@@ -82,7 +82,7 @@ fn what_is_no_tar_is_named() {
         (put("a.tar", b"PK\x03\x04aaaa"), "a zip archive"),
         (put("b.tar", b""), "empty"),
         (put("c.tar", &[b'x'; 2000]), "of an unknown kind"),
-        (put("d.tar", b"\x28\xb5\x2f\xfd...."), "a zstd stream"),
+        (put("d.tar", &[0; 2000]), "without an entry"),
     ] {
         Rustic::run().opt(["--rootfs", &path, "sh"]).ran().fails(125, &[word, &path]);
     }
@@ -124,7 +124,7 @@ fn many_first_runs_at_once_unpack_once_and_all_start() {
     for run in runs {
         assert_eq!(finish(run).ok(), "up\n");
     }
-    let trees = fs::read_dir(store.join("images")).unwrap().flatten().filter(|entry| entry.path().is_dir()).count();
+    let trees = fs::read_dir(store.join("roots")).unwrap().flatten().filter(|entry| entry.path().is_dir()).count();
     assert_eq!(trees, 1);
 }
 
@@ -140,7 +140,7 @@ fn a_killed_unpack_leaves_nothing_after_the_next_start() {
         child.kill().unwrap();
         child.wait().unwrap();
         seen += fs::read_dir(store.join("staging")).into_iter().flatten().count();
-        let _ = fs::remove_dir_all(store.join("images"));
+        let _ = fs::remove_dir_all(store.join("roots"));
     }
     assert!(seen > 0, "the control: at least one kill met an unpack");
     assert_eq!(run.ran().ok(), "up\n");

@@ -319,6 +319,9 @@ fn a_stop_from_outside_gives_the_terminal_back_for_that_time() {
     let rustic = Pid::from_raw(processes(&mark).into_iter().find(|&pid| parent_of(pid) == shell).unwrap());
     kill(rustic, Signal::SIGTSTP).unwrap();
     eventually("the modes are as before", || screen.modes() == before);
+    // A SIGCONT that comes before it has stopped would be undone by the stop.
+    let stat = format!("/proc/{rustic}/stat");
+    eventually("it has stopped", || std::fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") T ")));
     kill(rustic, Signal::SIGCONT).unwrap();
     eventually("the terminal is raw again", || screen.modes() != before);
     screen.keys("line\n");

@@ -164,8 +164,8 @@ impl Ladder<'_> {
     fn root(&mut self, image: Image) {
         match (image, self.spec.namespaces.get(Namespace::Mount)) {
             (image, Switch::Yes) => self.mounted_root(image),
-            (Image::PerRun { archive, directory }, Switch::No) => {
-                self.rung(Step::UnpackIntoRunDirectory { archive, path: directory });
+            (Image::PerRun { origin, directory }, Switch::No) => {
+                self.rung(Step::UnpackIntoRunDirectory { origin, path: directory });
                 if self.owns_the_shared() {
                     self.rung(Step::DeviceNodes(None));
                 } else {
@@ -193,8 +193,8 @@ impl Ladder<'_> {
                 (path, vec![Step::MakeTree { from: Tree::Base, attributes }, scratch])
             }
             Image::Directory(path) | Image::Tree(path) => (path, vec![scratch, Step::MakeOverlay { marks, attributes }]),
-            Image::Unpacked(archive) | Image::PerRun { archive, .. } => {
-                let unpack = [scratch, Step::UnpackIntoScratch(archive), Step::MakeTree { from: Tree::Scratch, attributes }];
+            Image::Unpacked(origin) | Image::PerRun { origin, .. } => {
+                let unpack = [scratch, Step::UnpackIntoScratch(origin), Step::MakeTree { from: Tree::Scratch, attributes }];
                 (PathBuf::from("/"), unpack.into())
             }
         };

@@ -1,0 +1,99 @@
+//! `rustic rootfs` and its options.
+
+use super::from_environment;
+use super::values::size;
+use crate::rootfs::command::{Command, Output};
+use crate::rootfs::writer;
+use clap::{Args, Subcommand};
+use std::path::PathBuf;
+
+/// What `rustic rootfs` is asked for.
+pub struct RootfsOrder {
+    /// The command.
+    pub command: Command,
+    /// The store that was named.
+    pub store: Option<PathBuf>,
+    /// Whom the text is for.
+    pub output: Output,
+}
+
+#[derive(Subcommand)]
+pub(super) enum Rootfs {
+    /// Unpack a tar archive into the store, under a name for --rootfs
+    Import {
+        /// The name: letters, digits, dots, hyphens, underscores
+        name: String,
+        /// A tar file, plain or compressed by gzip, zstd, xz or bzip2; - reads stdin
+        file: PathBuf,
+        #[command(flatten)]
+        limits: Limits,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Show the images of the store
+    List {
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Remove names, and with its last name an image; or an image by its digest
+    Rm {
+        /// Names, or the first 12 digits of digests or more
+        #[arg(required = true)]
+        name: Vec<String>,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Unpack a tar archive into a directory, which is made or must be empty
+    Unpack {
+        /// A tar file, plain or compressed by gzip, zstd, xz or bzip2; - reads stdin
+        file: PathBuf,
+        /// The directory
+        dir: PathBuf,
+        #[command(flatten)]
+        limits: Limits,
+        /// Print one JSON value in place of text
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Args)]
+pub(super) struct Limits {
+    /// The most that its files may have in all, holes included: bytes, or with K, M, G
+    #[arg(long, value_name = "SIZE", default_value = "8G", value_parser = size)]
+    max_size: u64,
+    /// The most entries that it may have
+    #[arg(long, value_name = "N", default_value = "1000000")]
+    max_entries: u64,
+}
+
+#[derive(Args)]
+pub(super) struct Common {
+    /// Where unpacked images are kept [default: $RUSTIC_STORE, /var/lib/rustic as root, $XDG_DATA_HOME/rustic otherwise]
+    #[arg(long, value_name = "DIR")]
+    store: Option<PathBuf>,
+    /// Print one JSON value in place of text
+    #[arg(long)]
+    json: bool,
+}
+
+impl Rootfs {
+    pub(super) fn order(self) -> RootfsOrder {
+        let (command, Common { store, json }) = match self {
+            Self::Import { name, file, limits, common } => (Command::Import { name, file, limits: limits.into() }, common),
+            Self::List { common } => (Command::List, common),
+            Self::Rm { name, common } => (Command::Remove(name), common),
+            Self::Unpack { file, dir, limits, json } => {
+                (Command::Unpack { file, directory: dir, limits: limits.into() }, Common { store: None, json })
+            }
+        };
+        let output = if json { Output::Json } else { Output::Text };
+        RootfsOrder { command, store: store.or_else(|| from_environment("RUSTIC_STORE")), output }
+    }
+}
+
+impl From<Limits> for writer::Limits {
+    fn from(limits: Limits) -> Self {
+        Self { bytes: limits.max_size, entries: limits.max_entries }
+    }
+}

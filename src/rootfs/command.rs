@@ -1,0 +1,183 @@
+//! `rustic rootfs`: import, list, rm, unpack. Each gives the text for stdout.
+
+use crate::failure::{Failure, printable};
+use crate::host::Host;
+use crate::namespace::Switch;
+use crate::rootfs::archive::{Archive, Hashing};
+use crate::rootfs::directory;
+use crate::rootfs::progress::Bar;
+use crate::rootfs::report::{size, thousands};
+use crate::rootfs::store::{self, Listed, Making, Removed, SHORT, Store};
+use crate::rootfs::stream::Threads;
+use crate::rootfs::unpack::Unpack;
+use crate::rootfs::writer::{Limits, Rights};
+use serde_json::{Value, json};
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+/// What is wanted of the root file systems.
+#[derive(Debug)]
+pub enum Command {
+    /// Unpack an archive into the store and name it.
+    Import {
+        /// The name.
+        name: String,
+        /// A file, or `-` for stdin.
+        file: PathBuf,
+        /// How much it may hold.
+        limits: Limits,
+    },
+    /// Every image of the store.
+    List,
+    /// Take names away, and the images that have no other.
+    Remove(Vec<String>),
+    /// Unpack an archive into a directory.
+    Unpack {
+        /// A file, or `-` for stdin.
+        file: PathBuf,
+        /// A directory that is empty or not there.
+        directory: PathBuf,
+        /// How much it may hold.
+        limits: Limits,
+    },
+}
+
+/// Whom the text is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// People.
+    Text,
+    /// Programs: one JSON value.
+    Json,
+}
+
+/// Does it.
+///
+/// # Errors
+/// An archive that is refused, a name that is taken or not there, a store that cannot be used; nothing is left half done.
+pub fn act(command: &Command, store: Option<&Path>, output: Output, host: &Host) -> Result<String, Failure> {
+    // Every mode is given in full where something is made.
+    rustix::process::umask(rustix::fs::Mode::empty());
+    let opened = || {
+        let root = store.ok_or_else(|| Failure::new("there is no place for a store").remedy("--store DIR"))?;
+        Store::open(root, host, Switch::Yes, Making::Yes)?.ok_or_else(|| Failure::new("the store cannot be written"))
+    };
+    let (value, text) = match command {
+        Command::Import { name, file, limits } => import(&opened()?, name, &archive(file)?, *limits)?,
+        Command::List => list(&opened()?)?,
+        Command::Remove(words) => remove(&opened()?, words)?,
+        Command::Unpack { file, directory, limits } => unpack(&archive(file)?, directory, *limits, Rights::of(host))?,
+    };
+    Ok(match output {
+        Output::Text => text,
+        Output::Json => format!("{value:#}\n"),
+    })
+}
+
+fn archive(file: &Path) -> Result<Archive, Failure> {
+    if file == Path::new("-") {
+        return Ok(Archive::Stdin);
+    }
+    let failed = |error: std::io::Error| {
+        let reason = rustix::io::Errno::from_io_error(&error).map_or_else(|| error.to_string(), crate::failure::errno_text);
+        Failure::new(format!("cannot read {}: {reason}", file.display()))
+    };
+    let path = std::fs::canonicalize(file).map_err(failed)?;
+    if std::fs::metadata(&path).map_err(failed)?.is_dir() {
+        return Err(
+            Failure::new(format!("{} is a directory, not an archive", file.display())).remedy("rustic run --rootfs DIR uses one as it is")
+        );
+    }
+    Ok(Archive::File(path))
+}
+
+fn import(store: &Store, name: &str, archive: &Archive, limits: Limits) -> Result<(Value, String), Failure> {
+    if !store::is_name(name) {
+        return Err(Failure::new(format!("'{}' cannot be a name", printable(name)))
+            .why("a name has 1 to 64 letters, digits, dots, hyphens or underscores, and begins with a letter or digit"));
+    }
+    let mut watch = Bar::new(format!("unpacking {name}")).heeding_signals()?;
+    // Said before the archive is unpacked for a name that it cannot have.
+    if let Some(taken) = store.digest(name)
+        && (*archive == Archive::Stdin || archive.digest()? != taken)
+    {
+        return Err(store::taken(name));
+    }
+    let held = store.tree(archive, Making::Yes, limits, &mut watch)?;
+    drop(watch);
+    store.name(name, &held)?;
+    let value = json!({ "name": name, "digest": held.digest, "new": held.unpacked.is_some(), "tree": held.tree.to_string_lossy(), "record": held.unpacked });
+    let mut text = format!("{name}: {}", &held.digest[..SHORT]);
+    match &held.unpacked {
+        None => text.push_str(", which is in the store already\n"),
+        Some(record) => {
+            let _ = writeln!(text, " from {} of {}", size(record.archive_bytes), record.format);
+            record.report.lines().iter().for_each(|line| {
+                let _ = writeln!(text, "  {line}");
+            });
+        }
+    }
+    Ok((value, text))
+}
+
+fn list(store: &Store) -> Result<(Value, String), Failure> {
+    let images = store.list()?;
+    let value = images
+        .iter()
+        .map(|Listed { digest, names, record, used }| json!({ "names": names, "digest": digest, "used": *used == Switch::Yes, "record": record }))
+        .collect();
+    if images.is_empty() {
+        return Ok((value, String::new()));
+    }
+    let mut rows = vec![["NAME", "DIGEST", "SIZE", "FILES", "USED", "FROM"].map(str::to_owned)];
+    for Listed { digest, names, record, used } in &images {
+        let known = record.as_ref().map(|record| (size(record.report.bytes), thousands(record.report.files), printable(&record.source)));
+        let (bytes, files, source) = known.unwrap_or_else(|| ("?".into(), "?".into(), "?".into()));
+        let used = if *used == Switch::Yes { "yes" } else { "no" };
+        let names = if names.is_empty() { "-".into() } else { names.join(",") };
+        rows.push([names, digest.chars().take(SHORT).collect(), bytes, files, used.into(), source]);
+    }
+    let widths: Vec<usize> = (0..5).map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0)).collect();
+    let mut text = String::new();
+    for row in rows {
+        for (cell, width) in row.iter().zip(&widths) {
+            let _ = write!(text, "{cell:<width$}  ");
+        }
+        text.push_str(&row[5]);
+        text.push('\n');
+    }
+    Ok((value, text))
+}
+
+fn remove(store: &Store, words: &[String]) -> Result<(Value, String), Failure> {
+    let mut text = String::new();
+    let mut values = Vec::new();
+    for word in words {
+        let (what, line) = match store.remove(word)? {
+            Removed::Image => ("image", format!("removed {word}\n")),
+            Removed::Name => ("name", format!("removed the name {word}; the image has others\n")),
+        };
+        values.push(json!({ "word": word, "removed": what }));
+        text.push_str(&line);
+    }
+    Ok((Value::Array(values), text))
+}
+
+fn unpack(archive: &Archive, target: &Path, limits: Limits, rights: Rights) -> Result<(Value, String), Failure> {
+    let mut watch = Bar::new("unpacking").heeding_signals()?;
+    let done = directory::fill(target, |into| {
+        Unpack { rights, limits, threads: Threads::Two, hashing: Hashing::Unwanted, watch: &mut watch }.unpack(archive, into)
+    })?;
+    drop(watch);
+    let value = json!({
+        "directory": target.to_string_lossy(),
+        "format": done.compression.name(),
+        "archive_bytes": done.length,
+        "report": done.report,
+    });
+    let mut text = format!("{}: from {} of {}\n", printable(&target.to_string_lossy()), size(done.length), done.compression.name());
+    for line in done.report.lines() {
+        let _ = writeln!(text, "  {line}");
+    }
+    Ok((value, text))
+}

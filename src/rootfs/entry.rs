@@ -1,0 +1,165 @@
+//! An entry of an archive, checked: what the reader gives and the writer makes.
+
+use crate::rootfs::rule::{DEEPEST, LONGEST_NAME, LONGEST_PATH, Rule};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+/// A thing to be made beneath the root.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Where.
+    pub place: Place,
+    /// What.
+    pub kind: Kind,
+    /// What is said of it.
+    pub metadata: Metadata,
+}
+
+/// A path beneath the root, in plain components: no slash at either end, no `.`, no `..`. Empty for the root itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Place(Vec<u8>);
+
+/// The kinds of files, inode(7).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A directory.
+    Directory,
+    /// A regular file.
+    File {
+        /// Its length in bytes, holes included.
+        size: u64,
+        /// The stretches that are not holes, in order; `None` for a file without holes.
+        data: Option<Vec<Stretch>>,
+    },
+    /// A symbolic link; its target is kept as it is, and the root of an absolute one is the container's.
+    Symlink(Vec<u8>),
+    /// Another name of a file that came earlier.
+    HardLink(Place),
+    /// A character device, by major and minor number.
+    Character(u32, u32),
+    /// A block device.
+    Block(u32, u32),
+    /// A named pipe.
+    Fifo,
+}
+
+/// A part of a sparse file that is not a hole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stretch {
+    /// Where it begins, in bytes.
+    pub offset: u64,
+    /// Its length in bytes.
+    pub length: u64,
+}
+
+/// What an inode says of a file besides its kind.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Metadata {
+    /// User id.
+    pub uid: u32,
+    /// Group id.
+    pub gid: u32,
+    /// The twelve bits of chmod(2).
+    pub mode: u32,
+    /// Last modification.
+    pub mtime: Time,
+    /// Extended attributes, xattr(7), by full name.
+    pub attributes: Vec<(Vec<u8>, Vec<u8>)>,
+    /// How many the archive has and nobody can keep here: labels of security modules, file flags.
+    pub left_out: u64,
+}
+
+/// A point in time since 1970, as utimensat(2) takes it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Time {
+    /// Whole seconds, rounded down.
+    pub seconds: i64,
+    /// And nanoseconds, 0 to 999,999,999.
+    pub nanoseconds: u32,
+}
+
+impl Place {
+    /// A name of an archive as a place: leading and doubled slashes and dots dropped.
+    ///
+    /// # Errors
+    /// One that climbs, has a NUL, or is too long or too deep.
+    pub fn of(name: &[u8]) -> Result<Self, Rule> {
+        if name.contains(&0) {
+            return Err(Rule::NulInName);
+        }
+        let mut path = Vec::with_capacity(name.len());
+        let mut depth = 0;
+        for part in name.split(|&byte| byte == b'/').filter(|part| !matches!(*part, b"" | b".")) {
+            if part == b".." {
+                return Err(Rule::Climbs);
+            }
+            if part.len() > LONGEST_NAME {
+                return Err(Rule::LongName);
+            }
+            if depth > 0 {
+                path.push(b'/');
+            }
+            path.extend_from_slice(part);
+            depth += 1;
+        }
+        if path.len() > LONGEST_PATH {
+            return Err(Rule::LongPath);
+        }
+        if depth > DEEPEST { Err(Rule::Deep) } else { Ok(Self(path)) }
+    }
+
+    /// Whether it is the root itself.
+    pub fn is_root(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// As bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// As a path relative to the root, `.` for the root itself.
+    pub fn path(&self) -> &Path {
+        if self.is_root() { Path::new(".") } else { Path::new(OsStr::from_bytes(&self.0)) }
+    }
+
+    /// The directory that it lies in and its name there; `None` for the root.
+    pub fn split(&self) -> Option<(&[u8], &Path)> {
+        if self.is_root() {
+            return None;
+        }
+        let (directory, name) = match self.0.iter().rposition(|&byte| byte == b'/') {
+            Some(slash) => (&self.0[..slash], &self.0[slash + 1..]),
+            None => (&[][..], &self.0[..]),
+        };
+        Some((directory, Path::new(OsStr::from_bytes(name))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_plain_and_never_climbs() {
+        let place = |name: &[u8]| Place::of(name).map(|place| place.0);
+        assert_eq!(place(b"./usr//bin/./ls/"), Ok(b"usr/bin/ls".to_vec()));
+        assert_eq!(place(b"/etc"), Ok(b"etc".to_vec()));
+        assert_eq!(place(b"./"), Ok(vec![]));
+        assert_eq!(place(b"a/../b"), Err(Rule::Climbs));
+        assert_eq!(place(b"a\0b"), Err(Rule::NulInName));
+        assert_eq!(place(&[b'a'; 256]), Err(Rule::LongName));
+        assert_eq!(place(&b"a/".repeat(257)), Err(Rule::Deep));
+        assert_eq!(place(&[b"b".repeat(255), b"/".to_vec()].concat().repeat(17)), Err(Rule::LongPath));
+        assert!(place(b"...").is_ok() && place(b"..a").is_ok(), "only '..' climbs");
+    }
+
+    #[test]
+    fn a_place_splits_into_directory_and_name() {
+        let place = Place::of(b"a/b/c").unwrap();
+        assert_eq!(place.split(), Some((&b"a/b"[..], Path::new("c"))));
+        assert_eq!(Place::of(b"a").unwrap().split(), Some((&b""[..], Path::new("a"))));
+        assert_eq!(Place::default().split(), None);
+    }
+}

@@ -1,0 +1,230 @@
+//! What the first bytes of a stream say, and how it is decompressed. The format is told by content, never by name.
+
+use crate::rootfs::reader::checksum_holds;
+use crate::rootfs::rule::{LARGEST_RATIO, LARGEST_WINDOW, RATIO_FROM, Rule};
+use bzip2::bufread::MultiBzDecoder;
+use flate2::bufread::GzDecoder;
+use lzma_rust2::XzReader;
+use std::io::{self, BufRead, BufReader, Cursor, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Bytes read at once.
+pub const BUFFER: usize = 128 << 10;
+
+/// How an archive is compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compression {
+    /// Not at all.
+    None,
+    /// gzip, every member.
+    Gzip,
+    /// Zstandard, every frame.
+    Zstd,
+    /// xz, every stream.
+    Xz,
+    /// bzip2, every stream.
+    Bzip2,
+}
+
+impl Compression {
+    /// Its name in a report.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "tar",
+            Self::Gzip => "tar.gz",
+            Self::Zstd => "tar.zst",
+            Self::Xz => "tar.xz",
+            Self::Bzip2 => "tar.bz2",
+        }
+    }
+}
+
+/// What the first bytes of a stream say.
+#[derive(Debug, PartialEq, Eq)]
+enum Format {
+    Tar,
+    Compressed(Compression),
+    Other(&'static str),
+}
+
+impl Format {
+    fn of(start: &[u8]) -> Self {
+        let signatures: [(&[u8], Self); 10] = [
+            (&[0x1f, 0x8b], Self::Compressed(Compression::Gzip)),
+            (&[0x28, 0xb5, 0x2f, 0xfd], Self::Compressed(Compression::Zstd)),
+            (&[0xfd, b'7', b'z', b'X', b'Z', 0], Self::Compressed(Compression::Xz)),
+            (b"BZh", Self::Compressed(Compression::Bzip2)),
+            (b"PK\x03\x04", Self::Other("a zip archive")),
+            (b"07070", Self::Other("a cpio archive")),
+            (b"!<arch>\n", Self::Other("an ar archive, such as a Debian package")),
+            (b"hsqs", Self::Other("a squashfs image")),
+            (b"7z\xbc\xaf\x27\x1c", Self::Other("a 7z archive")),
+            (b"{", Self::Other("a text, JSON perhaps")),
+        ];
+        for (signature, format) in signatures {
+            if start.starts_with(signature) {
+                return format;
+            }
+        }
+        match start.first_chunk() {
+            _ if start.is_empty() => Self::Other("empty"),
+            // The checksum tells it also of the oldest headers, which have no magic of their own.
+            Some(block) if checksum_holds(block) => Self::Tar,
+            Some(block) if block[257..262] == *b"ustar" => Self::Other("a tar archive whose first header is damaged"),
+            Some(block) if *block == [0; 512] => Self::Other("a tar archive without an entry, or no archive at all"),
+            _ => Self::Other("of an unknown kind"),
+        }
+    }
+}
+
+/// A tar stream, decompressed as it is read.
+pub struct Plain {
+    /// The stream.
+    pub stream: Box<dyn BufRead + Send>,
+    /// How it was compressed.
+    pub compression: Compression,
+}
+
+/// What came instead of a tar stream.
+pub enum Unfit {
+    /// Another kind of file; within which compression.
+    Other(&'static str, Compression),
+    /// It could not be read.
+    Unreadable(io::Error),
+}
+
+impl From<io::Error> for Unfit {
+    fn from(error: io::Error) -> Self {
+        Self::Unreadable(error)
+    }
+}
+
+/// Decompresses a stream whose bytes `read` counts as they come.
+///
+/// # Errors
+/// A file that cannot be read, or is neither tar nor a compressed tar.
+pub fn plain(bytes: impl Read + Send + 'static, read: Arc<AtomicU64>) -> Result<Plain, Unfit> {
+    let (start, bytes) = peek(bytes)?;
+    let compression = match Format::of(&start) {
+        Format::Tar => return Ok(Plain { stream: Box::new(bytes), compression: Compression::None }),
+        Format::Other(kind) => return Err(Unfit::Other(kind, Compression::None)),
+        Format::Compressed(compression) => compression,
+    };
+    let decoder: Box<dyn Read + Send> = match compression {
+        Compression::None => Box::new(bytes),
+        Compression::Gzip => Box::new(Members::new(bytes)),
+        Compression::Zstd => {
+            let mut decoder = zstd::Decoder::with_buffer(bytes)?;
+            decoder.window_log_max(LARGEST_WINDOW.ilog2())?;
+            Box::new(Windowed(decoder))
+        }
+        // In KiB, and for the decoder's own tables a little more than the window.
+        Compression::Xz => Box::new(Windowed(XzReader::new_mem_limit(bytes, true, (LARGEST_WINDOW >> 10) as u32 + 1024))),
+        Compression::Bzip2 => Box::new(MultiBzDecoder::new(bytes)),
+    };
+    let (start, stream) = peek(Measured { inner: decoder, read, written: 0 })?;
+    match Format::of(&start) {
+        Format::Tar => Ok(Plain { stream: Box::new(stream), compression }),
+        Format::Compressed(_) => Err(Unfit::Other("compressed twice", compression)),
+        Format::Other(kind) => Err(Unfit::Other(kind, compression)),
+    }
+}
+
+/// The first bytes, a header's worth where there are so many, and the stream with them still in it: a pipe may give them in small pieces.
+fn peek<R: Read>(mut stream: R) -> io::Result<(Vec<u8>, BufReader<impl Read>)> {
+    let mut start = Vec::with_capacity(512);
+    (&mut stream).take(512).read_to_end(&mut start)?;
+    Ok((start.clone(), BufReader::with_capacity(BUFFER, Cursor::new(start).chain(stream))))
+}
+
+/// The members of a gzip file as one stream, RFC 1952. Zeros behind the last one are the padding of a tape, anything else is damage.
+struct Members<R> {
+    member: Option<GzDecoder<R>>,
+}
+
+impl<R: BufRead> Members<R> {
+    fn new(bytes: R) -> Self {
+        Self { member: Some(GzDecoder::new(bytes)) }
+    }
+}
+
+impl<R: BufRead> Read for Members<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let Some(member) = &mut self.member else { return Ok(0) };
+            let length = member.read(buffer)?;
+            if length > 0 || buffer.is_empty() {
+                return Ok(length);
+            }
+            let Some(mut bytes) = self.member.take().map(GzDecoder::into_inner) else { return Ok(0) };
+            match bytes.fill_buf()?.first() {
+                None => {}
+                Some(0) => only_zeros(&mut bytes)?,
+                Some(_) => self.member = Some(GzDecoder::new(bytes)),
+            }
+        }
+    }
+}
+
+fn only_zeros(bytes: &mut impl BufRead) -> io::Result<()> {
+    loop {
+        let piece = bytes.fill_buf()?;
+        if piece.is_empty() {
+            return Ok(());
+        }
+        if piece.iter().any(|&byte| byte != 0) {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "something stands behind the end of the gzip stream"));
+        }
+        let length = piece.len();
+        bytes.consume(length);
+    }
+}
+
+/// A decoder that refuses a window by an error of its own, which gets our words.
+struct Windowed<R>(R);
+
+impl<R: Read> Read for Windowed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer).map_err(|error| {
+            let too_large = error.kind() == io::ErrorKind::OutOfMemory || error.to_string().contains("requires too much memory");
+            if too_large { io::Error::other(Rule::Window) } else { error }
+        })
+    }
+}
+
+/// Holds what comes out against what went in.
+struct Measured<R> {
+    inner: R,
+    read: Arc<AtomicU64>,
+    written: u64,
+}
+
+impl<R: Read> Read for Measured<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.inner.read(buffer)?;
+        self.written += length as u64;
+        if self.written > RATIO_FROM && self.written / LARGEST_RATIO > self.read.load(Ordering::Relaxed) {
+            return Err(io::Error::other(Rule::Ratio));
+        }
+        Ok(length)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_format_is_told_by_content() {
+        assert_eq!(Format::of(&[0x1f, 0x8b, 8]), Format::Compressed(Compression::Gzip));
+        assert_eq!(Format::of(b"PK\x03\x04rest"), Format::Other("a zip archive"));
+        assert_eq!(Format::of(b""), Format::Other("empty"));
+        assert_eq!(Format::of(&[b'x'; 600]), Format::Other("of an unknown kind"));
+        let mut header = tar::Header::new_old();
+        header.set_path("etc").unwrap();
+        header.set_size(0);
+        header.set_cksum();
+        assert_eq!(Format::of(header.as_bytes()), Format::Tar);
+    }
+}

@@ -1,0 +1,273 @@
+//! The records of a PAX extended header, `LENGTH KEY=VALUE\n` each, pax(1). Values are bytes: an attribute may hold a newline, at which the
+//! tar crate's own iterator would cut it.
+
+use crate::rootfs::entry::{Stretch, Time};
+use crate::rootfs::reader::acl;
+use crate::rootfs::rule::{LARGEST_ATTRIBUTE, LONGEST_NAME, MOST_STRETCHES, Rule};
+
+/// What extended headers say of the entry that follows, as far as anything here can keep it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Records {
+    /// In place of the header's name.
+    pub(super) path: Option<Vec<u8>>,
+    /// In place of the header's link name.
+    pub(super) linkpath: Option<Vec<u8>>,
+    /// Stored bytes.
+    pub(super) size: Option<u64>,
+    /// Owner.
+    pub(super) uid: Option<u32>,
+    /// Group.
+    pub(super) gid: Option<u32>,
+    /// Last modification.
+    pub(super) mtime: Option<Time>,
+    /// Extended attributes by full name, access control lists among them.
+    pub(super) attributes: Vec<(Vec<u8>, Vec<u8>)>,
+    /// What no Linux file system keeps, or only a security module: file flags, labels.
+    pub(super) left_out: u64,
+    /// GNU's sparse files.
+    pub(super) sparse: Sparse,
+    /// The texts of the access control lists: of the file, and of what is made in a directory.
+    lists: (Option<Vec<u8>>, Option<Vec<u8>>),
+}
+
+/// The records of GNU tar's three ways to tell of holes in a PAX archive.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Sparse {
+    /// Format 1.0: the map stands before the content.
+    pub(super) version: (Option<u64>, Option<u64>),
+    /// The name, which the header replaces by one of GNU's own (0.1 and 1.0).
+    pub(super) name: Option<Vec<u8>>,
+    /// Length with holes: `GNU.sparse.realsize` of 1.0, `GNU.sparse.size` of the others.
+    pub(super) real_size: Option<u64>,
+    /// Formats 0.0 and 0.1: the stretches.
+    pub(super) map: Option<Vec<Stretch>>,
+    /// Format 0.0: an offset that waits for its length.
+    offset: Option<u64>,
+}
+
+/// Where a header stands: before one entry, or for all that follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// `x`.
+    Local,
+    /// `g`.
+    Global,
+}
+
+impl Records {
+    /// Reads a header's records on top of those that hold already.
+    ///
+    /// # Errors
+    /// A record that is cut, counted wrongly, repeated, not known, or where it must not be.
+    pub(super) fn read(&mut self, mut rest: &[u8], scope: Scope) -> Result<(), Rule> {
+        let mut seen: Vec<&[u8]> = Vec::new();
+        let mut twins = 0_i64;
+        while !rest.is_empty() {
+            let (key, value, after) = record(rest).ok_or(Rule::PaxRecord)?;
+            rest = after;
+            // A pair of these is told by repeating them.
+            let repeats = matches!(key, b"GNU.sparse.offset" | b"GNU.sparse.numbytes" | b"comment");
+            if !repeats && !is_attribute(key) {
+                if seen.contains(&key) {
+                    return Err(Rule::PaxRepeated(key.to_vec()));
+                }
+                seen.push(key);
+            }
+            twins += i64::from(key.starts_with(b"LIBARCHIVE.xattr.")) - i64::from(key.starts_with(b"SCHILY.xattr."));
+            self.take(key, value, scope)?;
+        }
+        self.take_lists()?;
+        match (self.sparse.offset, twins) {
+            (Some(_), _) => Err(Rule::SparseMap),
+            // bsdtar tells each attribute in both forms unless it is told not to.
+            (_, 1..) => Err(Rule::PaxUnknown(b"LIBARCHIVE.xattr without SCHILY.xattr".to_vec())),
+            _ => Ok(()),
+        }
+    }
+
+    fn take(&mut self, key: &[u8], value: &[u8], scope: Scope) -> Result<(), Rule> {
+        let own = matches!(key, b"path" | b"linkpath" | b"size")
+            || [&b"GNU.sparse."[..], b"SCHILY.acl."].iter().any(|of| key.starts_with(of))
+            || is_attribute(key);
+        if own && scope == Scope::Global {
+            return Err(Rule::PaxGlobal(key.to_vec()));
+        }
+        match key {
+            b"path" => self.path = Some(name(value)?),
+            b"linkpath" => self.linkpath = Some(name(value)?),
+            b"size" => self.size = Some(decimal(value, "size")?),
+            b"uid" => self.uid = Some(id(value)?),
+            b"gid" => self.gid = Some(id(value)?),
+            b"mtime" => self.mtime = Some(time(value)?),
+            b"hdrcharset" | b"charset" => match value {
+                b"BINARY" | b"ISO-IR 10646 2000 UTF-8" | b"UTF-8" => {}
+                _ => return Err(Rule::PaxUnknown([key, b"=", value].concat())),
+            },
+            b"atime" | b"ctime" | b"uname" | b"gname" | b"comment" => {}
+            b"SCHILY.dev" | b"SCHILY.ino" | b"SCHILY.nlink" | b"SCHILY.filetype" => {}
+            b"LIBARCHIVE.creationtime" | b"LIBARCHIVE.symlinktype" => {}
+            b"SCHILY.fflags" | b"RHT.security.selinux" => self.left_out += 1,
+            b"SCHILY.acl.access" => self.lists.0 = Some(value.to_vec()),
+            b"SCHILY.acl.default" => self.lists.1 = Some(value.to_vec()),
+            _ => match (key.strip_prefix(b"SCHILY.xattr."), key.strip_prefix(b"LIBARCHIVE.xattr."), key.strip_prefix(b"GNU.sparse.")) {
+                (Some(attribute), ..) => self.attribute(attribute, value.to_vec())?,
+                // The same attribute in base64, beside the plain form.
+                (_, Some(_), _) => {}
+                (.., Some(what)) => self.sparse.take(what, value)?,
+                _ => return Err(Rule::PaxUnknown(key.to_vec())),
+            },
+        }
+        Ok(())
+    }
+
+    /// An access control list as text, where it is not there as an attribute too: `tar --acls` writes names for the numbers.
+    fn take_lists(&mut self) -> Result<(), Rule> {
+        let lists = std::mem::take(&mut self.lists);
+        for (name, text) in [("system.posix_acl_access", lists.0), ("system.posix_acl_default", lists.1)] {
+            let told = self.attributes.iter().any(|(told, _)| told == name.as_bytes());
+            if let Some(text) = text.filter(|_| !told) {
+                self.attribute(name.as_bytes(), acl::binary(&text).ok_or(Rule::Acl)?)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn attribute(&mut self, name: &[u8], value: Vec<u8>) -> Result<(), Rule> {
+        let known = [&b"user."[..], b"trusted.", b"security.", b"system."].iter().any(|space| name.starts_with(space));
+        if !known || name.contains(&0) || name.len() > LONGEST_NAME || value.len() > LARGEST_ATTRIBUTE {
+            return Err(Rule::Attribute(name.to_vec()));
+        }
+        self.attributes.push((name.to_vec(), value));
+        Ok(())
+    }
+}
+
+impl Sparse {
+    fn take(&mut self, what: &[u8], value: &[u8]) -> Result<(), Rule> {
+        const FIELD: &str = "map of holes";
+        match what {
+            b"major" => self.version.0 = Some(decimal(value, FIELD)?),
+            b"minor" => self.version.1 = Some(decimal(value, FIELD)?),
+            b"name" => self.name = Some(name(value)?),
+            b"realsize" | b"size" => self.real_size = Some(decimal(value, FIELD)?),
+            // How many stretches there are is seen from the stretches.
+            b"numblocks" => decimal(value, FIELD).map(drop)?,
+            b"offset" if self.offset.is_none() => self.offset = Some(decimal(value, FIELD)?),
+            b"numbytes" => {
+                let offset = self.offset.take().ok_or(Rule::SparseMap)?;
+                self.stretch(offset, decimal(value, FIELD)?)?;
+            }
+            b"map" => {
+                let numbers = value.split(|&byte| byte == b',').map(|number| decimal(number, FIELD)).collect::<Result<Vec<_>, _>>()?;
+                for pair in numbers.chunks(2) {
+                    let [offset, length] = pair else { return Err(Rule::SparseMap) };
+                    self.stretch(*offset, *length)?;
+                }
+            }
+            _ => return Err(Rule::PaxUnknown([b"GNU.sparse.", what].concat())),
+        }
+        Ok(())
+    }
+
+    fn stretch(&mut self, offset: u64, length: u64) -> Result<(), Rule> {
+        let map = self.map.get_or_insert_default();
+        if map.len() == MOST_STRETCHES {
+            return Err(Rule::SparseStretches);
+        }
+        map.push(Stretch { offset, length });
+        Ok(())
+    }
+}
+
+/// Keys of which an entry may have several, and none twice in the same words.
+fn is_attribute(key: &[u8]) -> bool {
+    key.starts_with(b"SCHILY.xattr.") || key.starts_with(b"LIBARCHIVE.xattr.")
+}
+
+/// The first record: key, value, and what follows.
+fn record(bytes: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+    let space = bytes.iter().take(20).position(|&byte| byte == b' ')?;
+    let length = usize::try_from(decimal(&bytes[..space], "length").ok()?).ok()?;
+    let (record, after) = bytes.split_at_checked(length)?;
+    let body = record.get(space + 1..)?.strip_suffix(b"\n")?;
+    let equals = body.iter().position(|&byte| byte == b'=').filter(|&at| at > 0)?;
+    Some((&body[..equals], &body[equals + 1..], after))
+}
+
+fn name(value: &[u8]) -> Result<Vec<u8>, Rule> {
+    match value {
+        [] => Err(Rule::Nameless),
+        value if value.contains(&0) => Err(Rule::NulInName),
+        value => Ok(value.to_vec()),
+    }
+}
+
+/// Digits and nothing else: no sign, no space.
+pub(super) fn decimal(value: &[u8], field: &'static str) -> Result<u64, Rule> {
+    let digits = std::str::from_utf8(value).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+    digits.and_then(|text| text.parse().ok()).ok_or(Rule::Number(field))
+}
+
+fn id(value: &[u8]) -> Result<u32, Rule> {
+    let id = decimal(value, "owner")?;
+    // 2^32-1 means "unchanged" to chown(2), and more would wrap around to another user.
+    u32::try_from(id).ok().filter(|&id| id != u32::MAX).ok_or(Rule::Owner(id))
+}
+
+/// Seconds with a fraction, of which Linux keeps nine digits.
+fn time(value: &[u8]) -> Result<Time, Rule> {
+    const FIELD: &str = "modification time";
+    let (negative, digits) = match value.strip_prefix(b"-") {
+        Some(digits) => (true, digits),
+        None => (false, value),
+    };
+    let (whole, fraction) = digits.split_at(digits.iter().position(|&byte| byte == b'.').unwrap_or(digits.len()));
+    let seconds = decimal(whole, FIELD).ok().and_then(|seconds| i64::try_from(seconds).ok()).ok_or(Rule::Number(FIELD))?;
+    let fraction = fraction.strip_prefix(b".").unwrap_or_default();
+    if !fraction.iter().all(u8::is_ascii_digit) {
+        return Err(Rule::Number(FIELD));
+    }
+    let digit = |at: usize| fraction.get(at).map_or(0, |&byte| u32::from(byte - b'0'));
+    let nanoseconds = (0..9).fold(0, |sum, at| sum * 10 + digit(at));
+    Ok(match (negative, nanoseconds) {
+        (false, _) => Time { seconds, nanoseconds },
+        (true, 0) => Time { seconds: -seconds, nanoseconds: 0 },
+        (true, _) => Time { seconds: -seconds - 1, nanoseconds: 1_000_000_000 - nanoseconds },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(bytes: &[u8]) -> Result<Records, Rule> {
+        let mut records = Records::default();
+        records.read(bytes, Scope::Local).map(|()| records)
+    }
+
+    #[test]
+    fn a_value_may_hold_anything_a_newline_too() {
+        let records = read(b"12 path=a=b\n26 SCHILY.xattr.user.a=\n\0\n").unwrap();
+        assert_eq!(records.path, Some(b"a=b".to_vec()));
+        assert_eq!(records.attributes, [(b"user.a".to_vec(), b"\n\0".to_vec())]);
+    }
+
+    #[test]
+    fn a_record_is_counted_exactly() {
+        for wrong in
+            [&b"11 path=a=b\n"[..], b"13 path=a=b\n", b"12 path=a=b", b"+12 path=a=b\n", b" 12 path=a=b\n", b"7 =a\n\n\n", b"0 a=b\n"]
+        {
+            assert_eq!(read(wrong), Err(Rule::PaxRecord), "{}", wrong.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn times_keep_nine_digits_also_before_1970() {
+        assert_eq!(time(b"1.5"), Ok(Time { seconds: 1, nanoseconds: 500_000_000 }));
+        assert_eq!(time(b"-1.25"), Ok(Time { seconds: -2, nanoseconds: 750_000_000 }));
+        assert_eq!(time(b"7.1234567899"), Ok(Time { seconds: 7, nanoseconds: 123_456_789 }));
+        for wrong in [&b"nan"[..], b"", b"1e9", b"+1", b"1.x", b"--1", b"9223372036854775808"] {
+            assert_eq!(time(wrong), Err(Rule::Number("modification time")), "{}", wrong.escape_ascii());
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! From an archive to a tree: one thread decompresses, the other reads entries and writes files.
+
+use crate::failure::Failure;
+use crate::rootfs::archive::{Archive, Hashing, Opened};
+use crate::rootfs::format::Compression;
+use crate::rootfs::reader::Reader;
+use crate::rootfs::report::Report;
+use crate::rootfs::stream::{Stream, Threads};
+use crate::rootfs::writer::{Limits, Rights, Writer};
+use rustix::fd::BorrowedFd;
+
+/// Who watches an unpack: shows how far it is, and may end it.
+pub trait Watch {
+    /// Called whenever more of the archive has been read, and while it is waited for.
+    ///
+    /// # Errors
+    /// The end of the unpack, with its reason.
+    fn look(&mut self, so_far: Progress) -> Result<(), Failure>;
+}
+
+/// Nobody watches.
+pub struct Unwatched;
+
+impl Watch for Unwatched {
+    fn look(&mut self, _: Progress) -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
+/// How far an unpack is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Bytes of the archive that were read.
+    pub read: u64,
+    /// How many it has, where that is known.
+    pub length: Option<u64>,
+}
+
+/// An archive, unpacked.
+#[derive(Debug)]
+pub struct Unpacked {
+    /// What was made.
+    pub report: Report,
+    /// The length of the archive, in bytes.
+    pub length: u64,
+    /// Its sha256, where it was wanted.
+    pub digest: Option<String>,
+    /// How it was compressed.
+    pub compression: Compression,
+}
+
+/// How an archive is unpacked.
+pub struct Unpack<'a> {
+    /// What the caller may give.
+    pub rights: Rights,
+    /// How much the archive may hold.
+    pub limits: Limits,
+    /// How many threads do it.
+    pub threads: Threads,
+    /// Whether the archive is hashed on the way.
+    pub hashing: Hashing,
+    /// Who watches.
+    pub watch: &'a mut dyn Watch,
+}
+
+impl Unpack<'_> {
+    /// Unpacks into an empty directory.
+    ///
+    /// # Errors
+    /// A stream that is cut or damaged, an entry that breaks a rule, a full disk. What was unpacked until then stays for the caller to remove.
+    pub fn unpack(self, archive: &Archive, into: BorrowedFd<'_>) -> Result<Unpacked, Failure> {
+        let Opened { plain, meter, length } = archive.open(self.hashing)?;
+        let compression = plain.compression;
+        // Below that a thread costs more than it gives, and plain bytes are read as fast as they are handed over.
+        let pays = compression != Compression::None && length.is_none_or(|length| length > SMALL);
+        let threads = if pays { self.threads } else { Threads::One };
+        let mut reader = Reader::new(Stream::new(plain.stream, threads, meter.clone(), length, self.watch));
+        let mut writer = Writer::new(into, self.rights, self.limits);
+        let written = (|| {
+            while let Some(entry) = reader.next_entry()? {
+                writer.write(&entry, &mut reader)?;
+            }
+            reader.into_inner().finish()
+        })();
+        let report = written.and_then(|()| writer.finish()).map_err(|failure| archive.blame(failure))?;
+        Ok(Unpacked { report, length: meter.read(), digest: meter.digest(), compression })
+    }
+}
+
+/// Bytes of an archive that is unpacked by one thread.
+const SMALL: u64 = 256 << 10;

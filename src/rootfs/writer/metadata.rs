@@ -1,0 +1,188 @@
+//! What an inode says of a file besides its content: owner, attributes, mode, times, in the order in which none undoes another.
+
+use super::{Owners, Trouble, Writer, reopened};
+use crate::rootfs::entry::{Entry, Metadata, Place, Time};
+use crate::rootfs::rule::Rule;
+use rustix::fd::{AsRawFd, BorrowedFd};
+use rustix::fs::{
+    AtFlags, CWD, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags, chmodat, chownat, fchmod, fchown, fsetxattr, fstat,
+    futimens, openat, statat, utimensat,
+};
+use rustix::io::Errno;
+use std::path::Path;
+
+const ACCESS: &[u8] = b"system.posix_acl_access";
+const DEFAULT: &[u8] = b"system.posix_acl_default";
+
+/// Directories whose final state would get in the way of what is still to be made in them: a mode that keeps their owner out, or an access
+/// control list that new entries inherit.
+#[derive(Default)]
+pub(super) struct Closed {
+    waiting: Vec<Waiting>,
+    bytes: usize,
+}
+
+struct Waiting {
+    place: Place,
+    mode: Mode,
+    acl: Option<Vec<u8>>,
+}
+
+/// Real archives have a handful of these; more than so many bytes of them is an attack on memory.
+const MOST_WAITING: usize = 4 << 20;
+
+impl Closed {
+    fn wait(&mut self, waiting: Waiting) -> Result<(), Rule> {
+        self.bytes += size_of::<Waiting>() + waiting.place.bytes().len() + waiting.acl.as_ref().map_or(0, Vec::len);
+        self.waiting.push(waiting);
+        if self.bytes > MOST_WAITING { Err(Rule::Closed) } else { Ok(()) }
+    }
+
+    /// A directory that the archive names again: what it says now counts.
+    pub(super) fn reopen(&mut self, place: &Place) {
+        self.waiting.retain(|waiting| waiting.place != *place);
+    }
+
+    /// Closes them, the deepest first: a closed one lets nobody through.
+    pub(super) fn close(mut self, root: BorrowedFd<'_>) -> Result<(), (Place, Errno)> {
+        self.waiting.sort_by_key(|waiting| std::cmp::Reverse(waiting.place.bytes().iter().filter(|&&byte| byte == b'/').count()));
+        // The root lies above them all.
+        self.waiting.sort_by_key(|waiting| waiting.place.is_root());
+        for Waiting { place, mode, acl } in self.waiting {
+            let close = || -> rustix::io::Result<()> {
+                let dir = reopened(root, &place)?;
+                fchmod(&dir, mode)?;
+                acl.as_ref().map_or(Ok(()), |acl| fsetxattr(&dir, DEFAULT, acl, XattrFlags::empty()))
+            };
+            close().map_err(|errno| (place.clone(), errno))?;
+        }
+        Ok(())
+    }
+}
+
+/// What becomes of an extended attribute.
+enum Fate {
+    Kept,
+    /// It is counted under this name.
+    LeftOut(&'static str),
+}
+
+/// An overlay reads marks in its lower layer (`trusted.overlay.*`, and `user.overlay.*` in a user namespace): an image must not set them. The
+/// labels of security modules belong to the host's policy. A plain user can give neither capabilities nor other ids.
+fn fate(name: &[u8], owners: Owners) -> Fate {
+    match (name, owners) {
+        (name, _) if name.starts_with(b"user.overlay.") => Fate::LeftOut("user.overlay.*"),
+        (name, _) if name.starts_with(b"user.") => Fate::Kept,
+        (b"security.capability" | ACCESS | DEFAULT, Owners::Kept) => Fate::Kept,
+        (b"security.capability", Owners::Squashed) => Fate::LeftOut("security.capability"),
+        (ACCESS | DEFAULT, Owners::Squashed) => Fate::LeftOut("access control list"),
+        (name, _) if name.starts_with(b"trusted.") => Fate::LeftOut("trusted.*"),
+        (name, _) if name.starts_with(b"security.") => Fate::LeftOut("security.*"),
+        _ => Fate::LeftOut("system.*"),
+    }
+}
+
+impl Writer<'_> {
+    /// Gives an open file or directory its metadata. The owner first, since chown clears the set-user-ID bits and security.capability;
+    /// attributes before the mode, which may forbid to set them; an access control list after the mode, which is a part of it.
+    pub(super) fn dress(&mut self, fd: BorrowedFd<'_>, entry: &Entry, kind: FileType) -> Result<(), Trouble> {
+        let metadata = &entry.metadata;
+        match self.owner(metadata) {
+            Some((uid, gid)) => fchown(fd, Some(uid), Some(gid)).map_err(|errno| unmapped(errno, metadata))?,
+            None => self.count_squashed(metadata),
+        }
+        let attributes = self.kept(metadata);
+        for (name, value) in attributes.iter().filter(|(name, _)| ![ACCESS, DEFAULT].contains(name)) {
+            fsetxattr(fd, *name, value, XattrFlags::empty())?;
+        }
+        let mode = Mode::from_raw_mode(metadata.mode);
+        let inherited =
+            attributes.iter().find(|(name, _)| kind == FileType::Directory && *name == DEFAULT).map(|(_, value)| value.to_vec());
+        if kind == FileType::Directory && (inherited.is_some() || !mode.contains(Mode::RWXU)) {
+            self.closed.wait(Waiting { place: entry.place.clone(), mode, acl: inherited })?;
+            fchmod(fd, mode | Mode::RWXU)?;
+        } else {
+            fchmod(fd, mode)?;
+        }
+        if let Some((_, value)) = attributes.iter().find(|(name, _)| *name == ACCESS) {
+            fsetxattr(fd, ACCESS, value, XattrFlags::empty())?;
+        }
+        self.report.attributes += attributes.len() as u64;
+        futimens(fd, &times(metadata.mtime))?;
+        if beyond_every_file_system(metadata.mtime) && time_of(&fstat(fd)?) != metadata.mtime {
+            return Err(Rule::Time.into());
+        }
+        Ok(())
+    }
+
+    /// Gives a symlink, a fifo or a device its metadata: opening a fifo would wait for its other end, and a device would do who knows what.
+    pub(super) fn dress_by_name(&mut self, entry: &Entry, name: &Path) -> Result<(), Trouble> {
+        let metadata = &entry.metadata;
+        if !self.kept(metadata).is_empty() {
+            return Err(Rule::AttributeKind.into());
+        }
+        let owner = self.owner(metadata);
+        let dir = self.parent.fd();
+        if let Some((uid, gid)) = owner {
+            chownat(dir, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW).map_err(|errno| unmapped(errno, metadata))?;
+        }
+        let node = openat(dir, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+        if FileType::from_raw_mode(fstat(&node)?.st_mode) != FileType::Symlink {
+            // By the descriptor, since chmod by name follows a symlink; without AT_EMPTY_PATH, which fchmodat2(2) has since Linux 6.6 only.
+            chmodat(CWD, format!("/proc/self/fd/{}", node.as_raw_fd()), Mode::from_raw_mode(metadata.mode), AtFlags::empty())?;
+        }
+        utimensat(dir, name, &times(metadata.mtime), AtFlags::SYMLINK_NOFOLLOW)?;
+        let held = !beyond_every_file_system(metadata.mtime) || time_of(&statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?) == metadata.mtime;
+        if owner.is_none() {
+            self.count_squashed(metadata);
+        }
+        if held { Ok(()) } else { Err(Rule::Time.into()) }
+    }
+
+    fn owner(&self, metadata: &Metadata) -> Option<(Uid, Gid)> {
+        (self.rights.owners == Owners::Kept).then(|| (Uid::from_raw(metadata.uid), Gid::from_raw(metadata.gid)))
+    }
+
+    fn count_squashed(&mut self, metadata: &Metadata) {
+        if (metadata.uid, metadata.gid) != (0, 0) {
+            self.report.owners_squashed += 1;
+        }
+    }
+
+    /// The attributes that are to be set; the others are counted.
+    fn kept<'e>(&mut self, metadata: &'e Metadata) -> Vec<(&'e [u8], &'e [u8])> {
+        let mut kept = Vec::new();
+        for (name, value) in &metadata.attributes {
+            match fate(name, self.rights.owners) {
+                Fate::Kept => kept.push((name.as_slice(), value.as_slice())),
+                Fate::LeftOut(family) => *self.report.attributes_left_out.entry(family.into()).or_default() += 1,
+            }
+        }
+        if metadata.left_out > 0 {
+            *self.report.attributes_left_out.entry("file flags and labels".into()).or_default() += metadata.left_out;
+        }
+        kept
+    }
+}
+
+fn unmapped(errno: Errno, metadata: &Metadata) -> Trouble {
+    match errno {
+        // chown(2) with an id that the user namespace does not map.
+        Errno::INVAL => Rule::Unmapped(metadata.uid, metadata.gid).into(),
+        errno => errno.into(),
+    }
+}
+
+fn times(mtime: Time) -> Timestamps {
+    let time = Timespec { tv_sec: mtime.seconds, tv_nsec: mtime.nanoseconds.into() };
+    Timestamps { last_access: time, last_modification: time }
+}
+
+/// Times that some file system clamps without a word, utimensat(2): those before 1970 and after 2038.
+fn beyond_every_file_system(time: Time) -> bool {
+    i32::try_from(time.seconds).is_err() || time.seconds < 0
+}
+
+fn time_of(stat: &rustix::fs::Stat) -> Time {
+    Time { seconds: stat.st_mtime, nanoseconds: stat.st_mtime_nsec as u32 }
+}

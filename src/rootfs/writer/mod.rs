@@ -1,0 +1,374 @@
+//! The writer: entries into a directory, beneath one descriptor, by calls on a single component each, and never through a symlink.
+
+mod metadata;
+mod parent;
+
+use crate::beneath;
+use crate::failure::Failure;
+use crate::host::{Host, UserNamespace};
+use crate::rootfs::entry::{Entry, Kind, Place, Stretch};
+use crate::rootfs::report::Report;
+use crate::rootfs::rule::Rule;
+use caps::Capability;
+use metadata::Closed;
+use parent::Parent;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, ftruncate, linkat, makedev, mkdirat, mknodat, openat, statat, symlinkat, unlinkat};
+use rustix::io::Errno;
+use std::path::Path;
+
+/// What becomes of owners other than the one who unpacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owners {
+    /// They are kept.
+    Kept,
+    /// Everything belongs to who unpacks, and is counted.
+    Squashed,
+}
+
+/// What becomes of device nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Devices {
+    /// They are made.
+    Made,
+    /// They are left out, and counted.
+    Skipped,
+}
+
+/// What the one who unpacks may give.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rights {
+    /// Owners.
+    pub owners: Owners,
+    /// Device nodes.
+    pub devices: Devices,
+}
+
+impl Rights {
+    /// Those of the caller: root keeps owners, and outside a user namespace makes device nodes.
+    pub fn of(host: &Host) -> Self {
+        let nodes = host.user_namespace == UserNamespace::Initial && host.holds(Capability::CAP_MKNOD);
+        Self {
+            owners: if host.uid == 0 { Owners::Kept } else { Owners::Squashed },
+            devices: if nodes && host.uid == 0 { Devices::Made } else { Devices::Skipped },
+        }
+    }
+}
+
+/// How much an archive may hold: a small file can stand for a very large one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of all files, holes included.
+    pub bytes: u64,
+    /// Entries, implied directories included.
+    pub entries: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { bytes: 8 << 30, entries: 1_000_000 }
+    }
+}
+
+/// Takes a piece of a file: its place in the stored bytes, which for a sparse file are those without the holes, and the bytes.
+pub type Take<'a> = dyn FnMut(u64, &[u8]) -> Result<(), Failure> + 'a;
+
+/// The content of a file.
+pub trait Content {
+    /// Gives it piece by piece.
+    ///
+    /// # Errors
+    /// What it could not be read for, and what `take` fails with.
+    fn each(&mut self, take: &mut Take<'_>) -> Result<(), Failure>;
+}
+
+/// Makes what it is given.
+pub struct Writer<'a> {
+    root: BorrowedFd<'a>,
+    rights: Rights,
+    limits: Limits,
+    parent: Parent<'a>,
+    closed: Closed,
+    report: Report,
+}
+
+/// Why an entry was not made.
+enum Trouble {
+    Errno(Errno),
+    Broken(Rule),
+    Content(Failure),
+}
+
+impl From<Errno> for Trouble {
+    fn from(errno: Errno) -> Self {
+        Self::Errno(errno)
+    }
+}
+
+impl From<Rule> for Trouble {
+    fn from(rule: Rule) -> Self {
+        Self::Broken(rule)
+    }
+}
+
+impl From<Failure> for Trouble {
+    fn from(failure: Failure) -> Self {
+        Self::Content(failure)
+    }
+}
+
+impl Trouble {
+    fn of(self, entry: &[u8]) -> Failure {
+        match self {
+            Self::Errno(errno) => cannot(entry, errno),
+            Self::Broken(rule) => rule.of(entry),
+            Self::Content(failure) => failure,
+        }
+    }
+}
+
+fn cannot(entry: &[u8], errno: Errno) -> Failure {
+    let failure = Failure::new(format!("archive entry '{}': cannot be written", crate::rootfs::rule::shown(entry))).errno(errno);
+    match errno {
+        Errno::NOSPC => failure.why("the file system is full: of bytes (df), or of files (df -i)"),
+        Errno::DQUOT => failure.why("the quota of this user is used up"),
+        _ => failure,
+    }
+}
+
+impl<'a> Writer<'a> {
+    /// Into an empty directory, given as a descriptor that was opened to be read.
+    pub fn new(root: BorrowedFd<'a>, rights: Rights, limits: Limits) -> Self {
+        Self { root, rights, limits, parent: Parent::new(root), closed: Closed::default(), report: Report::default() }
+    }
+
+    /// Makes one entry.
+    ///
+    /// # Errors
+    /// An entry that breaks a rule or a limit, by name; a full disk. What was made until then stays for the caller to remove.
+    pub fn write(&mut self, entry: &Entry, content: &mut impl Content) -> Result<(), Failure> {
+        self.make(entry, content).map_err(|trouble| trouble.of(name_of(&entry.place)))
+    }
+
+    /// Gives the directories what had to wait for their content, and counts.
+    ///
+    /// # Errors
+    /// A directory that cannot be finished, by name.
+    pub fn finish(mut self) -> Result<Report, Failure> {
+        self.parent.leave().map_err(|errno| cannot(b".", errno))?;
+        self.closed.close(self.root).map_err(|(place, errno)| cannot(name_of(&place), errno))?;
+        Ok(self.report)
+    }
+
+    /// What was made so far.
+    pub fn report(&self) -> &Report {
+        &self.report
+    }
+
+    fn make(&mut self, entry: &Entry, content: &mut impl Content) -> Result<(), Trouble> {
+        match &entry.kind {
+            Kind::Directory => self.directory(entry)?,
+            Kind::File { size, data } => self.file(entry, *size, data.as_deref(), content)?,
+            Kind::Symlink(target) => self.symlink(entry, target)?,
+            Kind::HardLink(target) => self.hard_link(entry, target)?,
+            Kind::Character(major, minor) => self.node(entry, FileType::CharacterDevice, makedev(*major, *minor))?,
+            Kind::Block(major, minor) => self.node(entry, FileType::BlockDevice, makedev(*major, *minor))?,
+            Kind::Fifo => self.node(entry, FileType::Fifo, 0)?,
+        }
+        if self.report.entries() > self.limits.entries {
+            return Err(Rule::Entries(self.limits.entries).into());
+        }
+        Ok(())
+    }
+
+    /// The directory of a new entry, made where the archive has no entry for it, and the entry's name there.
+    fn parent_of<'p>(&mut self, place: &'p Place) -> Result<(BorrowedFd<'_>, &'p Path), Trouble> {
+        let (directory, name) = place.split().ok_or(Rule::RootKind)?;
+        let limits = self.limits;
+        let made = self.parent.enter(directory).map_err(|errno| match errno {
+            Errno::LOOP | Errno::NOTDIR => Trouble::Broken(Rule::NotBeneath),
+            errno => errno.into(),
+        })?;
+        self.report.directories += made;
+        if self.report.entries() > limits.entries {
+            return Err(Rule::Entries(limits.entries).into());
+        }
+        Ok((self.parent.fd(), name))
+    }
+
+    fn directory(&mut self, entry: &Entry) -> Result<(), Trouble> {
+        if entry.place.is_root() {
+            self.parent.forget();
+            self.report.directories += 1;
+            let root = self.root;
+            return self.dress(root, entry, FileType::Directory);
+        }
+        let (dir, name) = self.parent_of(&entry.place)?;
+        let make = |dir: BorrowedFd<'_>| mkdirat(dir, name, Mode::RWXU);
+        let known = match make(dir) {
+            Err(Errno::EXIST) if kind_of(dir, name)? == FileType::Directory => true,
+            Err(Errno::EXIST) => {
+                clear(dir, name)?;
+                make(dir)?;
+                false
+            }
+            result => result.map(|()| false)?,
+        };
+        let made = openat(dir, name, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+        if known {
+            self.closed.reopen(&entry.place);
+        } else {
+            self.report.directories += 1;
+        }
+        self.dress(made.as_fd(), entry, FileType::Directory)
+    }
+
+    fn file(&mut self, entry: &Entry, size: u64, data: Option<&[Stretch]>, content: &mut impl Content) -> Result<(), Trouble> {
+        self.report.bytes = self.report.bytes.saturating_add(size);
+        if self.report.bytes > self.limits.bytes {
+            return Err(Rule::Bytes(self.limits.bytes).into());
+        }
+        let (dir, name) = self.parent_of(&entry.place)?;
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = placed(dir, name, || openat(dir, name, flags, Mode::RUSR | Mode::WUSR))?;
+        // A full disk is the entry's trouble, a cut stream the archive's.
+        let mut stopped = None;
+        let mut stop = |errno| {
+            stopped = Some(errno);
+            Failure::new("")
+        };
+        let read = match data {
+            None => content.each(&mut |_, bytes| write_all(&file, bytes).map_err(&mut stop)),
+            Some(stretches) => {
+                let mut spread = Spread { stretches, start: 0 };
+                content
+                    .each(&mut |at, bytes| spread.write(&file, at, bytes).map_err(&mut stop))
+                    .and_then(|()| ftruncate(&file, size).map_err(&mut stop))
+            }
+        };
+        match (read, stopped) {
+            (Ok(()), _) => {}
+            (Err(_), Some(errno)) => return Err(errno.into()),
+            (Err(failure), None) => return Err(failure.into()),
+        }
+        self.report.files += 1;
+        self.dress(file.as_fd(), entry, FileType::RegularFile)
+    }
+
+    fn symlink(&mut self, entry: &Entry, target: &[u8]) -> Result<(), Trouble> {
+        let (dir, name) = self.parent_of(&entry.place)?;
+        placed(dir, name, || symlinkat(target, dir, name))?;
+        self.report.symlinks += 1;
+        self.dress_by_name(entry, name)
+    }
+
+    /// To a file that came earlier: the directory of the target is resolved as strictly as every other path, and the link is made without
+    /// following.
+    fn hard_link(&mut self, entry: &Entry, target: &Place) -> Result<(), Trouble> {
+        let missing = || Rule::LinkMissing(target.bytes().to_vec());
+        let (from, old) = target.split().ok_or_else(|| Rule::LinkToDirectory(target.bytes().to_vec()))?;
+        let from = self.parent.find(from).map_err(|errno| match errno {
+            Errno::NOENT => Trouble::Broken(missing()),
+            Errno::LOOP | Errno::NOTDIR => Rule::NotBeneath.into(),
+            errno => errno.into(),
+        })?;
+        match kind_of(from.as_fd(), old) {
+            Ok(FileType::Directory) => return Err(Rule::LinkToDirectory(target.bytes().to_vec()).into()),
+            Ok(_) => {}
+            Err(Errno::NOENT) => return Err(missing().into()),
+            Err(errno) => return Err(errno.into()),
+        }
+        self.report.hard_links += 1;
+        if entry.place == *target {
+            return Ok(());
+        }
+        let (dir, name) = self.parent_of(&entry.place)?;
+        placed(dir, name, || linkat(&from, old, dir, name, AtFlags::empty()))
+    }
+
+    fn node(&mut self, entry: &Entry, kind: FileType, device: rustix::fs::Dev) -> Result<(), Trouble> {
+        if kind != FileType::Fifo && self.rights.devices == Devices::Skipped {
+            self.report.devices_skipped += 1;
+            return Ok(());
+        }
+        let (dir, name) = self.parent_of(&entry.place)?;
+        placed(dir, name, || mknodat(dir, name, kind, Mode::RUSR | Mode::WUSR, device))?;
+        match kind {
+            FileType::Fifo => self.report.fifos += 1,
+            _ => self.report.devices += 1,
+        }
+        self.dress_by_name(entry, name)
+    }
+}
+
+/// Makes something in a place, with whatever stood there taken away first: an archive may name a path twice, and the last one counts.
+fn placed<T>(dir: BorrowedFd<'_>, name: &Path, make: impl Fn() -> rustix::io::Result<T>) -> Result<T, Trouble> {
+    match make() {
+        Err(Errno::EXIST) => {
+            clear(dir, name)?;
+            Ok(make()?)
+        }
+        result => Ok(result?),
+    }
+}
+
+/// Takes away what stands in a place, unless it is a directory. Never opened, never cut: it may be a fifo, or a name of another file.
+fn clear(dir: BorrowedFd<'_>, name: &Path) -> Result<(), Trouble> {
+    match unlinkat(dir, name, AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(_) if kind_of(dir, name).is_ok_and(|kind| kind == FileType::Directory) => Err(Rule::ReplacesDirectory.into()),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+fn kind_of(dir: BorrowedFd<'_>, name: &Path) -> rustix::io::Result<FileType> {
+    Ok(FileType::from_raw_mode(statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?.st_mode))
+}
+
+/// For an error line: the root has no name of its own.
+fn name_of(place: &Place) -> &[u8] {
+    if place.is_root() { b"." } else { place.bytes() }
+}
+
+fn write_all(file: &OwnedFd, mut bytes: &[u8]) -> rustix::io::Result<()> {
+    while !bytes.is_empty() {
+        let written = rustix::io::retry_on_intr(|| rustix::io::write(file, bytes))?;
+        bytes = &bytes[written..];
+    }
+    Ok(())
+}
+
+/// The stretches of a sparse file that are still to be written.
+struct Spread<'a> {
+    stretches: &'a [Stretch],
+    /// Where the first of them begins in the stored bytes.
+    start: u64,
+}
+
+impl Spread<'_> {
+    fn write(&mut self, file: &OwnedFd, mut at: u64, mut bytes: &[u8]) -> rustix::io::Result<()> {
+        while let (Some(stretch), false) = (self.stretches.first(), bytes.is_empty()) {
+            let within = at - self.start;
+            let length = usize::try_from(stretch.length - within).unwrap_or(usize::MAX).min(bytes.len());
+            let mut piece = &bytes[..length];
+            let mut offset = stretch.offset + within;
+            while !piece.is_empty() {
+                let written = rustix::io::retry_on_intr(|| rustix::io::pwrite(file, piece, offset))?;
+                piece = &piece[written..];
+                offset += written as u64;
+            }
+            bytes = &bytes[length..];
+            at += length as u64;
+            if at - self.start == stretch.length {
+                self.start = at;
+                self.stretches = &self.stretches[1..];
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The directory at a path that was made already.
+fn reopened(root: BorrowedFd<'_>, place: &Place) -> rustix::io::Result<OwnedFd> {
+    beneath::directory(root, place.path())
+}
