@@ -4,11 +4,13 @@
 mod support;
 
 mod cli; //         options, help, wrong calls
+mod debian; //      a whole system in every format, beside GNU tar
 mod docs; //        README runs as written
 mod explain; //    --explain, --dry-run and what strace saw
 mod faults; //      every step failing, every moment killed
 mod hostile; //     images that want to reach the host
 mod invoke; //     the article's program
+mod manifest; //    a tree written down
 mod namespaces; //  all combinations, from inside and outside
 mod privileges; //  ids, capabilities, keyrings, seccomp
 mod ready; //       the queue, seen and not seen

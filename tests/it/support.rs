@@ -38,7 +38,8 @@ macro_rules! need {
 pub(crate) fn shared() -> &'static Path {
     static SHARED: OnceLock<PathBuf> = OnceLock::new();
     SHARED.get_or_init(|| {
-        let dir = std::env::temp_dir().join(format!("rustic-it-{}", std::process::id()));
+        sweep(&std::env::temp_dir());
+        let dir = std::env::temp_dir().join(format!("{PREFIX}{}", std::process::id()));
         let _ = fs::remove_dir_all(&dir);
         fs::create_dir_all(&dir).unwrap();
         fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).unwrap();
@@ -47,6 +48,33 @@ pub(crate) fn shared() -> &'static Path {
         fs::copy(target.join("examples/payload"), dir.join("payload")).unwrap();
         dir
     })
+}
+
+const PREFIX: &str = "rustic-it-";
+
+/// Removes what earlier runs have left: the last test of a run does not know that it is the last.
+fn sweep(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let pid = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next()?.parse::<u32>().ok());
+        if pid.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+/// A folder of one test that holds whole systems: in memory where there is room, since a disk takes most of their time.
+pub(crate) fn roomy(name: &str) -> PathBuf {
+    let memory = Path::new("/dev/shm");
+    let room = rustix::fs::statvfs(memory).map_or(0, |stat| stat.f_bavail * stat.f_frsize);
+    if room < 4 << 30 {
+        return scratch(name);
+    }
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| sweep(memory));
+    let dir = memory.join(format!("{PREFIX}{}-{name}-{}", std::process::id(), unique()));
+    fs::create_dir_all(&dir).unwrap();
+    dir
 }
 
 /// The binary under test.

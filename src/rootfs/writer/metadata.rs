@@ -1,7 +1,7 @@
 //! What an inode says of a file besides its content: owner, attributes, mode, times, in the order in which none undoes another.
 
 use super::{Owners, Trouble, Writer, reopened};
-use crate::rootfs::entry::{Entry, Metadata, Place, Time};
+use crate::rootfs::entry::{Entry, Kind, Metadata, Place, Time};
 use crate::rootfs::rule::Rule;
 use rustix::fd::{AsRawFd, BorrowedFd};
 use rustix::fs::{
@@ -87,9 +87,11 @@ impl Writer<'_> {
     /// attributes before the mode, which may forbid to set them; an access control list after the mode, which is a part of it.
     pub(super) fn dress(&mut self, fd: BorrowedFd<'_>, entry: &Entry, kind: FileType) -> Result<(), Trouble> {
         let metadata = &entry.metadata;
-        match self.owner(metadata) {
-            Some((uid, gid)) => fchown(fd, Some(uid), Some(gid)).map_err(|errno| unmapped(errno, metadata))?,
-            None => self.count_squashed(metadata),
+        // A directory may have been there before its entry came.
+        if let Some((uid, gid)) = self.owner(metadata)
+            && (kind == FileType::Directory || !self.is_born_with_owner(metadata))
+        {
+            fchown(fd, Some(uid), Some(gid)).map_err(|errno| unmapped(errno, metadata))?;
         }
         let attributes = self.kept(metadata);
         for (name, value) in attributes.iter().filter(|(name, _)| ![ACCESS, DEFAULT].contains(name)) {
@@ -121,32 +123,37 @@ impl Writer<'_> {
         if !self.kept(metadata).is_empty() {
             return Err(Rule::AttributeKind.into());
         }
-        let owner = self.owner(metadata);
+        let owner = self.owner(metadata).filter(|_| !self.is_born_with_owner(metadata));
         let dir = self.parent.fd();
         if let Some((uid, gid)) = owner {
             chownat(dir, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW).map_err(|errno| unmapped(errno, metadata))?;
         }
-        let node = openat(dir, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
-        if FileType::from_raw_mode(fstat(&node)?.st_mode) != FileType::Symlink {
+        if !matches!(entry.kind, Kind::Symlink(_)) {
+            let node = openat(dir, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+            if FileType::from_raw_mode(fstat(&node)?.st_mode) == FileType::Symlink {
+                return Err(Errno::LOOP.into());
+            }
             // By the descriptor, since chmod by name follows a symlink; without AT_EMPTY_PATH, which fchmodat2(2) has since Linux 6.6 only.
             chmodat(CWD, format!("/proc/self/fd/{}", node.as_raw_fd()), Mode::from_raw_mode(metadata.mode), AtFlags::empty())?;
         }
         utimensat(dir, name, &times(metadata.mtime), AtFlags::SYMLINK_NOFOLLOW)?;
         let held = !beyond_every_file_system(metadata.mtime) || time_of(&statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?) == metadata.mtime;
-        if owner.is_none() {
-            self.count_squashed(metadata);
-        }
         if held { Ok(()) } else { Err(Rule::Time.into()) }
     }
 
-    fn owner(&self, metadata: &Metadata) -> Option<(Uid, Gid)> {
-        (self.rights.owners == Owners::Kept).then(|| (Uid::from_raw(metadata.uid), Gid::from_raw(metadata.gid)))
+    /// The owner that an entry is to get, and if that is who unpacks in place of another, it is counted.
+    fn owner(&mut self, metadata: &Metadata) -> Option<(Uid, Gid)> {
+        if self.rights.owners == Owners::Kept {
+            return Some((Uid::from_raw(metadata.uid), Gid::from_raw(metadata.gid)));
+        }
+        self.report.owners_squashed += u64::from((metadata.uid, metadata.gid) != (0, 0));
+        None
     }
 
-    fn count_squashed(&mut self, metadata: &Metadata) {
-        if (metadata.uid, metadata.gid) != (0, 0) {
-            self.report.owners_squashed += 1;
-        }
+    /// Whether what was made just now has its owner already.
+    fn is_born_with_owner(&self, metadata: &Metadata) -> bool {
+        let own = (self.own.0.as_raw(), self.own.1.as_raw());
+        (metadata.uid, metadata.gid) == own && self.parent.group() == Some(own.1)
     }
 
     /// The attributes that are to be set; the others are counted.

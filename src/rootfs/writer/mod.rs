@@ -15,6 +15,7 @@ use parent::Parent;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ftruncate, linkat, makedev, mkdirat, mknodat, openat, statat, symlinkat, unlinkat};
 use rustix::io::Errno;
+use rustix::process::{Gid, Uid, getegid, geteuid};
 use std::path::Path;
 
 /// What becomes of owners other than the one who unpacks.
@@ -86,6 +87,8 @@ pub trait Content {
 pub struct Writer<'a> {
     root: BorrowedFd<'a>,
     rights: Rights,
+    /// Who makes the files.
+    own: (Uid, Gid),
     limits: Limits,
     parent: Parent<'a>,
     closed: Closed,
@@ -139,7 +142,15 @@ fn cannot(entry: &[u8], errno: Errno) -> Failure {
 impl<'a> Writer<'a> {
     /// Into an empty directory, given as a descriptor that was opened to be read.
     pub fn new(root: BorrowedFd<'a>, rights: Rights, limits: Limits) -> Self {
-        Self { root, rights, limits, parent: Parent::new(root), closed: Closed::default(), report: Report::default() }
+        Self {
+            root,
+            rights,
+            own: (geteuid(), getegid()),
+            limits,
+            parent: Parent::new(root),
+            closed: Closed::default(),
+            report: Report::default(),
+        }
     }
 
     /// Makes one entry.

@@ -4,7 +4,7 @@
 
 use crate::beneath;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{Mode, Timespec, Timestamps, UTIME_OMIT, fstat, futimens, mkdirat};
+use rustix::fs::{Mode, Stat, Timespec, Timestamps, UTIME_OMIT, fstat, futimens, mkdirat};
 use rustix::io::{Errno, Result};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -20,6 +20,7 @@ struct Current {
     path: Vec<u8>,
     fd: OwnedFd,
     times: Timestamps,
+    group: u32,
 }
 
 impl<'a> Parent<'a> {
@@ -40,14 +41,20 @@ impl<'a> Parent<'a> {
             Err(Errno::NOENT) => self.make(path)?,
             found => (found?, 0),
         };
-        let times = times_of(&fd)?;
-        self.current = Some(Current { path: path.to_vec(), fd, times });
+        let stat = fstat(&fd)?;
+        self.current = Some(Current { path: path.to_vec(), fd, times: times_of(&stat), group: stat.st_gid });
         Ok(made)
     }
 
     /// The descriptor of the directory that was entered last, the root before that.
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
         self.current.as_ref().map_or(self.root, |current| current.fd.as_fd())
+    }
+
+    /// The group that a new entry may have in place of the process's own: with the set-group-ID bit, or on a file system that is mounted
+    /// so, it is the directory's.
+    pub(super) fn group(&self) -> Option<u32> {
+        self.current.as_ref().map(|current| current.group)
     }
 
     /// Closes it and gives it its times back.
@@ -78,7 +85,7 @@ impl<'a> Parent<'a> {
             let name = Path::new(OsStr::from_bytes(name));
             here = match beneath::directory(&here, name) {
                 Err(Errno::NOENT) => {
-                    let times = times_of(&here)?;
+                    let times = times_of(&fstat(&here)?);
                     mkdirat(&here, name, Mode::from_raw_mode(0o755))?;
                     futimens(&here, &times)?;
                     made += 1;
@@ -91,10 +98,9 @@ impl<'a> Parent<'a> {
     }
 }
 
-fn times_of(dir: &OwnedFd) -> Result<Timestamps> {
-    let stat = fstat(dir)?;
-    Ok(Timestamps {
+fn times_of(stat: &Stat) -> Timestamps {
+    Timestamps {
         last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
         last_modification: Timespec { tv_sec: stat.st_mtime, tv_nsec: stat.st_mtime_nsec as _ },
-    })
+    }
 }
