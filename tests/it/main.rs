@@ -4,6 +4,7 @@
 mod support;
 
 mod cli; //         options, help, wrong calls
+mod corpus; //      150 hostile and odd archives, each with its manifest or its refusal
 mod debian; //      a whole system in every format, beside GNU tar
 mod docs; //        README runs as written
 mod explain; //    --explain, --dry-run and what strace saw
@@ -13,6 +14,7 @@ mod invoke; //     the article's program
 mod manifest; //    a tree written down
 mod namespaces; //  all combinations, from inside and outside
 mod privileges; //  ids, capabilities, keyrings, seccomp
+mod race; //        a directory exchanged with a symlink while it is unpacked into
 mod ready; //       the queue, seen and not seen
 mod root; //        the root file system, binds, read-only, chroot and pivot_root
 mod rootfs; //      archives and the store

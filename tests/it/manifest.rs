@@ -60,7 +60,7 @@ fn line(path: &Path, stat: &fs::Metadata) -> String {
 }
 
 /// The extended attributes, without those that a security module of the host gives to every file.
-fn attributes(path: &Path) -> BTreeMap<String, String> {
+pub(crate) fn attributes(path: &Path) -> BTreeMap<String, String> {
     let mut names = vec![0; 64 << 10];
     let length = llistxattr(path, names.as_mut_slice()).unwrap_or(0);
     let mut found = BTreeMap::new();

@@ -1,0 +1,87 @@
+//! Modes, owners, times, devices, attributes, and the order in which they must be given.
+
+use super::bytes::{base256, dir, file, node, pax, raw, symlink, tar};
+use super::{Case, Refused, case, tree};
+
+/// cap_net_raw+ep, linux/capability.h.
+const CAPABILITY: [u8; 20] = [1, 0, 0, 2, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+const ATTRIBUTE: &str = "SCHILY.xattr.user.a";
+
+#[rustfmt::skip]
+pub(super) fn cases() -> Vec<Case> {
+    vec![
+        case("a fifo, then a file of the name", tar([raw(b'6', "a"), file("a", "x")]), tree(&["a file 644 0:0 1000 'x'"])),
+        case("a file, then a fifo of the name", tar([file("a", "x"), raw(b'6', "a").mode(0o6751)]), tree(&["a fifo 6751 0:0 1000"])),
+        case("a device, then a file of the name", tar([node(b'3', "a", 1, 3), file("a", "x")]), tree(&["a file 644 0:0 1000 'x'"])),
+        case("a character and a block device", tar([node(b'3', "c", 1, 7).mode(0o666).owner(3, 4), node(b'4', "d", 7, 300)]),
+             tree(&["c char 666 3:4 1000 1:7", "d block 644 0:0 1000 7:300"])),
+        case("a device without numbers", tar([raw(b'3', "c")]), tree(&["c char 644 0:0 1000 0:0"])),
+        case("a device with numbers that are none", tar([raw(b'3', "c").field(329, "x")]), Refused("c", "its device number is not a number")),
+        case("a device with content", tar([node(b'3', "c", 1, 3).content("x")]), Refused("c", "content, which")),
+        case("a fifo with content", tar([raw(b'6', "p").content("x")]), Refused("p", "content, which")),
+        case("a directory with content", tar([dir("d").content("x")]), Refused("d", "content, which")),
+        case("set-user-ID and set-group-ID", tar([file("a", "x").mode(0o6755).owner(5, 6), dir("t").mode(0o1777), dir("g").mode(0o2775)]),
+             tree(&["a file 6755 5:6 1000 'x'", "g dir 2775 0:0 1000", "t dir 1777 0:0 1000"])),
+        case("a mode with the kind in it", tar([file("a", "x").mode(0o100_640)]), tree(&["a file 640 0:0 1000 'x'"])),
+        case("a mode of all ones", tar([file("a", "x").mode(0o7_777_777)]), tree(&["a file 7777 0:0 1000 'x'"])),
+        case("a mode that is none", tar([file("a", "x").field(100, "rwxr-x\0\0")]), Refused("a", "its mode is not a number")),
+        case("no right at all", tar([file("a", "x").mode(0o200), raw(b'6', "p").mode(0)]), tree(&["a file 200 0:0 1000 'x'", "p fifo 0 0:0 1000"])),
+        case("a read-only directory before its children", tar([dir("d").mode(0o555).mtime(5), file("d/a", "x"), dir("d/e").mode(0o500).mtime(6), file("d/e/b", "y")]),
+             tree(&["d dir 555 0:0 5", "d/a file 644 0:0 1000 'x'", "d/e dir 500 0:0 6", "d/e/b file 644 0:0 1000 'y'"])),
+        case("a directory in a set-group-ID one", tar([dir("g").mode(0o2755).owner(0, 7), file("g/a", "x"), dir("g/d"), symlink("g/s", "a")]),
+             tree(&["g dir 2755 0:7 1000", "g/a file 644 0:0 1000 'x'", "g/d dir 755 0:0 1000", "g/s symlink 777 0:0 1000 -> a"])),
+        case("a directory's time outlives what comes later", tar([dir("d").mtime(5), file("d/a", "x"), file("b", ""), dir("d/e").mtime(6), file("d/e/f", ""), file("d/c", "")]),
+             tree(&["b file 644 0:0 1000 ''", "d dir 755 0:0 5", "d/a file 644 0:0 1000 'x'", "d/c file 644 0:0 1000 ''", "d/e dir 755 0:0 6", "d/e/f file 644 0:0 1000 ''"])),
+        case("an implied directory changes no time above it", tar([dir("d").mtime(5), file("d/e/f/a", "")]),
+             tree(&["d dir 755 0:0 5", "d/e dir 755 0:0 now", "d/e/f dir 755 0:0 now", "d/e/f/a file 644 0:0 1000 ''"])),
+        case("an implied directory gets its entry later", tar([file("d/a", ""), dir("d").mode(0o711).owner(1, 2).mtime(5)]),
+             tree(&["d dir 711 1:2 5", "d/a file 644 0:0 1000 ''"])),
+        case("a directory twice, the last one counts", tar([dir("d").mode(0o500).mtime(5), file("d/a", ""), dir("d").mode(0o750).owner(3, 3).mtime(6)]),
+             tree(&["d dir 750 3:3 6", "d/a file 644 0:0 1000 ''"])),
+        case("a directory twice, closed by the second", tar([dir("d").mode(0o755), file("d/a", ""), dir("d").mode(0o511).mtime(6), file("d/b", "")]),
+             tree(&["d dir 511 0:0 6", "d/a file 644 0:0 1000 ''", "d/b file 644 0:0 1000 ''"])),
+        case("a file twice, the last one counts", tar([file("a", "first, and longer").mode(0o600), file("a", "x").owner(1, 1)]), tree(&["a file 644 1:1 1000 'x'"])),
+
+        case("an owner of 2^32", tar([file("a", "x").field(108, base256(1 << 32, 8))]), Refused("a", "4294967296 is no user or group id")),
+        case("an owner of 2^32-1", tar([file("a", "x").field(116, base256(u32::MAX.into(), 8))]), Refused("a", "4294967295 is no user or group id")),
+        case("an owner of 2^32-2", tar([file("a", "x").field(108, base256(4_294_967_294, 8))]), tree(&["a file 644 4294967294:0 1000 'x'"])),
+        case("an owner below zero", tar([file("a", "x").field(108, base256(-1, 8))]), Refused("a", "its user id is not a number that fits")),
+        case("an owner in letters", tar([file("a", "x").field(108, "root\0\0\0\0")]), Refused("a", "its user id is not a number")),
+        case("an owner with a sign", tar([file("a", "x").field(108, "+000001\0")]), Refused("a", "its user id is not a number")),
+        case("an owner in decimal", tar([file("a", "x").field(116, "0000999\0")]), Refused("a", "its group id is not a number")),
+        case("an owner between spaces", tar([file("a", "x").field(108, "    12 \0")]), tree(&["a file 644 10:0 1000 'x'"])),
+        case("a time before 1970", tar([file("a", "x").field(136, base256(-1_000_000, 12)), symlink("s", "t").field(136, base256(-5, 12))]),
+             tree(&["a file 644 0:0 -1000000 'x'", "s symlink 777 0:0 -5 -> t"])),
+        case("a time that no file system holds", tar([file("a", "x").field(136, base256(1 << 60, 12))]), Refused("a", "a modification time that this file system cannot hold")),
+        case("a time that no number holds", tar([file("a", "x").field(136, base256(1 << 80, 12))]), Refused("a", "its modification time is not a number that fits")),
+        case("no time", tar([file("a", "x").field(136, [0; 12])]), Refused("a", "its modification time is not a number")),
+        case("a length below zero", tar([file("a", "").field(124, base256(-1, 12))]), Refused("a", "its size is not a number that fits")),
+        case("a length of 2^62", tar([file("a", "").field(124, base256(1 << 62, 12))]), Refused("a", "more than 8589934592 bytes in all")),
+        case("a length of 2^63-1", tar([file("a", "").field(124, base256(i64::MAX.into(), 12))]), Refused("a", "more than 8589934592 bytes in all")),
+        case("a length of 2^63", tar([file("a", "").field(124, base256(1 << 63, 12))]), Refused("a", "its size is not a number that fits")),
+        case("a length of 2^64", tar([file("a", "").field(124, base256(1 << 64, 12))]), Refused("a", "its size is not a number that fits")),
+        case("no length", tar([file("a", "").field(124, [b' '; 12])]), Refused("a", "its size is not a number")),
+
+        case("an attribute", tar([pax(&[(ATTRIBUTE, b"line\nand\0more")]), file("a", "x").mode(0o444)]), tree(&[r#"a file 444 0:0 1000 'x' {"user.a": "line\\nand\\x00more"}"#])),
+        case("an attribute of a directory", tar([pax(&[(ATTRIBUTE, b"v")]), dir("d").mode(0o555), file("d/a", "x")]),
+             tree(&[r#"d dir 555 0:0 1000 {"user.a": "v"}"#, "d/a file 644 0:0 1000 'x'"])),
+        case("an attribute without a value", tar([pax(&[(ATTRIBUTE, b"")]), file("a", "x")]), tree(&[r#"a file 644 0:0 1000 'x' {"user.a": ""}"#])),
+        case("a capability, after its owner", tar([pax(&[("SCHILY.xattr.security.capability", &CAPABILITY)]), file("a", "x").mode(0o755).owner(1, 1)]),
+             tree(&[r#"a file 755 1:1 1000 'x' {"security.capability": "\\x01\\x00\\x00\\x02\\x00 \\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00"}"#])),
+        case("marks of an overlay are left out", tar([pax(&[("SCHILY.xattr.trusted.overlay.opaque", b"y"), ("SCHILY.xattr.user.overlay.redirect", b"/x")]), dir("d")]), tree(&["d dir 755 0:0 1000"])),
+        case("labels of security modules are left out", tar([pax(&[("SCHILY.xattr.security.selinux", b"l"), ("RHT.security.selinux", b"l"), ("SCHILY.xattr.security.ima", b"i"), ("SCHILY.fflags", b"uchg")]), file("a", "x")]),
+             tree(&["a file 644 0:0 1000 'x'"])),
+        case("an attribute of no name space", tar([pax(&[("SCHILY.xattr.mine", b"v")]), file("a", "x")]), Refused("PaxHeaders/x", "the extended attribute 'mine', which Linux cannot have")),
+        case("an attribute without a name", tar([pax(&[("SCHILY.xattr.", b"v")]), file("a", "x")]), Refused("PaxHeaders/x", "the extended attribute ''")),
+        case("an attribute of more than 64 KiB", tar([pax(&[(ATTRIBUTE, &[b'v'; 65_537])]), file("a", "x")]), Refused("PaxHeaders/x", "the extended attribute 'user.a'")),
+        case("an attribute of a symlink", tar([pax(&[(ATTRIBUTE, b"v")]), symlink("s", "t")]), Refused("s", "neither a file nor a directory")),
+        case("an attribute in base64 beside the plain one", tar([pax(&[("LIBARCHIVE.xattr.user.a", b"dg"), (ATTRIBUTE, b"v")]), file("a", "x")]), tree(&[r#"a file 644 0:0 1000 'x' {"user.a": "v"}"#])),
+        case("an attribute in base64 alone", tar([pax(&[("LIBARCHIVE.xattr.user.a", b"dg")]), file("a", "x")]), Refused("PaxHeaders/x", "LIBARCHIVE.xattr")),
+        case("an access control list", tar([pax(&[("SCHILY.acl.access", b"user::rw-,user:9:r--,group::r--,mask::r--,other::---")]), file("a", "x").mode(0o640)]),
+             tree(&[r#"a file 640 0:0 1000 'x' {"system.posix_acl_access": "\\x02\\x00\\x00\\x00\\x01\\x00\\x06\\x00\\xff\\xff\\xff\\xff\\x02\\x00\\x04\\x00\\t\\x00\\x00\\x00\\x04\\x00\\x04\\x00\\xff\\xff\\xff\\xff\\x10\\x00\\x04\\x00\\xff\\xff\\xff\\xff \\x00\\x00\\x00\\xff\\xff\\xff\\xff"}"#])),
+        case("a list for new files is not inherited by the archive's", tar([pax(&[("SCHILY.acl.default", b"user::rwx,group::---,other::---")]), dir("d"), file("d/a", "x")]),
+             tree(&[r#"d dir 755 0:0 1000 {"system.posix_acl_default": "\\x02\\x00\\x00\\x00\\x01\\x00\\x07\\x00\\xff\\xff\\xff\\xff\\x04\\x00\\x00\\x00\\xff\\xff\\xff\\xff \\x00\\x00\\x00\\xff\\xff\\xff\\xff"}"#, "d/a file 644 0:0 1000 'x'"])),
+        case("an access control list by name", tar([pax(&[("SCHILY.acl.access", b"user::rw-,user:lisa:r--,group::r--,mask::r--,other::---")]), file("a", "x")]), Refused("PaxHeaders/x", "names a user without a number")),
+        case("an access control list that is none", tar([pax(&[("SCHILY.acl.access", b"rwxr-xr-x")]), file("a", "x")]), Refused("PaxHeaders/x", "an access control list that is damaged")),
+    ]
+}
