@@ -91,6 +91,7 @@ impl Staging {
 
     /// Moves everything up, all of it or nothing, and gives the directory what the archive says of its root.
     fn pour(self, into: BorrowedFd<'_>) -> rustix::io::Result<()> {
+        let root = fstat(&self.dir)?;
         let all = names(self.dir.as_fd())?;
         for (at, name) in all.iter().enumerate() {
             if let Err(errno) = renameat_with(&self.dir, name, into, name, RenameFlags::NOREPLACE) {
@@ -100,7 +101,6 @@ impl Staging {
                 return Err(errno);
             }
         }
-        let root = fstat(&self.dir)?;
         fchown(into, Some(rustix::fs::Uid::from_raw(root.st_uid)), Some(rustix::fs::Gid::from_raw(root.st_gid)))?;
         for (name, value) in copy::attributes(&self.dir)? {
             fsetxattr(into, name.as_slice(), &value, XattrFlags::empty())?;

@@ -374,16 +374,18 @@ impl Store {
         })
     }
 
-    /// Removes what killed unpacks have left: a staging directory whose lock is free belongs to nobody.
+    /// Removes what killed unpacks have left: a lock that is free and stands for no image, and the staging directory that it stood for.
     fn sweep(&self) {
-        let Ok(entries) = fs::read_dir(self.root.join("staging")) else { return };
-        for entry in entries.flatten() {
+        for entry in fs::read_dir(self.root.join("locks")).into_iter().flatten().flatten() {
             let key = entry.file_name().to_string_lossy().into_owned();
-            if let Ok(lock) = Lock::take(&self.lock(&key), FlockOperation::NonBlockingLockExclusive) {
+            if self.image(&key).exists() {
+                continue;
+            }
+            if let Ok(lock) = Lock::take(&self.lock(&key), FlockOperation::NonBlockingLockExclusive)
+                && !self.image(&key).exists()
+            {
                 let _ = remove::tree(&self.staging(&key));
-                if !self.image(&key).exists() {
-                    lock.remove();
-                }
+                lock.remove();
             }
         }
     }

@@ -88,29 +88,22 @@ impl Chunks {
     }
 }
 
-/// Fills chunks until the end of the stream, a fault in it, or nobody wants more.
+/// Hands over what each read gives, until the end of the stream, a fault in it, or nobody wants more.
 fn decompress(mut stream: Box<dyn BufRead + Send>, filled: &SyncSender<io::Result<Vec<u8>>>, emptied: &Receiver<Vec<u8>>) {
     loop {
-        let mut chunk = emptied.try_recv().unwrap_or_else(|_| vec![0; CHUNK]);
+        let mut chunk = emptied.try_recv().unwrap_or_default();
         chunk.resize(CHUNK, 0);
-        let mut length = 0;
-        let fault = loop {
-            match stream.read(&mut chunk[length..]) {
-                Ok(0) => break None,
-                Ok(read) => length += read,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => break Some(error),
+        let handed = match stream.read(&mut chunk) {
+            Ok(0) => return,
+            Ok(length) => {
+                chunk.truncate(length);
+                Ok(chunk)
             }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => Err(error),
         };
-        chunk.truncate(length);
-        if length > 0 && filled.send(Ok(chunk)).is_err() {
-            return;
-        }
-        if let Some(error) = fault {
-            let _ = filled.send(Err(error));
-            return;
-        }
-        if length == 0 {
+        let failed = handed.is_err();
+        if filled.send(handed).is_err() || failed {
             return;
         }
     }

@@ -71,8 +71,9 @@ impl Unpack<'_> {
     pub fn unpack(self, archive: &Archive, into: BorrowedFd<'_>) -> Result<Unpacked, Failure> {
         let Opened { plain, meter, length } = archive.open(self.hashing)?;
         let compression = plain.compression;
-        // Below that a thread costs more than it gives, and plain bytes are read as fast as they are handed over.
-        let pays = compression != Compression::None && length.is_none_or(|length| length > SMALL);
+        // Below that a thread costs more than it gives, and plain bytes are read as fast as they are handed over. But who waits for stdin
+        // cannot be asked whether to go on.
+        let pays = length.is_none_or(|length| compression != Compression::None && length > SMALL);
         let threads = if pays { self.threads } else { Threads::One };
         let mut reader = Reader::new(Stream::new(plain.stream, threads, meter.clone(), length, self.watch));
         let mut writer = Writer::new(into, self.rights, self.limits);

@@ -21,5 +21,6 @@ mod rootfs; //      archives and the store
 mod run; //         what CMD sees and how its end is reported
 mod scale; //       many at once
 mod signals; //     forwarding, PID 1, exit codes of signals
+mod store; //       trees by digest, names, locks, and every way to be interrupted
 mod terminal; //    pty, job control, modes of the outer terminal
 mod tidy; //        the rules of the house

@@ -421,3 +421,20 @@ fn the_articles_program_asks_for_its_message_in_a_terminal() {
     screen.until("Removing message queue /ipc_namespace");
     screen.until("after");
 }
+
+#[test]
+fn an_unpack_that_takes_long_says_how_far_it_is() {
+    need!(root);
+    let dir = scratch("progress");
+    let archive = dir.join("a.tar");
+    std::fs::write(&archive, crate::corpus::bytes::tar([crate::corpus::bytes::file("a", "x")])).unwrap();
+    let (archive, out) = (archive.display(), dir.join("out"));
+    let script =
+        format!("(head -c 600 {archive}; sleep 1; tail -c +601 {archive}) | $RUSTIC rootfs unpack - {}; echo code $?", out.display());
+    let mut screen = Screen::shell(&script);
+    screen.until("unpacking 600 B");
+    screen.until("code 0");
+    // One that is done at once says nothing, and so does one whose stderr is no terminal, as every other test sees.
+    let mut screen = Screen::shell(&format!("$RUSTIC rootfs unpack {archive} {}2; echo code $?", out.display()));
+    assert!(!screen.until("code 0").contains("unpacking"));
+}

@@ -9,6 +9,8 @@ mod names;
 mod pax;
 mod sparse;
 
+pub(crate) use formats::gzip;
+
 use crate::need;
 use crate::support::{NOBODY, Rustic, scratch};
 use std::collections::BTreeSet;

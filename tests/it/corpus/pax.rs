@@ -72,6 +72,8 @@ pub(super) fn cases() -> Vec<Case> {
         case("a GNU long name without its NUL", tar([raw(b'L', "././@LongLink").gnu().content("b"), file("a", "x").gnu()]), tree(&["b file 644 0:0 1000 'x'"])),
         case("a GNU long name that goes on behind its NUL", tar([raw(b'L', "././@LongLink").gnu().content("b\0c"), file("a", "x").gnu()]), Refused("././@LongLink", "a NUL byte inside a name")),
         case("a GNU long name that is empty", tar([raw(b'L', "././@LongLink").gnu().content("\0"), file("a", "x").gnu()]), Refused("././@LongLink", "it has no name")),
+        case("a GNU long name under no magic", tar([long(b'L', "b").v7(), file("a", "x")]), Refused("././@LongLink", "a kind of entry that is not known ('L')")),
+        case("a pax header under no magic", tar([pax(&[("path", b"b")]).v7(), file("a", "x")]), Refused(X, "a kind of entry that is not known ('x')")),
         case("two GNU long names", tar([long(b'L', "b"), long(b'L', "c"), file("a", "x").gnu()]), Refused("././@LongLink", "two extended headers of one kind")),
         case("a GNU long name before nothing", tar([long(b'L', "b")]), Damaged("an extended header that no entry follows")),
         case("a GNU long name of 8 GiB", tar([long(b'L', "b").size(8 << 30)]), Refused("././@LongLink", "an extended header of more than 1 MiB")),

@@ -1,0 +1,64 @@
+//! Any bytes are entries or a refusal, and what is not refused the tar crate's own iterator sees alike: `cargo +nightly fuzz run archive`.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use rustic::failure::Failure;
+use rustic::rootfs::entry::{Entry, Kind};
+use rustic::rootfs::reader::Reader;
+use rustic::rootfs::writer::Content;
+use std::io::Read;
+
+/// Checksums made right, or nothing would come past the first header: of each block that has a magic, and of the first.
+fn summed(bytes: &[u8]) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    for (number, block) in bytes.chunks_exact_mut(512).enumerate() {
+        if number == 0 || block[257..262] == *b"ustar" {
+            let mut header = tar::Header::from_byte_slice(block).clone();
+            header.set_cksum();
+            block.copy_from_slice(header.as_bytes());
+        }
+    }
+    bytes
+}
+
+/// Lengths and contents of files; `None` where holes are told, which the tar crate fills in by other rules.
+fn ours(bytes: &[u8]) -> Result<Option<Vec<Vec<u8>>>, Failure> {
+    let mut reader = Reader::new(bytes);
+    let (mut files, mut plain) = (Vec::new(), true);
+    while let Some(Entry { kind, .. }) = reader.next_entry()? {
+        let mut content = Vec::new();
+        reader.each(&mut |at, bytes| {
+            assert_eq!(at, content.len() as u64, "pieces follow each other");
+            content.extend_from_slice(bytes);
+            Ok(())
+        })?;
+        if let Kind::File { size, data } = kind {
+            plain &= data.is_none();
+            let stored = data.map_or(size, |data| data.iter().map(|stretch| stretch.length).sum());
+            assert_eq!(stored, content.len() as u64);
+            files.push(content);
+        }
+    }
+    Ok(plain.then_some(files))
+}
+
+fn theirs(bytes: &[u8]) -> std::io::Result<Vec<Vec<u8>>> {
+    let mut files = Vec::new();
+    for entry in tar::Archive::new(bytes).entries()? {
+        let mut entry = entry?;
+        let is_directory = entry.path_bytes().split(|&byte| byte == 0).next().is_some_and(|name| name.ends_with(b"/"));
+        if matches!(entry.header().entry_type().as_byte(), b'0' | b'\0' | b'7') && !is_directory {
+            let mut content = Vec::new();
+            entry.read_to_end(&mut content)?;
+            files.push(content);
+        }
+    }
+    Ok(files)
+}
+
+fuzz_target!(|bytes: &[u8]| {
+    let bytes = summed(bytes);
+    if let (Ok(Some(ours)), Ok(theirs)) = (ours(&bytes), theirs(&bytes)) {
+        assert_eq!(ours, theirs);
+    }
+});
