@@ -1,8 +1,10 @@
-//! `scripts/bench start`: rustic beside its peers, in turn, with the same root and the same payload. Times are those of a whole process, from
-//! spawn to exit; what counts is the ratio of two medians of one run.
+//! `scripts/bench start`: rustic beside its peers, in turn, with the same root and the same payload. `scripts/bench image`: a start on a whole
+//! Debian root that has been unpacked before, beside the built-in one. `scripts/bench unpack`: rustic beside tar, pigz and bsdtar. Times are
+//! those of a whole process, from spawn to exit; what counts is the ratio of two medians of one run.
 #![allow(clippy::print_stdout, reason = "its output is its job")]
 
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
@@ -13,7 +15,11 @@ fn main() -> ExitCode {
     let result = match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["start"] => start(100),
         ["start", rounds] => rounds.parse().map_err(Into::into).and_then(start),
-        _ => Err("usage: scripts/bench start [ROUNDS]".into()),
+        ["image"] => image(100),
+        ["image", rounds] => rounds.parse().map_err(Into::into).and_then(image),
+        ["unpack"] => unpack(20),
+        ["unpack", rounds] => rounds.parse().map_err(Into::into).and_then(unpack),
+        _ => Err("usage: scripts/bench start|image|unpack [ROUNDS]".into()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -28,17 +34,44 @@ fn main() -> ExitCode {
 struct Runner {
     name: String,
     words: Vec<String>,
+    /// A directory that is made anew before each run, unmeasured.
+    fresh: Option<PathBuf>,
     times: Vec<Duration>,
 }
 
 impl Runner {
     fn new(name: impl Into<String>, words: &[&str]) -> Self {
-        Self { name: name.into(), words: words.iter().map(|&word| word.to_owned()).collect(), times: Vec::new() }
+        Self { name: name.into(), words: words.iter().map(|&word| word.to_owned()).collect(), fresh: None, times: Vec::new() }
+    }
+
+    fn into_fresh(self, directory: &Path) -> Self {
+        Self { fresh: Some(directory.to_owned()), ..self }
+    }
+
+    /// The command, when everything is ready for it.
+    fn command(&self) -> Fallible<Command> {
+        if let Some(directory) = &self.fresh {
+            let _ = fs::remove_dir_all(directory);
+            fs::create_dir(directory)?;
+        }
+        let mut command = Command::new(&self.words[0]);
+        command.args(&self.words[1..]).stdin(Stdio::null()).stdout(Stdio::null());
+        Ok(command)
+    }
+
+    /// The memory of its largest process at its peak, in KiB, by time(1).
+    fn peak(&self) -> Fallible<u64> {
+        let command = self.command()?;
+        let mut measured = Command::new("/usr/bin/time");
+        let output =
+            measured.args(["-q", "-f", "%M"]).arg(command.get_program()).args(command.get_args()).stdout(Stdio::null()).output()?;
+        Ok(String::from_utf8(output.stderr)?.trim().parse()?)
     }
 
     fn once(&self) -> Fallible<Duration> {
+        let mut command = self.command()?;
         let since = Instant::now();
-        let status = Command::new(&self.words[0]).args(&self.words[1..]).stdin(Stdio::null()).stdout(Stdio::null()).status()?;
+        let status = command.status()?;
         let took = since.elapsed();
         if status.success() { Ok(took) } else { Err(format!("{}: {status}", self.words.join(" ")).into()) }
     }
@@ -52,7 +85,7 @@ impl Runner {
 }
 
 /// Runs each once as a warm-up and then all in turn, and prints medians, spread, and ratios to the first.
-fn compare(mut runners: Vec<Runner>, rounds: usize) -> Fallible<()> {
+fn compare(mut runners: Vec<Runner>, rounds: usize) -> Fallible<Vec<Runner>> {
     for runner in &runners {
         runner.once()?;
     }
@@ -69,7 +102,7 @@ fn compare(mut runners: Vec<Runner>, rounds: usize) -> Fallible<()> {
         let [median, min, p10, p90] = [0.5, 0.0, 0.1, 0.9].map(|share| milliseconds(runner.at(share)));
         println!("{:<40} {median:>5.2} ms {min:>5.2} ms {p10:>5.2} ms {p90:>5.2} ms {:>7.2}", runner.name, median / 1e3 / first);
     }
-    Ok(())
+    Ok(runners)
 }
 
 fn start(rounds: usize) -> Fallible<()> {
@@ -112,6 +145,69 @@ fn start(rounds: usize) -> Fallible<()> {
         ],
         rounds,
     )
+    .map(drop)
+}
+
+/// The archive that scripts/debian-root has made, packed with gzip in a folder.
+fn debian(folder: &Path) -> Fallible<PathBuf> {
+    let plain = std::env::var("RUSTIC_DEBIAN_ROOT").map_err(|_| "RUSTIC_DEBIAN_ROOT names no archive; scripts/bench makes one")?;
+    let packed = folder.join("debian.tar.gz");
+    succeed(Command::new("gzip").arg("--stdout").arg(plain).stdout(fs::File::create(&packed)?))?;
+    Ok(packed)
+}
+
+fn image(rounds: usize) -> Fallible<()> {
+    let rustic = env!("CARGO_BIN_EXE_rustic");
+    let dir = tempfile::tempdir()?;
+    let text = |path: &Path| path.to_str().map(str::to_owned).ok_or("a temporary folder that is not text");
+    let packed = text(&debian(dir.path())?)?;
+    let store = text(&dir.path().join("store"))?;
+    // The same static program in both.
+    let payload = "/bin/busybox:/tmp/busybox";
+    println!("a further start of the same static program, {rounds} rounds in turn; ratio to the built-in root's median");
+    println!("linux {}, {} processors\n", first_line("uname", &["-r"])?, std::thread::available_parallelism()?);
+    let run =
+        |rootfs: &[&str]| [&[rustic, "run", "--store", &store, "--bind", payload], rootfs, &["/tmp/busybox", "true"]].concat().join("\n");
+    let runner = |name: &str, rootfs: &[&str]| Runner::new(name, &run(rootfs).split('\n').collect::<Vec<_>>());
+    compare(vec![runner("the built-in root", &[]), runner("--rootfs debian.tar.gz", &["--rootfs", &packed])], rounds).map(drop)
+}
+
+fn unpack(rounds: usize) -> Fallible<()> {
+    let rustic = env!("CARGO_BIN_EXE_rustic");
+    let memory = Path::new("/dev/shm");
+    if first_line("stat", &["-f", "-c", "%T", "/dev/shm"])? != "tmpfs" {
+        return Err("/dev/shm is no tmpfs here, and a disk would be measured in place of the programs".into());
+    }
+    let dir = tempfile::tempdir_in(memory)?;
+    let out = dir.path().join("out");
+    let built_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("rootfs/rootfs.tar.gz");
+    println!(
+        "linux {}, {} processors, on a tmpfs; {rounds} rounds in turn, ratio to rustic's median",
+        first_line("uname", &["-r"])?,
+        std::thread::available_parallelism()?
+    );
+    let version = |program: &str| first_line(program, &["--version"]).map(|line| line.split(" - ").next().unwrap_or_default().to_owned());
+    for (what, archive) in [("a Debian root", debian(dir.path())?), ("the built-in root", built_in)] {
+        let report = String::from_utf8(
+            Command::new(rustic).args(["rootfs", "unpack"]).arg(&archive).arg(dir.path().join("shown")).output()?.stdout,
+        )?;
+        println!("\n{what}:{}", report.split(':').skip(1).collect::<Vec<_>>().join(":").trim_end().replace("\n ", ","));
+        fs::remove_dir_all(dir.path().join("shown"))?;
+        let (archive, to) = (archive.to_str().ok_or("no text")?, out.to_str().ok_or("no text")?);
+        let runners = compare(
+            vec![
+                Runner::new("rustic rootfs unpack", &[rustic, "rootfs", "unpack", archive, to]).into_fresh(&out),
+                Runner::new(format!("{}, xzf", version("tar")?), &["tar", "xzf", archive, "-C", to]).into_fresh(&out),
+                Runner::new(format!("tar -I {}", version("pigz")?), &["tar", "-I", "pigz", "-xf", archive, "-C", to]).into_fresh(&out),
+                Runner::new(version("bsdtar")?, &["bsdtar", "-xf", archive, "-C", to]).into_fresh(&out),
+            ],
+            rounds,
+        )?;
+        for runner in runners {
+            println!("{:<40} {:>5.1} MiB at its peak", runner.name, runner.peak()? as f64 / 1024.0);
+        }
+    }
+    Ok(())
 }
 
 fn succeed(command: &mut Command) -> Fallible<()> {

@@ -15,7 +15,7 @@ pub(super) fn cases(victim: &Path) -> Vec<Case> {
     // CVE-2025-4517: a path that is longer than PATH_MAX when its symlinks are resolved.
     let long_way: Vec<Raw> = (0..16).flat_map(|level| {
         let at = format!("{}{}", "d/".repeat(level), char::from(b'A' + level as u8));
-        [dir(format!("{}d", "d/".repeat(level))), symlink(at, "d".repeat(1))]
+        [dir(format!("{}d", "d/".repeat(level))), symlink(at, "d")]
     }).collect();
     let long_way: Vec<u8> = long_way.iter().flat_map(Raw::bytes).collect();
     vec![
