@@ -9,11 +9,12 @@
 //! - [`run`]: three processes and the wires between them. Order exists in `run::plan` and `run::parent` only.
 //! - [`walls`]: one file a wall; no wall knows another. [`ready`]: the message queue of readiness.
 //! - [`beneath`]: paths inside a root file system, the one way to them.
-//! - [`rootfs`]: archives, the safe unpacker, the store, the built-in root; it knows nothing of `run`.
+//! - [`rootfs`]: archives, the safe unpacker, the store and its names, the built-in root; it knows nothing of `run`.
 //! - [`invoke`]: the article's program, option by option.
 //! - [`init`]: the reaper that `--init` puts in front of CMD. [`sys`]: every unsafe block.
 //!
-//! Deliberately absent: a daemon, a setuid mode, a config file, threads at the time of a clone, a lookup of users or hosts through libc.
+//! Deliberately absent: a daemon, a setuid mode, a config file, threads at the time of a clone (only an unpack has a second one), a lookup
+//! of users or hosts through libc.
 
 pub mod beneath;
 pub mod cli;

@@ -1,7 +1,10 @@
 //! The writer: entries into a directory, beneath one descriptor, by calls on a single component each, and never through a symlink.
 
+mod content;
 mod metadata;
 mod parent;
+
+pub use content::{Content, Take};
 
 use crate::beneath;
 use crate::failure::Failure;
@@ -10,6 +13,7 @@ use crate::rootfs::entry::{Entry, Kind, Place, Stretch};
 use crate::rootfs::report::Report;
 use crate::rootfs::rule::Rule;
 use caps::Capability;
+use content::{Spread, write_all};
 use metadata::Closed;
 use parent::Parent;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -69,18 +73,6 @@ impl Default for Limits {
     fn default() -> Self {
         Self { bytes: 8 << 30, entries: 1_000_000 }
     }
-}
-
-/// Takes a piece of a file: its place in the stored bytes, which for a sparse file are those without the holes, and the bytes.
-pub type Take<'a> = dyn FnMut(u64, &[u8]) -> Result<(), Failure> + 'a;
-
-/// The content of a file.
-pub trait Content {
-    /// Gives it piece by piece.
-    ///
-    /// # Errors
-    /// What it could not be read for, and what `take` fails with.
-    fn each(&mut self, take: &mut Take<'_>) -> Result<(), Failure>;
 }
 
 /// Makes what it is given.
@@ -251,7 +243,7 @@ impl<'a> Writer<'a> {
         let read = match data {
             None => content.each(&mut |_, bytes| write_all(&file, bytes).map_err(&mut stop)),
             Some(stretches) => {
-                let mut spread = Spread { stretches, start: 0 };
+                let mut spread = Spread::over(stretches);
                 content
                     .each(&mut |at, bytes| spread.write(&file, at, bytes).map_err(&mut stop))
                     .and_then(|()| ftruncate(&file, size).map_err(&mut stop))
@@ -339,44 +331,6 @@ fn kind_of(dir: BorrowedFd<'_>, name: &Path) -> rustix::io::Result<FileType> {
 /// For an error line: the root has no name of its own.
 fn name_of(place: &Place) -> &[u8] {
     if place.is_root() { b"." } else { place.bytes() }
-}
-
-fn write_all(file: &OwnedFd, mut bytes: &[u8]) -> rustix::io::Result<()> {
-    while !bytes.is_empty() {
-        let written = rustix::io::retry_on_intr(|| rustix::io::write(file, bytes))?;
-        bytes = &bytes[written..];
-    }
-    Ok(())
-}
-
-/// The stretches of a sparse file that are still to be written.
-struct Spread<'a> {
-    stretches: &'a [Stretch],
-    /// Where the first of them begins in the stored bytes.
-    start: u64,
-}
-
-impl Spread<'_> {
-    fn write(&mut self, file: &OwnedFd, mut at: u64, mut bytes: &[u8]) -> rustix::io::Result<()> {
-        while let (Some(stretch), false) = (self.stretches.first(), bytes.is_empty()) {
-            let within = at - self.start;
-            let length = usize::try_from(stretch.length - within).unwrap_or(usize::MAX).min(bytes.len());
-            let mut piece = &bytes[..length];
-            let mut offset = stretch.offset + within;
-            while !piece.is_empty() {
-                let written = rustix::io::retry_on_intr(|| rustix::io::pwrite(file, piece, offset))?;
-                piece = &piece[written..];
-                offset += written as u64;
-            }
-            bytes = &bytes[length..];
-            at += length as u64;
-            if at - self.start == stretch.length {
-                self.start = at;
-                self.stretches = &self.stretches[1..];
-            }
-        }
-        Ok(())
-    }
 }
 
 /// The directory at a path that was made already.

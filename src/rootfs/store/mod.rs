@@ -1,0 +1,196 @@
+//! The store: one directory for each image, named by the sha256 of its archive, staged, locked and renamed, never changed after that.
+//!
+//! ```text
+//!   roots/DIGEST/tree      the files            roots/DIGEST/record.json   what was unpacked, from what, when
+//!   names/NAME             → ../roots/DIGEST    seen/DEVICE-INODE          archives that were hashed already
+//!   staging/KEY/           half an image        locks/KEY                  exclusive while it is made or removed, shared while it is used
+//!   runs/                  directories of runs without a mount namespace
+//! ```
+
+mod catalogue;
+mod lock;
+mod seen;
+mod staging;
+
+pub use catalogue::{Listed, Removed, SHORT, has, is_name, taken};
+
+use crate::failure::Failure;
+use crate::host::Host;
+use crate::namespace::Switch;
+use crate::rootfs::archive::Archive;
+use crate::rootfs::remove;
+use crate::rootfs::report::Report;
+use crate::rootfs::unpack::Watch;
+use crate::rootfs::writer::{Limits, Rights};
+use lock::Lock;
+use rustix::fs::FlockOperation;
+use rustix::io::Errno;
+use seen::Look;
+use serde::{Deserialize, Serialize};
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+/// Whether something may be made now, or is only looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Making {
+    /// It may.
+    Yes,
+    /// Nothing is made, as `--dry-run` has it.
+    No,
+}
+
+/// A store that can be written.
+#[derive(Debug)]
+pub struct Store {
+    root: PathBuf,
+    rights: Rights,
+}
+
+/// A tree of the store, which nobody removes while this is held, in this process or one that it forked.
+#[derive(Debug)]
+pub struct Held {
+    /// The files.
+    pub tree: PathBuf,
+    /// The image's digest.
+    pub digest: String,
+    /// What was unpacked, where it was unpacked just now.
+    pub unpacked: Option<Record>,
+    _lock: Option<Lock>,
+}
+
+/// What an image is, as its `record.json` has it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Record {
+    /// Where the archive was, for people: a path, or what else it came from.
+    pub source: String,
+    /// How it was compressed, as in `tar.gz`.
+    pub format: String,
+    /// Its length in bytes.
+    pub archive_bytes: u64,
+    /// When it was unpacked, in seconds since 1970.
+    pub unpacked_at: u64,
+    /// What was made.
+    pub report: Report,
+}
+
+const PARTS: [&str; 6] = ["roots", "names", "seen", "locks", "staging", "runs"];
+
+/// The directory of the files in an image's.
+const TREE: &str = "tree";
+const RECORD: &str = "record.json";
+
+impl Store {
+    /// Opens the store, making it with mode 0700 where it is missing, and sweeps what an interrupted unpack has left. `None` where it
+    /// cannot be made or written by this user, and was not asked for by name.
+    ///
+    /// # Errors
+    /// A store that belongs to somebody else, and one that was asked for by name and cannot be written.
+    pub fn open(root: &Path, host: &Host, by_name: Switch, making: Making) -> Result<Option<Self>, Failure> {
+        let store = Self { root: root.to_owned(), rights: Rights::of(host) };
+        if making == Making::No {
+            // It could be made where the nearest folder that is there can be written.
+            let there = root.ancestors().find(|path| path.exists());
+            let writable = there.is_some_and(|path| rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_ok());
+            return Ok(writable.then_some(store));
+        }
+        let failed = |errno: Errno| Failure::new(format!("cannot use the store {}", root.display())).errno(errno);
+        let made = PARTS
+            .iter()
+            .try_for_each(|part| DirBuilder::new().recursive(true).mode(0o700).create(root.join(part)))
+            .and_then(|()| fs::metadata(root));
+        match made {
+            Ok(stat) if stat.uid() != host.uid => {
+                Err(failed(Errno::ACCESS).why(format!("it belongs to uid {}, and root file systems in it would be theirs", stat.uid())))
+            }
+            Ok(_) if rustix::fs::access(root.join("roots"), rustix::fs::Access::WRITE_OK).is_ok() => {
+                store.sweep();
+                Ok(Some(store))
+            }
+            _ if by_name == Switch::No => Ok(None),
+            Ok(_) => Err(failed(Errno::ROFS)),
+            Err(error) => Err(failed(Errno::from_io_error(&error).unwrap_or(Errno::IO))),
+        }
+    }
+
+    /// Where runs without a mount namespace have their directories.
+    pub fn runs(&self) -> PathBuf {
+        self.root.join("runs")
+    }
+
+    /// The tree of an archive, unpacked now if it is not there yet. When several runs need it at once, one unpacks and the others wait.
+    ///
+    /// # Errors
+    /// An archive that cannot be read or unpacked, a full disk; then nothing is left of it.
+    pub fn tree(&self, archive: &Archive, making: Making, limits: Limits, watch: &mut dyn Watch) -> Result<Held, Failure> {
+        if *archive == Archive::Stdin {
+            return self.streamed(limits, watch);
+        }
+        let look = match archive {
+            Archive::File(path) => Look::at(path),
+            _ => None,
+        };
+        let folder = self.root.join("seen");
+        let known = look.as_ref().and_then(|look| look.digest(&folder));
+        let fresh = known.is_none();
+        let digest = known.map_or_else(|| archive.digest(), Ok)?;
+        let mut held = self.held(&digest, making)?;
+        if held.is_none() {
+            held = Some(self.unpacked(archive, &digest, limits, watch)?);
+        }
+        if let (Some(look), true, Making::Yes) = (&look, fresh, making) {
+            look.remember(&folder, &digest);
+        }
+        held.ok_or_else(|| self.failed(Errno::NOENT))
+    }
+
+    /// A tree that is there, with its lock. With nothing to be made it is only named.
+    fn held(&self, digest: &str, making: Making) -> Result<Option<Held>, Failure> {
+        let tree = self.image(digest).join(TREE);
+        if making == Making::No {
+            return Ok(Some(Held { tree, digest: digest.to_owned(), unpacked: None, _lock: None }));
+        }
+        if !tree.is_dir() {
+            return Ok(None);
+        }
+        let lock = Lock::take(&self.lock(digest), FlockOperation::LockShared).map_err(|errno| self.failed(errno))?;
+        // Until the lock was there it could be removed.
+        Ok(tree.is_dir().then(|| Held { tree, digest: digest.to_owned(), unpacked: None, _lock: Some(lock) }))
+    }
+
+    /// Removes what killed unpacks have left: a lock that is free and stands for no image, and the staging directory that it stood for.
+    fn sweep(&self) {
+        for entry in fs::read_dir(self.root.join("locks")).into_iter().flatten().flatten() {
+            let key = entry.file_name().to_string_lossy().into_owned();
+            if self.image(&key).exists() {
+                continue;
+            }
+            if let Ok(lock) = Lock::take(&self.lock(&key), FlockOperation::NonBlockingLockExclusive)
+                && !self.image(&key).exists()
+            {
+                let _ = remove::tree(&self.staging(&key));
+                lock.remove();
+            }
+        }
+    }
+
+    fn image(&self, digest: &str) -> PathBuf {
+        self.root.join("roots").join(digest)
+    }
+
+    fn staging(&self, key: &str) -> PathBuf {
+        self.root.join("staging").join(key)
+    }
+
+    fn lock(&self, key: &str) -> PathBuf {
+        self.root.join("locks").join(key)
+    }
+
+    fn failed(&self, errno: Errno) -> Failure {
+        Failure::new(format!("cannot write to the store {}", self.root.display())).errno(errno)
+    }
+
+    fn failed_io(&self, error: &std::io::Error) -> Failure {
+        self.failed(Errno::from_io_error(error).unwrap_or(Errno::IO))
+    }
+}

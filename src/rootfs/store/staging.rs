@@ -1,0 +1,104 @@
+//! Making an image: unpacked into a staging directory under a lock, brought to the disk, renamed to where it belongs.
+
+use super::lock::Lock;
+use super::{Held, Making, RECORD, Record, Store, TREE};
+use crate::failure::Failure;
+use crate::rootfs::archive::{Archive, Hashing};
+use crate::rootfs::stream::Threads;
+use crate::rootfs::unpack::{Unpack, Unpacked, Watch};
+use crate::rootfs::writer::Limits;
+use crate::rootfs::{directory, remove, run_directory};
+use rustix::fd::AsFd;
+use rustix::fs::{CWD, FlockOperation, Mode, OFlags, RenameFlags, openat, renameat_with, syncfs};
+use rustix::io::Errno;
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+impl Store {
+    /// Unpacks an archive, unless somebody else did so while the lock was waited for.
+    pub(super) fn unpacked(&self, archive: &Archive, digest: &str, limits: Limits, watch: &mut dyn Watch) -> Result<Held, Failure> {
+        let mut made = None;
+        loop {
+            let lock = Lock::take(&self.lock(digest), FlockOperation::LockExclusive).map_err(|errno| self.failed(errno))?;
+            if !self.image(digest).is_dir() {
+                match self.stage(archive, digest, limits, watch).and_then(|(found, record)| {
+                    // What is in the store under a digest is what has that digest, also when the file was changed after it was hashed.
+                    if found != digest {
+                        let _ = remove::tree(&self.staging(digest));
+                        return Err(archive.blame(Failure::new("it was changed while it was read")));
+                    }
+                    self.settle(digest, digest).map(|()| record)
+                }) {
+                    Ok(record) => made = Some(record),
+                    Err(failure) => {
+                        lock.remove();
+                        return Err(failure);
+                    }
+                }
+            }
+            drop(lock);
+            if let Some(held) = self.held(digest, Making::Yes)? {
+                return Ok(Held { unpacked: made, ..held });
+            }
+        }
+    }
+
+    /// Unpacks what comes on stdin, whose digest is known at the end only.
+    pub(super) fn streamed(&self, limits: Limits, watch: &mut dyn Watch) -> Result<Held, Failure> {
+        let key = run_directory::random().map_err(|errno| self.failed(errno))?;
+        let own = Lock::take(&self.lock(&key), FlockOperation::LockExclusive).map_err(|errno| self.failed(errno))?;
+        let staged = self.stage(&Archive::Stdin, &key, limits, watch);
+        let settled = staged.and_then(|(digest, record)| {
+            let lock = Lock::take(&self.lock(&digest), FlockOperation::LockExclusive).map_err(|errno| self.failed(errno))?;
+            let known = self.image(&digest).is_dir();
+            if known {
+                remove::tree(&self.staging(&key)).map_err(|errno| self.failed(errno))?;
+            } else {
+                self.settle(&key, &digest)?;
+            }
+            drop(lock);
+            let held = self.held(&digest, Making::Yes)?.ok_or_else(|| self.failed(Errno::NOENT))?;
+            Ok(Held { unpacked: (!known).then_some(record), ..held })
+        });
+        own.remove();
+        settled
+    }
+
+    /// Unpacks into a staging directory under a lock that the caller holds; the digest of what was read.
+    fn stage(&self, archive: &Archive, key: &str, limits: Limits, watch: &mut dyn Watch) -> Result<(String, Record), Failure> {
+        let staging = self.staging(key);
+        remove::tree(&staging).map_err(|errno| self.failed(errno))?;
+        let result = self.stage_into(&staging, archive, limits, watch);
+        if result.is_err() {
+            let _ = remove::tree(&staging);
+        }
+        result
+    }
+
+    fn stage_into(&self, staging: &Path, archive: &Archive, limits: Limits, watch: &mut dyn Watch) -> Result<(String, Record), Failure> {
+        DirBuilder::new().mode(0o700).create(staging).map_err(|error| self.failed_io(&error))?;
+        let tree = directory::make(&staging.join(TREE)).map_err(|errno| self.failed(errno))?;
+        let unpack = Unpack { rights: self.rights, limits, threads: Threads::Two, hashing: Hashing::Wanted, watch };
+        let Unpacked { report, length, digest, compression } = unpack.unpack(archive, tree.as_fd())?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_secs());
+        let record =
+            Record { source: archive.to_string(), format: compression.name().to_owned(), archive_bytes: length, unpacked_at: now, report };
+        let text = serde_json::to_vec_pretty(&record).map_err(|error| Failure::new(format!("cannot write the record: {error}")))?;
+        fs::write(staging.join(RECORD), text).map_err(|error| self.failed_io(&error))?;
+        Ok((digest.unwrap_or_default(), record))
+    }
+
+    /// Moves a staged image to where it belongs, when it is on the disk: after a loss of power a tree under its digest is whole.
+    fn settle(&self, key: &str, digest: &str) -> Result<(), Failure> {
+        let staging = self.staging(key);
+        let settled = openat(CWD, &staging, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+            .and_then(syncfs)
+            .and_then(|()| renameat_with(CWD, &staging, CWD, self.image(digest), RenameFlags::NOREPLACE));
+        settled.map_err(|errno| {
+            let _ = remove::tree(&staging);
+            self.failed(errno)
+        })
+    }
+}
