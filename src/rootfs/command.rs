@@ -64,8 +64,15 @@ pub fn act(command: &Command, store: Option<&Path>, output: Output, host: &Host)
     };
     let (value, text) = match command {
         Command::Import { name, file, limits } => import(&opened()?, name, &archive(file)?, *limits)?,
-        Command::List => list(&opened()?)?,
-        Command::Remove(words) => remove(&opened()?, words)?,
+        Command::List => match store {
+            Some(root) => list(&Store::open_to_look(root, host)?)?,
+            None => list_of(&[]),
+        },
+        // Where there is no store there is nothing to remove, and none is made for it.
+        Command::Remove(words) => match store.filter(|root| !root.exists()) {
+            Some(root) => remove(&Store::open_to_look(root, host)?, words)?,
+            None => remove(&opened()?, words)?,
+        },
         Command::Unpack { file, directory, limits } => unpack(&archive(file)?, directory, *limits, Rights::of(host))?,
     };
     Ok(match output {
@@ -121,16 +128,19 @@ fn import(store: &Store, name: &str, archive: &Archive, limits: Limits) -> Resul
 }
 
 fn list(store: &Store) -> Result<(Value, String), Failure> {
-    let images = store.list()?;
+    Ok(list_of(&store.list()?))
+}
+
+fn list_of(images: &[Listed]) -> (Value, String) {
     let value = images
         .iter()
         .map(|Listed { digest, names, record, used }| json!({ "names": names, "digest": digest, "used": *used == Switch::Yes, "record": record }))
         .collect();
     if images.is_empty() {
-        return Ok((value, String::new()));
+        return (value, String::new());
     }
     let mut rows = vec![["NAME", "DIGEST", "SIZE", "FILES", "USED", "FROM"].map(str::to_owned)];
-    for Listed { digest, names, record, used } in &images {
+    for Listed { digest, names, record, used } in images {
         let known = record.as_ref().map(|record| (size(record.report.bytes), thousands(record.report.files), printable(&record.source)));
         let (bytes, files, source) = known.unwrap_or_else(|| ("?".into(), "?".into(), "?".into()));
         let used = if *used == Switch::Yes { "yes" } else { "no" };
@@ -146,7 +156,7 @@ fn list(store: &Store) -> Result<(Value, String), Failure> {
         text.push_str(&row[5]);
         text.push('\n');
     }
-    Ok((value, text))
+    (value, text)
 }
 
 fn remove(store: &Store, words: &[String]) -> Result<(Value, String), Failure> {

@@ -129,12 +129,13 @@ fn a_read_only_store_is_one_clear_sentence() {
     fs::create_dir(folder.join("mnt")).unwrap();
     let script = format!(
         "M={0}/mnt; mount -t tmpfs none $M && $RUSTIC rootfs import --store $M/s x {1} >/dev/null && mount -o remount,ro $M; \
-         $RUSTIC rootfs import --store $M/s y {1}; echo $?; $RUSTIC rootfs rm --store $M/s x; echo $?; ls $M/s/names",
+         $RUSTIC rootfs import --store $M/s y {1}; echo $?; $RUSTIC rootfs rm --store $M/s x; echo $?; ls $M/s/names; \
+         $RUSTIC rootfs list --store $M/s | grep -c '^x '",
         folder.display(),
         packed.display()
     );
     let (out, err) = in_a_mount_namespace(&script);
-    assert_eq!(out, "125\n125\nx\n", "{err}");
+    assert_eq!(out, "125\n125\nx\n1\n", "{err}");
     assert!(err.matches("rustic: ").count() == 2 && err.matches("EROFS").count() == 2, "{err}");
 }
 
@@ -272,6 +273,10 @@ fn names_are_given_shared_and_taken_away() {
     assert!(say(&["rm", &digest[..12]]).ok().contains("removed"));
     assert_eq!(say(&["list"]).ok(), "");
     assert_eq!(say(&["list", "--json"]).ok(), "[]\n");
+    let nowhere = store.join("nowhere");
+    assert_eq!(rootfs(&nowhere, &["list"]).ran().ok(), "");
+    rootfs(&nowhere, &["rm", "box"]).ran().fails(125, &["no image 'box'"]);
+    assert!(!nowhere.exists(), "who only looks makes no store");
 }
 
 #[test]

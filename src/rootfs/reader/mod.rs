@@ -80,6 +80,10 @@ impl<R: BufRead> Reader<R> {
             let header = Header::from_byte_slice(&block);
             let flag = header.entry_type().as_byte();
             let refuse = |rule: Rule| rule.of(&header::name(header));
+            if flag == b'V' && extension.is_empty() && text(&header.as_old().size).iter().all(|byte| matches!(byte, b'0' | b' ')) {
+                // The label of a GNU volume names the archive, and nothing in it.
+                continue;
+            }
             if !matches!(flag, b'x' | b'g' | b'L' | b'K') {
                 let effective = self.effective(header, extension)?;
                 let named = effective.name.clone();
@@ -98,7 +102,10 @@ impl<R: BufRead> Reader<R> {
                 b'g' => self.globals.read(&content, Scope::Global).map_err(refuse)?,
                 b'x' if extension.records.is_none() => {
                     let mut records = self.globals.clone();
-                    records.read(&content, Scope::Local).map_err(refuse)?;
+                    if let Err(rule) = records.read(&content, Scope::Local) {
+                        // The header has a name of its own, which says little: what it belongs to is more use.
+                        return Err(rule.of(&self.name_of_next().unwrap_or_else(|| header::name(header))));
+                    }
                     extension.records = Some(records);
                 }
                 b'L' if extension.name.is_none() => extension.name = Some(long_name(content).map_err(refuse)?),
@@ -163,6 +170,12 @@ impl<R: BufRead> Reader<R> {
             let length = bytes.len();
             self.stream.consume(length);
         }
+    }
+
+    /// The name in the header that comes next, for the refusal of an extended header before it.
+    fn name_of_next(&mut self) -> Option<Vec<u8>> {
+        let mut block = [0; BLOCK];
+        self.fill(&mut block).ok().filter(|()| checksum_holds(&block)).map(|()| header::name(Header::from_byte_slice(&block)))
     }
 
     /// The content of an extended header.

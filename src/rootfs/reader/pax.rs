@@ -105,7 +105,7 @@ impl Records {
             },
             b"atime" | b"ctime" | b"uname" | b"gname" | b"comment" => {}
             b"SCHILY.dev" | b"SCHILY.ino" | b"SCHILY.nlink" | b"SCHILY.filetype" => {}
-            b"LIBARCHIVE.creationtime" | b"LIBARCHIVE.symlinktype" => {}
+            b"LIBARCHIVE.creationtime" | b"LIBARCHIVE.symlinktype" | b"GNU.volume.label" => {}
             b"SCHILY.fflags" | b"RHT.security.selinux" => self.left_out += 1,
             b"SCHILY.acl.access" => self.lists.0 = Some(value.to_vec()),
             b"SCHILY.acl.default" => self.lists.1 = Some(value.to_vec()),

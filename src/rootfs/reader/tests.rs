@@ -42,6 +42,10 @@ fn theirs(bytes: &[u8]) -> std::io::Result<Vec<Seen>> {
     for entry in archive.entries()? {
         let mut entry = entry?;
         let header = entry.header().clone();
+        // A volume's label is no file.
+        if header.entry_type().as_byte() == b'V' {
+            continue;
+        }
         let flag = match header.entry_type().as_byte() {
             b'\0' | b'7' => b'0',
             flag => flag,

@@ -125,7 +125,10 @@ impl Store {
     /// A store that cannot be read.
     pub fn list(&self) -> Result<Vec<Listed>, Failure> {
         let words = |part: &str| -> Result<Vec<String>, Failure> {
-            let entries = fs::read_dir(self.root.join(part)).map_err(|error| self.failed_io(&error))?;
+            let entries = match fs::read_dir(self.root.join(part)) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+                entries => entries.map_err(|error| self.failed_io(&error))?,
+            };
             let mut words: Vec<_> = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
             words.sort_unstable();
             Ok(words)

@@ -113,6 +113,16 @@ impl Store {
         }
     }
 
+    /// Opens a store to look at it: it may be read-only, or not there. One that can be written is swept.
+    ///
+    /// # Errors
+    /// A store that belongs to somebody else.
+    pub fn open_to_look(root: &Path, host: &Host) -> Result<Self, Failure> {
+        let making = if root.exists() { Making::Yes } else { Making::No };
+        let opened = Self::open(root, host, Switch::No, making)?;
+        Ok(opened.unwrap_or_else(|| Self { root: root.to_owned(), rights: Rights::of(host) }))
+    }
+
     /// Where runs without a mount namespace have their directories.
     pub fn runs(&self) -> PathBuf {
         self.root.join("runs")
