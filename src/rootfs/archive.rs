@@ -4,6 +4,7 @@ use crate::failure::{Failure, errno_text, printable};
 use crate::rootfs::builtin;
 use crate::rootfs::format::{self, BUFFER, Compression, Plain, Unfit};
 use crate::rootfs::rule::unreadable;
+use crate::rootfs::unpack::{Progress, Watch};
 use rustix::io::Errno;
 use sha2::{Digest, Sha256};
 use std::fmt;
@@ -22,13 +23,15 @@ pub enum Archive {
     File(PathBuf),
     /// What comes on stdin, once.
     Stdin,
+    /// What comes out of a fifo or another thing that is no file, once.
+    Stream(PathBuf),
 }
 
 impl fmt::Display for Archive {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Builtin => f.write_str("the built-in root"),
-            Self::File(path) => f.write_str(&printable(&path.to_string_lossy())),
+            Self::File(path) | Self::Stream(path) => f.write_str(&printable(&path.to_string_lossy())),
             Self::Stdin => f.write_str("stdin"),
         }
     }
@@ -102,21 +105,30 @@ impl Archive {
         Ok(Self::Builtin)
     }
 
+    /// Whether it can be read once only.
+    pub fn comes_once(&self) -> bool {
+        matches!(self, Self::Stdin | Self::Stream(_))
+    }
+
     /// The sha256 of the archive as it is, in hexadecimal digits. Reads all of it.
     ///
     /// # Errors
-    /// A file that cannot be read.
-    pub fn digest(&self) -> Result<String, Failure> {
+    /// A file that cannot be read, and what the watcher ends it with.
+    pub fn digest(&self, watch: &mut dyn Watch) -> Result<String, Failure> {
         if *self == Self::Builtin {
             return Ok(builtin::DIGEST.to_owned());
         }
         let mut hash = Sha256::new();
-        let mut bytes = self.bytes().map_err(|error| self.unreadable(&error))?.0;
+        let (mut bytes, total) = self.bytes().map_err(|error| self.unreadable(&error))?;
         let mut buffer = vec![0; BUFFER];
         loop {
             match bytes.read(&mut buffer) {
                 Ok(0) => return Ok(hexadecimal(&hash.finalize())),
-                Ok(length) => hash.update(&buffer[..length]),
+                Ok(length) => {
+                    hash.update(&buffer[..length]);
+                    // Nothing of it has been unpacked yet.
+                    watch.look(Progress { read: 0, length: total })?;
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(self.unreadable(&error)),
             }
@@ -155,6 +167,7 @@ impl Archive {
                 (Box::new(file), stat.is_file().then_some(stat.len()))
             }
             Self::Stdin => (Box::new(io::stdin()), None),
+            Self::Stream(path) => (Box::new(File::open(path)?), None),
         })
     }
 

@@ -89,13 +89,14 @@ fn archive(file: &Path) -> Result<Archive, Failure> {
         let reason = rustix::io::Errno::from_io_error(&error).map_or_else(|| error.to_string(), crate::failure::errno_text);
         Failure::new(format!("cannot read {}: {reason}", file.display()))
     };
-    let path = std::fs::canonicalize(file).map_err(failed)?;
-    if std::fs::metadata(&path).map_err(failed)?.is_dir() {
+    let kind = std::fs::metadata(file).map_err(failed)?.file_type();
+    if kind.is_dir() {
         return Err(
             Failure::new(format!("{} is a directory, not an archive", file.display())).remedy("rustic run --rootfs DIR uses one as it is")
         );
     }
-    Ok(Archive::File(path))
+    // A fifo of the shell's <(…) has no path that could be made absolute.
+    if kind.is_file() { std::fs::canonicalize(file).map(Archive::File).map_err(failed) } else { Ok(Archive::Stream(file.to_owned())) }
 }
 
 fn import(store: &Store, name: &str, archive: &Archive, limits: Limits) -> Result<(Value, String), Failure> {
@@ -106,7 +107,7 @@ fn import(store: &Store, name: &str, archive: &Archive, limits: Limits) -> Resul
     let mut watch = Bar::new(format!("unpacking {name}")).heeding_signals()?;
     // Said before the archive is unpacked for a name that it cannot have.
     if let Some(taken) = store.digest(name)
-        && (*archive == Archive::Stdin || archive.digest()? != taken)
+        && (archive.comes_once() || archive.digest(&mut watch)? != taken)
     {
         return Err(store::taken(name));
     }

@@ -469,3 +469,47 @@ fn memory_stays_small_whatever_the_archive_holds() {
     }
     let _ = fs::remove_dir_all(&folder);
 }
+
+#[test]
+fn a_signal_ends_also_who_waits_for_another_import() {
+    need!(root);
+    let folder = scratch("waits");
+    let packed = many_files(&folder, 10);
+    let store = folder.join("store");
+    let digest = host("sha256sum", [&packed]).split(' ').next().unwrap().to_owned();
+    fs::create_dir_all(store.join("locks")).unwrap();
+    let lock = fs::File::create(store.join("locks").join(digest)).unwrap();
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    let import = rootfs(&store, &["import", "x", packed.to_str().unwrap()]);
+    let mut child = import.started();
+    // It blocks its signals before it waits.
+    let status = format!("/proc/{}/status", child.id());
+    eventually("it heeds signals", || fs::read_to_string(&status).is_ok_and(|text| !text.contains("SigBlk:\t0000000000000000")));
+    assert!(child.try_wait().unwrap().is_none());
+    kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).unwrap();
+    assert_eq!(finish(child).code, 130);
+    // The control: when the lock is free it goes on.
+    drop(lock);
+    import.ran().ok();
+}
+
+#[test]
+fn a_fifo_is_read_once_and_a_directory_is_none() {
+    need!(root);
+    let folder = scratch("fifo");
+    let packed = many_files(&folder, 10);
+    let store = folder.join("store");
+    let script = format!(
+        "{0} rootfs import --store {1} x <(cat {2}) && {0} rootfs unpack <(cat {2}) {3}",
+        binary().display(),
+        store.display(),
+        packed.display(),
+        folder.join("out").display()
+    );
+    let text = host("bash", ["-c", &script]);
+    assert!(text.contains("x: ") && folder.join("out/d0/f9").exists(), "{text}");
+    rootfs(&store, &["import", "y", packed.to_str().unwrap()]).ran().ok();
+    assert_eq!(trees(&store).len(), 1, "the same bytes are the same image");
+    rootfs(&store, &["import", "z", folder.to_str().unwrap()]).ran().fails(125, &["is a directory, not an archive"]);
+    rootfs(&store, &["import", "z", "/nonexistent"]).ran().fails(125, &["cannot read /nonexistent: ENOENT"]);
+}

@@ -1,11 +1,12 @@
 //! The images of a store by name: giving names, listing, removing.
 
-use super::lock::Lock;
+use super::lock::{Lock, Use};
 use super::{Held, Making, RECORD, Record, Store, seen};
 use crate::failure::Failure;
 use crate::namespace::Switch;
 use crate::rootfs::remove;
-use rustix::fs::{CWD, FlockOperation, RenameFlags, renameat_with};
+use crate::rootfs::unpack::Unwatched;
+use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 use std::fs;
 use std::path::Path;
@@ -55,7 +56,7 @@ impl Store {
     /// No image of that name.
     pub fn named(&self, name: &str, making: Making) -> Result<Held, Failure> {
         let digest = digest_of(&self.root, name);
-        let held = digest.map_or(Ok(None), |digest| self.held(&digest, making))?;
+        let held = digest.map_or(Ok(None), |digest| self.held(&digest, making, &mut Unwatched))?;
         held.ok_or_else(|| self.nameless(name))
     }
 
@@ -99,7 +100,7 @@ impl Store {
                 }
             }
         };
-        let lock = match Lock::take(&self.lock(digest), FlockOperation::NonBlockingLockExclusive) {
+        let lock = match Lock::take(&self.lock(digest), Use::Exclusive) {
             Err(Errno::WOULDBLOCK) => {
                 return Err(Failure::new(format!("cannot remove '{word}': a container runs on it")).remedy("end the container first"));
             }
@@ -139,7 +140,7 @@ impl Store {
             .into_iter()
             .map(|digest| {
                 let record = fs::read(self.image(&digest).join(RECORD)).ok().and_then(|text| serde_json::from_slice(&text).ok());
-                let lock = Lock::take(&self.lock(&digest), FlockOperation::NonBlockingLockExclusive);
+                let lock = Lock::take(&self.lock(&digest), Use::Exclusive);
                 let used = if matches!(lock, Err(Errno::WOULDBLOCK)) { Switch::Yes } else { Switch::No };
                 let names = names.iter().filter(|(_, of)| *of == digest).map(|(name, _)| name.clone()).collect();
                 Listed { digest, names, record, used }

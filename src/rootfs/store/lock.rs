@@ -5,6 +5,7 @@ use rustix::fd::OwnedFd;
 use rustix::fs::{CWD, FlockOperation, Mode, OFlags, flock, fstat, openat, stat, unlink};
 use rustix::io::{Errno, Result};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// A lock that is held until it is dropped, in this process and in those that inherit it.
 #[derive(Debug)]
@@ -13,12 +14,46 @@ pub(super) struct Lock {
     _held: OwnedFd,
 }
 
+/// How long a waiter goes between two looks: flock(2) cannot be polled, and one that blocks would not hear a signal.
+const PATIENCE: Duration = Duration::from_millis(20);
+
+/// Who uses a lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Use {
+    /// Many at a time.
+    Shared,
+    /// One.
+    Exclusive,
+}
+
 impl Lock {
-    /// Waits for a lock, and makes its file where it is missing.
+    /// Waits for a lock, and makes its file where it is missing. `look` is called while it is waited for, and may end that.
     ///
     /// # Errors
-    /// Those of open(2); EWOULDBLOCK for an operation that does not wait.
-    pub(super) fn take(path: &Path, operation: FlockOperation) -> Result<Self> {
+    /// Those of open(2), and what `look` fails with.
+    pub(super) fn wait<E: From<Errno>>(
+        path: &Path,
+        how: Use,
+        mut look: impl FnMut() -> std::result::Result<(), E>,
+    ) -> std::result::Result<Self, E> {
+        loop {
+            match Self::take(path, how) {
+                Err(Errno::WOULDBLOCK) => look()?,
+                taken => return Ok(taken?),
+            }
+            std::thread::sleep(PATIENCE);
+        }
+    }
+
+    /// Takes a lock that is free.
+    ///
+    /// # Errors
+    /// EWOULDBLOCK for one that is not, and those of open(2).
+    pub(super) fn take(path: &Path, how: Use) -> Result<Self> {
+        let operation = match how {
+            Use::Shared => FlockOperation::NonBlockingLockShared,
+            Use::Exclusive => FlockOperation::NonBlockingLockExclusive,
+        };
         loop {
             let flags = OFlags::CREATE | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             let file = openat(CWD, path, flags, Mode::RUSR | Mode::WUSR)?;
@@ -45,21 +80,28 @@ impl Lock {
 mod tests {
     use super::*;
 
+    fn waited(path: &Path, how: Use) -> Lock {
+        Lock::wait(path, how, || Ok::<(), Errno>(())).unwrap()
+    }
+
     #[test]
     fn a_removed_lock_is_taken_anew_by_who_waited_for_it() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("lock");
-        let first = Lock::take(&path, FlockOperation::LockExclusive).unwrap();
+        let first = waited(&path, Use::Exclusive);
         let waiter = {
             let path = path.clone();
-            std::thread::spawn(move || Lock::take(&path, FlockOperation::LockExclusive).unwrap())
+            std::thread::spawn(move || waited(&path, Use::Exclusive))
         };
-        assert_eq!(Lock::take(&path, FlockOperation::NonBlockingLockExclusive).unwrap_err(), Errno::WOULDBLOCK);
+        assert_eq!(Lock::take(&path, Use::Exclusive).unwrap_err(), Errno::WOULDBLOCK);
         first.remove();
         let second = waiter.join().unwrap();
         assert!(path.exists());
-        assert_eq!(Lock::take(&path, FlockOperation::NonBlockingLockShared).unwrap_err(), Errno::WOULDBLOCK);
+        assert_eq!(Lock::take(&path, Use::Shared).unwrap_err(), Errno::WOULDBLOCK);
         drop(second);
-        Lock::take(&path, FlockOperation::NonBlockingLockShared).unwrap();
+        let third = Lock::take(&path, Use::Shared).unwrap();
+        Lock::take(&path, Use::Shared).unwrap();
+        assert_eq!(Lock::wait(&path, Use::Exclusive, || Err(Errno::INTR)).unwrap_err(), Errno::INTR, "a waiter can be ended");
+        drop(third);
     }
 }

@@ -20,10 +20,9 @@ use crate::namespace::Switch;
 use crate::rootfs::archive::Archive;
 use crate::rootfs::remove;
 use crate::rootfs::report::Report;
-use crate::rootfs::unpack::Watch;
+use crate::rootfs::unpack::{Progress, Watch};
 use crate::rootfs::writer::{Limits, Rights};
-use lock::Lock;
-use rustix::fs::FlockOperation;
+use lock::{Lock, Use};
 use rustix::io::Errno;
 use seen::Look;
 use serde::{Deserialize, Serialize};
@@ -72,6 +71,18 @@ pub struct Record {
     pub unpacked_at: u64,
     /// What was made.
     pub report: Report,
+}
+
+/// Why a lock was not waited for any longer.
+enum Waiting {
+    Errno(Errno),
+    Ended(Failure),
+}
+
+impl From<Errno> for Waiting {
+    fn from(errno: Errno) -> Self {
+        Self::Errno(errno)
+    }
 }
 
 const PARTS: [&str; 6] = ["roots", "names", "seen", "locks", "staging", "runs"];
@@ -133,8 +144,8 @@ impl Store {
     /// # Errors
     /// An archive that cannot be read or unpacked, a full disk; then nothing is left of it.
     pub fn tree(&self, archive: &Archive, making: Making, limits: Limits, watch: &mut dyn Watch) -> Result<Held, Failure> {
-        if *archive == Archive::Stdin {
-            return self.streamed(limits, watch);
+        if archive.comes_once() {
+            return self.streamed(archive, limits, watch);
         }
         let look = match archive {
             Archive::File(path) => Look::at(path),
@@ -143,8 +154,8 @@ impl Store {
         let folder = self.root.join("seen");
         let known = look.as_ref().and_then(|look| look.digest(&folder));
         let fresh = known.is_none();
-        let digest = known.map_or_else(|| archive.digest(), Ok)?;
-        let mut held = self.held(&digest, making)?;
+        let digest = known.map_or_else(|| archive.digest(watch), Ok)?;
+        let mut held = self.held(&digest, making, watch)?;
         if held.is_none() {
             held = Some(self.unpacked(archive, &digest, limits, watch)?);
         }
@@ -155,7 +166,7 @@ impl Store {
     }
 
     /// A tree that is there, with its lock. With nothing to be made it is only named.
-    fn held(&self, digest: &str, making: Making) -> Result<Option<Held>, Failure> {
+    fn held(&self, digest: &str, making: Making, watch: &mut dyn Watch) -> Result<Option<Held>, Failure> {
         let tree = self.image(digest).join(TREE);
         if making == Making::No {
             return Ok(Some(Held { tree, digest: digest.to_owned(), unpacked: None, _lock: None }));
@@ -163,7 +174,7 @@ impl Store {
         if !tree.is_dir() {
             return Ok(None);
         }
-        let lock = Lock::take(&self.lock(digest), FlockOperation::LockShared).map_err(|errno| self.failed(errno))?;
+        let lock = self.waited(digest, Use::Shared, watch)?;
         // Until the lock was there it could be removed.
         Ok(tree.is_dir().then(|| Held { tree, digest: digest.to_owned(), unpacked: None, _lock: Some(lock) }))
     }
@@ -175,13 +186,21 @@ impl Store {
             if self.image(&key).exists() {
                 continue;
             }
-            if let Ok(lock) = Lock::take(&self.lock(&key), FlockOperation::NonBlockingLockExclusive)
+            if let Ok(lock) = Lock::take(&self.lock(&key), Use::Exclusive)
                 && !self.image(&key).exists()
             {
                 let _ = remove::tree(&self.staging(&key));
                 lock.remove();
             }
         }
+    }
+
+    /// A lock, when others have given it back.
+    fn waited(&self, key: &str, how: Use, watch: &mut dyn Watch) -> Result<Lock, Failure> {
+        Lock::wait(&self.lock(key), how, || watch.look(Progress::default()).map_err(Waiting::Ended)).map_err(|waiting| match waiting {
+            Waiting::Errno(errno) => self.failed(errno),
+            Waiting::Ended(failure) => failure,
+        })
     }
 
     fn image(&self, digest: &str) -> PathBuf {

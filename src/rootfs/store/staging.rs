@@ -1,6 +1,6 @@
 //! Making an image: unpacked into a staging directory under a lock, brought to the disk, renamed to where it belongs.
 
-use super::lock::Lock;
+use super::lock::Use;
 use super::{Held, Making, RECORD, Record, Store, TREE};
 use crate::failure::Failure;
 use crate::rootfs::archive::{Archive, Hashing};
@@ -9,7 +9,7 @@ use crate::rootfs::unpack::{Unpack, Unpacked, Watch};
 use crate::rootfs::writer::Limits;
 use crate::rootfs::{directory, remove, run_directory};
 use rustix::fd::AsFd;
-use rustix::fs::{CWD, FlockOperation, Mode, OFlags, RenameFlags, openat, renameat_with, syncfs};
+use rustix::fs::{CWD, Mode, OFlags, RenameFlags, openat, renameat_with, syncfs};
 use rustix::io::Errno;
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt;
@@ -21,7 +21,7 @@ impl Store {
     pub(super) fn unpacked(&self, archive: &Archive, digest: &str, limits: Limits, watch: &mut dyn Watch) -> Result<Held, Failure> {
         let mut made = None;
         loop {
-            let lock = Lock::take(&self.lock(digest), FlockOperation::LockExclusive).map_err(|errno| self.failed(errno))?;
+            let lock = self.waited(digest, Use::Exclusive, watch)?;
             if !self.image(digest).is_dir() {
                 match self.stage(archive, digest, limits, watch).and_then(|(found, record)| {
                     // What is in the store under a digest is what has that digest, also when the file was changed after it was hashed.
@@ -39,19 +39,19 @@ impl Store {
                 }
             }
             drop(lock);
-            if let Some(held) = self.held(digest, Making::Yes)? {
+            if let Some(held) = self.held(digest, Making::Yes, watch)? {
                 return Ok(Held { unpacked: made, ..held });
             }
         }
     }
 
-    /// Unpacks what comes on stdin, whose digest is known at the end only.
-    pub(super) fn streamed(&self, limits: Limits, watch: &mut dyn Watch) -> Result<Held, Failure> {
+    /// Unpacks what comes once, whose digest is known at the end only.
+    pub(super) fn streamed(&self, archive: &Archive, limits: Limits, watch: &mut dyn Watch) -> Result<Held, Failure> {
         let key = run_directory::random().map_err(|errno| self.failed(errno))?;
-        let own = Lock::take(&self.lock(&key), FlockOperation::LockExclusive).map_err(|errno| self.failed(errno))?;
-        let staged = self.stage(&Archive::Stdin, &key, limits, watch);
+        let own = self.waited(&key, Use::Exclusive, watch)?;
+        let staged = self.stage(archive, &key, limits, watch);
         let settled = staged.and_then(|(digest, record)| {
-            let lock = Lock::take(&self.lock(&digest), FlockOperation::LockExclusive).map_err(|errno| self.failed(errno))?;
+            let lock = self.waited(&digest, Use::Exclusive, watch)?;
             let known = self.image(&digest).is_dir();
             if known {
                 remove::tree(&self.staging(&key)).map_err(|errno| self.failed(errno))?;
@@ -59,7 +59,7 @@ impl Store {
                 self.settle(&key, &digest)?;
             }
             drop(lock);
-            let held = self.held(&digest, Making::Yes)?.ok_or_else(|| self.failed(Errno::NOENT))?;
+            let held = self.held(&digest, Making::Yes, watch)?.ok_or_else(|| self.failed(Errno::NOENT))?;
             Ok(Held { unpacked: (!known).then_some(record), ..held })
         });
         own.remove();
