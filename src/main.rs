@@ -33,12 +33,14 @@ fn main() -> ExitCode {
 }
 
 fn rootfs(order: &RootfsOrder) -> Result<Exit, Failure> {
+    sys::ignore_sigxfsz();
     let host = Host::read()?;
     let store = spec::store(order.store.as_deref(), &host)?;
     shown(&command::act(&order.command, store.as_deref(), order.output, &host)?)
 }
 
 fn run(wanted: Wanted) -> Result<Exit, Failure> {
+    sys::ignore_sigxfsz();
     let host = Host::read()?;
     let spec = wanted.check(&host)?;
     if spec.talk != Talk::DryRun {

@@ -180,6 +180,12 @@ pub fn reset_sigchld() {
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
 }
 
+/// SIGXFSZ ignored: a write beyond RLIMIT_FSIZE then is EFBIG, which can be told and cleaned up after, setrlimit(2).
+pub fn ignore_sigxfsz() {
+    // SAFETY: SIG_IGN installs no code.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+}
+
 /// Every signal back to its default action, also those that the caller ignored: std ignores SIGPIPE, nohup SIGHUP, and execve keeps
 /// ignored signals ignored.
 pub fn reset_signal_actions() {

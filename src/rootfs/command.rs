@@ -107,7 +107,7 @@ fn import(store: &Store, name: &str, archive: &Archive, limits: Limits) -> Resul
     let mut watch = Bar::new(format!("unpacking {name}")).heeding_signals()?;
     // Said before the archive is unpacked for a name that it cannot have.
     if let Some(taken) = store.digest(name)
-        && (archive.comes_once() || archive.digest(&mut watch)? != taken)
+        && (archive.comes_once() || store.identify(archive, &mut watch)?.digest != taken)
     {
         return Err(store::taken(name));
     }
@@ -177,7 +177,8 @@ fn remove(store: &Store, words: &[String]) -> Result<(Value, String), Failure> {
 fn unpack(archive: &Archive, target: &Path, limits: Limits, rights: Rights) -> Result<(Value, String), Failure> {
     let mut watch = Bar::new("unpacking").heeding_signals()?;
     let done = directory::fill(target, |into| {
-        Unpack { rights, limits, threads: Threads::Two, hashing: Hashing::Unwanted, watch: &mut watch }.unpack(archive, into)
+        let unpack = Unpack { rights, limits, threads: Threads::Two, hashing: Hashing::Unwanted, watch: &mut watch };
+        unpack.unpack(archive, into)
     })?;
     drop(watch);
     let value = json!({

@@ -62,6 +62,10 @@ impl Format {
             (b"7z\xbc\xaf\x27\x1c", Self::Other("a 7z archive")),
             (b"{", Self::Other("a text, JSON perhaps")),
         ];
+        // A zstd file may begin with a frame to be skipped, RFC 8878; pzstd's do.
+        if matches!(start, [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..]) {
+            return Self::Compressed(Compression::Zstd);
+        }
         for (signature, format) in signatures {
             if start.starts_with(signature) {
                 return format;

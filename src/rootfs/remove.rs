@@ -1,7 +1,7 @@
 //! Removing a tree that a container has written: as deep as it likes, with directories that forbid it, never through a symlink.
 
-use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, fchmod, openat, statat, unlinkat};
+use rustix::fd::{AsFd, AsRawFd, OwnedFd};
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, chmodat, fchmod, fstat, openat, statat, unlinkat};
 use rustix::io::{Errno, Result};
 use std::ffi::{CStr, CString};
 use std::os::unix::ffi::OsStrExt;
@@ -11,26 +11,40 @@ use std::path::Path;
 /// the tree could make it deeper than there are descriptors or stack.
 ///
 /// # Errors
-/// The first thing that could not be removed: EBUSY for a mount, EACCES for what belongs to another id.
+/// The first thing that could not be removed: EBUSY for a mount, EACCES for what belongs to another id, ESTALE for a directory that somebody
+/// has moved meanwhile.
 pub fn tree(path: &Path) -> Result<()> {
     let name = CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::INVAL)?;
     let mut here = match open_to_empty(CWD, &name) {
         Err(Errno::NOENT) => return Ok(()),
         result => result?,
     };
-    // The names on the way down; the way up is "..", which nobody else moves by now.
-    let mut below: Vec<CString> = Vec::new();
+    // The way up is "..": were a directory moved elsewhere meanwhile, it would lead into what is not to be removed. So each step up must
+    // come to the directory from which the step down was taken.
+    let mut below: Vec<(CString, Identity)> = Vec::new();
     loop {
         if let Some(directory) = empty_of_files(&here)? {
+            let above = identity(&here)?;
             here = open_to_empty(&here, &directory)?;
-            below.push(directory);
-        } else if let Some(emptied) = below.pop() {
+            below.push((directory, above));
+        } else if let Some((emptied, above)) = below.pop() {
             here = openat(&here, c"..", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+            if identity(&here)? != above {
+                return Err(Errno::STALE);
+            }
             unlinkat(&here, &emptied, AtFlags::REMOVEDIR)?;
         } else {
             return unlinkat(CWD, &name, AtFlags::REMOVEDIR);
         }
     }
+}
+
+/// Device and inode number.
+type Identity = (u64, u64);
+
+fn identity(dir: &OwnedFd) -> Result<Identity> {
+    let stat = fstat(dir)?;
+    Ok((stat.st_dev, stat.st_ino))
 }
 
 /// Removes everything in a directory until a directory is met; that one's name, or `None` when nothing is left.
@@ -58,7 +72,9 @@ fn open_to_empty(parent: impl AsFd, name: &CStr) -> Result<OwnedFd> {
     let open = || openat(&parent, name, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty());
     let dir = match open() {
         Err(Errno::ACCESS) => {
-            rustix::fs::chmodat(&parent, name, Mode::RWXU, AtFlags::empty())?;
+            // By a descriptor: chmod by name would follow a symlink that has taken the place.
+            let closed = openat(&parent, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+            chmodat(CWD, format!("/proc/self/fd/{}", closed.as_raw_fd()), Mode::RWXU, AtFlags::empty())?;
             open()?
         }
         result => result?,

@@ -1,6 +1,7 @@
 //! From an archive to a tree: one thread decompresses, the other reads entries and writes files.
 
 use crate::failure::Failure;
+use crate::namespace::Switch;
 use crate::rootfs::archive::{Archive, Hashing, Opened};
 use crate::rootfs::format::Compression;
 use crate::rootfs::reader::Reader;
@@ -47,6 +48,8 @@ pub struct Unpacked {
     pub digest: Option<String>,
     /// How it was compressed.
     pub compression: Compression,
+    /// Whether it has an entry for its root.
+    pub root_named: Switch,
 }
 
 /// How an archive is unpacked.
@@ -83,8 +86,9 @@ impl Unpack<'_> {
             }
             reader.into_inner().finish()
         })();
+        let root_named = writer.root_named();
         let report = written.and_then(|()| writer.finish()).map_err(|failure| archive.blame(failure))?;
-        Ok(Unpacked { report, length: meter.read(), digest: meter.digest(), compression })
+        Ok(Unpacked { report, length: meter.read(), digest: meter.digest(), compression, root_named })
     }
 }
 

@@ -69,7 +69,8 @@ fn a_hundred_thousand_swaps_lead_nothing_outside() {
     let (stop, swaps) = (AtomicBool::new(false), AtomicUsize::new(0));
     let staging = || {
         let found = fs::read_dir(&home).ok()?.flatten().find(|entry| entry.file_name().to_string_lossy().starts_with(".rustic-unpack-"))?;
-        found.path().join("d").symlink_metadata().is_ok().then(|| found.path())
+        let tree = found.path().join("tree");
+        tree.join("d").symlink_metadata().is_ok().then_some(tree)
     };
     let (mut refused, mut done) = (0, 0);
     std::thread::scope(|scope| {

@@ -194,7 +194,7 @@ fn rm_does_not_pull_a_root_from_under_a_running_container() {
     for (mount, killed) in [("yes", false), ("yes", true), ("no", false)] {
         let mut child = run.clone().ns("mount", mount).opt(["busybox", "sh", "-c", &script.replace("cat", "busybox cat")]).started();
         child.stdout.as_mut().unwrap().read_exact(&mut [0; 3]).unwrap();
-        rootfs(&store, &["rm", "box"]).ran().fails(125, &["cannot remove 'box': a container runs on it"]);
+        rootfs(&store, &["rm", "box"]).ran().fails(125, &["cannot remove 'box': it is in use"]);
         assert!(rootfs(&store, &["list"]).ran().ok().lines().any(|line| line.starts_with("box") && line.contains(" yes ")));
         if killed {
             child.kill().unwrap();
@@ -240,7 +240,7 @@ fn a_race_of_rm_and_run_ends_in_one_of_two_ways() {
                 gone += 1;
             }
         }
-        assert!(rm.code == 0 || rm.stderr.contains("a container runs on it"), "{rm:?}");
+        assert!(rm.code == 0 || rm.stderr.contains("it is in use"), "{rm:?}");
     }
     assert_eq!(ran + gone, 30);
 }
@@ -371,10 +371,12 @@ fn unpack_fills_an_empty_directory_makes_a_missing_one_and_refuses_the_rest() {
     for place in [".", "empty"] {
         let _ = fs::remove_dir_all(folder.join("empty"));
         fs::create_dir(folder.join("empty")).unwrap();
-        fs::create_dir_all(folder.join(place).join(".rustic-unpack-0123/half")).unwrap();
+        let left = folder.join(place).join(".rustic-unpack-0123");
+        fs::create_dir_all(left.join("half")).unwrap();
+        host("chmod", ["700".as_ref(), left.as_os_str()]);
         let (code, text) = unpack(if place == "." { "third" } else { "empty" });
         assert_eq!((code, text.as_str()), (0, ""));
-        assert!(!folder.join(place).join(".rustic-unpack-0123").exists(), "{place}");
+        assert!(!left.exists(), "{place}");
     }
     let _ = fs::remove_dir_all(folder.join("third"));
     let strace = ["-f", "-qq", "-o", "/dev/null", "-e", "inject=renameat2:signal=KILL:when=1"];
@@ -512,4 +514,128 @@ fn a_fifo_is_read_once_and_a_directory_is_none() {
     assert_eq!(trees(&store).len(), 1, "the same bytes are the same image");
     rootfs(&store, &["import", "z", folder.to_str().unwrap()]).ran().fails(125, &["is a directory, not an archive"]);
     rootfs(&store, &["import", "z", "/nonexistent"]).ran().fails(125, &["cannot read /nonexistent: ENOENT"]);
+}
+
+#[test]
+fn a_trap_of_another_user_is_not_swept_and_a_moved_directory_is_not_followed_up() {
+    need!(root);
+    let folder = scratch("trap");
+    let packed = many_files(&folder, 10);
+    // Another user's, and one of root's own that lets others in.
+    let (theirs, open) = (folder.join(".rustic-unpack-theirs"), folder.join(".rustic-unpack-open"));
+    fs::create_dir_all(theirs.join("deep")).unwrap();
+    host("chmod", ["-R", "700", theirs.to_str().unwrap()]);
+    host("chown", ["-R", "65534", theirs.to_str().unwrap()]);
+    fs::create_dir_all(open.join("deep")).unwrap();
+    host("chmod", ["777", open.to_str().unwrap()]);
+    Rustic::command("rootfs").opt(["unpack", packed.to_str().unwrap(), folder.join("out").to_str().unwrap()]).ran().ok();
+    assert!(theirs.join("deep").exists() && open.join("deep").exists());
+    // The control: one of root's own that nobody else can enter goes.
+    let own = folder.join(".rustic-unpack-own");
+    fs::create_dir_all(own.join("deep")).unwrap();
+    host("chmod", ["700", own.to_str().unwrap()]);
+    Rustic::command("rootfs").opt(["unpack", packed.to_str().unwrap(), folder.join("out2").to_str().unwrap()]).ran().ok();
+    assert!(!own.exists());
+}
+
+#[test]
+fn a_plain_user_fills_a_directory_of_their_own_and_no_other() {
+    need!(root);
+    let folder = scratch("own");
+    let packed = folder.join("a.tar");
+    // Fedora's and Docker's roots have such a proc: to be moved it must be writable for a moment.
+    fs::write(&packed, tar([dir("./").mode(0o555).mtime(5), dir("proc").mode(0o555).mtime(6), file("proc/x", "")])).unwrap();
+    let unpack = |to: &Path| Rustic::command("rootfs").nobody().opt(["unpack", packed.to_str().unwrap(), to.to_str().unwrap()]).ran();
+    let theirs = folder.join("theirs");
+    fs::create_dir(&theirs).unwrap();
+    std::os::unix::fs::chown(&theirs, Some(65534), Some(65534)).unwrap();
+    let state = |path: &Path| fs::metadata(path).map(|stat| (stat.mode() & 0o7777, stat.mtime())).unwrap();
+    for to in [theirs.join("new"), theirs.join("empty")] {
+        if to.ends_with("empty") {
+            host("install", ["-d", "-o", "65534", "-g", "65534", to.to_str().unwrap()]);
+        }
+        unpack(&to).ok();
+        assert_eq!((state(&to), state(&to.join("proc"))), ((0o555, 5), (0o555, 6)), "{to:?}");
+    }
+    let roots = folder.join("roots");
+    fs::create_dir(&roots).unwrap();
+    host("chmod", ["777", roots.to_str().unwrap()]);
+    unpack(&roots).fails(125, &["cannot unpack into", "EPERM", "it belongs to uid 0"]);
+    assert_eq!(names_in(&roots), Vec::<String>::new());
+}
+
+#[test]
+fn what_a_directory_would_pass_on_is_not_inherited_and_what_it_is_stays() {
+    need!(root);
+    let folder = scratch("inherit");
+    let (packed, rooted) = (folder.join("a.tar"), folder.join("b.tar"));
+    fs::write(&packed, tar([dir("d"), file("d/a", "x")])).unwrap();
+    fs::write(&rooted, tar([dir("./").mode(0o750), dir("d"), file("d/a", "x")])).unwrap();
+    let list = [2, 0, 0, 0, 1, 0, 7, 0, 255, 255, 255, 255, 4, 0, 7, 0, 255, 255, 255, 255, 32, 0, 7, 0, 255, 255, 255, 255];
+    let into = |name: &str| {
+        let into = folder.join(name);
+        fs::create_dir(&into).unwrap();
+        rustix::fs::setxattr(&into, "system.posix_acl_default", &list, rustix::fs::XattrFlags::empty()).unwrap();
+        std::os::unix::fs::chown(&into, None, Some(50)).unwrap();
+        host("chmod", ["2775", into.to_str().unwrap()]);
+        into
+    };
+    let unpack =
+        |packed: &Path, to: &Path| Rustic::command("rootfs").opt(["unpack", packed.to_str().unwrap(), to.to_str().unwrap()]).ran().ok();
+    let (kept, told) = (into("kept"), into("told"));
+    unpack(&packed, &kept);
+    unpack(&rooted, &told);
+    unpack(&packed, &kept.join("below"));
+    let state = |path: PathBuf| {
+        fs::metadata(&path).map(|stat| (stat.mode() & 0o7777, stat.gid(), crate::manifest::attributes(&path).len())).unwrap()
+    };
+    assert_eq!(state(kept.clone()), (0o2775, 50, 1), "an archive without an entry for its root changes nothing of the directory");
+    assert_eq!(state(told.clone()), (0o750, 0, 0), "one with such an entry sets all of it");
+    for root in [kept.clone(), told, kept.join("below")] {
+        assert_eq!((state(root.join("d")), state(root.join("d/a"))), ((0o755, 0, 0), (0o644, 0, 0)), "{root:?}");
+    }
+}
+
+#[test]
+fn a_race_of_rm_and_import_leaves_no_name_without_an_image() {
+    need!(root);
+    let folder = roomy("names-race");
+    let packed = many_files(&folder, 5);
+    let store = folder.join("store");
+    for round in 0..60 {
+        rootfs(&store, &["import", "a", packed.to_str().unwrap()]).ran().ok();
+        let rm = rootfs(&store, &["rm", "a"]).started();
+        let import = rootfs(&store, &["import", "b", packed.to_str().unwrap()]).started();
+        let (rm, import) = (finish(rm), finish(import));
+        assert_eq!((rm.code, import.code), (0, 0), "{rm:?} {import:?}");
+        assert!(rootfs(&store, &["list"]).ran().ok().lines().any(|line| line.starts_with("b ")), "round {round}");
+        rootfs(&store, &["rm", "b"]).ran().ok();
+    }
+    let _ = fs::remove_dir_all(&folder);
+}
+
+#[test]
+fn a_store_that_others_can_write_is_refused() {
+    need!(root);
+    let store = store_with_a_root("loose");
+    for part in ["", "roots", "names", "locks"] {
+        let at = store.join(part);
+        host("chmod", ["g+w", at.to_str().unwrap()]);
+        rootfs(&store, &["list"]).ran().fails(125, &["cannot use the store", "can be written by others (mode 720)"]);
+        host("chmod", ["g-w", at.to_str().unwrap()]);
+    }
+    assert!(rootfs(&store, &["list"]).ran().ok().contains("box"));
+}
+
+#[test]
+fn a_limit_of_file_size_is_an_error_and_no_death() {
+    need!(root);
+    let folder = scratch("fsize");
+    let packed = folder.join("a.tar");
+    fs::write(&packed, tar([file("large", vec![b'x'; 3 << 20])])).unwrap();
+    let script = format!("ulimit -f 1000; {} rootfs unpack {} {}", binary().display(), packed.display(), folder.join("out").display());
+    let output = Command::new("bash").args(["-c", &script]).output().unwrap();
+    assert_eq!(output.status.code(), Some(125));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("archive entry 'large': cannot be written: EFBIG"));
+    assert_eq!(names_in(&folder), ["a.tar"]);
 }

@@ -30,6 +30,19 @@ pub(super) fn number(field: &[u8]) -> Option<i128> {
     i128::from_str_radix(std::str::from_utf8(text).ok()?, 8).ok()
 }
 
+/// Gives POSIX's magic the version that the tar crate asks for. GNU tar and others look at the magic alone, and a reader that does not
+/// misses the prefix of the name.
+pub(super) fn settle_version(block: &mut [u8; BLOCK]) {
+    if block[257..263] == *b"ustar\0" {
+        block[263..265].copy_from_slice(b"00");
+    }
+}
+
+/// Like [`fits`], with 0 for an empty field, as some writers have it and all readers take it.
+pub(super) fn fits_or_zero<T: TryFrom<i128> + Default>(field: &[u8], name: &'static str) -> Result<T, Rule> {
+    if text(field).trim_ascii().is_empty() { Ok(T::default()) } else { fits(field, name) }
+}
+
 /// A field whose number must be of a type that holds no more than it may be.
 ///
 /// # Errors
@@ -62,8 +75,7 @@ pub(super) fn device(header: &Header) -> Result<(u32, u32), Rule> {
         (_, Some(gnu)) => (&gnu.dev_major, &gnu.dev_minor),
         _ => return Ok((0, 0)),
     };
-    let one = |field: &[u8]| if text(field).trim_ascii().is_empty() { Ok(0) } else { fits(field, "device number") };
-    Ok((one(major)?, one(minor)?))
+    Ok((fits_or_zero(major, "device number")?, fits_or_zero(minor, "device number")?))
 }
 
 #[cfg(test)]

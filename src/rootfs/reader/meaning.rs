@@ -1,6 +1,6 @@
 //! From a header and what its extensions say to an entry: which kind, and where its content and its holes lie.
 
-use super::header::{self, BLOCK, fits};
+use super::header::{self, BLOCK, fits, fits_or_zero};
 use super::pax::Records;
 use super::{Effective, Reader, sparse};
 use crate::failure::Failure;
@@ -148,7 +148,7 @@ fn is_known(flag: u8) -> bool {
 fn metadata(header: &Header, records: &Records) -> Result<Metadata, Rule> {
     let old = header.as_old();
     let id = |field: &[u8], name| {
-        let id: u64 = fits(field, name)?;
+        let id: u64 = fits_or_zero(field, name)?;
         u32::try_from(id).ok().filter(|&id| id != u32::MAX).ok_or(Rule::Owner(id))
     };
     let mode: u64 = fits(&old.mode, "mode")?;
@@ -159,7 +159,7 @@ fn metadata(header: &Header, records: &Records) -> Result<Metadata, Rule> {
         mode: (mode & 0o7777) as u32,
         mtime: match records.mtime {
             Some(mtime) => mtime,
-            None => Time { seconds: fits(&old.mtime, "modification time")?, nanoseconds: 0 },
+            None => Time { seconds: fits_or_zero(&old.mtime, "modification time")?, nanoseconds: 0 },
         },
         attributes: records.attributes.clone(),
         left_out: records.left_out,

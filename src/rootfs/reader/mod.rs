@@ -77,6 +77,7 @@ impl<R: BufRead> Reader<R> {
             if !checksum_holds(&block) {
                 return Err(damaged("a header's checksum is wrong"));
             }
+            header::settle_version(&mut block);
             let header = Header::from_byte_slice(&block);
             let flag = header.entry_type().as_byte();
             let refuse = |rule: Rule| rule.of(&header::name(header));

@@ -61,7 +61,7 @@ impl Records {
     /// A record that is cut, counted wrongly, repeated, not known, or where it must not be.
     pub(super) fn read(&mut self, mut rest: &[u8], scope: Scope) -> Result<(), Rule> {
         let mut seen: Vec<&[u8]> = Vec::new();
-        let mut twins = 0_i64;
+        let mut twins: Vec<Vec<u8>> = Vec::new();
         while !rest.is_empty() {
             let (key, value, after) = record(rest).ok_or(Rule::PaxRecord)?;
             rest = after;
@@ -73,15 +73,17 @@ impl Records {
                 }
                 seen.push(key);
             }
-            twins += i64::from(key.starts_with(b"LIBARCHIVE.xattr.")) - i64::from(key.starts_with(b"SCHILY.xattr."));
+            twins.extend(key.strip_prefix(b"LIBARCHIVE.xattr.").map(unquoted));
             self.take(key, value, scope)?;
         }
         self.take_lists()?;
-        match (self.sparse.offset, twins) {
-            (Some(_), _) => Err(Rule::SparseMap),
-            // bsdtar tells each attribute in both forms unless it is told not to.
-            (_, 1..) => Err(Rule::PaxUnknown(b"LIBARCHIVE.xattr without SCHILY.xattr".to_vec())),
-            _ => Ok(()),
+        if self.sparse.offset.is_some() {
+            return Err(Rule::SparseMap);
+        }
+        // bsdtar tells each attribute in both forms unless it is told not to.
+        match twins.into_iter().find(|twin| !self.attributes.iter().any(|(name, _)| name == twin)) {
+            Some(alone) => Err(Rule::PaxUnknown([b"LIBARCHIVE.xattr.", alone.as_slice()].concat())),
+            None => Ok(()),
         }
     }
 
@@ -192,6 +194,19 @@ fn record(bytes: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     let body = record.get(space + 1..)?.strip_suffix(b"\n")?;
     let equals = body.iter().position(|&byte| byte == b'=').filter(|&at| at > 0)?;
     Some((&body[..equals], &body[equals + 1..], after))
+}
+
+/// A name as libarchive quotes it, `%` and two digits for what is no plain character.
+fn unquoted(name: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(name.len());
+    let mut rest = name;
+    while let [first, tail @ ..] = rest {
+        let quoted = (*first == b'%').then(|| std::str::from_utf8(tail.get(..2)?).ok()).flatten();
+        let byte = quoted.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        plain.push(byte.unwrap_or(*first));
+        rest = if byte.is_some() { &tail[2..] } else { tail };
+    }
+    plain
 }
 
 fn name(value: &[u8]) -> Result<Vec<u8>, Rule> {

@@ -9,7 +9,9 @@ use crate::rootfs::unpack::Unwatched;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 /// An image of the store with all its names.
 #[derive(Debug)]
@@ -33,6 +35,15 @@ pub enum Removed {
     Name,
 }
 
+/// An image that is to be removed.
+struct Found {
+    digest: String,
+    /// How many names it would keep.
+    others: usize,
+    /// The names that go with it.
+    names: Vec<String>,
+}
+
 /// Whether a word can be the name of an image: one to 64 letters, digits, dots, hyphens and underscores, a letter or digit first.
 pub fn is_name(word: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
@@ -44,10 +55,15 @@ pub fn has(root: &Path, name: &str) -> bool {
     is_name(name) && digest_of(root, name).is_some()
 }
 
+/// The digest of the image that a name stands for; a name whose image is gone stands for nothing.
 fn digest_of(root: &Path, name: &str) -> Option<String> {
     let target = fs::read_link(root.join("names").join(name)).ok()?;
-    Some(target.file_name()?.to_str()?.to_owned())
+    let digest = target.file_name()?.to_str()?;
+    root.join("roots").join(digest).exists().then(|| digest.to_owned())
 }
+
+/// How long a removal waits for an image that is used for a moment only, by an import of the same archive.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 impl Store {
     /// The tree of a name.
@@ -70,54 +86,88 @@ impl Store {
     /// # Errors
     /// A name that another image has.
     pub fn name(&self, name: &str, held: &Held) -> Result<(), Failure> {
+        let _names = self.waited(&self.names_lock(), Use::Exclusive, &mut Unwatched)?;
         let path = self.root.join("names").join(name);
-        match rustix::fs::symlink(format!("../roots/{}", held.digest), &path) {
-            Ok(()) => Ok(()),
-            Err(Errno::EXIST) if self.digest(name).as_ref() == Some(&held.digest) => Ok(()),
-            Err(Errno::EXIST) => Err(taken(name)),
-            Err(errno) => Err(self.failed(errno)),
+        match self.digest(name) {
+            Some(digest) if digest == held.digest => return Ok(()),
+            Some(_) => return Err(taken(name)),
+            None => {}
         }
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(self.failed_io(&error)),
+            _ => {}
+        }
+        rustix::fs::symlink(format!("../roots/{}", held.digest), &path).map_err(|errno| self.failed(errno))
     }
 
     /// Takes a name away, or what its digest begins with; and with the last name the image.
     ///
     /// # Errors
-    /// No such image, or one that a container runs on.
+    /// No such image, or one that is in use.
     pub fn remove(&self, word: &str) -> Result<Removed, Failure> {
-        let images = self.list()?;
-        let (digest, names) = match images.iter().find(|image| image.names.iter().any(|name| name == word)) {
-            Some(image) if image.names.len() > 1 => {
-                fs::remove_file(self.root.join("names").join(word)).map_err(|error| self.failed_io(&error))?;
+        if !self.root.exists() {
+            return Err(self.nameless(word));
+        }
+        let found = self.find(word)?;
+        // Whoever names an image holds its lock, and then waits for that of the names: here it goes in the same order.
+        let lock = match found.others {
+            0 => Some(self.unused(&found.digest, word)?),
+            _ => None,
+        };
+        let names = self.waited(&self.names_lock(), Use::Exclusive, &mut Unwatched)?;
+        // Until the locks were there names could come and go.
+        let now = self.find(word)?;
+        let (lock, digest) = match lock {
+            Some(lock) if (now.others, &now.digest) == (0, &found.digest) => (lock, now.digest),
+            _ if now.others == 0 => return Err(Failure::new(format!("'{word}' was given to another image while it was removed"))),
+            _ => {
+                self.unname(word)?;
                 return Ok(Removed::Name);
             }
-            Some(image) => (&image.digest, &image.names),
-            None => {
-                let mut found = images.iter().filter(|image| word.len() >= SHORT && image.digest.starts_with(word));
-                match (found.next(), found.next()) {
-                    (Some(image), None) => (&image.digest, &image.names),
-                    (Some(_), Some(_)) => return Err(Failure::new(format!("several images have a digest that begins with '{word}'"))),
-                    _ => return Err(self.nameless(word)),
-                }
-            }
         };
-        let lock = match Lock::take(&self.lock(digest), Use::Exclusive) {
-            Err(Errno::WOULDBLOCK) => {
-                return Err(Failure::new(format!("cannot remove '{word}': a container runs on it")).remedy("end the container first"));
-            }
-            lock => lock.map_err(|errno| self.failed(errno))?,
-        };
-        for name in names {
-            fs::remove_file(self.root.join("names").join(name)).map_err(|error| self.failed_io(&error))?;
-        }
-        seen::forget(&self.root.join("seen"), digest);
+        now.names.iter().try_for_each(|name| self.unname(name))?;
+        drop(names);
+        seen::forget(&self.root.join("seen"), &digest);
         // Out of sight at once; what is killed from here on is swept.
-        let staging = self.staging(digest);
+        let staging = self.staging(&digest);
         remove::tree(&staging)
-            .and_then(|()| renameat_with(CWD, self.image(digest), CWD, &staging, RenameFlags::NOREPLACE))
+            .and_then(|()| renameat_with(CWD, self.image(&digest), CWD, &staging, RenameFlags::NOREPLACE))
             .and_then(|()| remove::tree(&staging))
             .map_err(|errno| self.failed(errno))?;
         lock.remove();
         Ok(Removed::Image)
+    }
+
+    /// The image that a word stands for, a name or what a digest begins with.
+    fn find(&self, word: &str) -> Result<Found, Failure> {
+        let images = self.images()?;
+        if let Some((digest, names)) = images.iter().find(|(_, names)| names.iter().any(|name| name == word)) {
+            return Ok(Found { digest: digest.clone(), others: names.len() - 1, names: vec![word.to_owned()] });
+        }
+        let mut found = images.into_iter().filter(|(digest, _)| word.len() >= SHORT && digest.starts_with(word));
+        match (found.next(), found.next()) {
+            // With the image all its names go.
+            (Some((digest, names)), None) => Ok(Found { digest, others: 0, names }),
+            (Some(_), Some(_)) => Err(Failure::new(format!("several images have a digest that begins with '{word}'"))),
+            _ => Err(self.nameless(word)),
+        }
+    }
+
+    fn unname(&self, name: &str) -> Result<(), Failure> {
+        fs::remove_file(self.root.join("names").join(name)).map_err(|error| self.failed_io(&error))
+    }
+
+    /// The lock of an image that nobody uses.
+    fn unused(&self, digest: &str, word: &str) -> Result<Lock, Failure> {
+        let since = Instant::now();
+        let patience = || if since.elapsed() < PATIENCE { Ok(()) } else { Err(Errno::WOULDBLOCK) };
+        Lock::wait(&self.lock(digest), Use::Exclusive, patience).map_err(|errno| match errno {
+            Errno::WOULDBLOCK => {
+                Failure::new(format!("cannot remove '{word}': it is in use, by a container that runs on it or by an import"))
+                    .remedy("end the container first")
+            }
+            errno => self.failed(errno),
+        })
     }
 
     /// Every image, by name, those without a name last.
@@ -125,29 +175,33 @@ impl Store {
     /// # Errors
     /// A store that cannot be read.
     pub fn list(&self) -> Result<Vec<Listed>, Failure> {
+        // Held, so that no two at once take each other's look at a lock for a use of it; a store that cannot be written is looked at as it is.
+        let _names = self.waited(&self.names_lock(), Use::Exclusive, &mut Unwatched).ok();
+        let listed = self.images()?.into_iter().map(|(digest, names)| {
+            let record = fs::read(self.image(&digest).join(RECORD)).ok().and_then(|text| serde_json::from_slice(&text).ok());
+            let lock = Lock::take(&self.lock(&digest), Use::Exclusive);
+            let used = if matches!(lock, Err(Errno::WOULDBLOCK)) { Switch::Yes } else { Switch::No };
+            Listed { digest, names, record, used }
+        });
+        Ok(listed.collect())
+    }
+
+    /// Every image by its digest with its names, sorted by name, those without one last.
+    fn images(&self) -> Result<Vec<(String, Vec<String>)>, Failure> {
         let words = |part: &str| -> Result<Vec<String>, Failure> {
             let entries = match fs::read_dir(self.root.join(part)) {
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
                 entries => entries.map_err(|error| self.failed_io(&error))?,
             };
             let mut words: Vec<_> = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
             words.sort_unstable();
             Ok(words)
         };
-        let names: Vec<_> =
-            words("names")?.into_iter().filter_map(|name| digest_of(&self.root, &name).map(|digest| (name, digest))).collect();
-        let mut images: Vec<_> = words("roots")?
-            .into_iter()
-            .map(|digest| {
-                let record = fs::read(self.image(&digest).join(RECORD)).ok().and_then(|text| serde_json::from_slice(&text).ok());
-                let lock = Lock::take(&self.lock(&digest), Use::Exclusive);
-                let used = if matches!(lock, Err(Errno::WOULDBLOCK)) { Switch::Yes } else { Switch::No };
-                let names = names.iter().filter(|(_, of)| *of == digest).map(|(name, _)| name.clone()).collect();
-                Listed { digest, names, record, used }
-            })
-            .collect();
-        images.sort_by(|a, b| (a.names.is_empty(), &a.names, &a.digest).cmp(&(b.names.is_empty(), &b.names, &b.digest)));
-        Ok(images)
+        let names: Vec<_> = words("names")?.into_iter().filter_map(|name| self.digest(&name).map(|digest| (name, digest))).collect();
+        let named = |digest: &String| names.iter().filter(|(_, of)| of == digest).map(|(name, _)| name.clone()).collect::<Vec<_>>();
+        let mut images: Vec<_> = words("roots")?.into_iter().map(|digest| (named(&digest), digest)).collect();
+        images.sort_by(|a, b| (a.0.is_empty(), a).cmp(&(b.0.is_empty(), b)));
+        Ok(images.into_iter().map(|(names, digest)| (digest, names)).collect())
     }
 
     fn nameless(&self, word: &str) -> Failure {

@@ -4,7 +4,7 @@
 //!   roots/DIGEST/tree      the files            roots/DIGEST/record.json   what was unpacked, from what, when
 //!   names/NAME             → ../roots/DIGEST    seen/DEVICE-INODE          archives that were hashed already
 //!   staging/KEY/           half an image        locks/KEY                  exclusive while it is made or removed, shared while it is used
-//!   runs/                  directories of runs without a mount namespace
+//!   runs/                  directories of runs without a mount namespace       names.lock   while a name is given or taken away
 //! ```
 
 mod catalogue;
@@ -58,6 +58,14 @@ pub struct Held {
     _lock: Option<Lock>,
 }
 
+/// An archive whose digest is known.
+pub struct Identified {
+    /// Its sha256.
+    pub digest: String,
+    /// How its file looked before it was read for that.
+    new: Option<Look>,
+}
+
 /// What an image is, as its `record.json` has it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Record {
@@ -106,14 +114,9 @@ impl Store {
             return Ok(writable.then_some(store));
         }
         let failed = |errno: Errno| Failure::new(format!("cannot use the store {}", root.display())).errno(errno);
-        let made = PARTS
-            .iter()
-            .try_for_each(|part| DirBuilder::new().recursive(true).mode(0o700).create(root.join(part)))
-            .and_then(|()| fs::metadata(root));
+        let made = PARTS.iter().try_for_each(|part| DirBuilder::new().recursive(true).mode(0o700).create(root.join(part)));
         match made {
-            Ok(stat) if stat.uid() != host.uid => {
-                Err(failed(Errno::ACCESS).why(format!("it belongs to uid {}, and root file systems in it would be theirs", stat.uid())))
-            }
+            Ok(()) if let Some(why) = store.strange(host) => Err(failed(Errno::ACCESS).why(why)),
             Ok(_) if rustix::fs::access(root.join("roots"), rustix::fs::Access::WRITE_OK).is_ok() => {
                 store.sweep();
                 Ok(Some(store))
@@ -122,6 +125,22 @@ impl Store {
             Ok(_) => Err(failed(Errno::ROFS)),
             Err(error) => Err(failed(Errno::from_io_error(&error).unwrap_or(Errno::IO))),
         }
+    }
+
+    /// Why somebody else could put root file systems into the store.
+    fn strange(&self, host: &Host) -> Option<String> {
+        std::iter::once(self.root.clone()).chain(PARTS.iter().map(|part| self.root.join(part))).find_map(|path| {
+            let stat = if path == self.root { fs::metadata(&path) } else { fs::symlink_metadata(&path) }.ok()?;
+            let at = path.display();
+            match stat {
+                stat if stat.uid() != host.uid => {
+                    Some(format!("{at} belongs to uid {}, and root file systems in it would be theirs", stat.uid()))
+                }
+                stat if !stat.is_dir() => Some(format!("{at} is no directory")),
+                stat if stat.mode() & 0o022 != 0 => Some(format!("{at} can be written by others (mode {:o})", stat.mode() & 0o777)),
+                _ => None,
+            }
+        })
     }
 
     /// Opens a store to look at it: it may be read-only, or not there. One that can be written is swept.
@@ -147,22 +166,30 @@ impl Store {
         if archive.comes_once() {
             return self.streamed(archive, limits, watch);
         }
+        let Identified { digest, new } = self.identify(archive, watch)?;
+        let held = match self.held(&digest, making, watch)? {
+            Some(held) => held,
+            None => self.unpacked(archive, &digest, limits, watch)?,
+        };
+        if let (Some(look), Making::Yes) = (new, making) {
+            look.remember(&self.root.join("seen"), &digest);
+        }
+        Ok(held)
+    }
+
+    /// The digest of an archive: by how its file looks, where that is known, or by reading it.
+    ///
+    /// # Errors
+    /// An archive that cannot be read.
+    pub fn identify(&self, archive: &Archive, watch: &mut dyn Watch) -> Result<Identified, Failure> {
         let look = match archive {
             Archive::File(path) => Look::at(path),
             _ => None,
         };
-        let folder = self.root.join("seen");
-        let known = look.as_ref().and_then(|look| look.digest(&folder));
-        let fresh = known.is_none();
-        let digest = known.map_or_else(|| archive.digest(watch), Ok)?;
-        let mut held = self.held(&digest, making, watch)?;
-        if held.is_none() {
-            held = Some(self.unpacked(archive, &digest, limits, watch)?);
+        match look.as_ref().and_then(|look| look.digest(&self.root.join("seen"))) {
+            Some(digest) => Ok(Identified { digest, new: None }),
+            None => Ok(Identified { digest: archive.digest(watch)?, new: look }),
         }
-        if let (Some(look), true, Making::Yes) = (&look, fresh, making) {
-            look.remember(&folder, &digest);
-        }
-        held.ok_or_else(|| self.failed(Errno::NOENT))
     }
 
     /// A tree that is there, with its lock. With nothing to be made it is only named.
@@ -174,7 +201,7 @@ impl Store {
         if !tree.is_dir() {
             return Ok(None);
         }
-        let lock = self.waited(digest, Use::Shared, watch)?;
+        let lock = self.waited(&self.lock(digest), Use::Shared, watch)?;
         // Until the lock was there it could be removed.
         Ok(tree.is_dir().then(|| Held { tree, digest: digest.to_owned(), unpacked: None, _lock: Some(lock) }))
     }
@@ -196,8 +223,8 @@ impl Store {
     }
 
     /// A lock, when others have given it back.
-    fn waited(&self, key: &str, how: Use, watch: &mut dyn Watch) -> Result<Lock, Failure> {
-        Lock::wait(&self.lock(key), how, || watch.look(Progress::default()).map_err(Waiting::Ended)).map_err(|waiting| match waiting {
+    fn waited(&self, path: &Path, how: Use, watch: &mut dyn Watch) -> Result<Lock, Failure> {
+        Lock::wait(path, how, || watch.look(Progress::default()).map_err(Waiting::Ended)).map_err(|waiting| match waiting {
             Waiting::Errno(errno) => self.failed(errno),
             Waiting::Ended(failure) => failure,
         })
@@ -213,6 +240,10 @@ impl Store {
 
     fn lock(&self, key: &str) -> PathBuf {
         self.root.join("locks").join(key)
+    }
+
+    fn names_lock(&self) -> PathBuf {
+        self.root.join("names.lock")
     }
 
     fn failed(&self, errno: Errno) -> Failure {

@@ -8,7 +8,8 @@ use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// A file as it looked before it was read. Whoever writes to it changes its ctime, which no call sets back.
+/// A file as it looked before it was read. Whoever writes to it changes its ctime, which no call sets back; only what is written through a
+/// shared mapping on a tmpfs does not, mmap(2).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Look {
     name: String,

@@ -21,7 +21,7 @@ impl Store {
     pub(super) fn unpacked(&self, archive: &Archive, digest: &str, limits: Limits, watch: &mut dyn Watch) -> Result<Held, Failure> {
         let mut made = None;
         loop {
-            let lock = self.waited(digest, Use::Exclusive, watch)?;
+            let lock = self.waited(&self.lock(digest), Use::Exclusive, watch)?;
             if !self.image(digest).is_dir() {
                 match self.stage(archive, digest, limits, watch).and_then(|(found, record)| {
                     // What is in the store under a digest is what has that digest, also when the file was changed after it was hashed.
@@ -48,10 +48,10 @@ impl Store {
     /// Unpacks what comes once, whose digest is known at the end only.
     pub(super) fn streamed(&self, archive: &Archive, limits: Limits, watch: &mut dyn Watch) -> Result<Held, Failure> {
         let key = run_directory::random().map_err(|errno| self.failed(errno))?;
-        let own = self.waited(&key, Use::Exclusive, watch)?;
+        let own = self.waited(&self.lock(&key), Use::Exclusive, watch)?;
         let staged = self.stage(archive, &key, limits, watch);
         let settled = staged.and_then(|(digest, record)| {
-            let lock = self.waited(&digest, Use::Exclusive, watch)?;
+            let lock = self.waited(&self.lock(&digest), Use::Exclusive, watch)?;
             let known = self.image(&digest).is_dir();
             if known {
                 remove::tree(&self.staging(&key)).map_err(|errno| self.failed(errno))?;
@@ -81,7 +81,7 @@ impl Store {
         DirBuilder::new().mode(0o700).create(staging).map_err(|error| self.failed_io(&error))?;
         let tree = directory::make(&staging.join(TREE)).map_err(|errno| self.failed(errno))?;
         let unpack = Unpack { rights: self.rights, limits, threads: Threads::Two, hashing: Hashing::Wanted, watch };
-        let Unpacked { report, length, digest, compression } = unpack.unpack(archive, tree.as_fd())?;
+        let Unpacked { report, length, digest, compression, .. } = unpack.unpack(archive, tree.as_fd())?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_secs());
         let record =
             Record { source: archive.to_string(), format: compression.name().to_owned(), archive_bytes: length, unpacked_at: now, report };

@@ -1,6 +1,7 @@
 //! What an inode says of a file besides its content: owner, attributes, mode, times, in the order in which none undoes another.
 
-use super::{Owners, Trouble, Writer, reopened};
+use super::{MOST_REMEMBERED, Owners, Trouble, Writer};
+use crate::beneath;
 use crate::rootfs::entry::{Entry, Kind, Metadata, Place, Time};
 use crate::rootfs::rule::Rule;
 use rustix::fd::{AsRawFd, BorrowedFd};
@@ -9,6 +10,9 @@ use rustix::fs::{
     futimens, openat, statat, utimensat,
 };
 use rustix::io::Errno;
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 const ACCESS: &[u8] = b"system.posix_acl_access";
@@ -18,43 +22,48 @@ const DEFAULT: &[u8] = b"system.posix_acl_default";
 /// control list that new entries inherit.
 #[derive(Default)]
 pub(super) struct Closed {
-    waiting: Vec<Waiting>,
+    waiting: BTreeMap<Vec<u8>, Waiting>,
     bytes: usize,
 }
 
 struct Waiting {
-    place: Place,
     mode: Mode,
-    acl: Option<Vec<u8>>,
+    /// The lists of the directory itself and of what is made in it. The first is set again after the mode, which changes it.
+    lists: [Option<Vec<u8>>; 2],
 }
 
-/// Real archives have a handful of these; more than so many bytes of them is an attack on memory.
-const MOST_WAITING: usize = 4 << 20;
+impl Waiting {
+    fn bytes(&self, place: &[u8]) -> usize {
+        size_of::<Self>() + place.len() + self.lists.iter().flatten().map(Vec::len).sum::<usize>()
+    }
+}
 
 impl Closed {
-    fn wait(&mut self, waiting: Waiting) -> Result<(), Rule> {
-        self.bytes += size_of::<Waiting>() + waiting.place.bytes().len() + waiting.acl.as_ref().map_or(0, Vec::len);
-        self.waiting.push(waiting);
-        if self.bytes > MOST_WAITING { Err(Rule::Closed) } else { Ok(()) }
+    fn wait(&mut self, place: &Place, waiting: Waiting) -> Result<(), Rule> {
+        self.bytes += waiting.bytes(place.bytes());
+        self.waiting.insert(place.bytes().to_vec(), waiting);
+        if self.bytes > MOST_REMEMBERED { Err(Rule::Closed) } else { Ok(()) }
     }
 
     /// A directory that the archive names again: what it says now counts.
     pub(super) fn reopen(&mut self, place: &Place) {
-        self.waiting.retain(|waiting| waiting.place != *place);
+        if let Some(waiting) = self.waiting.remove(place.bytes()) {
+            self.bytes -= waiting.bytes(place.bytes());
+        }
     }
 
-    /// Closes them, the deepest first: a closed one lets nobody through.
-    pub(super) fn close(mut self, root: BorrowedFd<'_>) -> Result<(), (Place, Errno)> {
-        self.waiting.sort_by_key(|waiting| std::cmp::Reverse(waiting.place.bytes().iter().filter(|&&byte| byte == b'/').count()));
-        // The root lies above them all.
-        self.waiting.sort_by_key(|waiting| waiting.place.is_root());
-        for Waiting { place, mode, acl } in self.waiting {
+    /// Closes them, the last by name first, so that each comes before those that it lies in: a closed one lets nobody through.
+    pub(super) fn close(self, root: BorrowedFd<'_>) -> Result<(), (Vec<u8>, Errno)> {
+        for (place, Waiting { mode, lists }) in self.waiting.into_iter().rev() {
             let close = || -> rustix::io::Result<()> {
-                let dir = reopened(root, &place)?;
+                let dir = beneath::directory(root, if place.is_empty() { Path::new(".") } else { Path::new(OsStr::from_bytes(&place)) })?;
                 fchmod(&dir, mode)?;
-                acl.as_ref().map_or(Ok(()), |acl| fsetxattr(&dir, DEFAULT, acl, XattrFlags::empty()))
+                for (name, list) in [ACCESS, DEFAULT].into_iter().zip(&lists) {
+                    list.as_ref().map_or(Ok(()), |list| fsetxattr(&dir, name, list, XattrFlags::empty()))?;
+                }
+                Ok(())
             };
-            close().map_err(|errno| (place.clone(), errno))?;
+            close().map_err(|errno| (place, errno))?;
         }
         Ok(())
     }
@@ -98,16 +107,20 @@ impl Writer<'_> {
             fsetxattr(fd, *name, value, XattrFlags::empty())?;
         }
         let mode = Mode::from_raw_mode(metadata.mode);
-        let inherited =
-            attributes.iter().find(|(name, _)| kind == FileType::Directory && *name == DEFAULT).map(|(_, value)| value.to_vec());
-        if kind == FileType::Directory && (inherited.is_some() || !mode.contains(Mode::RWXU)) {
-            self.closed.wait(Waiting { place: entry.place.clone(), mode, acl: inherited })?;
+        let list = |name: &[u8]| attributes.iter().find(|(found, _)| *found == name).map(|(_, value)| value.to_vec());
+        let lists = [list(ACCESS), list(DEFAULT)];
+        if kind == FileType::Directory && (lists[1].is_some() || !mode.contains(Mode::RWXU)) {
             fchmod(fd, mode | Mode::RWXU)?;
+            self.closed.wait(&entry.place, Waiting { mode, lists })?;
         } else {
             fchmod(fd, mode)?;
+            if let Some(list) = &lists[0] {
+                fsetxattr(fd, ACCESS, list, XattrFlags::empty())?;
+            }
         }
-        if let Some((_, value)) = attributes.iter().find(|(name, _)| *name == ACCESS) {
-            fsetxattr(fd, ACCESS, value, XattrFlags::empty())?;
+        // Without a word chmod(2) leaves the set-group-ID bit out for who is not in the group.
+        if mode.intersects(Mode::SUID | Mode::SGID) && !Mode::from_raw_mode(fstat(fd)?.st_mode).contains(mode & (Mode::SUID | Mode::SGID)) {
+            return Err(Rule::SetId.into());
         }
         self.report.attributes += attributes.len() as u64;
         futimens(fd, &times(metadata.mtime))?;

@@ -6,9 +6,9 @@ mod parent;
 
 pub use content::{Content, Take};
 
-use crate::beneath;
 use crate::failure::Failure;
 use crate::host::{Host, UserNamespace};
+use crate::namespace::Switch;
 use crate::rootfs::entry::{Entry, Kind, Place, Stretch};
 use crate::rootfs::report::Report;
 use crate::rootfs::rule::Rule;
@@ -16,10 +16,11 @@ use caps::Capability;
 use content::{Spread, write_all};
 use metadata::Closed;
 use parent::Parent;
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ftruncate, linkat, makedev, mkdirat, mknodat, openat, statat, symlinkat, unlinkat};
 use rustix::io::Errno;
 use rustix::process::{Gid, Uid, getegid, geteuid};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// What becomes of owners other than the one who unpacks.
@@ -60,6 +61,9 @@ impl Rights {
     }
 }
 
+/// Bytes of what a writer remembers until the end. Real archives have a handful of such entries; more is an attack on memory.
+const MOST_REMEMBERED: usize = 4 << 20;
+
 /// How much an archive may hold: a small file can stand for a very large one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -84,6 +88,11 @@ pub struct Writer<'a> {
     limits: Limits,
     parent: Parent<'a>,
     closed: Closed,
+    /// Whether the archive has had an entry for its root.
+    root_named: Switch,
+    /// The places of devices that were left out, and how many bytes they take: a hard link to one is left out too.
+    skipped: BTreeSet<Vec<u8>>,
+    skipped_bytes: usize,
     report: Report,
 }
 
@@ -141,6 +150,9 @@ impl<'a> Writer<'a> {
             limits,
             parent: Parent::new(root),
             closed: Closed::default(),
+            root_named: Switch::No,
+            skipped: BTreeSet::new(),
+            skipped_bytes: 0,
             report: Report::default(),
         }
     }
@@ -159,16 +171,17 @@ impl<'a> Writer<'a> {
     /// A directory that cannot be finished, by name.
     pub fn finish(mut self) -> Result<Report, Failure> {
         self.parent.leave().map_err(|errno| cannot(b".", errno))?;
-        self.closed.close(self.root).map_err(|(place, errno)| cannot(name_of(&place), errno))?;
+        self.closed.close(self.root).map_err(|(place, errno)| cannot(if place.is_empty() { b"." } else { &place }, errno))?;
         Ok(self.report)
     }
 
-    /// What was made so far.
-    pub fn report(&self) -> &Report {
-        &self.report
+    /// Whether the archive has had an entry for its root.
+    pub fn root_named(&self) -> Switch {
+        self.root_named
     }
 
     fn make(&mut self, entry: &Entry, content: &mut impl Content) -> Result<(), Trouble> {
+        self.skipped.remove(entry.place.bytes());
         match &entry.kind {
             Kind::Directory => self.directory(entry)?,
             Kind::File { size, data } => self.file(entry, *size, data.as_deref(), content)?,
@@ -202,7 +215,9 @@ impl<'a> Writer<'a> {
     fn directory(&mut self, entry: &Entry) -> Result<(), Trouble> {
         if entry.place.is_root() {
             self.parent.forget();
-            self.report.directories += 1;
+            self.closed.reopen(&entry.place);
+            self.report.directories += u64::from(self.root_named == Switch::No);
+            self.root_named = Switch::Yes;
             let root = self.root;
             return self.dress(root, entry, FileType::Directory);
         }
@@ -268,6 +283,9 @@ impl<'a> Writer<'a> {
     /// To a file that came earlier: the directory of the target is resolved as strictly as every other path, and the link is made without
     /// following.
     fn hard_link(&mut self, entry: &Entry, target: &Place) -> Result<(), Trouble> {
+        if self.skipped.contains(target.bytes()) {
+            return self.skip(entry);
+        }
         let missing = || Rule::LinkMissing(target.bytes().to_vec());
         let (from, old) = target.split().ok_or_else(|| Rule::LinkToDirectory(target.bytes().to_vec()))?;
         let from = self.parent.find(from).map_err(|errno| match errno {
@@ -289,10 +307,19 @@ impl<'a> Writer<'a> {
         placed(dir, name, || linkat(&from, old, dir, name, AtFlags::empty()))
     }
 
+    /// Leaves a device out, and with it whatever had its name before.
+    fn skip(&mut self, entry: &Entry) -> Result<(), Trouble> {
+        let (dir, name) = self.parent_of(&entry.place)?;
+        clear(dir, name)?;
+        self.report.devices_skipped += 1;
+        self.skipped_bytes += entry.place.bytes().len() + size_of::<Vec<u8>>();
+        self.skipped.insert(entry.place.bytes().to_vec());
+        if self.skipped_bytes > MOST_REMEMBERED { Err(Rule::Closed.into()) } else { Ok(()) }
+    }
+
     fn node(&mut self, entry: &Entry, kind: FileType, device: rustix::fs::Dev) -> Result<(), Trouble> {
         if kind != FileType::Fifo && self.rights.devices == Devices::Skipped {
-            self.report.devices_skipped += 1;
-            return Ok(());
+            return self.skip(entry);
         }
         let (dir, name) = self.parent_of(&entry.place)?;
         placed(dir, name, || mknodat(dir, name, kind, Mode::RUSR | Mode::WUSR, device))?;
@@ -331,9 +358,4 @@ fn kind_of(dir: BorrowedFd<'_>, name: &Path) -> rustix::io::Result<FileType> {
 /// For an error line: the root has no name of its own.
 fn name_of(place: &Place) -> &[u8] {
     if place.is_root() { b"." } else { place.bytes() }
-}
-
-/// The directory at a path that was made already.
-fn reopened(root: BorrowedFd<'_>, place: &Place) -> rustix::io::Result<OwnedFd> {
-    beneath::directory(root, place.path())
 }

@@ -116,6 +116,7 @@ pub(super) fn cases() -> Vec<Case> {
         case("gzip of a text", gzip(&b"a text ".repeat(200)), Damaged("is of an unknown kind inside gz")),
         case("gzip's magic and nothing else", vec![0x1f, 0x8b], Damaged(damaged)),
         case("zstd", zstd(&a()), tree(A)),
+        case("zstd behind a frame to be skipped, as pzstd has it", [&[0x50, 0x2a, 0x4d, 0x18, 4, 0, 0, 0, 1, 2, 3, 4][..], &zstd(&a())].concat(), tree(A)),
         case("zstd in two frames", [zstd(front), zstd(back)].concat(), tree(A)),
         case("zstd that is cut", cut(&zstd(&noisy())), Damaged(damaged)),
         case("zstd with a wrong checksum", flipped(zstd(&a()), 1), Damaged(damaged)),

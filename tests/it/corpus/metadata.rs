@@ -1,6 +1,6 @@
 //! Modes, owners, times, devices, attributes, and the order in which they must be given.
 
-use super::bytes::{base256, dir, file, node, pax, raw, symlink, tar};
+use super::bytes::{base256, dir, file, hard, node, pax, raw, symlink, tar};
 use super::{Case, Refused, case, tree};
 
 /// cap_net_raw+ep, linux/capability.h.
@@ -54,7 +54,13 @@ pub(super) fn cases() -> Vec<Case> {
              tree(&["a file 644 0:0 -1000000 'x'", "s symlink 777 0:0 -5 -> t"])),
         case("a time that no file system holds", tar([file("a", "x").field(136, base256(1 << 60, 12))]), Refused("a", "a modification time that this file system cannot hold")),
         case("a time that no number holds", tar([file("a", "x").field(136, base256(1 << 80, 12))]), Refused("a", "its modification time is not a number that fits")),
-        case("no time", tar([file("a", "x").field(136, [0; 12])]), Refused("a", "its modification time is not a number")),
+        case("no owner and no time", tar([file("a", "x").field(108, [0; 16]).field(136, [0; 12])]), tree(&["a file 644 0:0 0 'x'"])),
+        case("a hard link to a device", tar([node(b'3', "c", 1, 3), hard("d", "c"), hard("e", "d")]), tree(&["c char 644 0:0 1000 1:3 x3", "d char 644 0:0 1000 1:3 x3", "e char 644 0:0 1000 1:3 x3"])),
+        case("a file, then a device of the name", tar([file("c", "x"), node(b'3', "c", 1, 3)]), tree(&["c char 644 0:0 1000 1:3"])),
+        case("a device, then a file of the name and a link to it", tar([node(b'3', "c", 1, 3), file("c", "x"), hard("d", "c")]), tree(&["c file 644 0:0 1000 'x' x2", "d file 644 0:0 1000 'x' x2"])),
+        case("the root twice, the last one counts", tar([dir("./").mode(0o500), file("a", "x"), dir("./").mode(0o755).mtime(9)]), tree(&[". dir 755 0:0 9", "a file 644 0:0 1000 'x'"])),
+        case("a list of a closed directory and its mask", tar([pax(&[("SCHILY.acl.access", b"user::r-x,user:9:rwx,group::r-x,mask::rwx,other::---"), ("SCHILY.acl.default", b"user::rwx,group::---,other::---")]), dir("d").mode(0o570), file("d/a", "x")]),
+             tree(&[r#"d dir 570 0:0 1000 {"system.posix_acl_access": "\\x02\\x00\\x00\\x00\\x01\\x00\\x05\\x00\\xff\\xff\\xff\\xff\\x02\\x00\\x07\\x00\\t\\x00\\x00\\x00\\x04\\x00\\x05\\x00\\xff\\xff\\xff\\xff\\x10\\x00\\x07\\x00\\xff\\xff\\xff\\xff \\x00\\x00\\x00\\xff\\xff\\xff\\xff", "system.posix_acl_default": "\\x02\\x00\\x00\\x00\\x01\\x00\\x07\\x00\\xff\\xff\\xff\\xff\\x04\\x00\\x00\\x00\\xff\\xff\\xff\\xff \\x00\\x00\\x00\\xff\\xff\\xff\\xff"}"#, "d/a file 644 0:0 1000 'x'"])),
         case("a length below zero", tar([file("a", "").field(124, base256(-1, 12))]), Refused("a", "its size is not a number that fits")),
         case("a length of 2^62", tar([file("a", "").field(124, base256(1 << 62, 12))]), Refused("a", "more than 8589934592 bytes in all")),
         case("a length of 2^63-1", tar([file("a", "").field(124, base256(i64::MAX.into(), 12))]), Refused("a", "more than 8589934592 bytes in all")),
@@ -76,6 +82,7 @@ pub(super) fn cases() -> Vec<Case> {
         case("an attribute of more than 64 KiB", tar([pax(&[(ATTRIBUTE, &[b'v'; 65_537])]), file("a", "x")]), Refused("a", "the extended attribute 'user.a'")),
         case("an attribute of a symlink", tar([pax(&[(ATTRIBUTE, b"v")]), symlink("s", "t")]), Refused("s", "neither a file nor a directory")),
         case("an attribute in base64 beside the plain one", tar([pax(&[("LIBARCHIVE.xattr.user.a", b"dg"), (ATTRIBUTE, b"v")]), file("a", "x")]), tree(&[r#"a file 644 0:0 1000 'x' {"user.a": "v"}"#])),
+        case("an attribute in base64 beside another plain one", tar([pax(&[("LIBARCHIVE.xattr.user.a", b"dg"), ("SCHILY.xattr.user.b", b"v")]), file("a", "x")]), Refused("a", "LIBARCHIVE.xattr.user.a")),
         case("an attribute in base64 alone", tar([pax(&[("LIBARCHIVE.xattr.user.a", b"dg")]), file("a", "x")]), Refused("a", "LIBARCHIVE.xattr")),
         case("an access control list", tar([pax(&[("SCHILY.acl.access", b"user::rw-,user:9:r--,group::r--,mask::r--,other::---")]), file("a", "x").mode(0o640)]),
              tree(&[r#"a file 640 0:0 1000 'x' {"system.posix_acl_access": "\\x02\\x00\\x00\\x00\\x01\\x00\\x06\\x00\\xff\\xff\\xff\\xff\\x02\\x00\\x04\\x00\\t\\x00\\x00\\x00\\x04\\x00\\x04\\x00\\xff\\xff\\xff\\xff\\x10\\x00\\x04\\x00\\xff\\xff\\xff\\xff \\x00\\x00\\x00\\xff\\xff\\xff\\xff"}"#])),

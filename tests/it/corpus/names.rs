@@ -42,6 +42,7 @@ pub(super) fn cases(victim: &Path) -> Vec<Case> {
              tree(&["a dir 755 0:0 now", "a/.wh.b file 644 0:0 1000 ''", "a/b file 644 0:0 1000 'x'"])),
         case("no name", tar([file("", "x")]), Refused("", "no name")),
         case("a prefix and a name", tar([file("b", "x").field(345, "a")]), tree(&["a dir 755 0:0 now", "a/b file 644 0:0 1000 'x'"])),
+        case("a prefix under a version that is none", tar([file("b", "x").field(345, "a").field(263, [0; 2])]), tree(&["a dir 755 0:0 now", "a/b file 644 0:0 1000 'x'"])),
         case("GNU has no prefix there", tar([file("b", "x").gnu().field(345, "00000000000\0")]), tree(&["b file 644 0:0 1000 'x'"])),
         case("a name that fills its field", tar([file("n".repeat(100), "")]),
              tree(&["nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn file 644 0:0 1000 ''"])),
