@@ -114,7 +114,7 @@ fn import(store: &Store, name: &str, archive: &Archive, limits: Limits) -> Resul
     let held = store.tree(archive, Making::Yes, limits, &mut watch)?;
     drop(watch);
     store.name(name, &held)?;
-    let value = json!({ "name": name, "digest": held.digest, "new": held.unpacked.is_some(), "tree": held.tree.to_string_lossy(), "record": held.unpacked });
+    let value = json!({ "name": name, "digest": held.digest, "new": held.unpacked.is_some(), "tree": held.tree.to_string_lossy(), "record": store.record(&held.digest) });
     let mut text = format!("{name}: {}", &held.digest[..SHORT]);
     match &held.unpacked {
         None => text.push_str(", which is in the store already\n"),

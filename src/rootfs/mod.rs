@@ -30,6 +30,7 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 use std::fmt;
 use std::path::PathBuf;
 use unpack::Unpack;
+use writer::{Limits, Writer};
 
 /// Where the files of a root come from that is made for one run alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,7 +66,9 @@ impl Origin {
             Self::Stored { name, tree } => {
                 let from = openat(CWD, tree, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
                     .map_err(|errno| Failure::new(format!("cannot read the image '{name}'")).errno(errno))?;
-                let mut writer = writer::Writer::new(into, unpack.rights, unpack.limits);
+                // What is in the store has met its limits already.
+                let limits = Limits { bytes: u64::MAX, entries: u64::MAX };
+                let mut writer = Writer::new(into, unpack.rights, limits);
                 copy::tree(from.as_fd(), &mut writer)?;
                 writer.finish()
             }

@@ -430,8 +430,9 @@ fn limits_are_named_with_their_option() {
     let unpack = |option: &str, value: &str| {
         Rustic::command("rootfs").opt(["unpack", option, value, packed.to_str().unwrap(), out.to_str().unwrap()]).ran()
     };
-    unpack("--max-entries", "4").fails(125, &["archive entry 'b'", "more than 4 entries, implied directories included (--max-entries)"]);
-    unpack("--max-size", "9").fails(125, &["archive entry 'b'", "more than 9 bytes in all (--max-size)"]);
+    unpack("--max-entries", "4")
+        .fails(125, &["archive entry 'b'", "more than 4 entries, implied directories included (--max-entries of rustic rootfs)"]);
+    unpack("--max-size", "9").fails(125, &["archive entry 'b'", "more than 9 bytes in all (--max-size of rustic rootfs)"]);
     assert!(!out.exists());
     unpack("--max-entries", "5").ok();
     let _ = fs::remove_dir_all(&out);

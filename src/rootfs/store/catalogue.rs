@@ -178,12 +178,17 @@ impl Store {
         // Held, so that no two at once take each other's look at a lock for a use of it; a store that cannot be written is looked at as it is.
         let _names = self.waited(&self.names_lock(), Use::Exclusive, &mut Unwatched).ok();
         let listed = self.images()?.into_iter().map(|(digest, names)| {
-            let record = fs::read(self.image(&digest).join(RECORD)).ok().and_then(|text| serde_json::from_slice(&text).ok());
+            let record = self.record(&digest);
             let lock = Lock::take(&self.lock(&digest), Use::Exclusive);
             let used = if matches!(lock, Err(Errno::WOULDBLOCK)) { Switch::Yes } else { Switch::No };
             Listed { digest, names, record, used }
         });
         Ok(listed.collect())
+    }
+
+    /// What is known of an image; `None` when its record cannot be read.
+    pub fn record(&self, digest: &str) -> Option<Record> {
+        fs::read(self.image(digest).join(RECORD)).ok().and_then(|text| serde_json::from_slice(&text).ok())
     }
 
     /// Every image by its digest with its names, sorted by name, those without one last.
