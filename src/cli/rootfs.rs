@@ -30,14 +30,16 @@ pub(super) enum Rootfs {
         #[command(flatten)]
         common: Common,
     },
-    /// Show the images of the store
+    /// Show the images of the store: their names and digests (the sha256 of the archive, as it is)
+    #[command(visible_alias = "ls")]
     List {
         #[command(flatten)]
         common: Common,
     },
-    /// Remove names, and with its last name an image; or an image by its digest
+    /// Remove a name; an image goes with its last name, or by its digest with all of them
+    #[command(visible_alias = "remove")]
     Rm {
-        /// Names, or the first 12 digits of digests or more
+        /// Names, or digests: 12 digits or more of what list shows
         #[arg(required = true)]
         name: Vec<String>,
         #[command(flatten)]

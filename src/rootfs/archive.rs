@@ -105,6 +105,16 @@ impl Archive {
         Ok(Self::Builtin)
     }
 
+    /// A word for it, where there is little room.
+    pub fn short_name(&self) -> String {
+        match self {
+            Self::File(path) | Self::Stream(path) => {
+                printable(&path.file_name().map_or_else(|| path.to_string_lossy(), |name| name.to_string_lossy()))
+            }
+            other => other.to_string(),
+        }
+    }
+
     /// Whether it can be read once only.
     pub fn comes_once(&self) -> bool {
         matches!(self, Self::Stdin | Self::Stream(_))
@@ -151,8 +161,8 @@ impl Archive {
             Err(Unfit::Other(kind, within)) => {
                 let within =
                     if within == Compression::None { String::new() } else { format!(" inside {}", within.name().replace("tar.", "")) };
-                Err(Failure::new(format!("{self} is {kind}{within}, not a tar archive"))
-                    .remedy("a tar file, plain or compressed by gzip, zstd, xz or bzip2, or a directory"))
+                Err(Failure::new(format!("{self} is {kind}{within}, not a root file system"))
+                    .remedy("a tar archive, plain or compressed by gzip, zstd, xz or bzip2"))
             }
         }
     }

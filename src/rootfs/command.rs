@@ -63,7 +63,10 @@ pub fn act(command: &Command, store: Option<&Path>, output: Output, host: &Host)
         Store::open(root, host, Switch::Yes, Making::Yes)?.ok_or_else(|| Failure::new("the store cannot be written"))
     };
     let (value, text) = match command {
-        Command::Import { name, file, limits } => import(&opened()?, name, &archive(file)?, *limits)?,
+        Command::Import { name, file, limits } => {
+            let archive = archive(file).map_err(|failure| swapped(failure, file, Path::new(name), "import NAME FILE"))?;
+            import(&opened()?, name, &archive, *limits)?
+        }
         Command::List => match store {
             Some(root) => list(&Store::open_to_look(root, host)?)?,
             None => list_of(&[]),
@@ -73,12 +76,20 @@ pub fn act(command: &Command, store: Option<&Path>, output: Output, host: &Host)
             Some(root) => remove(&Store::open_to_look(root, host)?, words)?,
             None => remove(&opened()?, words)?,
         },
-        Command::Unpack { file, directory, limits } => unpack(&archive(file)?, directory, *limits, Rights::of(host))?,
+        Command::Unpack { file, directory, limits } => {
+            let archive = archive(file).map_err(|failure| swapped(failure, file, directory, "unpack FILE DIR"))?;
+            unpack(&archive, directory, *limits, Rights::of(host))?
+        }
     };
     Ok(match output {
         Output::Text => text,
         Output::Json => format!("{value:#}\n"),
     })
+}
+
+/// A failure to find the archive, with the right order of the words where the other one is the archive.
+fn swapped(failure: Failure, file: &Path, other: &Path, order: &str) -> Failure {
+    if !file.exists() && other.is_file() { failure.remedy(format!("rustic rootfs {order}: in this order")) } else { failure }
 }
 
 fn archive(file: &Path) -> Result<Archive, Failure> {
@@ -102,7 +113,7 @@ fn archive(file: &Path) -> Result<Archive, Failure> {
 fn import(store: &Store, name: &str, archive: &Archive, limits: Limits) -> Result<(Value, String), Failure> {
     if !store::is_name(name) {
         return Err(Failure::new(format!("'{}' cannot be a name", printable(name)))
-            .why("a name has 1 to 64 letters, digits, dots, hyphens or underscores, and begins with a letter or digit"));
+            .why("a name has 1 to 64 letters, digits, dots, hyphens or underscores, begins with a letter or digit, and does not look like a digest"));
     }
     let mut watch = Bar::new(format!("unpacking {name}")).heeding_signals()?;
     // Said before the archive is unpacked for a name that it cannot have.
@@ -163,7 +174,13 @@ fn list_of(images: &[Listed]) -> (Value, String) {
 fn remove(store: &Store, words: &[String]) -> Result<(Value, String), Failure> {
     let mut text = String::new();
     let mut values = Vec::new();
-    for word in words {
+    // All of them are looked up before the first one goes: a word that is wrong takes nothing with it.
+    let mut wanted: Vec<&String> = Vec::new();
+    for word in words.iter().filter(|word| !wanted.contains(word)).collect::<Vec<_>>() {
+        store.find(word)?;
+        wanted.push(word);
+    }
+    for word in wanted {
         let (what, line) = match store.remove(word)? {
             Removed::Image => ("image", format!("removed {word}\n")),
             Removed::Name => ("name", format!("removed the name {word}; the image has others\n")),
@@ -175,7 +192,7 @@ fn remove(store: &Store, words: &[String]) -> Result<(Value, String), Failure> {
 }
 
 fn unpack(archive: &Archive, target: &Path, limits: Limits, rights: Rights) -> Result<(Value, String), Failure> {
-    let mut watch = Bar::new("unpacking").heeding_signals()?;
+    let mut watch = Bar::new(format!("unpacking {}", archive.short_name())).heeding_signals()?;
     let done = directory::fill(target, |into| {
         let unpack = Unpack { rights, limits, threads: Threads::Two, hashing: Hashing::Unwanted, watch: &mut watch };
         unpack.unpack(archive, into)

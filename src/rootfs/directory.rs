@@ -65,7 +65,9 @@ pub(super) fn fill(target: &Path, unpack: impl FnOnce(BorrowedFd<'_>) -> Result<
     if let Some(into) = &into
         && !names(into.as_fd()).map_err(failed)?.is_empty()
     {
-        return Err(Failure::new(format!("{} is not empty", target.display())).why("what is there would be mixed with the archive"));
+        return Err(Failure::new(format!("{} is not empty", target.display()))
+            .why("what is there would be mixed with the archive")
+            .remedy("a new directory, or an empty one"));
     }
     let staging = Staging::make(&parent).map_err(failed)?;
     let done = unpack(staging.tree.as_fd())?;

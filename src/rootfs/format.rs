@@ -76,7 +76,7 @@ impl Format {
             // The checksum tells it also of the oldest headers, which have no magic of their own.
             Some(block) if checksum_holds(block) => Self::Tar,
             Some(block) if block[257..262] == *b"ustar" => Self::Other("a tar archive whose first header is damaged"),
-            Some(block) if *block == [0; 512] => Self::Other("a tar archive without an entry, or no archive at all"),
+            Some(block) if *block == [0; 512] => Self::Other("a tar archive without an entry"),
             _ => Self::Other("of an unknown kind"),
         }
     }

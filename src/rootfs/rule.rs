@@ -126,7 +126,11 @@ impl Rule {
 
     /// The refusal of an entry.
     pub fn of(self, entry: &[u8]) -> Failure {
-        Failure::new(format!("archive entry '{}': {self}", shown(entry)))
+        let failure = Failure::new(format!("archive entry '{}': {self}", shown(entry)));
+        match self {
+            Self::Foreign(_) => failure.remedy("docker export CONTAINER (or podman's) writes the files: … | rustic rootfs import NAME -"),
+            _ => failure,
+        }
     }
 }
 

@@ -172,7 +172,7 @@ fn find_image(spec: &Spec, host: &Host, making: Making) -> Result<Found, Failure
     let store = open_store(spec, host, spec.store_by_name, making)?;
     if spec.namespaces.is_new(Namespace::Mount) {
         let Some(store) = store else { return Ok(Found { image: Image::Unpacked(Origin::Archive(archive)), held: None }) };
-        let held = store.tree(&archive, making, Limits::default(), &mut Bar::new(format!("unpacking {archive}")))?;
+        let held = store.tree(&archive, making, Limits::default(), &mut Bar::new(format!("unpacking {}", archive.short_name())))?;
         return Ok(Found { image: Image::Tree(held.tree.clone()), held: Some(held) });
     }
     Ok(Found { image: per_run(Origin::Archive(archive), store.as_ref(), host, making)?, held: None })

@@ -167,22 +167,20 @@ impl Wanted {
     /// A word is a stored name or an existing path. Where it is both it must be written as a path, with a slash.
     fn rootfs(&self, store: Option<&Path>) -> Result<Rootfs, Failure> {
         let Some(given) = &self.rootfs else { return Ok(Rootfs::Builtin) };
-        let word = given.to_str().filter(|word| store::is_name(word));
+        let word = given.to_str().filter(|word| store::is_name(word) || store::is_digest(word));
         let stored = word.filter(|word| store.is_some_and(|root| store::has(root, word)));
         let found = std::fs::canonicalize(given);
         let path = match (stored, found) {
             (Some(word), Ok(_)) => {
-                return Err(Failure::new(format!("--rootfs {word} is both an image of the store and a file here"))
-                    .remedy(format!("./{word} for the file; another name for the image")));
+                return Err(Failure::new(format!("--rootfs {word} is both an image of the store and a path here"))
+                    .remedy(format!("./{word} for the file, the digest that rustic rootfs list shows for the image")));
             }
             (Some(word), Err(_)) => return Ok(Rootfs::Stored(word.to_owned())),
             (None, Ok(path)) => path,
             (None, Err(error)) => {
                 let failure = Failure::new(format!("--rootfs {}: {}", shown(given), without_number(&error)));
                 return Err(match word {
-                    Some(_) => {
-                        failure.why("there is no such file here, and no image of this name in the store").remedy("rustic rootfs list")
-                    }
+                    Some(_) => failure.why(absent(store)).remedy("rustic rootfs list shows the images"),
                     None => failure,
                 });
             }
@@ -250,6 +248,17 @@ impl Wanted {
                 None => Ok(mask(named)),
             },
         }
+    }
+}
+
+/// Why a word is no image of the store.
+fn absent(store: Option<&Path>) -> String {
+    let Some(root) = store else { return "there is no such file here, and no store to look for an image in".into() };
+    match std::fs::read_dir(root.join("names")) {
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+            format!("there is no such file here, and the store {} cannot be read: {}", shown(root), without_number(&error))
+        }
+        _ => format!("there is no such file here, and no image of this name in the store {}", shown(root)),
     }
 }
 

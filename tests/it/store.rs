@@ -270,6 +270,10 @@ fn names_are_given_shared_and_taken_away() {
     assert!(say(&["rm", "box"]).ok().contains("the image has others"));
     say(&["rm", "box"]).fails(125, &["no image 'box'", "rustic rootfs list"]);
     say(&["rm", &digest[..11]]).fails(125, &["no image"]);
+    say(&["rm", "other", "nosuch"]).fails(125, &["no image 'nosuch'"]);
+    assert_eq!(names_in(&store.join("names")), ["other"], "a wrong word takes nothing with it");
+    say(&["import", &digest[..12], packed]).fails(125, &["cannot be a name", "look like a digest"]);
+    say(&["import", packed, "new"]).fails(125, &["cannot read new: ENOENT", "rustic rootfs import NAME FILE: in this order"]);
     assert!(say(&["rm", &digest[..12]]).ok().contains("removed"));
     assert_eq!(say(&["list"]).ok(), "");
     assert_eq!(say(&["list", "--json"]).ok(), "[]\n");
@@ -290,11 +294,14 @@ fn a_word_that_is_a_name_and_a_file_must_be_told_apart() {
         command.current_dir(&here).output().unwrap()
     };
     let both = String::from_utf8_lossy(&run("box").stderr).into_owned();
-    assert!(both.contains("both an image of the store and a file here") && both.contains("./box"), "{both}");
+    assert!(both.contains("both an image of the store and a path here") && both.contains("./box"), "{both}");
     assert!(String::from_utf8_lossy(&run("./box").stderr).contains("busybox: not found"), "the directory has none");
     fs::remove_dir_all(here.join("box")).unwrap();
     assert_eq!(run("box").stdout, b"here");
     assert!(String::from_utf8_lossy(&run("nosuch").stderr).contains("no image of this name"));
+    let digest = names_in(&store.join("roots")).remove(0);
+    assert_eq!((run(&digest[..12]).stdout, run(&digest).stdout), (b"here".to_vec(), b"here".to_vec()), "a digest names it too");
+    assert!(String::from_utf8_lossy(&run("0123456789ab").stderr).contains("no image of this name"));
 }
 
 #[test]

@@ -35,8 +35,9 @@ pub enum Removed {
     Name,
 }
 
-/// An image that is to be removed.
-struct Found {
+/// An image that was looked for.
+pub struct Found {
+    /// Its digest.
     digest: String,
     /// How many names it would keep.
     others: usize,
@@ -45,14 +46,25 @@ struct Found {
 }
 
 /// Whether a word can be the name of an image: one to 64 letters, digits, dots, hyphens and underscores, a letter or digit first.
+/// One that could be the beginning of a digest is none.
 pub fn is_name(word: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
-    (1..=64).contains(&word.len()) && word.bytes().all(plain) && word.as_bytes()[0].is_ascii_alphanumeric()
+    (1..=64).contains(&word.len()) && word.bytes().all(plain) && word.as_bytes()[0].is_ascii_alphanumeric() && !is_digest(word)
 }
 
-/// Whether a store has an image of this name.
-pub fn has(root: &Path, name: &str) -> bool {
-    is_name(name) && digest_of(root, name).is_some()
+/// Whether a word can be what a digest begins with, twelve digits or more of it.
+pub fn is_digest(word: &str) -> bool {
+    (SHORT..=64).contains(&word.len()) && word.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// Whether a store has an image of this name, or of a digest that begins so.
+pub fn has(root: &Path, word: &str) -> bool {
+    match is_digest(word) {
+        true => fs::read_dir(root.join("roots")).is_ok_and(|mut entries| {
+            entries.any(|entry| entry.is_ok_and(|entry| entry.file_name().as_encoded_bytes().starts_with(word.as_bytes())))
+        }),
+        false => is_name(word) && digest_of(root, word).is_some(),
+    }
 }
 
 /// The digest of the image that a name stands for; a name whose image is gone stands for nothing.
@@ -66,14 +78,13 @@ fn digest_of(root: &Path, name: &str) -> Option<String> {
 const PATIENCE: Duration = Duration::from_millis(500);
 
 impl Store {
-    /// The tree of a name.
+    /// The tree of a name, or of what a digest begins with.
     ///
     /// # Errors
-    /// No image of that name.
-    pub fn named(&self, name: &str, making: Making) -> Result<Held, Failure> {
-        let digest = digest_of(&self.root, name);
-        let held = digest.map_or(Ok(None), |digest| self.held(&digest, making, &mut Unwatched))?;
-        held.ok_or_else(|| self.nameless(name))
+    /// No such image.
+    pub fn named(&self, word: &str, making: Making) -> Result<Held, Failure> {
+        let digest = if is_digest(word) { self.find(word)?.digest } else { self.digest(word).ok_or_else(|| self.nameless(word))? };
+        self.held(&digest, making, &mut Unwatched)?.ok_or_else(|| self.nameless(word))
     }
 
     /// The digest of the image that has a name.
@@ -139,12 +150,15 @@ impl Store {
     }
 
     /// The image that a word stands for, a name or what a digest begins with.
-    fn find(&self, word: &str) -> Result<Found, Failure> {
+    ///
+    /// # Errors
+    /// None, or several.
+    pub fn find(&self, word: &str) -> Result<Found, Failure> {
         let images = self.images()?;
         if let Some((digest, names)) = images.iter().find(|(_, names)| names.iter().any(|name| name == word)) {
             return Ok(Found { digest: digest.clone(), others: names.len() - 1, names: vec![word.to_owned()] });
         }
-        let mut found = images.into_iter().filter(|(digest, _)| word.len() >= SHORT && digest.starts_with(word));
+        let mut found = images.into_iter().filter(|(digest, _)| is_digest(word) && digest.starts_with(word));
         match (found.next(), found.next()) {
             // With the image all its names go.
             (Some((digest, names)), None) => Ok(Found { digest, others: 0, names }),
@@ -210,7 +224,7 @@ impl Store {
     }
 
     fn nameless(&self, word: &str) -> Failure {
-        Failure::new(format!("no image '{word}' in the store {}", self.root.display())).remedy("rustic rootfs list")
+        Failure::new(format!("no image '{word}' in the store {}", self.root.display())).remedy("rustic rootfs list shows what is there")
     }
 }
 

@@ -12,7 +12,7 @@ mod lock;
 mod seen;
 mod staging;
 
-pub use catalogue::{Listed, Removed, SHORT, has, is_name, taken};
+pub use catalogue::{Found, Listed, Removed, SHORT, has, is_digest, is_name, taken};
 
 use crate::failure::Failure;
 use crate::host::Host;

@@ -138,7 +138,7 @@ pub(super) fn cases() -> Vec<Case> {
         case("bzip2 with a wrong sum", flipped(bzip2(&noisy()), 3), Damaged(damaged)),
         case("bzip2 with garbage behind it", [bzip2(&a()), b"garbage".to_vec()].concat(), Damaged(damaged)),
 
-        case("nothing", vec![], Damaged("is empty, not a tar archive")),
+        case("nothing", vec![], Damaged("is empty, not a root file system")),
         case("nothing but zeros", vec![0; 10_240], Damaged("a tar archive without an entry")),
         case("a zip archive", b"PK\x03\x04 and more".to_vec(), Damaged("is a zip archive")),
         case("a cpio archive", b"070701 and more".to_vec(), Damaged("is a cpio archive")),
