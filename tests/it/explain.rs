@@ -96,7 +96,7 @@ fn a_dry_run_does_nothing() {
     assert!(!store.exists());
     assert!(queues().is_subset(&before) && processes("echo\u{20}done").is_empty());
     Rustic::run().opt(["--dry-run", "--hostname", "two words"]).ran().fails(125, &["two words"]);
-    Rustic::run().opt(["--dry-run", "--rootfs", "/etc/passwd"]).ran().fails(125, &["not a tar archive"]);
+    Rustic::run().opt(["--dry-run", "--rootfs", "/etc/passwd"]).ran().fails(125, &["not a root file system"]);
     Rustic::run().opt(["--dry-run", "--info-fd", "77"]).ran().fails(125, &["--info-fd 77"]);
     Rustic::run().nobody().opt(["--dry-run", "--user", "no"]).ran().fails(125, &["CAP_SYS_ADMIN"]);
 }
