@@ -432,7 +432,7 @@ fn an_unpack_that_takes_long_says_how_far_it_is() {
     let script =
         format!("(head -c 600 {archive}; sleep 1; tail -c +601 {archive}) | $RUSTIC rootfs unpack - {}; echo code $?", out.display());
     let mut screen = Screen::shell(&script);
-    screen.until("unpacking 600 B");
+    screen.until("unpacking stdin 600 B");
     screen.until("code 0");
     // One that is done at once says nothing, and so does one whose stderr is no terminal, as every other test sees.
     let mut screen = Screen::shell(&format!("$RUSTIC rootfs unpack {archive} {}2; echo code $?", out.display()));
