@@ -103,4 +103,33 @@ mod tests {
         assert!(!root.exists());
         assert_eq!(tree(&root), Ok(()), "nothing is fine");
     }
+
+    #[test]
+    fn a_directory_that_is_moved_meanwhile_leads_nowhere_else() {
+        use std::fs;
+        let mut met = false;
+        for _ in 0..50 {
+            let top = tempfile::tempdir().unwrap();
+            let (root, moved) = (top.path().join("root"), top.path().join("b"));
+            let b = root.join("a/b");
+            fs::create_dir_all(&b).unwrap();
+            fs::write(top.path().join("kept"), "").unwrap();
+            (0..3000).for_each(|number| fs::write(b.join(number.to_string()), "").unwrap());
+            let before = fs::metadata(&b).unwrap().modified().unwrap();
+            let removed = std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    // As soon as it is being emptied.
+                    while fs::metadata(&b).is_ok_and(|stat| stat.modified().unwrap() == before) {}
+                    let _ = fs::rename(&b, &moved);
+                });
+                tree(&root)
+            });
+            assert!(top.path().join("kept").exists());
+            if removed == Err(Errno::STALE) {
+                met = true;
+                break;
+            }
+        }
+        assert!(met, "the control: once at least the mover was faster");
+    }
 }

@@ -525,7 +525,7 @@ fn a_fifo_is_read_once_and_a_directory_is_none() {
 }
 
 #[test]
-fn a_trap_of_another_user_is_not_swept_and_a_moved_directory_is_not_followed_up() {
+fn a_sweep_takes_only_what_is_the_users_own_and_lets_nobody_else_in() {
     need!(root);
     let folder = scratch("trap");
     let packed = many_files(&folder, 10);
