@@ -2,8 +2,8 @@
 
 use crate::failure::{Trouble, printable};
 use crate::namespace::Switch;
-use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, mkdirat, openat2, statat};
+use rustix::fd::{AsFd, AsRawFd, OwnedFd};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, chmodat, fstat, mkdirat, openat2, statat};
 use rustix::io::{Errno, Result};
 use std::path::{Component, Path};
 
@@ -45,6 +45,15 @@ fn resolve(dir: impl AsFd, path: &Path, flags: OFlags, mode: Mode, more: Resolve
         }
     }
     Err(last)
+}
+
+/// Changes the mode of what an O_PATH descriptor shows: chmod by name would follow a symlink that has taken the place, and fchmodat2(2) with
+/// AT_EMPTY_PATH is there since Linux 6.6 only.
+///
+/// # Errors
+/// EPERM for another user's.
+pub fn chmod(node: &OwnedFd, mode: Mode) -> Result<()> {
+    chmodat(CWD, format!("/proc/self/fd/{}", node.as_raw_fd()), mode, AtFlags::empty())
 }
 
 /// A mount target beneath a root, as an O_PATH descriptor. `path` is relative to the root.
@@ -94,7 +103,7 @@ fn component(dir: &OwnedFd, name: &Path, kind: Kind, make: Switch) -> Result<Own
 
 /// What stands where a target was looked for, in words.
 fn found(errno: Errno, dir: &OwnedFd, name: &Path, walked: &Path) -> String {
-    let kind = statat(dir, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW).map(|stat| FileType::from_raw_mode(stat.st_mode));
+    let kind = statat(dir, name, AtFlags::SYMLINK_NOFOLLOW).map(|stat| FileType::from_raw_mode(stat.st_mode));
     let what = match kind {
         Ok(FileType::Symlink) => "is a symlink, and none is followed inside a root file system",
         Ok(FileType::Directory) if errno == Errno::ISDIR => "is a directory, not a file",

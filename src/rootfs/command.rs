@@ -176,9 +176,11 @@ fn remove(store: &Store, words: &[String]) -> Result<(Value, String), Failure> {
     let mut values = Vec::new();
     // All of them are looked up before the first one goes: a word that is wrong takes nothing with it.
     let mut wanted: Vec<&String> = Vec::new();
-    for word in words.iter().filter(|word| !wanted.contains(word)).collect::<Vec<_>>() {
-        store.find(word)?;
-        wanted.push(word);
+    for word in words {
+        if !wanted.contains(&word) {
+            store.find(word)?;
+            wanted.push(word);
+        }
     }
     for word in wanted {
         let (what, line) = match store.remove(word)? {

@@ -1,14 +1,16 @@
 //! Unpacking into a directory of the user's: a new one appears whole or not at all, an empty one is filled at the end, and of a failed
 //! unpack nothing stays. What a killed one has left is swept by the next.
 
+use crate::beneath;
 use crate::failure::Failure;
 use crate::namespace::Switch;
 use crate::rootfs::unpack::Unpacked;
+use crate::rootfs::writer::times_of;
 use crate::rootfs::{copy, remove, run_directory};
-use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{
-    AtFlags, CWD, Dir, FlockOperation, Gid, Mode, OFlags, RenameFlags, Stat, Timespec, Timestamps, UTIME_OMIT, Uid, XattrFlags, chmodat,
-    fchmod, fchown, flock, fremovexattr, fsetxattr, fstat, futimens, mkdirat, openat, renameat_with, stat,
+    CWD, Dir, FlockOperation, Gid, Mode, OFlags, RenameFlags, Stat, Uid, XattrFlags, fchmod, fchown, flock, fremovexattr, fsetxattr, fstat,
+    futimens, mkdirat, openat, renameat_with, stat,
 };
 use rustix::io::Errno;
 use rustix::process::{getegid, geteuid};
@@ -133,7 +135,7 @@ impl Staging {
         }
         // Removing the staging directory is the last that changes the time.
         drop(self);
-        if root_named == Switch::No { Ok(()) } else { futimens(into, &mtime_of(&root)) }
+        if root_named == Switch::No { Ok(()) } else { futimens(into, &times_of(&root)) }
     }
 }
 
@@ -163,10 +165,9 @@ fn moved(from: BorrowedFd<'_>, old: &CStr, to: BorrowedFd<'_>, new: &CStr) -> ru
     }
     let node = openat(from, old, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
     let mode = Mode::from_raw_mode(fstat(&node)?.st_mode & 0o7777);
-    let by_descriptor = format!("/proc/self/fd/{}", node.as_raw_fd());
-    chmodat(CWD, &by_descriptor, mode | Mode::WUSR, AtFlags::empty())?;
+    beneath::chmod(&node, mode | Mode::WUSR)?;
     let result = rename();
-    chmodat(CWD, &by_descriptor, mode, AtFlags::empty())?;
+    beneath::chmod(&node, mode)?;
     result
 }
 
@@ -195,13 +196,6 @@ fn sweep(folder: &Path) {
         if own && flock(&dir, FlockOperation::NonBlockingLockExclusive).is_ok() {
             let _ = remove::tree(&entry.path());
         }
-    }
-}
-
-fn mtime_of(stat: &Stat) -> Timestamps {
-    Timestamps {
-        last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
-        last_modification: Timespec { tv_sec: stat.st_mtime, tv_nsec: stat.st_mtime_nsec as _ },
     }
 }
 

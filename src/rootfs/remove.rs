@@ -1,7 +1,8 @@
 //! Removing a tree that a container has written: as deep as it likes, with directories that forbid it, never through a symlink.
 
-use rustix::fd::{AsFd, AsRawFd, OwnedFd};
-use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, chmodat, fchmod, fstat, openat, statat, unlinkat};
+use crate::beneath;
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, fchmod, fstat, openat, statat, unlinkat};
 use rustix::io::{Errno, Result};
 use std::ffi::{CStr, CString};
 use std::os::unix::ffi::OsStrExt;
@@ -72,9 +73,8 @@ fn open_to_empty(parent: impl AsFd, name: &CStr) -> Result<OwnedFd> {
     let open = || openat(&parent, name, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty());
     let dir = match open() {
         Err(Errno::ACCESS) => {
-            // By a descriptor: chmod by name would follow a symlink that has taken the place.
             let closed = openat(&parent, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
-            chmodat(CWD, format!("/proc/self/fd/{}", closed.as_raw_fd()), Mode::RWXU, AtFlags::empty())?;
+            beneath::chmod(&closed, Mode::RWXU)?;
             open()?
         }
         result => result?,

@@ -10,7 +10,7 @@ use crate::rootfs::Origin;
 use crate::rootfs::archive::Hashing;
 use crate::rootfs::stream::Threads;
 use crate::rootfs::unpack::{Unpack, Unwatched};
-use crate::rootfs::writer::{Devices, Limits, Owners, Rights};
+use crate::rootfs::writer::{Devices, Limits, Owners, Rights, write_all};
 use crate::run::control::{FarEnd, Received, Report};
 use crate::run::plan::{Plan, READY_FD};
 use crate::run::step::{Mount, Quota, Side, Source, Step, Tree};
@@ -344,14 +344,6 @@ fn unpack(origin: &Origin, into: BorrowedFd<'_>) -> Result<(), Trouble> {
 /// Only a user namespace that maps every id can give files away to any of them.
 fn archive_owners_can_be_kept() -> bool {
     std::fs::read_to_string("/proc/self/uid_map").is_ok_and(|map| map.split_whitespace().eq(["0", "0", "4294967295"]))
-}
-
-fn write_all(file: &OwnedFd, mut content: &[u8]) -> Result<(), Trouble> {
-    while !content.is_empty() {
-        let written = rustix::io::retry_on_intr(|| rustix::io::write(file, content))?;
-        content = &content[written..];
-    }
-    Ok(())
 }
 
 /// A user's home in the image's own passwd, which libc would look for on the host; `/root` and `/` where it is not told.

@@ -63,7 +63,7 @@ impl<R: BufRead> Reader<R> {
             }
             ((None, None), Some(map)) => {
                 self.expect(stored);
-                map.into()
+                map
             }
             ((None, None), None) if sparse.real_size.is_none() => {
                 self.expect(stored);

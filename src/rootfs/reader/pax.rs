@@ -1,9 +1,10 @@
 //! The records of a PAX extended header, `LENGTH KEY=VALUE\n` each, pax(1). Values are bytes: an attribute may hold a newline, at which the
 //! tar crate's own iterator would cut it.
 
-use crate::rootfs::entry::{Stretch, Time};
+use crate::rootfs::entry::Time;
 use crate::rootfs::reader::acl;
-use crate::rootfs::rule::{LARGEST_ATTRIBUTE, LONGEST_NAME, MOST_STRETCHES, Rule};
+use crate::rootfs::reader::sparse::Map;
+use crate::rootfs::rule::{LARGEST_ATTRIBUTE, LONGEST_NAME, Rule};
 
 /// What extended headers say of the entry that follows, as far as anything here can keep it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,7 +41,7 @@ pub(super) struct Sparse {
     /// Length with holes: `GNU.sparse.realsize` of 1.0, `GNU.sparse.size` of the others.
     pub(super) real_size: Option<u64>,
     /// Formats 0.0 and 0.1: the stretches.
-    pub(super) map: Option<Vec<Stretch>>,
+    pub(super) map: Option<Map>,
     /// Format 0.0: an offset that waits for its length.
     offset: Option<u64>,
 }
@@ -172,12 +173,7 @@ impl Sparse {
     }
 
     fn stretch(&mut self, offset: u64, length: u64) -> Result<(), Rule> {
-        let map = self.map.get_or_insert_default();
-        if map.len() == MOST_STRETCHES {
-            return Err(Rule::SparseStretches);
-        }
-        map.push(Stretch { offset, length });
-        Ok(())
+        self.map.get_or_insert_default().push(offset, length)
     }
 }
 

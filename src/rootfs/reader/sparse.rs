@@ -9,7 +9,7 @@ use tar::{GnuHeader, GnuSparseHeader};
 const FIELD: &str = "map of holes";
 
 /// A map that is being read.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Map(Vec<Stretch>);
 
 impl Map {
@@ -50,12 +50,6 @@ impl Map {
             sum += stretch.length;
         }
         if sum == stored { Ok(self.0) } else { Err(Rule::SparseMap) }
-    }
-}
-
-impl From<Vec<Stretch>> for Map {
-    fn from(stretches: Vec<Stretch>) -> Self {
-        Self(stretches)
     }
 }
 

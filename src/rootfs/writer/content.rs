@@ -16,7 +16,11 @@ pub trait Content {
     fn each(&mut self, take: &mut Take<'_>) -> Result<(), Failure>;
 }
 
-pub(super) fn write_all(file: &OwnedFd, mut bytes: &[u8]) -> rustix::io::Result<()> {
+/// Writes all of it, however the kernel cuts it.
+///
+/// # Errors
+/// Those of write(2).
+pub fn write_all(file: &OwnedFd, mut bytes: &[u8]) -> rustix::io::Result<()> {
     while !bytes.is_empty() {
         let written = rustix::io::retry_on_intr(|| rustix::io::write(file, bytes))?;
         bytes = &bytes[written..];

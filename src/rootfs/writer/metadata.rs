@@ -4,10 +4,10 @@ use super::{MOST_REMEMBERED, Owners, Trouble, Writer};
 use crate::beneath;
 use crate::rootfs::entry::{Entry, Kind, Metadata, Place, Time};
 use crate::rootfs::rule::Rule;
-use rustix::fd::{AsRawFd, BorrowedFd};
+use rustix::fd::BorrowedFd;
 use rustix::fs::{
-    AtFlags, CWD, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags, chmodat, chownat, fchmod, fchown, fsetxattr, fstat,
-    futimens, openat, statat, utimensat,
+    AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags, chownat, fchmod, fchown, fsetxattr, fstat, futimens,
+    openat, statat, utimensat,
 };
 use rustix::io::Errno;
 use std::collections::BTreeMap;
@@ -146,8 +146,7 @@ impl Writer<'_> {
             if FileType::from_raw_mode(fstat(&node)?.st_mode) == FileType::Symlink {
                 return Err(Errno::LOOP.into());
             }
-            // By the descriptor, since chmod by name follows a symlink; without AT_EMPTY_PATH, which fchmodat2(2) has since Linux 6.6 only.
-            chmodat(CWD, format!("/proc/self/fd/{}", node.as_raw_fd()), Mode::from_raw_mode(metadata.mode), AtFlags::empty())?;
+            beneath::chmod(&node, Mode::from_raw_mode(metadata.mode))?;
         }
         utimensat(dir, name, &times(metadata.mtime), AtFlags::SYMLINK_NOFOLLOW)?;
         let held = !beyond_every_file_system(metadata.mtime) || time_of(&statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?) == metadata.mtime;

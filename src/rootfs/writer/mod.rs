@@ -4,7 +4,8 @@ mod content;
 mod metadata;
 mod parent;
 
-pub use content::{Content, Take};
+pub use content::{Content, Take, write_all};
+pub(super) use parent::times_of;
 
 use crate::failure::Failure;
 use crate::host::{Host, UserNamespace};
@@ -13,7 +14,7 @@ use crate::rootfs::entry::{Entry, Kind, Place, Stretch};
 use crate::rootfs::report::Report;
 use crate::rootfs::rule::Rule;
 use caps::Capability;
-use content::{Spread, write_all};
+use content::Spread;
 use metadata::Closed;
 use parent::Parent;
 use rustix::fd::{AsFd, BorrowedFd};

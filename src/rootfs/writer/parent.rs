@@ -98,7 +98,8 @@ impl<'a> Parent<'a> {
     }
 }
 
-fn times_of(stat: &Stat) -> Timestamps {
+/// The modification time of a file, to be given back; the time of the last access stays.
+pub(crate) fn times_of(stat: &Stat) -> Timestamps {
     Timestamps {
         last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
         last_modification: Timespec { tv_sec: stat.st_mtime, tv_nsec: stat.st_mtime_nsec as _ },
