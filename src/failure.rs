@@ -117,6 +117,11 @@ pub fn errno_text(errno: Errno) -> String {
     format!("{known:?} ({})", known.desc())
 }
 
+/// An io error without std's "(os error N)".
+pub fn without_number(error: &std::io::Error) -> String {
+    Errno::from_io_error(error).map_or_else(|| error.to_string(), errno_text)
+}
+
 /// Text from an image or a command line, fit for a terminal: control characters are shown as escapes, so that a file name can neither
 /// move the cursor nor forge a line.
 pub fn printable(text: &str) -> String {

@@ -1,36 +1,20 @@
-//! The reaper that `--init` puts in front of CMD: rustic itself from a sealed memory file, so that nothing inside can reach the binary on
-//! the host (CVE-2019-5736), executed, so that nothing of the caller's environment is left in its memory.
+//! The reaper that `--init` puts in front of CMD: rustic itself, executed, so that nothing of the caller's environment is left in its memory.
 
 use crate::exit::Exit;
 use crate::failure::Trouble;
 use crate::run::control::{End, FarEnd, Report};
 use crate::run::exec;
-use crate::sys;
+use crate::{sealed, sys};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
-use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use rustix::io::{Errno, FdFlags, fcntl_setfd};
 use rustix::process::{Pid, WaitOptions, getpid, set_child_subreaper, setpgid};
 use rustix::stdio::{stderr, stdin, stdout};
 use std::ffi::{CString, OsString};
-use std::fs::File;
-use std::io;
 use std::os::unix::ffi::OsStrExt;
 
 /// The hidden command of the binary.
 pub const COMMAND: &str = "__init";
-
-/// rustic as a sealed memory file.
-///
-/// # Errors
-/// A binary that cannot be read, a kernel without memfd_create(2).
-pub fn sealed_binary() -> io::Result<OwnedFd> {
-    let memory = memfd_create(c"rustic-init", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
-    let mut file = File::from(memory);
-    io::copy(&mut File::open("/proc/self/exe")?, &mut file)?;
-    fcntl_add_seals(&file, SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
-    Ok(file.into())
-}
 
 /// Replaces the child by the reaper, which is told CMD, the wire for faults and the number of the exec step. Returns only on failure.
 pub fn enter(binary: OwnedFd, wire: BorrowedFd<'_>, step: usize, cmd: &[CString], env: &[CString]) -> Trouble {
@@ -40,11 +24,7 @@ pub fn enter(binary: OwnedFd, wire: BorrowedFd<'_>, step: usize, cmd: &[CString]
     let own = [c"rustic-init".to_owned()]
         .into_iter()
         .chain([COMMAND.to_owned(), wire.as_raw_fd().to_string(), step.to_string()].into_iter().filter_map(|word| CString::new(word).ok()));
-    let argv: Vec<CString> = own.chain(cmd.iter().cloned()).collect();
-    match nix::unistd::execveat(&binary, c"", &argv, env, nix::fcntl::AtFlags::AT_EMPTY_PATH) {
-        Ok(never) => match never {},
-        Err(errno) => errno.into(),
-    }
+    sealed::execute(&binary, own.chain(cmd.iter().cloned()), env)
 }
 
 /// The reaper: starts CMD, passes signals on to it, reaps every orphan, and ends as CMD does.

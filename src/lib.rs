@@ -11,7 +11,7 @@
 //! - [`beneath`]: paths inside a root file system, the one way to them.
 //! - [`rootfs`]: archives, the safe unpacker, the store and its names, the built-in root; it knows nothing of `run`.
 //! - [`invoke`]: the article's program, option by option.
-//! - [`init`]: the reaper that `--init` puts in front of CMD. [`sys`]: every unsafe block.
+//! - [`init`]: the reaper that `--init` puts in front of CMD. [`sealed`]: rustic itself, inside. [`sys`]: every unsafe block.
 //!
 //! Deliberately absent: a daemon, a setuid mode, a config file, threads at the time of a clone (only an unpack has a second one), a lookup
 //! of users or hosts through libc.
@@ -27,6 +27,7 @@ pub mod namespace;
 pub mod ready;
 pub mod rootfs;
 pub mod run;
+pub mod sealed;
 pub mod spec;
 pub mod sys;
 pub mod walls;

@@ -5,7 +5,7 @@ mod values;
 
 use crate::failure::Failure;
 use crate::namespace::{Namespace, Switch};
-use crate::spec::{Bind, Capabilities, Ready, RootSwitch, Seccomp, Talk, Variable, Wanted, Writing};
+use crate::spec::{Bind, Capabilities, First, Ready, RootSwitch, Seccomp, Talk, Variable, Wanted, Writing};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 pub use rootfs::RootfsOrder;
 use std::ffi::OsString;
@@ -170,6 +170,9 @@ struct Run {
     #[arg(long, help_heading = "Talk")]
     dry_run: bool,
 
+    #[arg(long, hide = true, conflicts_with = "init")]
+    probe: bool,
+
     #[arg(short = 'i', hide = true)]
     foreign_interactive: bool,
     #[arg(short = 't', hide = true)]
@@ -272,7 +275,11 @@ impl Run {
             env: self.env,
             caps: self.caps,
             seccomp: self.seccomp,
-            init: if self.init { Switch::Yes } else { Switch::No },
+            first: match (self.probe, self.init) {
+                (true, _) => First::Probe,
+                (_, true) => First::Reaper,
+                _ => First::Cmd,
+            },
             ready: self.ready,
             ready_timeout: std::time::Duration::from_secs(self.ready_timeout.into()),
             info_fd: self.info_fd,

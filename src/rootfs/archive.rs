@@ -1,11 +1,10 @@
 //! An archive: where its bytes come from, and who counts and hashes them on the way.
 
-use crate::failure::{Failure, errno_text, printable};
+use crate::failure::{Failure, printable, without_number};
 use crate::rootfs::builtin;
 use crate::rootfs::format::{self, BUFFER, Compression, Plain, Unfit};
 use crate::rootfs::rule::unreadable;
 use crate::rootfs::unpack::{Progress, Watch};
-use rustix::io::Errno;
 use sha2::{Digest, Sha256};
 use std::fmt;
 use std::fs::File;
@@ -189,7 +188,7 @@ impl Archive {
     }
 
     fn unreadable(&self, error: &io::Error) -> Failure {
-        let reason = Errno::from_io_error(error).map_or_else(|| error.to_string(), errno_text);
+        let reason = without_number(error);
         Failure::new(format!("cannot read {self}: {reason}"))
     }
 }

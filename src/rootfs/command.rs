@@ -1,6 +1,6 @@
 //! `rustic rootfs`: import, list, rm, unpack. Each gives the text for stdout.
 
-use crate::failure::{Failure, printable};
+use crate::failure::{Failure, printable, without_number};
 use crate::host::Host;
 use crate::namespace::Switch;
 use crate::rootfs::archive::{Archive, Hashing};
@@ -97,7 +97,7 @@ fn archive(file: &Path) -> Result<Archive, Failure> {
         return Ok(Archive::Stdin);
     }
     let failed = |error: std::io::Error| {
-        let reason = rustix::io::Errno::from_io_error(&error).map_or_else(|| error.to_string(), crate::failure::errno_text);
+        let reason = without_number(&error);
         Failure::new(format!("cannot read {}: {reason}", file.display()))
     };
     let kind = std::fs::metadata(file).map_err(failed)?.file_type();

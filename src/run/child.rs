@@ -16,8 +16,8 @@ use crate::run::plan::{Plan, READY_FD};
 use crate::run::step::{Mount, Quota, Side, Source, Step, Tree};
 use crate::run::terminal::{self, Outer, Streams};
 use crate::run::{exec, signals};
-use crate::spec::Talk;
-use crate::sys;
+use crate::spec::{First, PROBE, Talk};
+use crate::{sealed, sys};
 use crate::walls::seccomp::SelfSignals;
 use crate::walls::{dev, hostname, keyring, loopback, mounts, privileges, root, seccomp};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
@@ -39,8 +39,8 @@ pub struct Inheritance<'a> {
     pub outer: Option<&'a Outer>,
     /// A terminal's multiplexer that the parent opened, for a container without mounts.
     pub ptmx: Option<OwnedFd>,
-    /// rustic itself, sealed, for `--init`.
-    pub init: Option<OwnedFd>,
+    /// rustic itself, sealed, where the child becomes it.
+    pub own: Option<OwnedFd>,
     /// The pipe that CMD says READY=1 on, with `--ready app`.
     pub ready: Option<OwnedFd>,
     /// What is told.
@@ -206,7 +206,7 @@ impl Child<'_> {
                 self.tell(number);
                 queue.send_patiently(message::ready(&name.nonce).as_bytes())?;
             }
-            Step::Exec { cmd, env, init } => return Err(self.exec(number, cmd, env, *init)),
+            Step::Exec { cmd, env, first } => return Err(self.exec(number, cmd, env, *first)),
         }
         Ok(())
     }
@@ -283,15 +283,15 @@ impl Child<'_> {
         // Out of the way of the number that CMD is told.
         given.report.renumber(FIRST_FREE)?;
         given.gate.renumber(FIRST_FREE)?;
-        for fd in [&mut given.init, &mut given.ready].into_iter().flatten() {
+        for fd in [&mut given.own, &mut given.ready].into_iter().flatten() {
             *fd = fcntl_dupfd_cloexec(&*fd, FIRST_FREE)?;
         }
-        let own = [self.queue.as_ref().map(AsFd::as_fd), given.init.as_ref().map(AsFd::as_fd), given.ready.as_ref().map(AsFd::as_fd)];
+        let own = [self.queue.as_ref().map(AsFd::as_fd), given.own.as_ref().map(AsFd::as_fd), given.ready.as_ref().map(AsFd::as_fd)];
         let kept: Vec<BorrowedFd<'_>> = [given.report.as_fd(), given.gate.as_fd()].into_iter().chain(own.into_iter().flatten()).collect();
         Ok(sys::close_all_but(&kept)?)
     }
 
-    fn exec(&mut self, number: usize, cmd: &[CString], env: &[CString], init: Switch) -> Trouble {
+    fn exec(&mut self, number: usize, cmd: &[CString], env: &[CString], first: First) -> Trouble {
         umask(Mode::from_raw_mode(0o022));
         // An end of the wire that comes after this word, and without a fault, is execve's: a child that was killed before has not said it.
         let _ = self.given.report.send(&Report::Done(number), None);
@@ -302,10 +302,11 @@ impl Child<'_> {
             return trouble;
         }
         let env: Vec<CString> = env.iter().cloned().chain(self.home.take().filter(|_| !given)).collect();
-        match (init, self.given.init.take()) {
-            (Switch::No, _) => exec::execute(cmd, &env),
-            (Switch::Yes, Some(binary)) => crate::init::enter(binary, self.given.report.as_fd(), number, cmd, &env),
-            (Switch::Yes, None) => Errno::BADF.into(),
+        match (first, self.given.own.take()) {
+            (First::Cmd, _) => exec::execute(cmd, &env),
+            (First::Reaper, Some(own)) => crate::init::enter(own, self.given.report.as_fd(), number, cmd, &env),
+            (First::Probe, Some(own)) => sealed::execute(&own, [c"rustic-probe".to_owned(), PROBE.to_owned()].into_iter().chain(cmd.iter().cloned()), &env),
+            (_, None) => Errno::BADF.into(),
         }
     }
 }

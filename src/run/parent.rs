@@ -1,9 +1,8 @@
 //! The parent: makes ready, forks the warden, and cleans up after itself.
 
 use crate::exit::Exit;
-use crate::failure::{Failure, Trouble};
+use crate::failure::{Failure, Trouble, without_number};
 use crate::host::Host;
-use crate::init;
 use crate::namespace::{Namespace, Switch};
 use crate::ready::queue::{self, Queue};
 use crate::rootfs::archive::Hashing;
@@ -22,8 +21,8 @@ use crate::run::step::{Side, Step};
 use crate::run::talk::Voice;
 use crate::run::terminal::{Outer, Streams, host_ptmx};
 use crate::run::warden::{self, Given};
-use crate::spec::{Ready, Rootfs, Spec, Talk};
-use crate::sys;
+use crate::spec::{First, Ready, Rootfs, Spec, Talk};
+use crate::{sealed, sys};
 use rustix::fd::OwnedFd;
 use rustix::fs::{FileType, Mode, OFlags, fcntl_setfl, fstat};
 use rustix::io::Errno;
@@ -79,9 +78,11 @@ fn run_told(spec: &Spec, host: &Host, info: &mut Info) -> Result<Exit, Failure> 
     let io = |what: &'static str| move |errno: Errno| Failure::new(what).errno(errno);
     let own_pty = outer.is_some() && !spec.namespaces.is_new(Namespace::Mount);
     let ptmx = own_pty.then(host_ptmx).transpose().map_err(io("cannot open /dev/ptmx"))?;
-    let binary = match spec.init {
-        Switch::Yes => Some(init::sealed_binary().map_err(|error| Failure::new(format!("cannot copy rustic for --init: {error}")))?),
-        Switch::No => None,
+    let own = match spec.first {
+        First::Cmd => None,
+        First::Reaper | First::Probe => {
+            Some(sealed::binary().map_err(|error| Failure::new(format!("cannot copy rustic into memory: {}", without_number(&error))))?)
+        }
     };
     let (ready, app) = ready_pipe(spec)?.unzip();
     let signals = signals::listen().map_err(|errno| io("cannot listen for signals")(Trouble::from(errno).errno))?;
@@ -97,10 +98,10 @@ fn run_told(spec: &Spec, host: &Host, info: &mut Info) -> Result<Exit, Failure> 
     voice.parent(&format!("PID of parent is {}", getpid().as_raw_nonzero()));
     let Some(warden) = sys::fork().map_err(io("cannot fork the warden"))? else {
         drop((parent_end, listening_end, signals, ready));
-        let child = Inheritance { report: child_end, gate, outer: outer.as_ref(), ptmx, init: binary, ready: app, talk: spec.talk };
+        let child = Inheritance { report: child_end, gate, outer: outer.as_ref(), ptmx, own, ready: app, talk: spec.talk };
         warden::main(&plan, Given { wire: warden_end, child, gate: opener })
     };
-    drop((warden_end, child_end, gate, opener, ptmx, binary, app));
+    drop((warden_end, child_end, gate, opener, ptmx, app));
 
     let result = match make_queue(&plan, spec, host, voice) {
         Ok(queue) => Front::new(spec, host, &plan, voice, info, signals, parent_end, listening_end).wait(queue, ready, outer),

@@ -6,6 +6,7 @@ use crate::namespace::{Namespaces, Switch};
 use crate::ready::queue::Name;
 use crate::rootfs::Origin;
 use crate::run::terminal::Streams;
+use crate::spec::First;
 use crate::walls::idmap::IdMaps;
 use crate::walls::mounts::{Attributes, FsOption, OverlayMarks};
 use crate::walls::privileges::Credentials;
@@ -209,8 +210,8 @@ pub enum Step {
         cmd: Vec<CString>,
         /// Its environment, but for HOME.
         env: Vec<CString>,
-        /// Whether the reaper goes first.
-        init: Switch,
+        /// What the child becomes.
+        first: First,
     },
 }
 

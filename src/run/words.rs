@@ -4,6 +4,7 @@ use crate::failure::printable;
 use crate::namespace::{Namespace, Namespaces, Switch};
 use crate::ready::notify::PATH as NOTIFY_PATH;
 use crate::run::step::{Mount, Source, Step};
+use crate::spec::First;
 use crate::walls::mounts::Attributes;
 use crate::walls::seccomp::SelfSignals;
 use std::ffi::CStr;
@@ -288,11 +289,12 @@ impl Step {
                 "the walls stand: the last word before CMD",
                 "mq_send(3)",
             ),
-            Self::Exec { cmd, init, .. } => {
+            Self::Exec { cmd, first, .. } => {
                 let name = cmd.first().map(|word| text(word)).unwrap_or_default();
-                let call = match init {
-                    Switch::Yes => format!("execveat(rustic-init), and there execve({name})"),
-                    Switch::No => format!("execve({name})"),
+                let call = match first {
+                    First::Cmd => format!("execve({name})"),
+                    First::Reaper => format!("execveat(rustic-init), and there execve({name})"),
+                    First::Probe => "execveat(rustic-probe)".into(),
                 };
                 words(call, format!("execute {name}"), "CMD takes the child's place", "execve(2)")
             }

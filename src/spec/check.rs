@@ -1,10 +1,10 @@
 //! Every rule that spans several options, in one place.
 
-use crate::failure::{Failure, printable};
+use crate::failure::{Failure, printable, without_number};
 use crate::host::Host;
 use crate::namespace::{Namespace, Namespaces, Switch};
 use crate::rootfs::store;
-use crate::spec::{Bind, Capabilities, RootSwitch, Rootfs, Spec, Variable, Wanted, Writing, shown, without_number};
+use crate::spec::{Bind, Capabilities, RootSwitch, Rootfs, Spec, Variable, Wanted, Writing, shown};
 use caps::Capability;
 use std::collections::BTreeMap;
 use std::ffi::{CString, OsStr, OsString};
@@ -78,7 +78,7 @@ impl Wanted {
             tmpfs: self.tmpfs,
             caps: self.caps,
             seccomp: self.seccomp,
-            init: self.init,
+            first: self.first,
             ready: self.ready,
             ready_timeout: self.ready_timeout,
             info_fd: self.info_fd,

@@ -7,7 +7,7 @@ pub use check::{PATH, store};
 use crate::failure::printable;
 use crate::namespace::{Namespace, Namespaces, Switch};
 use caps::Capability;
-use std::ffi::{CString, OsString};
+use std::ffi::{CStr, CString, OsString};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -54,6 +54,20 @@ pub enum Talk {
     /// The steps alone, none of them taken: `--dry-run`.
     DryRun,
 }
+
+/// The program that the child becomes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum First {
+    /// CMD, as it is found inside.
+    Cmd,
+    /// rustic's reaper, which starts CMD: `--init`.
+    Reaper,
+    /// rustic's probe, with CMD as its arguments: how `rustic verify` gets inside of any root file system.
+    Probe,
+}
+
+/// The hidden command of the binary that is the probe.
+pub const PROBE: &CStr = c"__probe";
 
 /// The seccomp filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,7 +142,7 @@ pub struct Wanted {
     pub env: Vec<Variable>,
     pub caps: Capabilities,
     pub seccomp: Seccomp,
-    pub init: Switch,
+    pub first: First,
     pub ready: Ready,
     pub ready_timeout: Duration,
     pub info_fd: Option<i32>,
@@ -173,8 +187,8 @@ pub struct Spec {
     pub cap_mask: u64,
     /// The seccomp filter.
     pub seccomp: Seccomp,
-    /// Whether a reaper stands in front of CMD.
-    pub init: Switch,
+    /// What the child becomes.
+    pub first: First,
     /// How readiness is told.
     pub ready: Ready,
     /// How long to wait for it.
@@ -198,9 +212,4 @@ impl Spec {
 /// A path for an error line.
 pub fn shown(path: &Path) -> String {
     printable(&path.to_string_lossy())
-}
-
-/// An io error without std's "(os error N)".
-pub fn without_number(error: &std::io::Error) -> String {
-    rustix::io::Errno::from_io_error(error).map_or_else(|| error.to_string(), crate::failure::errno_text)
 }

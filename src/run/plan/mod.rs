@@ -10,7 +10,7 @@ use crate::ready::queue::Name;
 use crate::rootfs::Image;
 use crate::run::step::{Mount, Quota, Side, Step, Tree};
 use crate::run::terminal::Streams;
-use crate::spec::{Capabilities, Ready, RootSwitch, Seccomp, Spec, Writing};
+use crate::spec::{Capabilities, First, Ready, RootSwitch, Seccomp, Spec, Writing};
 use crate::walls::idmap::{IdMaps, Writer};
 use crate::walls::mounts::{Attributes, OverlayMarks};
 use crate::walls::privileges::{Credentials, Groups, Keep};
@@ -116,7 +116,7 @@ impl Plan {
             ladder.rung(Step::SendReady(name.clone()));
         }
         let env = ladder.environment(queue.as_ref());
-        ladder.rung(Step::Exec { cmd: spec.cmd.clone(), env, init: spec.init });
+        ladder.rung(Step::Exec { cmd: spec.cmd.clone(), env, first: spec.first });
         if let Some(name) = seen {
             ladder.rung(Step::ReceiveReady(name.clone()));
         }
@@ -307,7 +307,7 @@ impl Ladder<'_> {
         self.rung(Step::Check(credentials.clone()));
         if self.spec.seccomp == Seccomp::Default {
             // Only as PID 1 is CMD deaf to its own signals.
-            let pid_1 = self.is_new(Namespace::Pid) && self.spec.init == Switch::No;
+            let pid_1 = self.is_new(Namespace::Pid) && self.spec.first != First::Reaper;
             self.rung(Step::Seccomp(if pid_1 { SelfSignals::Told } else { SelfSignals::Untold }));
         }
     }
