@@ -13,6 +13,9 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::rc::Rc;
 
+/// Where cgroups are mounted, below /sys.
+const CGROUPS: &str = "fs/cgroup";
+
 impl Ladder<'_> {
     /// The files of /etc that are the container's own, written once and shown over the image's.
     pub(super) fn host_files(&mut self) {
@@ -50,7 +53,13 @@ impl Ladder<'_> {
         let proc = if self.is_new(Namespace::Pid) || owner { new(c"proc", vec![]) } else { Source::Host(c"/proc".to_owned()) };
         self.mount(proc, NO_SUID_DEV_EXEC, "proc", Kind::Directory);
         let sys = if self.is_new(Namespace::Net) || owner { new(c"sysfs", vec![]) } else { Source::Host(c"/sys".to_owned()) };
+        let bound = matches!(sys, Source::Host(_));
         self.mount(sys, NO_SUID_DEV_EXEC.and(Attributes::READ_ONLY), "sys", Kind::Directory);
+        // The caller's own /sys has the host's cgroups mounted in it, which a cgroup namespace is to hide.
+        if bound && self.is_new(Namespace::Cgroup) && Path::new("/sys").join(CGROUPS).is_dir() {
+            let empty = new(c"tmpfs", vec![option(c"mode", "0555"), option(c"size", "4k")]);
+            self.mount(empty, NO_SUID_DEV_EXEC.and(Attributes::READ_ONLY), Path::new("sys").join(CGROUPS), Kind::Directory);
+        }
 
         let dev = new(c"tmpfs", vec![option(c"mode", "0755"), option(c"size", "64k")]);
         self.dev = Some(self.mount(dev, Attributes::NO_SUID.and(Attributes::NO_EXEC), "dev", Kind::Directory));
