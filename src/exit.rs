@@ -15,6 +15,12 @@ pub enum Exit {
     CannotRun,
     /// CMD was not found: 127.
     NotFound,
+    /// verify: a wall is not as it was ordered: 1.
+    NotAsOrdered,
+    /// verify: called wrongly: 2.
+    Usage,
+    /// verify: an ordered wall is unknown, or a control failed: 3.
+    Inconclusive,
 }
 
 impl Exit {
@@ -26,6 +32,9 @@ impl Exit {
             Self::Failed => 125,
             Self::CannotRun => 126,
             Self::NotFound => 127,
+            Self::NotAsOrdered => 1,
+            Self::Usage => 2,
+            Self::Inconclusive => 3,
         }
     }
 }

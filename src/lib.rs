@@ -5,12 +5,13 @@
 //!
 //! The rooms, and who may know whom (main → cli → spec → run → {walls, ready} → sys):
 //! - [`cli`]: clap's types, and nothing else knows clap. [`spec`]: what is wanted, checked. [`host`]: what is there to work with.
-//! - [`namespace`], [`exit`], [`failure`]: the words that everybody shares.
+//! - [`namespace`], [`exit`], [`failure`], [`random`]: the words that everybody shares.
 //! - [`run`]: three processes and the wires between them. Order exists in `run::plan` and `run::parent` only.
 //! - [`walls`]: one file a wall; no wall knows another. [`ready`]: the message queue of readiness.
 //! - [`beneath`]: paths inside a root file system, the one way to them.
 //! - [`rootfs`]: archives, the safe unpacker, the store and its names, the built-in root; it knows nothing of `run`.
 //! - [`invoke`]: the article's program, option by option.
+//! - [`verify`]: every wall tried from inside, checked from outside, with a control; it starts rustic as anybody would.
 //! - [`init`]: the reaper that `--init` puts in front of CMD. [`sealed`]: rustic itself, inside. [`sys`]: every unsafe block.
 //!
 //! Deliberately absent: a daemon, a setuid mode, a config file, threads at the time of a clone (only an unpack has a second one), a lookup
@@ -24,10 +25,12 @@ pub mod host;
 pub mod init;
 pub mod invoke;
 pub mod namespace;
+pub mod random;
 pub mod ready;
 pub mod rootfs;
 pub mod run;
 pub mod sealed;
 pub mod spec;
 pub mod sys;
+pub mod verify;
 pub mod walls;

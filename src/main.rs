@@ -1,12 +1,12 @@
 //! parse → act → print the one error → exit code.
 
-use rustic::cli::{self, Asked, RootfsOrder};
+use rustic::cli::{self, Asked, RootfsOrder, Show, VerifyOrder};
 use rustic::exit::Exit;
 use rustic::failure::Failure;
 use rustic::host::Host;
-use rustic::rootfs::command;
+use rustic::rootfs::command::{self, Output};
 use rustic::spec::{self, Talk, Wanted};
-use rustic::{init, invoke, run, sys};
+use rustic::{init, invoke, run, sys, verify};
 use std::fmt::Display;
 use std::io::Write;
 use std::process::ExitCode;
@@ -22,11 +22,13 @@ fn main() -> ExitCode {
     color.write_global();
     let exit = match asked {
         Asked::Run(wanted) => run(*wanted).unwrap_or_else(|failure| told(&failure, failure.exit)),
+        Asked::Verify(order) => verify(*order).unwrap_or_else(|failure| told(&failure, failure.exit)),
+        Asked::Probe => verify::probe::main(),
         Asked::Rootfs(order) => rootfs(&order).unwrap_or_else(|failure| told(&failure, failure.exit)),
         Asked::Invoke(words) => invoke::main("rustic invoke", &words),
         Asked::Init(words) => init::main(&words),
         Asked::Text(text) => shown(&text).unwrap_or_else(|failure| told(&failure, failure.exit)),
-        Asked::Usage(text) => told(&text, Exit::Failed),
+        Asked::Usage(text, exit) => told(&text, exit),
         Asked::Refused(failure) => told(&failure, failure.exit),
     };
     exit.into()
@@ -49,6 +51,23 @@ fn run(wanted: Wanted) -> Result<Exit, Failure> {
     let plan = run::planned(&spec, &host)?;
     let lines = plan.steps.iter().enumerate().map(|(number, step)| run::talk::explained(number, step) + "\n");
     shown(&lines.collect::<String>())
+}
+
+fn verify(asked: VerifyOrder) -> Result<Exit, Failure> {
+    if asked.show == Show::List {
+        return shown(&verify::report::list());
+    }
+    sys::ignore_sigxfsz();
+    let host = Host::read()?;
+    let spec = asked.wanted.check(&host).map_err(|failure| failure.exit(Exit::Usage))?;
+    let report = verify::verify(&asked.order, &spec, &host);
+    let text = match (asked.output, asked.show) {
+        (Output::Json, _) => format!("{:#}\n", report.json()),
+        (_, Show::Why) => report.why(),
+        _ => report.table(),
+    };
+    shown(&text)?;
+    Ok(report.exit())
 }
 
 /// A result, on stdout; one that could not be written is none. Who reads the first lines only has had what was wanted.

@@ -1,16 +1,20 @@
 //! clap's types and nothing else: the only room that knows clap. What the options mean together is decided in [`crate::spec`].
 
+mod container;
 mod rootfs;
 mod values;
+mod verify;
 
+use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::namespace::{Namespace, Switch};
-use crate::spec::{Bind, Capabilities, First, Ready, RootSwitch, Seccomp, Talk, Variable, Wanted, Writing};
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use crate::spec::{First, Ready, Talk, Wanted};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use container::Container;
 pub use rootfs::RootfsOrder;
 use std::ffi::OsString;
 use std::path::PathBuf;
-use values::{bind, capabilities, id, ready, root_switch, seccomp, size, switch, variable};
+use values::ready;
+pub use verify::{Show, VerifyOrder};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -20,6 +24,7 @@ Examples:
   rustic run --rootfs debian.tar.gz bash        as a plain user, on your own root file system
   rustic rootfs import debian debian.tar.gz     unpack it once; from then on --rootfs debian
   sudo rustic run --dry-run sh                  show each step, take none
+  sudo rustic verify                            try to cross every wall, and say which hold
   sudo rustic invoke -vi no                     the article's experiment";
 
 const RUN_NOTES: &str = "\
@@ -53,6 +58,9 @@ enum Command {
     /// Start a command in a container
     #[command(after_help = RUN_NOTES)]
     Run(Box<Run>),
+    /// Try to cross every wall of a container, from inside, and check from outside
+    #[command(before_help = verify::EXAMPLES, after_help = verify::NOTES)]
+    Verify(Box<verify::Verify>),
     /// Root file systems by name: import, list, rm, unpack
     #[command(subcommand)]
     Rootfs(rootfs::Rootfs),
@@ -62,6 +70,13 @@ enum Command {
         /// [--timeout S] [--reuse] [-hvpmn] [-u NAME] [-i yes|no] [-c DIR] [CMD...]; -h says more
         #[arg(value_name = "OPTIONS", trailing_var_arg = true, allow_hyphen_values = true)]
         words: Vec<OsString>,
+    },
+    /// The probe of `verify`
+    #[command(name = "__probe", hide = true)]
+    Probe {
+        /// Whose probe it is, for ps(1)
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        _whose: Vec<OsString>,
     },
     /// The reaper of `run --init`
     #[command(name = crate::init::COMMAND, hide = true)]
@@ -73,78 +88,9 @@ enum Command {
 
 #[derive(Args)]
 struct Run {
-    /// Processes: yes makes CMD process 1 of its own tree [default: yes]
-    #[arg(long, value_name = "yes|no", value_parser = switch, help_heading = "Namespaces (yes = new, no = share the caller's)")]
-    pid: Option<Switch>,
-    /// Mounts: no makes no mount at all and enters the root by chroot [default: yes]
-    #[arg(long, value_name = "yes|no", value_parser = switch, help_heading = "Namespaces (yes = new, no = share the caller's)")]
-    mount: Option<Switch>,
-    /// Host name [default: yes]
-    #[arg(long, value_name = "yes|no", value_parser = switch, help_heading = "Namespaces (yes = new, no = share the caller's)")]
-    uts: Option<Switch>,
-    /// Network: yes has a loopback of its own and nothing else [default: yes]
-    #[arg(long, value_name = "yes|no", value_parser = switch, help_heading = "Namespaces (yes = new, no = share the caller's)")]
-    net: Option<Switch>,
-    /// POSIX message queues and System V IPC [default: yes]
-    #[arg(long, value_name = "yes|no", value_parser = switch, help_heading = "Namespaces (yes = new, no = share the caller's)")]
-    ipc: Option<Switch>,
-    /// Users and rights [default: no as root, yes otherwise]
-    #[arg(long, value_name = "yes|no", value_parser = switch, help_heading = "Namespaces (yes = new, no = share the caller's)")]
-    user: Option<Switch>,
-    /// View of the cgroup tree [default: yes]
-    #[arg(long, value_name = "yes|no", value_parser = switch, help_heading = "Namespaces (yes = new, no = share the caller's)")]
-    cgroup: Option<Switch>,
-    /// Monotonic and boot-time clocks [default: no]
-    #[arg(long, value_name = "yes|no", value_parser = switch, help_heading = "Namespaces (yes = new, no = share the caller's)")]
-    time: Option<Switch>,
+    #[command(flatten)]
+    container: Container,
 
-    /// An imported name, a tar archive (plain, gzip, zstd, xz, bzip2), or a directory (yours: it is written); without it $RUSTIC_ROOTFS,
-    /// or the built-in root
-    #[arg(long, value_name = "NAME|TAR|DIR", help_heading = "Root file system")]
-    rootfs: Option<PathBuf>,
-    /// How the root is entered [default: pivot; chroot with --mount no]
-    #[arg(long, value_name = "pivot|chroot", value_parser = root_switch, help_heading = "Root file system")]
-    root: Option<RootSwitch>,
-    /// Make the root read-only, with the mounts that DIR has below it and the files of /etc
-    #[arg(long, help_heading = "Root file system", conflicts_with = "ephemeral")]
-    read_only: bool,
-    /// Write to a layer that vanishes with the container, never to the directory
-    #[arg(long, help_heading = "Root file system")]
-    ephemeral: bool,
-    /// Size of that layer, in bytes or with K, M, G
-    #[arg(long, value_name = "SIZE", default_value = "512M", value_parser = size, help_heading = "Root file system")]
-    scratch_size: u64,
-    /// Show the host's SRC at DST inside, with the mounts below it
-    #[arg(long, value_name = "SRC:DST[:ro]", value_parser = bind, help_heading = "Root file system")]
-    bind: Vec<Bind>,
-    /// An empty tmpfs at DST inside
-    #[arg(long, value_name = "DST", help_heading = "Root file system")]
-    tmpfs: Vec<PathBuf>,
-    /// Where unpacked images are kept [default: $RUSTIC_STORE, /var/lib/rustic as root, $XDG_DATA_HOME/rustic otherwise]
-    #[arg(long, value_name = "DIR", help_heading = "Root file system")]
-    store: Option<PathBuf>,
-
-    /// Host name inside; asks for --uts yes [default: rustic]
-    #[arg(long, value_name = "NAME", help_heading = "Process")]
-    hostname: Option<String>,
-    /// Working directory inside
-    #[arg(long, value_name = "DIR", help_heading = "Process")]
-    workdir: Option<PathBuf>,
-    /// User id inside
-    #[arg(long, value_name = "N", value_parser = id, help_heading = "Process")]
-    uid: Option<u32>,
-    /// Group id inside [default: the number of --uid]
-    #[arg(long, value_name = "N", value_parser = id, help_heading = "Process")]
-    gid: Option<u32>,
-    /// Set a variable, or pass on the caller's
-    #[arg(long, value_name = "K=V|NAME", value_parser = clap::builder::TypedValueParser::try_map(clap::builder::OsStringValueParser::new(), variable), help_heading = "Process")]
-    env: Vec<Variable>,
-    /// default (podman's eleven), none, all (all that rustic holds), or a list
-    #[arg(long, value_name = "default|none|all|CAP,...", default_value = "default", value_parser = capabilities, help_heading = "Process")]
-    caps: Capabilities,
-    /// default refuses the calls that manage keyrings, none refuses nothing
-    #[arg(long, value_name = "default|none", default_value = "default", value_parser = seccomp, help_heading = "Process")]
-    seccomp: Seccomp,
     /// Put a reaper of orphans in front of CMD
     #[arg(long, help_heading = "Process")]
     init: bool,
@@ -191,31 +137,39 @@ struct Run {
 pub enum Asked {
     /// `rustic run`.
     Run(Box<Wanted>),
+    /// `rustic verify`.
+    Verify(Box<VerifyOrder>),
     /// `rustic rootfs`.
     Rootfs(RootfsOrder),
     /// `rustic invoke`, with its own options.
     Invoke(Vec<OsString>),
+    /// The probe.
+    Probe,
     /// The reaper, with CMD and its arguments.
     Init(Vec<OsString>),
     /// Text for stdout, exit code 0: help or version.
     Text(String),
-    /// What clap says of a wrong call, exit code 125.
-    Usage(String),
+    /// What clap says of a wrong call, with the exit code of one.
+    Usage(String, Exit),
     /// Another launcher's spelling, with rustic's own.
     Refused(Failure),
 }
 
 /// Reads a command line, program name first. Texts carry colours for [`anstream`] to show or to strip, as the second value says.
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> (Asked, anstream::ColorChoice) {
-    match Cli::try_parse_from(args) {
-        Ok(cli) => {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let read = Cli::command().try_get_matches_from(&args).and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
+    match read {
+        Ok((cli, matches)) => {
             let asked = match cli.command {
                 Some(Command::Run(run)) => match run.foreign() {
                     Some(hint) => Asked::Refused(Failure::new(hint)),
                     None => Asked::Run(Box::new(run.wanted())),
                 },
+                Some(Command::Verify(verify)) => Asked::Verify(Box::new(verify.order(matches.subcommand().map(|(_, matches)| matches)))),
                 Some(Command::Rootfs(rootfs)) => Asked::Rootfs(rootfs.order()),
                 Some(Command::Invoke { words }) => Asked::Invoke(words),
+                Some(Command::Probe { .. }) => Asked::Probe,
                 Some(Command::Init { cmd }) => Asked::Init(cmd),
                 None => Asked::Text(Cli::command().render_help().ansi().to_string()),
             };
@@ -229,10 +183,17 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> (Asked, anstream::Colo
         Err(error) if error.use_stderr() => {
             let text = error.render().to_string();
             let what = text.trim_start_matches("error: ").trim_end();
-            (Asked::Usage(what.to_owned()), anstream::ColorChoice::Auto)
+            (Asked::Usage(what.to_owned(), wrong_call(&args)), anstream::ColorChoice::Auto)
         }
         Err(error) => (Asked::Text(error.render().ansi().to_string()), anstream::ColorChoice::Auto),
     }
+}
+
+/// The exit code of a wrong call: verify keeps that of diff(1) and grep(1) apart from its verdicts.
+fn wrong_call(args: &[OsString]) -> Exit {
+    let commands = Cli::command();
+    let command = args.iter().skip(1).find(|word| commands.get_subcommands().any(|command| command.get_name() == word.as_os_str()));
+    if command.is_some_and(|word| word == "verify") { Exit::Usage } else { Exit::Failed }
 }
 
 impl Run {
@@ -254,27 +215,7 @@ impl Run {
     }
 
     fn wanted(self) -> Wanted {
-        let namespaces = [self.pid, self.mount, self.uts, self.net, self.ipc, self.user, self.cgroup, self.time];
         Wanted {
-            namespaces: Namespace::ALL.into_iter().zip(namespaces).collect(),
-            rootfs: self.rootfs.or_else(|| from_environment("RUSTIC_ROOTFS")),
-            root: self.root,
-            writing: match (self.read_only, self.ephemeral) {
-                (true, _) => Writing::Refused,
-                (_, true) => Writing::Ephemeral,
-                _ => Writing::Allowed,
-            },
-            scratch_size: self.scratch_size,
-            binds: self.bind,
-            tmpfs: self.tmpfs,
-            store: self.store.or_else(|| from_environment("RUSTIC_STORE")),
-            hostname: self.hostname,
-            workdir: self.workdir,
-            uid: self.uid,
-            gid: self.gid,
-            env: self.env,
-            caps: self.caps,
-            seccomp: self.seccomp,
             first: match (self.probe, self.init) {
                 (true, _) => First::Probe,
                 (_, true) => First::Reaper,
@@ -290,6 +231,7 @@ impl Run {
                 _ => Talk::Quiet,
             },
             cmd: self.cmd,
+            ..self.container.wanted()
         }
     }
 }

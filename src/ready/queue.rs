@@ -1,6 +1,7 @@
 //! The POSIX message queue, mq_overview(7): made by the parent, opened by name by the child, seen by whoever shares the IPC namespace.
 
 use crate::failure::Trouble;
+use crate::random;
 use crate::ready::message::{LONGEST, NONCE};
 use nix::errno::Errno;
 use nix::mqueue::{MQ_OFlag, MqAttr, MqdT, mq_close, mq_open, mq_receive, mq_send, mq_unlink};
@@ -8,7 +9,6 @@ use nix::sys::stat::Mode;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{fchmod, fchown};
-use rustix::rand::{GetRandomFlags, getrandom};
 use std::ffi::{CStr, CString};
 use std::time::{Duration, Instant};
 
@@ -36,9 +36,7 @@ impl Name {
     /// # Errors
     /// Those of getrandom(2).
     pub fn random() -> Result<Self, Trouble> {
-        let mut bytes = [0; 26 + NONCE];
-        getrandom(&mut bytes, GetRandomFlags::empty())?;
-        let letters: String = bytes.iter().map(|byte| char::from(b"abcdefghijklmnopqrstuvwxyz234567"[usize::from(byte % 32)])).collect();
+        let letters = random::letters(26 + NONCE)?;
         let (name, nonce) = letters.split_at(26);
         // A test that plays the stranger has to know the name.
         let ordered = std::env::var("RUSTIC_QUEUE_NAME").ok().filter(|_| cfg!(debug_assertions));

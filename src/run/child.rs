@@ -17,9 +17,9 @@ use crate::run::step::{Mount, Quota, Side, Source, Step, Tree};
 use crate::run::terminal::{self, Outer, Streams};
 use crate::run::{exec, signals};
 use crate::spec::{First, PROBE, Talk};
-use crate::{sealed, sys};
 use crate::walls::seccomp::SelfSignals;
 use crate::walls::{dev, hostname, keyring, loopback, mounts, privileges, root, seccomp};
+use crate::{sealed, sys};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags, fchmod, fchown, fstat, mkdirat, open, openat};
 use rustix::io::{Errno, FdFlags, fcntl_dupfd_cloexec, fcntl_setfd};
@@ -305,7 +305,9 @@ impl Child<'_> {
         match (first, self.given.own.take()) {
             (First::Cmd, _) => exec::execute(cmd, &env),
             (First::Reaper, Some(own)) => crate::init::enter(own, self.given.report.as_fd(), number, cmd, &env),
-            (First::Probe, Some(own)) => sealed::execute(&own, [c"rustic-probe".to_owned(), PROBE.to_owned()].into_iter().chain(cmd.iter().cloned()), &env),
+            (First::Probe, Some(own)) => {
+                sealed::execute(&own, [c"rustic-probe".to_owned(), PROBE.to_owned()].into_iter().chain(cmd.iter().cloned()), &env)
+            }
             (_, None) => Errno::BADF.into(),
         }
     }

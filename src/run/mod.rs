@@ -14,6 +14,7 @@ pub mod control;
 pub mod exec;
 pub mod front;
 pub mod info;
+mod leak;
 pub mod meaning;
 pub mod parent;
 pub mod plan;

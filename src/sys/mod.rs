@@ -1,7 +1,13 @@
 //! Every unsafe block of rustic, and only the calls that nix and rustix lack: one call each, an errno when it fails.
 #![allow(unsafe_code, reason = "the fence: system calls without a safe wrapper in nix or rustix stand here and nowhere else")]
 
-use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+pub mod handle;
+pub mod keys;
+pub mod rights;
+pub mod sysv;
+
+use nix::mqueue::MqdT;
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use rustix::io::{Errno, Result};
 use rustix::process::Pid;
 use std::ffi::CStr;
@@ -97,11 +103,26 @@ pub fn copy_of_inherited(fd: RawFd) -> Result<OwnedFd> {
     rustix::io::fcntl_dupfd_cloexec(unsafe { BorrowedFd::borrow_raw(fd) }, 3)
 }
 
-/// keyctl(KEYCTL_JOIN_SESSION_KEYRING, NULL): a new anonymous session keyring, keyctl(2).
-pub fn join_session_keyring() -> Result<()> {
-    // SAFETY: a null name asks for an anonymous keyring; no memory is passed.
-    checked(unsafe { libc::syscall(libc::SYS_keyctl, libc::KEYCTL_JOIN_SESSION_KEYRING, 0usize) })?;
-    Ok(())
+/// A descriptor of a queue's file as what mq_send(3) takes: on Linux they are the same.
+pub fn message_queue(fd: OwnedFd) -> MqdT {
+    // SAFETY: the descriptor is owned and is passed on to the one who closes it.
+    unsafe { MqdT::from_raw_fd(fd.into_raw_fd()) }
+}
+
+/// The number that no other namespace of this boot has, ioctl NS_GET_ID (Linux 6.18). ENOTTY in older kernels.
+pub fn namespace_id(namespace: impl AsFd) -> Result<u64> {
+    /// `_IOR(0xb7, 13, __u64)` of linux/nsfs.h.
+    const NS_GET_ID: libc::Ioctl = 0x8008_b70du32 as libc::Ioctl;
+    let mut id = 0u64;
+    // SAFETY: the request takes a pointer to 64 bits, which outlive the call.
+    checked(libc::c_long::from(unsafe { libc::ioctl(namespace.as_fd().as_raw_fd(), NS_GET_ID, &raw mut id) }))?;
+    Ok(id)
+}
+
+/// TIOCSTI: a byte as if it had been typed into a terminal, tty_ioctl(4).
+pub fn type_into(terminal: impl AsFd, byte: u8) -> Result<()> {
+    // SAFETY: the request takes a pointer to one byte, which outlives the call.
+    checked(libc::c_long::from(unsafe { libc::ioctl(terminal.as_fd().as_raw_fd(), libc::TIOCSTI, &raw const byte) })).map(drop)
 }
 
 /// seccomp(SECCOMP_SET_MODE_FILTER), seccomp(2). Needs no_new_privs or CAP_SYS_ADMIN.

@@ -7,5 +7,5 @@ use rustix::io::Result;
 /// # Errors
 /// EDQUOT when the user's quota of keys (kernel.keys.maxkeys) is used up, as it is by 200 containers of one user.
 pub fn join_new() -> Result<()> {
-    crate::sys::join_session_keyring()
+    crate::sys::keys::join_session_keyring()
 }

@@ -8,6 +8,7 @@ use crate::namespace::{Namespace, Namespaces, Switch};
 use crate::ready::notify;
 use crate::ready::queue::Name;
 use crate::rootfs::Image;
+use crate::run::leak;
 use crate::run::step::{Mount, Quota, Side, Step, Tree};
 use crate::run::terminal::Streams;
 use crate::spec::{Capabilities, First, Ready, RootSwitch, Seccomp, Spec, Writing};
@@ -124,7 +125,8 @@ impl Plan {
             ladder.rung(Step::RemoveQueue(name.clone()));
         }
 
-        let Ladder { steps, mounts, remarks, .. } = ladder;
+        let Ladder { mut steps, mounts, remarks, .. } = ladder;
+        leak::ordered(&mut steps);
         Ok(Self { steps, slots: mounts.len(), queue, run_directory, namespaces, maps, remarks })
     }
 

@@ -1,0 +1,14 @@
+//! Names that nobody can guess.
+
+use rustix::io::Result;
+use rustix::rand::{GetRandomFlags, getrandom};
+
+/// So many random letters of base32, five bits each.
+///
+/// # Errors
+/// Those of getrandom(2).
+pub fn letters(count: usize) -> Result<String> {
+    let mut bytes = vec![0u8; count];
+    getrandom(bytes.as_mut_slice(), GetRandomFlags::empty())?;
+    Ok(bytes.iter().map(|byte| char::from(b"abcdefghijklmnopqrstuvwxyz234567"[usize::from(byte % 32)])).collect())
+}

@@ -1,0 +1,162 @@
+//! What passes between the verifier outside and the probe inside: an order to try one crossing, and the answer. Both are one JSON value, a
+//! message each, on the probe's stdin and stdout.
+
+use crate::failure::printable;
+use crate::verify::probes::{cgroup, fds, ipc, keyring, mnt, net, pid, root, terminal, time, user, uts};
+use rustix::fd::OwnedFd;
+use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// What a probe says first.
+pub const HELLO: &str = "rustic-probe 1";
+
+/// The longest message.
+pub const LONGEST: usize = 16 * 1024;
+
+/// A crossing to try. It never holds what only the outside knows: what a probe brings back it has found.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Crossing {
+    /// Reads a file.
+    Read {
+        /// Its path inside.
+        path: PathBuf,
+    },
+    /// One of the pid wall.
+    Pid(pid::Crossing),
+    /// One of the mnt wall.
+    Mnt(mnt::Crossing),
+    /// One of the root wall.
+    Root(root::Crossing),
+    /// One of the uts wall.
+    Uts(uts::Crossing),
+    /// One of the net wall.
+    Net(net::Crossing),
+    /// One of the ipc wall.
+    Ipc(ipc::Crossing),
+    /// One of the user wall.
+    User(user::Crossing),
+    /// One of the cgroup wall.
+    Cgroup(cgroup::Crossing),
+    /// One of the time wall.
+    Time(time::Crossing),
+    /// One of the fds wall.
+    Fds(fds::Crossing),
+    /// One of the keyring wall.
+    Keyring(keyring::Crossing),
+    /// One of the terminal wall.
+    Terminal(terminal::Crossing),
+}
+
+/// What came of it, as the inside tells it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Reply {
+    /// The system call that decided.
+    pub call: String,
+    /// Its argument, for a reader.
+    pub arg: String,
+    /// How it ended.
+    pub outcome: Outcome,
+}
+
+/// How a crossing ended inside.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// The call succeeded, with its result and what it brought back.
+    Done(i64, String),
+    /// The call failed with this errno.
+    Refused(i32),
+    /// There was nothing to try it with, for this reason.
+    Untried(String),
+    /// The process that tried it was ended by this signal.
+    Killed(i32),
+}
+
+impl Reply {
+    /// The reply of a call.
+    pub fn of(call: &str, arg: impl Into<String>, result: Result<(i64, String), Errno>) -> Self {
+        let outcome = match result {
+            Ok((result, data)) => Outcome::Done(result, data),
+            Err(errno) => Outcome::Refused(errno.raw_os_error()),
+        };
+        Self { call: call.into(), arg: arg.into(), outcome }
+    }
+
+    /// The reply of a call whose success brings nothing back.
+    pub fn plain(call: &str, arg: impl Into<String>, result: Result<(), Errno>) -> Self {
+        Self::of(call, arg, result.map(|()| (0, String::new())))
+    }
+
+    /// The reply where there is nothing to try it with.
+    pub fn untried(call: &str, arg: impl Into<String>, reason: &str) -> Self {
+        Self { call: call.into(), arg: arg.into(), outcome: Outcome::Untried(reason.into()) }
+    }
+
+    /// What was brought back; nothing where it failed.
+    pub fn data(&self) -> &str {
+        match &self.outcome {
+            Outcome::Done(_, data) => data,
+            _ => "",
+        }
+    }
+
+    /// The answer for a reader: an errno by its name.
+    pub fn shown(&self) -> String {
+        match &self.outcome {
+            Outcome::Done(_, data) if data.is_empty() => "done".into(),
+            Outcome::Done(_, data) => format!("\"{}\"", printable(data)),
+            Outcome::Refused(errno) => errno_name(*errno),
+            Outcome::Untried(_) => "-".into(),
+            Outcome::Killed(signal) => format!("killed by signal {signal}"),
+        }
+    }
+}
+
+/// An errno by its name alone.
+pub fn errno_name(errno: i32) -> String {
+    format!("{:?}", nix::errno::Errno::from_raw(errno))
+}
+
+impl Crossing {
+    /// Tries it, here and now. `passed` is the descriptor that came with the order.
+    pub fn attempt(&self, passed: Option<OwnedFd>) -> Reply {
+        match self {
+            Self::Read { path } => read(path),
+            Self::Pid(crossing) => crossing.attempt(),
+            Self::Mnt(crossing) => crossing.attempt(),
+            Self::Root(crossing) => crossing.attempt(),
+            Self::Uts(crossing) => crossing.attempt(),
+            Self::Net(crossing) => crossing.attempt(),
+            Self::Ipc(crossing) => crossing.attempt(),
+            Self::User(crossing) => crossing.attempt(passed),
+            Self::Cgroup(crossing) => crossing.attempt(passed),
+            Self::Time(crossing) => crossing.attempt(),
+            Self::Fds(crossing) => crossing.attempt(),
+            Self::Keyring(crossing) => crossing.attempt(),
+            Self::Terminal(crossing) => crossing.attempt(),
+        }
+    }
+}
+
+/// Reads the start of a file. Where a whole file system is missing inside, there is nothing to cross it with.
+fn read(path: &Path) -> Reply {
+    for (mount, mark) in [("/proc", "/proc/self/stat"), ("/sys", "/sys/class/net")] {
+        if path.starts_with(mount) && !Path::new(mark).exists() {
+            return Reply::untried("open", path.to_string_lossy(), &format!("there is no {mount} inside"));
+        }
+    }
+    let content = (|| {
+        let mut text = Vec::new();
+        std::fs::File::open(path)?.take(4096).read_to_end(&mut text)?;
+        Ok((text.len() as i64, String::from_utf8_lossy(&text).trim_end().to_owned()))
+    })();
+    Reply::of("open", path.to_string_lossy(), content.map_err(|error: std::io::Error| errno_of(&error)))
+}
+
+/// The errno of an io error.
+pub fn errno_of(error: &std::io::Error) -> Errno {
+    Errno::from_io_error(error).unwrap_or(Errno::IO)
+}

@@ -1,0 +1,97 @@
+//! The janitor: a process outside the stage that removes what the stage has put on the real host, when the verifier ends, however it ends.
+//!
+//! Everything else goes with the stage's namespaces, and the verifier's children with the verifier.
+
+use crate::failure::Failure;
+use crate::sys::{self, keys};
+use rustix::fd::OwnedFd;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, setsid, waitid};
+use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
+use std::ffi::CString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// What a stage leaves on the host.
+#[derive(Clone, Debug)]
+pub struct Traces {
+    /// The directory that the stage's own tmpfs is mounted on.
+    pub directory: PathBuf,
+    /// A cgroup that was made.
+    pub cgroup: Option<PathBuf>,
+    /// The description of a key in the user keyring.
+    pub key: CString,
+}
+
+/// The janitor's process, which works when this is dropped.
+pub struct Janitor {
+    pid: Pid,
+    wire: Option<std::io::PipeWriter>,
+}
+
+impl Janitor {
+    /// Starts it, before anything is made.
+    ///
+    /// # Errors
+    /// No process or no pipe.
+    pub fn start(traces: Traces) -> Result<Self, Failure> {
+        let (mut end, wire) = std::io::pipe().map_err(|error| Failure::new(format!("cannot make a pipe: {error}")))?;
+        match sys::fork().map_err(|errno| Failure::new("cannot fork the janitor").errno(errno))? {
+            Some(pid) => Ok(Self { pid, wire: Some(wire) }),
+            None => {
+                drop(wire);
+                // Out of reach of what is sent to the verifier's process group, and of whoever waits for the end of its output.
+                let _ = setsid();
+                leave_streams();
+                block_signals();
+                let _ = std::io::Read::read(&mut end, &mut [0]);
+                remove(&traces);
+                sys::exit_now(0)
+            }
+        }
+    }
+}
+
+impl Drop for Janitor {
+    fn drop(&mut self) {
+        self.wire = None;
+        let _ = rustix::io::retry_on_intr(|| waitid(WaitId::Pid(self.pid), WaitIdOptions::EXITED));
+    }
+}
+
+fn block_signals() {
+    let all = nix::sys::signal::SigSet::all();
+    let _ = all.thread_block();
+}
+
+fn leave_streams() {
+    if let Ok(null) = fs::OpenOptions::new().read(true).write(true).open("/dev/null") {
+        let null = OwnedFd::from(null);
+        let _ = dup2_stdin(&null).and_then(|()| dup2_stdout(&null)).and_then(|()| dup2_stderr(&null));
+    }
+}
+
+fn remove(traces: &Traces) {
+    if let Ok(key) = keys::search(keys::Key::USER, &traces.key) {
+        let _ = keys::unlink(key, keys::Key::USER);
+    }
+    if let Some(cgroup) = &traces.cgroup {
+        remove_cgroup(cgroup);
+    }
+    let _ = fs::remove_dir(&traces.directory);
+}
+
+/// Waits until the last process of the cgroup is gone, as every one is that was started with the verifier's death as its own; what stays
+/// longer than a container takes to be cleaned up is ended.
+fn remove_cgroup(cgroup: &Path) {
+    let since = Instant::now();
+    while cgroup.exists() && fs::remove_dir(cgroup).is_err() && since.elapsed() < Duration::from_secs(10) {
+        if since.elapsed() > Duration::from_secs(3) {
+            let members = fs::read_to_string(cgroup.join("cgroup.procs")).unwrap_or_default();
+            for pid in members.lines().filter_map(|line| line.parse().ok()).filter_map(Pid::from_raw) {
+                let _ = kill_process(pid, Signal::KILL);
+            }
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}

@@ -1,0 +1,225 @@
+//! POSIX message queues and System V IPC: the article's crossing, and its sisters.
+
+use super::{Direction, Effect, Outside, Probe, Try, arrived, of};
+use crate::namespace::Namespace;
+use crate::sys;
+use crate::sys::sysv::{self, Kind};
+use crate::verify::crossing::{self, Reply};
+use crate::verify::stage::Stage;
+use crate::verify::subject::Subject;
+use crate::verify::wall::Wall;
+use nix::mqueue::{MQ_OFlag, MqAttr, MqdT, mq_open, mq_receive, mq_send};
+use nix::sys::stat;
+use rustix::fs::{Mode, OFlags, open};
+use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// The probes. A queue's descriptor that came along is another wall's, [`super::fds`].
+pub const PROBES: [Probe; 5] = [
+    Probe {
+        id: "RV-IPC-01",
+        wall: Wall::Ipc,
+        title: "send to a POSIX message queue by its name",
+        direction: Direction::Out,
+        effect: Effect::Stage,
+        attempt: by_name,
+    },
+    Probe {
+        id: "RV-IPC-02",
+        wall: Wall::Ipc,
+        title: "send to it by its file: an mqueue mount shows the queues of who mounted it",
+        direction: Direction::Out,
+        effect: Effect::Stage,
+        attempt: by_file,
+    },
+    Probe {
+        id: "RV-IPC-04",
+        wall: Wall::Ipc,
+        title: "read System V shared memory by its key",
+        direction: Direction::In,
+        effect: Effect::Stage,
+        attempt: memory,
+    },
+    Probe {
+        id: "RV-IPC-05",
+        wall: Wall::Ipc,
+        title: "raise a System V semaphore by its key",
+        direction: Direction::Out,
+        effect: Effect::Stage,
+        attempt: semaphore,
+    },
+    Probe {
+        id: "RV-IPC-06",
+        wall: Wall::Ipc,
+        title: "send to a System V message queue by its key",
+        direction: Direction::Out,
+        effect: Effect::Stage,
+        attempt: message,
+    },
+];
+
+/// A queue of the stage, 0600, and System V objects behind one key. All of it goes with the stage's IPC namespace.
+pub struct Canary {
+    queue: Result<MqdT, String>,
+    objects: Result<Objects, String>,
+}
+
+struct Objects {
+    key: i32,
+    semaphore: i32,
+    message: i32,
+}
+
+/// Room for a mark.
+const MESSAGE_SIZE: i64 = 64;
+
+fn queue_name(stage: &Stage) -> String {
+    format!("/rustic.{}", stage.nonce)
+}
+
+impl Canary {
+    pub(super) fn plant(stage: &Stage) -> Self {
+        let flags = MQ_OFlag::O_CREAT | MQ_OFlag::O_EXCL | MQ_OFlag::O_RDWR | MQ_OFlag::O_NONBLOCK | MQ_OFlag::O_CLOEXEC;
+        let attributes = MqAttr::new(0, 4, MESSAGE_SIZE, 0);
+        let queue = mq_open(queue_name(stage).as_str(), flags, stat::Mode::S_IRUSR | stat::Mode::S_IWUSR, Some(&attributes));
+        Self { queue: queue.map_err(|errno| format!("mq_open: {errno:?}")), objects: objects(stage).map_err(|errno| errno.to_string()) }
+    }
+
+    /// The queue's descriptor.
+    pub(super) fn queue(&self) -> Result<&MqdT, &String> {
+        self.queue.as_ref()
+    }
+
+    /// Whether the next message is this one.
+    pub(super) fn received(&self, mark: &str) -> bool {
+        let mut text = [0; MESSAGE_SIZE as usize];
+        self.queue.as_ref().is_ok_and(|queue| mq_receive(queue, &mut text, &mut 0).is_ok_and(|length| text[..length] == *mark.as_bytes()))
+    }
+}
+
+fn objects(stage: &Stage) -> rustix::io::Result<Objects> {
+    // IPC_PRIVATE is 0, and negative keys are as good as others.
+    let key = stage.secret.bytes().fold(1, |key: i32, byte| key.wrapping_mul(31).wrapping_add(byte.into())) | 1;
+    let mut bytes = [0; sysv::LENGTH];
+    bytes[..stage.secret.len()].copy_from_slice(stage.secret.as_bytes());
+    sysv::write_memory(sysv::make(Kind::Memory, key)?, bytes)?;
+    Ok(Objects { key, semaphore: sysv::make(Kind::Semaphore, key)?, message: sysv::make(Kind::Queue, key)? })
+}
+
+impl Drop for Canary {
+    fn drop(&mut self) {
+        let Ok(objects) = &self.objects else { return };
+        let memory = sysv::find(Kind::Memory, objects.key);
+        let _ = memory.and_then(|id| sysv::remove(Kind::Memory, id));
+        let _ = sysv::remove(Kind::Semaphore, objects.semaphore);
+        let _ = sysv::remove(Kind::Queue, objects.message);
+    }
+}
+
+fn seen(arrived: bool) -> String {
+    if arrived { "our message".into() } else { "no message".into() }
+}
+
+fn by_name(outside: &Outside<'_>, subject: &Subject) -> Try {
+    if let Err(reason) = outside.canaries.ipc.queue() {
+        return Try::unplanted("mq_open", reason);
+    }
+    let crossing = Crossing::QueueByName { name: queue_name(outside.stage), mark: subject.mark.clone() };
+    let reply = subject.ask(&crossing::Crossing::Ipc(crossing));
+    let message = outside.canaries.ipc.received(&subject.mark);
+    Try::to_mark(reply, of(subject, Namespace::Ipc), arrived(message), seen(message), &[Errno::NOENT])
+}
+
+fn by_file(outside: &Outside<'_>, subject: &Subject) -> Try {
+    if let Err(reason) = outside.canaries.ipc.queue() {
+        return Try::unplanted("open", reason);
+    }
+    let folder = match subject.role.ordered() {
+        None => outside.stage.queues(),
+        Some(_) => "/dev/mqueue".into(),
+    };
+    let path = folder.join(&queue_name(outside.stage)[1..]);
+    let reply = subject.ask(&crossing::Crossing::Ipc(Crossing::QueueByFile { path, mark: subject.mark.clone() }));
+    let message = outside.canaries.ipc.received(&subject.mark);
+    Try::to_mark(reply, of(subject, Namespace::Ipc), arrived(message), seen(message), &[Errno::NOENT])
+}
+
+fn memory(outside: &Outside<'_>, subject: &Subject) -> Try {
+    match &outside.canaries.ipc.objects {
+        Ok(Objects { key, .. }) => {
+            let reply = subject.ask(&crossing::Crossing::Ipc(Crossing::Memory { key: *key }));
+            Try::to_read(reply, of(subject, Namespace::Ipc), &outside.stage.secret, &[Errno::NOENT])
+        }
+        Err(reason) => Try::unplanted("shmget", reason),
+    }
+}
+
+fn semaphore(outside: &Outside<'_>, subject: &Subject) -> Try {
+    let objects = match &outside.canaries.ipc.objects {
+        Ok(objects) => objects,
+        Err(reason) => return Try::unplanted("semget", reason),
+    };
+    let before = sysv::value(objects.semaphore);
+    let reply = subject.ask(&crossing::Crossing::Ipc(Crossing::Semaphore { key: objects.key }));
+    let after = sysv::value(objects.semaphore);
+    let raised = matches!((before, after), (Ok(before), Ok(after)) if after > before);
+    let seen = after.map_or_else(|errno| errno.to_string(), |after| format!("the semaphore is {after}"));
+    Try::to_mark(reply, of(subject, Namespace::Ipc), arrived(raised), seen, &[Errno::NOENT])
+}
+
+fn message(outside: &Outside<'_>, subject: &Subject) -> Try {
+    let objects = match &outside.canaries.ipc.objects {
+        Ok(objects) => objects,
+        Err(reason) => return Try::unplanted("msgget", reason),
+    };
+    let reply = subject.ask(&crossing::Crossing::Ipc(Crossing::Message { key: objects.key, mark: subject.mark.clone() }));
+    let message = sysv::receive(objects.message).is_ok_and(|text| text == subject.mark.as_bytes());
+    Try::to_mark(reply, of(subject, Namespace::Ipc), arrived(message), seen(message), &[Errno::NOENT])
+}
+
+/// What is tried inside.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[allow(missing_docs, reason = "the fields are the arguments of the calls")]
+pub enum Crossing {
+    /// mq_open(3) and mq_send(3).
+    QueueByName { name: String, mark: String },
+    /// open(2) in a mounted mqueue, and mq_send(3).
+    QueueByFile { path: PathBuf, mark: String },
+    /// shmget(2) and shmat(2).
+    Memory { key: i32 },
+    /// semget(2) and semop(2).
+    Semaphore { key: i32 },
+    /// msgget(2) and msgsnd(2).
+    Message { key: i32, mark: String },
+}
+
+impl Crossing {
+    pub(in crate::verify) fn attempt(&self) -> Reply {
+        let nix = |errno: nix::errno::Errno| Errno::from_raw_os_error(errno as i32);
+        let key_name = |key: &i32| format!("key {key:#x}");
+        match self {
+            Self::QueueByName { name, mark } => {
+                let sent = mq_open(name.as_str(), MQ_OFlag::O_WRONLY | MQ_OFlag::O_NONBLOCK, stat::Mode::empty(), None)
+                    .and_then(|queue| mq_send(&queue, mark.as_bytes(), 0));
+                Reply::plain("mq_open", name, sent.map_err(nix))
+            }
+            Self::QueueByFile { path, mark } => {
+                let sent = open(path, OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())
+                    .and_then(|file| mq_send(&sys::message_queue(file), mark.as_bytes(), 0).map_err(nix));
+                Reply::plain("open", path.to_string_lossy(), sent)
+            }
+            Self::Memory { key } => {
+                let bytes = sysv::find(Kind::Memory, *key).and_then(sysv::read_memory);
+                let text = bytes.map(|bytes| (0, String::from_utf8_lossy(&bytes).trim_end_matches('\0').to_owned()));
+                Reply::of("shmget", key_name(key), text)
+            }
+            Self::Semaphore { key } => Reply::plain("semget", key_name(key), sysv::find(Kind::Semaphore, *key).and_then(sysv::raise)),
+            Self::Message { key, mark } => {
+                let sent = sysv::find(Kind::Queue, *key).and_then(|id| sysv::send(id, mark.as_bytes()));
+                Reply::plain("msgget", key_name(key), sent)
+            }
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! Keys: no namespace covers the session keyring, and the keyring of a user id is there whatever the session keyring is, keyrings(7).
+
+use super::{Direction, Effect, Outside, Probe, Try};
+use crate::sys::keys::{self, Key};
+use crate::verify::crossing::{self, Reply};
+use crate::verify::stage::Stage;
+use crate::verify::subject::Subject;
+use crate::verify::verdict::Identity;
+use crate::verify::wall::Wall;
+use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
+use std::ffi::CString;
+
+/// The probes.
+pub const PROBES: [Probe; 2] = [
+    Probe {
+        id: "RV-KEY-01",
+        wall: Wall::Keyring,
+        title: "find a key of the caller's session keyring",
+        direction: Direction::In,
+        effect: Effect::Stage,
+        attempt: session,
+    },
+    Probe {
+        id: "RV-KEY-02",
+        wall: Wall::Keyring,
+        title: "find a key of the caller's user keyring",
+        direction: Direction::In,
+        effect: Effect::OwnObject,
+        attempt: user,
+    },
+];
+
+/// Two keys that hold the secret: one in a session keyring that goes with the verifier, one in the keyring of its uid.
+pub struct Canary {
+    session: Result<Key, String>,
+    user: Result<Key, String>,
+}
+
+impl Canary {
+    pub(super) fn plant(stage: &Stage) -> Self {
+        let named = |what: &'static str| move |errno: Errno| format!("{what}: {errno}");
+        let add = || {
+            let key = keys::add(Key::SESSION, &stage.key_name(), stage.secret.as_bytes())?;
+            keys::open_to_user(key)?;
+            Ok(key)
+        };
+        // A key's rights can be set by who possesses it, and what lies in the user keyring alone is possessed by nobody.
+        let moved = || {
+            let key = add()?;
+            keys::link(key, Key::USER)?;
+            keys::unlink(key, Key::SESSION)?;
+            Ok(key)
+        };
+        let joined = keys::join_session_keyring();
+        let user = joined.and_then(|()| moved()).map_err(named("user keyring"));
+        Self { user, session: joined.and_then(|()| add()).map_err(named("session keyring")) }
+    }
+}
+
+impl Drop for Canary {
+    fn drop(&mut self) {
+        if let Ok(key) = self.user {
+            let _ = keys::unlink(key, Key::USER);
+        }
+    }
+}
+
+/// EPERM is how rustic's seccomp filter answers.
+const WALLED: [Errno; 4] = [Errno::NOKEY, Errno::PERM, Errno::ACCESS, Errno::NOSYS];
+
+fn session(outside: &Outside<'_>, subject: &Subject) -> Try {
+    find(&outside.canaries.keyring.session, Crossing::Session { description: outside.stage.key_name() }, outside, subject)
+}
+
+fn user(outside: &Outside<'_>, subject: &Subject) -> Try {
+    find(&outside.canaries.keyring.user, Crossing::User { description: outside.stage.key_name() }, outside, subject)
+}
+
+fn find(canary: &Result<Key, String>, crossing: Crossing, outside: &Outside<'_>, subject: &Subject) -> Try {
+    match canary {
+        Ok(_) => {
+            let reply = subject.ask(&crossing::Crossing::Keyring(crossing));
+            Try::to_read(reply, Identity::NoNamespace, &outside.stage.secret, &WALLED)
+        }
+        Err(reason) => Try::unplanted("keyctl", reason),
+    }
+}
+
+/// What is tried inside.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[allow(missing_docs, reason = "the fields are the arguments of the calls")]
+pub enum Crossing {
+    /// KEYCTL_SEARCH in `@s`, and KEYCTL_READ.
+    Session { description: CString },
+    /// The same in `@u`.
+    User { description: CString },
+}
+
+impl Crossing {
+    pub(in crate::verify) fn attempt(&self) -> Reply {
+        let (keyring, name, description) = match self {
+            Self::Session { description } => (Key::SESSION, "@s", description),
+            Self::User { description } => (Key::USER, "@u", description),
+        };
+        let found = keys::search(keyring, description).and_then(keys::read);
+        Reply::of("keyctl", format!("search {name}"), found.map(|payload| (0, String::from_utf8_lossy(&payload).into_owned())))
+    }
+}

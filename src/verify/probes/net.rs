@@ -1,0 +1,193 @@
+//! The network: a port, an abstract socket, an interface of the outside. Sockets with a path are files: see the root wall.
+
+use super::root::heard;
+use super::user::{Right, held_outside};
+use super::{Direction, Effect, Outside, Probe, Try, arrived, of};
+use crate::namespace::Namespace;
+use crate::verify::crossing::{self, Reply, errno_of};
+use crate::verify::stage::Stage;
+use crate::verify::subject::Subject;
+use crate::verify::wall::Wall;
+use caps::Capability;
+use rustix::io::{Errno, Result};
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socket_with};
+use serde::{Deserialize, Serialize};
+use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr as UnixAddr, UnixListener, UnixStream};
+use std::time::Duration;
+
+/// The probes.
+pub const PROBES: [Probe; 4] = [
+    Probe {
+        id: "RV-NET-01",
+        wall: Wall::Net,
+        title: "connect to a port on the loopback",
+        direction: Direction::Out,
+        effect: Effect::Stage,
+        attempt: tcp,
+    },
+    Probe {
+        id: "RV-NET-02",
+        wall: Wall::Net,
+        title: "connect to an abstract socket",
+        direction: Direction::Out,
+        effect: Effect::Stage,
+        attempt: abstract_socket,
+    },
+    Probe {
+        id: "RV-NET-05",
+        wall: Wall::Net,
+        title: "find the outside's interface in /sys: a sysfs shows the network of who mounted it",
+        direction: Direction::In,
+        effect: Effect::Stage,
+        attempt: sysfs,
+    },
+    Probe {
+        id: "RV-NET-06",
+        wall: Wall::Net,
+        title: "the right to send raw packets on the outside's network",
+        direction: Direction::Out,
+        effect: Effect::None,
+        attempt: raw,
+    },
+];
+
+/// Listeners of the stage.
+pub struct Canary {
+    tcp: TcpListener,
+    port: u16,
+    unix: UnixListener,
+}
+
+impl Canary {
+    pub(super) fn plant(stage: &Stage) -> std::result::Result<Self, String> {
+        let planted = || -> std::io::Result<Self> {
+            let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+            tcp.set_nonblocking(true)?;
+            let unix = UnixListener::bind_addr(&UnixAddr::from_abstract_name(abstract_name(stage))?)?;
+            unix.set_nonblocking(true)?;
+            Ok(Self { port: tcp.local_addr()?.port(), tcp, unix })
+        };
+        planted().map_err(|error| error.to_string())
+    }
+}
+
+fn abstract_name(stage: &Stage) -> String {
+    format!("rustic.{}", stage.nonce)
+}
+
+/// The loopback is the first interface of every network namespace.
+const LOOPBACK: u32 = 1;
+
+/// Gives the loopback of this network an alias: RTM_SETLINK with IFLA_IFALIAS, rtnetlink(7).
+///
+/// # Errors
+/// EPERM without CAP_NET_ADMIN over the network.
+pub fn set_alias(alias: &str) -> Result<()> {
+    const RTM_SETLINK: u16 = 19;
+    const IFLA_IFALIAS: u16 = 20;
+    const NLM_F_REQUEST_AND_ACK: u16 = 1 | 4;
+    let attribute = 4 + alias.len();
+    let length = 16 + 16 + attribute.next_multiple_of(4);
+    let mut message = Vec::with_capacity(length);
+    message.extend((length as u32).to_ne_bytes());
+    message.extend(RTM_SETLINK.to_ne_bytes());
+    message.extend(NLM_F_REQUEST_AND_ACK.to_ne_bytes());
+    message.extend([0; 8]);
+    message.extend([0; 4]);
+    message.extend(LOOPBACK.to_ne_bytes());
+    message.extend([0; 8]);
+    message.extend((attribute as u16).to_ne_bytes());
+    message.extend(IFLA_IFALIAS.to_ne_bytes());
+    message.extend(alias.as_bytes());
+    message.resize(length, 0);
+    // Protocol 0 is NETLINK_ROUTE.
+    let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)?;
+    send(&socket, &message, SendFlags::empty())?;
+    let mut answer = [0u8; 256];
+    let (_, received) = recv(&socket, answer.as_mut_slice(), RecvFlags::empty())?;
+    // nlmsgerr: a negative errno behind the header, 0 for done.
+    match answer.get(16..20).filter(|_| received >= 20).and_then(|bytes| bytes.try_into().ok()).map(i32::from_ne_bytes) {
+        Some(0) => Ok(()),
+        Some(negative) => Err(Errno::from_raw_os_error(-negative)),
+        None => Err(Errno::PROTO),
+    }
+}
+
+fn seen(heard: bool) -> String {
+    if heard { "a connection with our word".into() } else { "no connection".into() }
+}
+
+fn tcp(outside: &Outside<'_>, subject: &Subject) -> Try {
+    let canary = match &outside.canaries.net {
+        Ok(canary) => canary,
+        Err(reason) => return Try::unplanted("connect", reason),
+    };
+    let reply = subject.ask(&crossing::Crossing::Net(Crossing::Tcp { port: canary.port, mark: subject.mark.clone() }));
+    let heard = heard(canary.tcp.accept().map(|(stream, _)| stream), &subject.mark);
+    let walled = [Errno::CONNREFUSED, Errno::NETUNREACH];
+    Try::to_mark(reply, of(subject, Namespace::Net), arrived(heard), seen(heard), &walled)
+}
+
+fn abstract_socket(outside: &Outside<'_>, subject: &Subject) -> Try {
+    let canary = match &outside.canaries.net {
+        Ok(canary) => canary,
+        Err(reason) => return Try::unplanted("connect", reason),
+    };
+    let crossing = Crossing::Abstract { name: abstract_name(outside.stage), mark: subject.mark.clone() };
+    let reply = subject.ask(&crossing::Crossing::Net(crossing));
+    let heard = heard(canary.unix.accept().map(|(stream, _)| stream), &subject.mark);
+    Try::to_mark(reply, of(subject, Namespace::Net), arrived(heard), seen(heard), &[Errno::CONNREFUSED])
+}
+
+fn sysfs(outside: &Outside<'_>, subject: &Subject) -> Try {
+    if let Some(reason) = &outside.stage.no_sysfs {
+        return Try::untried("open", reason);
+    }
+    let reply = subject.ask(&crossing::Crossing::Read { path: "/sys/class/net/lo/ifalias".into() });
+    Try::to_read(reply, of(subject, Namespace::Net), &outside.stage.secret, &[Errno::NOENT])
+}
+
+fn raw(_: &Outside<'_>, subject: &Subject) -> Try {
+    let reply = subject.ask(&crossing::Crossing::Net(Crossing::Raw));
+    let identity = of(subject, Namespace::Net);
+    held_outside(Right { capability: Capability::CAP_NET_RAW, present: None }, reply, identity, subject)
+}
+
+/// What is tried inside.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[allow(missing_docs, reason = "the fields are the arguments of the calls")]
+pub enum Crossing {
+    /// connect(2) to 127.0.0.1.
+    Tcp { port: u16, mark: String },
+    /// connect(2) to a name in the abstract namespace, unix(7).
+    Abstract { name: String, mark: String },
+    /// socket(2) of AF_PACKET.
+    Raw,
+}
+
+impl Crossing {
+    pub(in crate::verify) fn attempt(&self) -> Reply {
+        match self {
+            Self::Tcp { port, mark } => {
+                let address = SocketAddr::from((Ipv4Addr::LOCALHOST, *port));
+                let sent = TcpStream::connect_timeout(&address, Duration::from_millis(500))
+                    .and_then(|mut stream| stream.write_all(mark.as_bytes()));
+                Reply::plain("connect", address.to_string(), sent.map_err(|error| errno_of(&error)))
+            }
+            Self::Abstract { name, mark } => {
+                let sent = UnixAddr::from_abstract_name(name)
+                    .and_then(|address| UnixStream::connect_addr(&address))
+                    .and_then(|mut stream| stream.write_all(mark.as_bytes()));
+                Reply::plain("connect", format!("@{name}"), sent.map_err(|error| errno_of(&error)))
+            }
+            Self::Raw => {
+                let socket = socket_with(AddressFamily::PACKET, SocketType::RAW, SocketFlags::CLOEXEC, None);
+                Reply::plain("socket", "AF_PACKET, SOCK_RAW", socket.map(drop))
+            }
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! Processes: a process outside, called by its number outside. In a new pid namespace that number is nobody's, or somebody else's.
+
+use super::{Direction, Effect, Outside, Probe, Try, of};
+use crate::namespace::Namespace;
+use crate::sys;
+use crate::verify::crossing::{self, Reply};
+use crate::verify::stage::Stage;
+use crate::verify::subject::Subject;
+use crate::verify::wall::Wall;
+use nix::sys::uio::{RemoteIoVec, process_vm_readv};
+use rustix::io::Errno;
+use rustix::process::{
+    DumpableBehavior, PTracer, Pid, Signal, WaitId, WaitIdOptions, getpriority_process, kill_process, set_dumpable_behavior,
+    set_parent_process_death_signal, set_ptracer, setpriority_process, setsid, waitid,
+};
+use serde::{Deserialize, Serialize};
+use std::io::{IoSliceMut, Read, Write};
+
+/// The canary's nice value: one that few processes have.
+const NICE: i32 = 13;
+
+/// The probes.
+pub const PROBES: [Probe; 4] = [
+    Probe {
+        id: "RV-PID-01",
+        wall: Wall::Pid,
+        title: "read the memory of a process outside",
+        direction: Direction::In,
+        effect: Effect::None,
+        attempt: memory,
+    },
+    Probe {
+        id: "RV-PID-02",
+        wall: Wall::Pid,
+        title: "name a process outside",
+        direction: Direction::In,
+        effect: Effect::None,
+        attempt: priority,
+    },
+    Probe {
+        id: "RV-PID-03",
+        wall: Wall::Pid,
+        title: "find it in /proc: a /proc shows the pid namespace of who mounted it",
+        direction: Direction::In,
+        effect: Effect::None,
+        attempt: comm,
+    },
+    Probe {
+        id: "RV-PID-06",
+        wall: Wall::Pid,
+        title: "reach the host's files through its /proc/PID/root",
+        direction: Direction::In,
+        effect: Effect::None,
+        attempt: root,
+    },
+];
+
+/// A process outside that holds the secret, and no right that would keep anybody of its uid from reading it.
+pub struct Canary {
+    pid: Pid,
+    /// Where the secret lies in its memory.
+    address: usize,
+}
+
+impl Canary {
+    pub(super) fn plant(stage: &Stage) -> Result<Self, String> {
+        let (mut ready, mut told) = std::io::pipe().map_err(|error| error.to_string())?;
+        // The copy has the secret where the original has it.
+        let address = stage.secret.as_ptr() as usize;
+        match sys::fork().map_err(|errno| errno.to_string())? {
+            Some(pid) => {
+                drop(told);
+                let canary = Self { pid, address };
+                match ready.read(&mut [0]) {
+                    Ok(1) => Ok(canary),
+                    _ => Err("it has ended".into()),
+                }
+            }
+            None => {
+                drop(ready);
+                let _ = sit(stage).map(|()| told.write(&[1]));
+                loop {
+                    // SIGKILL is what it waits for: the verifier's, or that of its death.
+                    rustix::event::pause();
+                }
+            }
+        }
+    }
+}
+
+fn sit(stage: &Stage) -> rustix::io::Result<()> {
+    use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    setsid()?;
+    let name = std::ffi::CString::new(stage.nonce.as_str()).unwrap_or_default();
+    rustix::thread::set_name(&name)?;
+    setpriority_process(None, NICE)?;
+    let none = CapabilitySet::empty();
+    set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })?;
+    set_dumpable_behavior(DumpableBehavior::Dumpable)?;
+    // A kernel without Yama does not know it.
+    let _ = set_ptracer(PTracer::Any);
+    Ok(())
+}
+
+impl Drop for Canary {
+    fn drop(&mut self) {
+        let _ = kill_process(self.pid, Signal::KILL);
+        let _ = waitid(WaitId::Pid(self.pid), WaitIdOptions::EXITED);
+    }
+}
+
+fn number(pid: Pid) -> i32 {
+    pid.as_raw_nonzero().get()
+}
+
+fn memory(outside: &Outside<'_>, subject: &Subject) -> Try {
+    let canary = match &outside.canaries.pid {
+        Ok(canary) => canary,
+        Err(reason) => return Try::unplanted("process_vm_readv", reason),
+    };
+    let crossing = Crossing::Memory { pid: number(canary.pid), address: canary.address, length: outside.stage.secret.len() };
+    let reply = subject.ask(&crossing::Crossing::Pid(crossing));
+    // EFAULT: the number is somebody else's inside.
+    Try::to_read(reply, of(subject, Namespace::Pid), &outside.stage.secret, &[Errno::SRCH, Errno::FAULT])
+}
+
+fn priority(outside: &Outside<'_>, subject: &Subject) -> Try {
+    let canary = match &outside.canaries.pid {
+        Ok(canary) => canary,
+        Err(reason) => return Try::unplanted("getpriority", reason),
+    };
+    let reply = subject.ask(&crossing::Crossing::Pid(Crossing::Priority { pid: number(canary.pid) }));
+    Try::to_read(reply, of(subject, Namespace::Pid), &format!("nice {NICE}"), &[Errno::SRCH])
+}
+
+fn comm(outside: &Outside<'_>, subject: &Subject) -> Try {
+    let canary = match &outside.canaries.pid {
+        Ok(canary) => canary,
+        Err(reason) => return Try::unplanted("open", reason),
+    };
+    let path = format!("/proc/{}/comm", number(canary.pid)).into();
+    Try::to_read(subject.ask(&crossing::Crossing::Read { path }), of(subject, Namespace::Pid), &outside.stage.nonce, &[Errno::NOENT])
+}
+
+fn root(outside: &Outside<'_>, subject: &Subject) -> Try {
+    let (canary, root) = match (&outside.canaries.pid, &outside.canaries.root) {
+        (Ok(canary), Ok(root)) => (canary, root),
+        (Err(reason), _) | (_, Err(reason)) => return Try::unplanted("open", reason),
+    };
+    let path = format!("/proc/{}/root{}", number(canary.pid), root.file.display()).into();
+    Try::to_read(subject.ask(&crossing::Crossing::Read { path }), of(subject, Namespace::Pid), &outside.stage.secret, &[Errno::NOENT])
+}
+
+/// What is tried inside.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[allow(missing_docs, reason = "the fields are the arguments of the calls")]
+pub enum Crossing {
+    /// process_vm_readv(2).
+    Memory { pid: i32, address: usize, length: usize },
+    /// getpriority(2), which asks for no right.
+    Priority { pid: i32 },
+}
+
+impl Crossing {
+    pub(in crate::verify) fn attempt(&self) -> Reply {
+        match *self {
+            Self::Memory { pid, address, length } => {
+                let mut bytes = vec![0; length];
+                let remote = [RemoteIoVec { base: address, len: length }];
+                let read = process_vm_readv(nix::unistd::Pid::from_raw(pid), &mut [IoSliceMut::new(&mut bytes)], &remote);
+                let read = read.map(|count| (count as i64, String::from_utf8_lossy(&bytes).into_owned()));
+                Reply::of("process_vm_readv", format!("pid {pid}"), read.map_err(|errno| Errno::from_raw_os_error(errno as i32)))
+            }
+            Self::Priority { pid } => {
+                let nice = Pid::from_raw(pid).ok_or(Errno::SRCH).and_then(|pid| getpriority_process(Some(pid)));
+                Reply::of("getpriority", format!("pid {pid}"), nice.map(|nice| (i64::from(nice), format!("nice {nice}"))))
+            }
+        }
+    }
+}

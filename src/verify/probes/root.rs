@@ -1,0 +1,294 @@
+//! The root: a file of the host that nothing inside shows, and the ways to it that a change of root leaves open.
+
+use super::{Direction, Effect, Outside, Probe, Try, arrived};
+use crate::namespace::Namespace;
+use crate::sys::{self, handle};
+use crate::verify::crossing::{self, Reply, errno_of};
+use crate::verify::stage::Stage;
+use crate::verify::subject::Subject;
+use crate::verify::verdict::Identity;
+use crate::verify::wall::Wall;
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{Dir, FileType, Mode, OFlags, open};
+use rustix::io::Errno;
+use rustix::process::{WaitId, WaitIdOptions, waitid};
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+
+/// The probes. Descriptors are another wall's, [`super::fds`].
+pub const PROBES: [Probe; 5] = [
+    Probe {
+        id: "RV-ROOT-01",
+        wall: Wall::Root,
+        title: "open a file of the host by its path",
+        direction: Direction::In,
+        effect: Effect::Stage,
+        attempt: path,
+    },
+    Probe {
+        id: "RV-ROOT-02",
+        wall: Wall::Root,
+        title: "climb out: a second chroot below a working directory that stays above it",
+        direction: Direction::In,
+        effect: Effect::Stage,
+        attempt: climb,
+    },
+    Probe {
+        id: "RV-ROOT-04",
+        wall: Wall::Root,
+        title: "open a file of the host by its handle",
+        direction: Direction::In,
+        effect: Effect::OwnObject,
+        attempt: by_handle,
+    },
+    Probe {
+        id: "RV-ROOT-06",
+        wall: Wall::Root,
+        title: "connect to a socket of the host by its path, which no network namespace hides",
+        direction: Direction::Out,
+        effect: Effect::Stage,
+        attempt: connect,
+    },
+    Probe {
+        id: "RV-ROOT-07",
+        wall: Wall::Root,
+        title: "open a file of the host from the working directory that came along",
+        direction: Direction::In,
+        effect: Effect::Stage,
+        attempt: relative,
+    },
+];
+
+/// Files outside that hold the secret.
+pub struct Canary {
+    /// One with a name, which everybody may read.
+    pub file: PathBuf,
+    /// One without, on the file system of a root that is a directory of the host's; it is there as long as it is open.
+    _nameless: Option<OwnedFd>,
+    /// Where that is.
+    folder: PathBuf,
+    /// Its handle.
+    handle: Result<(i32, Vec<u8>), String>,
+    socket: UnixListener,
+}
+
+impl Canary {
+    pub(super) fn plant(stage: &Stage, directory: Option<&Path>) -> Result<Self, String> {
+        let planted = || -> std::io::Result<Self> {
+            let file = stage.directory.join("secret");
+            write(&fs::File::create(&file)?.into(), &stage.secret, 0o644)?;
+            let path = stage.directory.join("socket");
+            let socket = UnixListener::bind(&path)?;
+            socket.set_nonblocking(true)?;
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o777))?;
+            let folders = directory.into_iter().chain([stage.directory.as_path()]);
+            let made = folders.filter_map(|folder| Some((folder.to_owned(), nameless(folder, &stage.secret)?))).next();
+            let (folder, nameless) = made.map_or((stage.directory.clone(), None), |(folder, fd)| (folder, Some(fd)));
+            let handle = match &nameless {
+                Some(fd) => handle::name(fd).map_err(|errno| format!("name_to_handle_at: {errno}")),
+                None => Err("no file system here makes a file without a name".into()),
+            };
+            Ok(Self { file, folder, _nameless: nameless, handle, socket })
+        };
+        planted().map_err(|error| error.to_string())
+    }
+}
+
+/// O_TMPFILE: nothing of it is left, whoever is killed.
+fn nameless(directory: &Path, secret: &str) -> Option<OwnedFd> {
+    let fd = open(directory, OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC, Mode::from_raw_mode(0o644)).ok()?;
+    write(&fd, secret, 0o644).ok()?;
+    Some(fd)
+}
+
+fn write(fd: &OwnedFd, secret: &str, mode: u32) -> std::io::Result<()> {
+    rustix::io::write(fd, secret.as_bytes())?;
+    Ok(rustix::fs::fchmod(fd, Mode::from_raw_mode(mode))?)
+}
+
+/// Always ordered, and made by no namespace: what the inside has for a root is never ours.
+const IDENTITY: Identity = Identity::NoNamespace;
+
+fn path(outside: &Outside<'_>, subject: &Subject) -> Try {
+    match &outside.canaries.root {
+        Ok(canary) => {
+            let reply = subject.ask(&crossing::Crossing::Read { path: canary.file.clone() });
+            Try::to_read(reply, IDENTITY, &outside.stage.secret, &[Errno::NOENT, Errno::NOTDIR, Errno::ACCESS])
+        }
+        Err(reason) => Try::unplanted("open", reason),
+    }
+}
+
+fn climb(outside: &Outside<'_>, subject: &Subject) -> Try {
+    match &outside.canaries.root {
+        Ok(canary) => {
+            let reply = subject.ask(&crossing::Crossing::Root(Crossing::Climb { path: canary.file.clone() }));
+            Try::to_read(reply, IDENTITY, &outside.stage.secret, &[Errno::PERM, Errno::NOENT, Errno::NOTDIR, Errno::ACCESS])
+        }
+        Err(reason) => Try::unplanted("chroot", reason),
+    }
+}
+
+fn by_handle(outside: &Outside<'_>, subject: &Subject) -> Try {
+    let canary = match &outside.canaries.root {
+        Ok(canary) => canary,
+        Err(reason) => return Try::unplanted("open_by_handle_at", reason),
+    };
+    let (kind, bytes) = match &canary.handle {
+        Ok(handle) if outside.stage.holds(caps::Capability::CAP_DAC_READ_SEARCH) => handle,
+        Ok(_) => {
+            return Try::untried(
+                "open_by_handle_at",
+                "the caller does not hold CAP_DAC_READ_SEARCH over the machine, so there is none to keep",
+            );
+        }
+        Err(reason) => return Try::unplanted("open_by_handle_at", reason),
+    };
+    // The control looks where the file is: on the file system of the directory.
+    let on = match subject.role.ordered() {
+        Some(_) => PathBuf::from("/"),
+        None => canary.folder.clone(),
+    };
+    let reply = subject.ask(&crossing::Crossing::Root(Crossing::Handle { on, kind: *kind, bytes: bytes.clone() }));
+    Try::to_read(reply, IDENTITY, &outside.stage.secret, &[Errno::PERM, Errno::STALE, Errno::OPNOTSUPP])
+}
+
+fn connect(outside: &Outside<'_>, subject: &Subject) -> Try {
+    let canary = match &outside.canaries.root {
+        Ok(canary) => canary,
+        Err(reason) => return Try::unplanted("connect", reason),
+    };
+    let path = canary.file.with_file_name("socket");
+    let reply = subject.ask(&crossing::Crossing::Root(Crossing::Connect { path, mark: subject.mark.clone() }));
+    let heard = heard(canary.socket.accept().map(|(stream, _)| stream), &subject.mark);
+    let seen = if heard { "a connection with our word" } else { "no connection" };
+    let walled = [Errno::NOENT, Errno::NOTDIR, Errno::ACCESS];
+    Try::to_mark(reply, IDENTITY, arrived(heard), seen.into(), &walled)
+}
+
+/// Whether a connection that is there brought the mark. Whoever wrote it has closed it before he answered.
+pub(super) fn heard(stream: std::io::Result<impl Read>, mark: &str) -> bool {
+    let mut text = String::new();
+    stream.and_then(|stream| stream.take(64).read_to_string(&mut text)).is_ok() && text == mark
+}
+
+fn relative(outside: &Outside<'_>, subject: &Subject) -> Try {
+    match &outside.canaries.root {
+        Ok(canary) => {
+            let up: PathBuf = std::iter::repeat_n("..", 32).collect();
+            let path = up.join(canary.file.strip_prefix("/").unwrap_or(&canary.file));
+            let attempt = subject.ask(&crossing::Crossing::Read { path });
+            Try::to_read(attempt, IDENTITY, &outside.stage.secret, &[Errno::NOENT, Errno::NOTDIR, Errno::ACCESS])
+        }
+        Err(reason) => Try::unplanted("open", reason),
+    }
+}
+
+/// Whether the host's tree is still behind the root: what one sees who enters the mount namespace without being inside. A chroot(2) leaves
+/// it there, out of reach of who may not call chroot; pivot_root(2) takes it away. `None` where it cannot be entered.
+pub fn behind(outside: &Outside<'_>, subject: &Subject) -> Option<Behind> {
+    let (Ok(canary), Ok(sides)) = (&outside.canaries.root, subject.sides(Namespace::Mount)) else { return None };
+    match sys::fork() {
+        Ok(Some(child)) => {
+            let status = rustix::io::retry_on_intr(|| waitid(WaitId::Pid(child), WaitIdOptions::EXITED)).ok()??;
+            [(SEEN, Behind::Tree), (UNSEEN, Behind::Nothing)]
+                .into_iter()
+                .find(|(code, _)| status.exit_status() == Some((*code).into()))
+                .map(|(_, behind)| behind)
+        }
+        Ok(None) => {
+            let entered = rustix::thread::move_into_link_name_space(sides.inside.as_fd(), Some(rustix::thread::LinkNameSpaceType::Mount));
+            let read = fs::read_to_string(&canary.file);
+            sys::exit_now(match (entered, read) {
+                (Ok(()), Ok(text)) if text == outside.stage.secret => SEEN,
+                (Ok(()), _) => UNSEEN,
+                _ => FAILED,
+            })
+        }
+        Err(_) => None,
+    }
+}
+
+const SEEN: u8 = 0;
+const UNSEEN: u8 = 1;
+const FAILED: u8 = 2;
+
+/// What is behind the root of the inside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Behind {
+    /// The host's tree.
+    Tree,
+    /// Nothing of the host.
+    Nothing,
+}
+
+impl Behind {
+    /// What a reader must know of a root that holds.
+    pub fn remark(self) -> Option<&'static str> {
+        match self {
+            Self::Tree => Some("the host's tree is still there, behind a chroot: all that holds is that nobody inside may call chroot(2)"),
+            Self::Nothing => None,
+        }
+    }
+}
+
+/// What is tried inside.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[allow(missing_docs, reason = "the fields are the arguments of the calls")]
+pub enum Crossing {
+    /// chroot(2) into a directory, up from the working directory that stayed outside of it, chroot there, and open.
+    Climb { path: PathBuf },
+    /// open_by_handle_at(2).
+    Handle { on: PathBuf, kind: i32, bytes: Vec<u8> },
+    /// connect(2) to a path.
+    Connect { path: PathBuf, mark: String },
+}
+
+impl Crossing {
+    pub(in crate::verify) fn attempt(&self) -> Reply {
+        match self {
+            Self::Climb { path } => match climbed(path) {
+                Ok(text) => Reply::of("chroot", "a folder, .., .", Ok((0, text))),
+                Err((call, errno)) => Reply::of(call, "a folder, .., .", Err(errno)),
+            },
+            Self::Handle { on, kind, bytes } => {
+                let text = open(on, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+                    .and_then(|on| handle::open(on, *kind, bytes))
+                    .and_then(|file| content(file.into()).map_err(|error| errno_of(&error)));
+                Reply::of("open_by_handle_at", on.to_string_lossy(), text.map(|text| (0, text)))
+            }
+            Self::Connect { path, mark } => {
+                let sent = UnixStream::connect(path).and_then(|mut stream| stream.write_all(mark.as_bytes()));
+                Reply::plain("connect", path.to_string_lossy(), sent.map_err(|error| errno_of(&error)))
+            }
+        }
+    }
+}
+
+fn content(file: fs::File) -> std::io::Result<String> {
+    let mut text = String::new();
+    file.take(4096).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+fn climbed(path: &Path) -> Result<String, (&'static str, Errno)> {
+    let folder = first_folder().ok_or(("getdents64", Errno::NOENT))?;
+    rustix::process::chroot(&folder).map_err(|errno| ("chroot", errno))?;
+    for _ in 0..64 {
+        rustix::process::chdir("..").map_err(|errno| ("chdir", errno))?;
+    }
+    rustix::process::chroot(".").map_err(|errno| ("chroot", errno))?;
+    fs::File::open(path).and_then(content).map_err(|error| ("open", errno_of(&error)))
+}
+
+fn first_folder() -> Option<PathBuf> {
+    let root = open("/", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    let names = Dir::read_from(&root).ok()?.flatten().filter(|entry| entry.file_type() == FileType::Directory);
+    let mut names = names.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    names.find(|name| name != "." && name != "..").map(|name| Path::new("/").join(name))
+}

@@ -1,0 +1,136 @@
+//! The terminal: what is typed into it and set on it from inside. The caller's is a pty of the verifier's own; nobody else's is touched.
+
+use super::{Direction, Effect, Outside, Probe, Try, arrived};
+use crate::sys;
+use crate::verify::crossing::{self, Reply};
+use crate::verify::subject::Subject;
+use crate::verify::verdict::Identity;
+use crate::verify::wall::Wall;
+use caps::Capability;
+use rustix::fd::OwnedFd;
+use rustix::fs::{OFlags, fcntl_setfl};
+use rustix::io::Errno;
+use rustix::process::ioctl_tiocsctty;
+use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt};
+use rustix::stdio::stderr;
+use rustix::termios::{OptionalActions, Winsize, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize};
+use serde::{Deserialize, Serialize};
+use std::fs;
+
+/// The probes.
+pub const PROBES: [Probe; 2] = [
+    Probe {
+        id: "RV-TTY-01",
+        wall: Wall::Terminal,
+        title: "type into the caller's terminal",
+        direction: Direction::Out,
+        effect: Effect::None,
+        attempt: type_into,
+    },
+    Probe {
+        id: "RV-TTY-02",
+        wall: Wall::Terminal,
+        title: "change the size of the caller's terminal",
+        direction: Direction::Out,
+        effect: Effect::None,
+        attempt: resize,
+    },
+];
+
+/// A pty that plays the caller's terminal: the stderr of what is started in it, and its controlling terminal. Each start has one, since a
+/// terminal hangs up when its session's leader ends.
+pub struct Pair {
+    master: OwnedFd,
+    /// The side of the one who is started, kept open to look at it.
+    pub slave: OwnedFd,
+}
+
+impl Pair {
+    /// Opens one, in raw mode.
+    ///
+    /// # Errors
+    /// No /dev/ptmx, no pty left.
+    pub fn open() -> Result<Self, String> {
+        let opened = || -> rustix::io::Result<Self> {
+            let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
+            unlockpt(&master)?;
+            let slave = ioctl_tiocgptpeer(&master, OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
+            let mut modes = tcgetattr(&slave)?;
+            modes.make_raw();
+            tcsetattr(&slave, OptionalActions::Now, &modes)?;
+            tcsetwinsize(&slave, USUAL)?;
+            fcntl_setfl(&master, OFlags::RDWR | OFlags::NONBLOCK)?;
+            Ok(Self { master, slave })
+        };
+        opened().map_err(|errno| format!("no pty: {errno}"))
+    }
+
+    /// Makes it the controlling terminal of this process, the leader of a new session.
+    pub fn take(&self) -> rustix::io::Result<()> {
+        ioctl_tiocsctty(&self.slave)
+    }
+
+    /// What was written to it.
+    pub fn said(&self) -> String {
+        let mut bytes = [0; 4096];
+        let length = rustix::io::read(&self.master, bytes.as_mut_slice()).unwrap_or(0);
+        String::from_utf8_lossy(&bytes[..length]).into_owned()
+    }
+}
+
+const IDENTITY: Identity = Identity::NoNamespace;
+
+fn type_into(outside: &Outside<'_>, subject: &Subject) -> Try {
+    let terminal = match &subject.terminal {
+        Ok(terminal) => terminal,
+        Err(reason) => return Try::unplanted("ioctl TIOCSTI", reason),
+    };
+    if fs::read_to_string("/proc/sys/dev/tty/legacy_tiocsti").is_ok_and(|text| text.trim() == "0")
+        && !outside.stage.holds(Capability::CAP_SYS_ADMIN)
+    {
+        return Try::untried("ioctl TIOCSTI", "dev.tty.legacy_tiocsti is 0: nobody without CAP_SYS_ADMIN types, inside or outside");
+    }
+    let reply = subject.ask(&crossing::Crossing::Terminal(Crossing::Type));
+    let typed = rustix::io::ioctl_fionread(&terminal.slave).unwrap_or(0);
+    let seen = if typed == 1 { "1 character typed".into() } else { format!("{typed} characters typed") };
+    // EIO and EPERM: not its controlling terminal, or no right; ENOTTY: no terminal.
+    let walled = [Errno::PERM, Errno::IO, Errno::NOTTY];
+    Try::to_mark(reply, IDENTITY, arrived(typed > 0), seen, &walled).or_stayed()
+}
+
+/// What a terminal has.
+const USUAL: Winsize = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
+
+/// What none has.
+const ODD: Winsize = Winsize { ws_row: 7, ws_col: 1009, ws_xpixel: 0, ws_ypixel: 0 };
+
+fn resize(_: &Outside<'_>, subject: &Subject) -> Try {
+    let terminal = match &subject.terminal {
+        Ok(terminal) => terminal,
+        Err(reason) => return Try::unplanted("ioctl TIOCSWINSZ", reason),
+    };
+    let reply = subject.ask(&crossing::Crossing::Terminal(Crossing::Resize));
+    let size = tcgetwinsize(&terminal.slave);
+    let odd = size.is_ok_and(|size| (size.ws_row, size.ws_col) == (ODD.ws_row, ODD.ws_col));
+    let seen = size.map_or_else(|errno| errno.to_string(), |size| format!("{} by {}", size.ws_col, size.ws_row));
+    Try::to_mark(reply, IDENTITY, arrived(odd), seen, &[Errno::NOTTY, Errno::IO]).or_stayed()
+}
+
+/// What is tried inside, on the terminal that is its stderr.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Crossing {
+    /// TIOCSTI.
+    Type,
+    /// TIOCSWINSZ.
+    Resize,
+}
+
+impl Crossing {
+    pub(in crate::verify) fn attempt(self) -> Reply {
+        match self {
+            Self::Type => Reply::plain("ioctl", "TIOCSTI", sys::type_into(stderr(), b'Z')),
+            Self::Resize => Reply::plain("ioctl", "TIOCSWINSZ", tcsetwinsize(stderr(), ODD)),
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! The clocks. A time namespace has offsets for the monotonic and the boot-time clock, time_namespaces(7); those of the stage are far from the
+//! host's. A new time namespace starts with its parent's offsets, and they can no longer be set once a process lives in it: there clocks
+//! that agree are no crossing, and what remains is whose namespace it is.
+
+use super::{Direction, Effect, Outside, Probe, Try, arrived, of};
+use crate::namespace::Namespace;
+use crate::verify::crossing::{self, Reply};
+use crate::verify::stage::CLOCK_OFFSET;
+use crate::verify::subject::Subject;
+use crate::verify::verdict::Identity;
+use crate::verify::wall::Wall;
+use rustix::time::{ClockId, clock_gettime};
+use serde::{Deserialize, Serialize};
+
+/// The probes.
+pub const PROBES: [Probe; 2] = [
+    Probe {
+        id: "RV-TIM-01",
+        wall: Wall::Time,
+        title: "read the monotonic clock, which the stage has set ahead",
+        direction: Direction::In,
+        effect: Effect::Stage,
+        attempt: monotonic,
+    },
+    Probe {
+        id: "RV-TIM-02",
+        wall: Wall::Time,
+        title: "read the boot-time clock, likewise",
+        direction: Direction::In,
+        effect: Effect::Stage,
+        attempt: boottime,
+    },
+];
+
+fn monotonic(outside: &Outside<'_>, subject: &Subject) -> Try {
+    read(Crossing::Monotonic, outside, subject)
+}
+
+fn boottime(outside: &Outside<'_>, subject: &Subject) -> Try {
+    read(Crossing::Boottime, outside, subject)
+}
+
+/// A clock that differs by less shows the same offset.
+const CLOSE: i64 = 1_000_000;
+
+fn read(crossing: Crossing, outside: &Outside<'_>, subject: &Subject) -> Try {
+    if !outside.stage.namespaces.contains(&Namespace::Time) {
+        return Try::unplanted("clock_gettime", "the stage has no time namespace");
+    }
+    // The verifier itself stays in the host's time namespace: unshare(2) moves children only.
+    let stage = crossing.seconds() + CLOCK_OFFSET;
+    let reply = subject.ask(&crossing::Crossing::Time(crossing));
+    let inside: Option<i64> = reply.data().trim_end_matches(" s").parse().ok();
+    let agrees = inside.is_some_and(|inside| (inside - stage).abs() < CLOSE);
+    let identity = of(subject, Namespace::Time);
+    let inherited = agrees && identity == Identity::Different;
+    let seen = if inherited { "the same offset, inherited by a namespace of its own".to_owned() } else { format!("{stage} s") };
+    Try::to_mark(reply, identity, arrived(agrees && !inherited), seen, &[]).or_stayed()
+}
+
+/// What is tried inside.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Crossing {
+    /// CLOCK_MONOTONIC.
+    Monotonic,
+    /// CLOCK_BOOTTIME.
+    Boottime,
+}
+
+impl Crossing {
+    fn seconds(self) -> i64 {
+        clock_gettime(match self {
+            Self::Monotonic => ClockId::Monotonic,
+            Self::Boottime => ClockId::Boottime,
+        })
+        .tv_sec
+    }
+
+    pub(in crate::verify) fn attempt(self) -> Reply {
+        let name = match self {
+            Self::Monotonic => "CLOCK_MONOTONIC",
+            Self::Boottime => "CLOCK_BOOTTIME",
+        };
+        Reply::of("clock_gettime", name, Ok((0, format!("{} s", self.seconds()))))
+    }
+}

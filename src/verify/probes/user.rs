@@ -1,0 +1,195 @@
+//! Rights: what the inside may do to what belongs to the outside. A capability counts only over what its user namespace owns,
+//! user_namespaces(7); and of those that count, only the ordered ones may be there.
+
+use super::{Direction, Effect, Outside, Probe, Try, arrived};
+use crate::namespace::Namespace;
+use crate::sys::{handle, rights};
+use crate::verify::crossing::{self, Outcome, Reply};
+use crate::verify::subject::Subject;
+use crate::verify::verdict::{Answer, Identity};
+use crate::verify::wall::Wall;
+use caps::Capability;
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{Mode, OFlags, open};
+use rustix::io::Errno;
+use rustix::mount::{FsOpenFlags, fsopen};
+use rustix::net::{AddressFamily, Ipv4Addr, SocketAddrAny, SocketAddrV4, SocketFlags, SocketType, bind, getsockname, socket_with};
+use serde::{Deserialize, Serialize};
+
+/// The probes.
+pub const PROBES: [Probe; 9] = [
+    Probe {
+        id: "RV-USR-05",
+        wall: Wall::User,
+        title: "use a right on the outside: bind a socket of its network, handed in for this, to a port below 1024",
+        direction: Direction::Out,
+        effect: Effect::Stage,
+        attempt: bound,
+    },
+    right("RV-CAP-01", "the right to set the clock", clock),
+    right("RV-CAP-02", "the right to read the kernel's log", log),
+    right("RV-CAP-03", "the right to add swap", swap),
+    right("RV-CAP-04", "the right to load modules", modules),
+    right("RV-CAP-05", "the right to open files by handle", handles),
+    right("RV-CAP-06", "the right to reboot", boot),
+    right("RV-CAP-07", "the right to mount", mounts),
+    right("RV-CAP-08", "the right to change the root", chroot),
+];
+
+const fn right(id: &'static str, title: &'static str, attempt: fn(&Outside<'_>, &Subject) -> Try) -> Probe {
+    Probe { id, wall: Wall::User, title, direction: Direction::Out, effect: Effect::None, attempt }
+}
+
+fn bound(_: &Outside<'_>, subject: &Subject) -> Try {
+    // A port of its own for each, since what was bound before may still be open.
+    let port = 600 + subject.mark.bytes().fold(0u16, |port, byte| port.wrapping_mul(31).wrapping_add(byte.into())) % 400;
+    let socket = match socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None) {
+        Ok(socket) => socket,
+        Err(errno) => return Try::unplanted("bind", &errno.to_string()),
+    };
+    let reply = subject.ask_with(&crossing::Crossing::User(Crossing::Bind { port }), Some(socket.as_fd()));
+    let ours = getsockname(&socket).and_then(SocketAddrV4::try_from).map_or(0, |address| address.port());
+    let seen = if ours == port { format!("our socket has port {port}") } else { "our socket has no port".into() };
+    Try::to_mark(reply, subject.identity(Namespace::User), arrived(ours == port), seen, &[Errno::ACCESS])
+}
+
+/// A capability and what a call answers that needs it and can do nothing: `None` for success.
+#[derive(Clone, Copy, Debug)]
+pub struct Right {
+    /// Which.
+    pub capability: Capability,
+    /// The errno that says it is there.
+    pub present: Option<Errno>,
+}
+
+/// The attempt to have a right over what is outside, from what a call answered that does nothing. The receipt is the kernel's word about
+/// the probe, read from outside: the capability is effective, in the user namespace that counts.
+pub fn held_outside(right: Right, reply: Reply, identity: Identity, subject: &Subject) -> Try {
+    let says = match &reply.outcome {
+        Outcome::Done(..) => right.present.is_none(),
+        Outcome::Refused(errno) => right.present.is_some_and(|present| present.raw_os_error() == *errno),
+        _ => false,
+    };
+    let counts = subject.identity(Namespace::User) == Identity::Same && identity == Identity::Same;
+    let effective = subject.effective() & right.capability.bitmask() != 0;
+    let answer = match (says, &reply.outcome) {
+        (true, _) if !counts => Answer::Stayed,
+        (true, _) => Answer::Through,
+        // Without modules in the kernel, or without swap, there is no such right to have.
+        (false, Outcome::Refused(errno)) if Errno::from_raw_os_error(*errno) == Errno::NOSYS => {
+            Answer::Untried("this kernel has no such call".into())
+        }
+        _ => super::answer(&reply, &[Errno::PERM]),
+    };
+    let receipt = arrived(says && counts && effective);
+    let outside = format!("{} {}", right.capability, if effective { "effective" } else { "not effective" });
+    Try { reply, answer, identity, receipt, outside }
+}
+
+/// A right over the machine. Both sides share it only where it was ordered and the user namespace is the same.
+fn over_the_machine(right: Right, crossing: Crossing, outside: &Outside<'_>, subject: &Subject) -> Try {
+    if !outside.stage.holds(right.capability) {
+        let reason = format!("the caller does not hold {} over the machine, so there is none to keep", right.capability);
+        return Try::untried("-", &reason);
+    }
+    let ordered = subject.role.ordered().is_none_or(|ordered| ordered.cap_mask & right.capability.bitmask() != 0);
+    let reply = subject.ask(&crossing::Crossing::User(crossing));
+    let same = subject.identity(Namespace::User);
+    // What works where it counts is looked at before it is called a leak.
+    let attempt = held_outside(right, reply, same.clone(), subject);
+    let identity = if ordered { same } else { Identity::Different };
+    Try { identity, ..attempt }
+}
+
+/// A right over what the namespaces of the container own as much as the host's: with a user namespace of its own it has that, and crosses
+/// nothing by it.
+fn over_its_own(right: Right, crossing: Crossing, outside: &Outside<'_>, subject: &Subject) -> Try {
+    if subject.identity(Namespace::User) != Identity::Same {
+        return Try::untried("-", "its user namespace owns what the right is over");
+    }
+    over_the_machine(right, crossing, outside, subject)
+}
+
+fn clock(outside: &Outside<'_>, subject: &Subject) -> Try {
+    over_the_machine(Right { capability: Capability::CAP_SYS_TIME, present: Some(Errno::INVAL) }, Crossing::Clock, outside, subject)
+}
+
+fn log(outside: &Outside<'_>, subject: &Subject) -> Try {
+    over_the_machine(Right { capability: Capability::CAP_SYSLOG, present: None }, Crossing::Log, outside, subject)
+}
+
+fn swap(outside: &Outside<'_>, subject: &Subject) -> Try {
+    over_the_machine(Right { capability: Capability::CAP_SYS_ADMIN, present: Some(Errno::FAULT) }, Crossing::Swap, outside, subject)
+}
+
+fn modules(outside: &Outside<'_>, subject: &Subject) -> Try {
+    over_the_machine(Right { capability: Capability::CAP_SYS_MODULE, present: Some(Errno::BADF) }, Crossing::Modules, outside, subject)
+}
+
+fn handles(outside: &Outside<'_>, subject: &Subject) -> Try {
+    let right = Right { capability: Capability::CAP_DAC_READ_SEARCH, present: Some(Errno::STALE) };
+    over_the_machine(right, Crossing::Handle, outside, subject)
+}
+
+fn boot(outside: &Outside<'_>, subject: &Subject) -> Try {
+    over_its_own(Right { capability: Capability::CAP_SYS_BOOT, present: Some(Errno::INVAL) }, Crossing::Reboot, outside, subject)
+}
+
+fn mounts(outside: &Outside<'_>, subject: &Subject) -> Try {
+    over_its_own(Right { capability: Capability::CAP_SYS_ADMIN, present: None }, Crossing::Mounts, outside, subject)
+}
+
+fn chroot(outside: &Outside<'_>, subject: &Subject) -> Try {
+    over_its_own(Right { capability: Capability::CAP_SYS_CHROOT, present: None }, Crossing::Chroot, outside, subject)
+}
+
+/// What is tried inside. But for the first, none of it can do anything.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[allow(missing_docs, reason = "the fields are the arguments of the calls")]
+pub enum Crossing {
+    /// bind(2) of the socket that was handed in.
+    Bind { port: u16 },
+    /// adjtimex(2).
+    Clock,
+    /// syslog(2).
+    Log,
+    /// swapon(2).
+    Swap,
+    /// finit_module(2).
+    Modules,
+    /// open_by_handle_at(2) with a handle of zeros.
+    Handle,
+    /// reboot(2).
+    Reboot,
+    /// fsopen(2), whose descriptor is closed again.
+    Mounts,
+    /// chroot(2) to where the root is.
+    Chroot,
+}
+
+impl Crossing {
+    pub(in crate::verify) fn attempt(&self, passed: Option<OwnedFd>) -> Reply {
+        match self {
+            Self::Bind { port } => match passed {
+                Some(socket) => {
+                    let address: SocketAddrAny = SocketAddrV4::new(Ipv4Addr::LOCALHOST, *port).into();
+                    Reply::plain("bind", format!("127.0.0.1:{port}"), bind(socket, &address))
+                }
+                None => Reply::untried("bind", format!("127.0.0.1:{port}"), "no socket came in"),
+            },
+            Self::Clock => Reply::plain("adjtimex", "ADJ_TICK, 0", rights::adjust_clock_by_nothing()),
+            Self::Log => Reply::of("syslog", "SIZE_BUFFER", rights::kernel_log_size().map(|size| (size, String::new()))),
+            Self::Swap => Reply::plain("swapon", "NULL", rights::swap_on_nothing()),
+            Self::Modules => Reply::plain("finit_module", "-1", rights::load_module_from_nothing()),
+            Self::Handle => {
+                let opened = open("/", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+                    .and_then(|root| handle::open(root, 1, &[0; 8]));
+                Reply::plain("open_by_handle_at", "zeros", opened.map(drop))
+            }
+            Self::Reboot => Reply::plain("reboot", "0, 0, 0", rights::reboot_without_magic()),
+            Self::Mounts => Reply::plain("fsopen", "tmpfs", fsopen(c"tmpfs", FsOpenFlags::FSOPEN_CLOEXEC).map(drop)),
+            Self::Chroot => Reply::plain("chroot", "/", rustix::process::chroot("/")),
+        }
+    }
+}

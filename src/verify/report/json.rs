@@ -1,0 +1,86 @@
+//! The report as JSON: `schema/verify.json` says what it is. Members are added, never taken away or given another meaning.
+
+use super::{Finding, Identity, Report, Same, Tally, WallReport};
+use crate::verify::crossing::{Outcome, errno_name};
+use crate::verify::verdict::{Control, Receipt};
+use serde_json::{Value, json};
+
+impl Report {
+    /// One JSON value.
+    pub fn json(&self) -> Value {
+        let uname = rustix::system::uname();
+        let argv: Vec<_> = self.argv.iter().map(|word| word.to_string_lossy()).collect();
+        json!({
+            "format": "rustic-verify",
+            "version": 1,
+            "rustic": env!("CARGO_PKG_VERSION"),
+            "nonce": self.nonce,
+            "kernel": { "release": uname.release().to_string_lossy(), "arch": uname.machine().to_string_lossy() },
+            "stage": self.stage,
+            "target": { "kind": "run", "argv": argv, "pid": self.pid, "recipe": null },
+            "summary": {
+                "held": self.count("held"),
+                "shared": self.count("shared"),
+                "leaked": self.count("leaked"),
+                "unknown": self.count("unknown"),
+                "as_ordered": self.walls.iter().all(WallReport::is_as_ordered),
+                "exit": self.exit().code(),
+            },
+            "controls": {
+                "open": tally(self.controls.open),
+                "closed": tally(self.controls.closed),
+                "failed": self.controls.failed(),
+            },
+            "walls": self.walls.iter().map(wall).collect::<Vec<_>>(),
+        })
+    }
+}
+
+fn tally(tally: Tally) -> Value {
+    json!({ "crossed": tally.crossed, "of": tally.of })
+}
+
+fn wall(wall: &WallReport) -> Value {
+    json!({
+        "wall": wall.wall,
+        "verdict": wall.verdict.word(),
+        "ordered": wall.ordered.word(),
+        "ok": wall.is_as_ordered(),
+        "because": wall.verdict.because(),
+        "remark": wall.remark,
+        "identity": wall.sides.as_ref().map(identity),
+        "probes": wall.findings.iter().map(finding).collect::<Vec<_>>(),
+    })
+}
+
+fn identity(identity: &Identity) -> Value {
+    let side = |(ino, id): (u64, Option<u64>)| json!({ "ino": ino, "id": id });
+    json!({ "outside": side(identity.outside), "inside": side(identity.inside), "same": identity.same == Same::Yes })
+}
+
+fn finding(finding: &Finding) -> Value {
+    let reply = &finding.attempt.reply;
+    let (result, errno, data) = match &reply.outcome {
+        Outcome::Done(result, data) => (Some(*result), None, Some(data).filter(|data| !data.is_empty())),
+        Outcome::Refused(errno) => (Some(-1), Some(errno_name(*errno)), None),
+        Outcome::Untried(_) | Outcome::Killed(_) => (None, None, None),
+    };
+    let control = match finding.control {
+        Control::Crossed => "crossed",
+        Control::Failed(_) => "failed",
+        Control::Untried(_) => "untried",
+    };
+    json!({
+        "id": finding.probe.id,
+        "title": finding.probe.title,
+        "direction": finding.probe.direction,
+        "effect": finding.probe.effect,
+        "inside": { "call": reply.call, "arg": reply.arg, "ret": result, "errno": errno, "data": data },
+        "outside": { "saw": finding.attempt.outside, "arrived": finding.attempt.receipt == Receipt::Arrived },
+        "control": control,
+        "closed": finding.closed.map(|receipt| if receipt == Receipt::Arrived { "crossed" } else { "stopped" }),
+        "verdict": finding.verdict.word(),
+        "because": finding.verdict.because(),
+        "ns": finding.nanoseconds,
+    })
+}

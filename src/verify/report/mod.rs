@@ -1,0 +1,201 @@
+//! What was found, as data: for the table, for `--why`, for JSON. Nothing is decided here.
+
+mod json;
+mod table;
+mod why;
+
+pub use table::list;
+
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::namespace::Namespaces;
+use crate::spec::Spec;
+use crate::sys;
+use crate::verify::Order;
+use crate::verify::probes::{Probe, Try};
+use crate::verify::stage::Stage;
+use crate::verify::subject::Sides;
+use crate::verify::verdict::{Control, Receipt, Verdict};
+use crate::verify::wall::Wall;
+use std::ffi::OsString;
+
+/// What was found of one container.
+pub struct Report {
+    /// Stands in every name that was used; `None` where nothing was tried.
+    pub nonce: Option<String>,
+    /// The namespaces of the stage, by their names.
+    pub stage: Vec<&'static str>,
+    /// The command line that was verified.
+    pub argv: Vec<OsString>,
+    /// The process inside, as the verifier's pid namespace numbers it.
+    pub pid: Option<i32>,
+    /// What the controls have shown.
+    pub controls: Controls,
+    /// Wall by wall.
+    pub walls: Vec<WallReport>,
+}
+
+/// What was found of one wall.
+pub struct WallReport {
+    /// Which.
+    pub wall: Wall,
+    /// What was ordered: held or shared.
+    pub ordered: Verdict,
+    /// What is true.
+    pub verdict: Verdict,
+    /// The namespace's two sides.
+    pub sides: Option<Identity>,
+    /// Probe by probe.
+    pub findings: Vec<Finding>,
+    /// What a reader must know besides.
+    pub remark: Option<&'static str>,
+}
+
+/// What one probe has found.
+pub struct Finding {
+    /// Which.
+    pub probe: &'static Probe,
+    /// What came of it.
+    pub attempt: Try,
+    /// What the same crossing did without a wall.
+    pub control: Control,
+    /// What it did with all walls; `None` where it was not tried there.
+    pub closed: Option<Receipt>,
+    /// What follows.
+    pub verdict: Verdict,
+    /// How long it took.
+    pub nanoseconds: u64,
+}
+
+/// A namespace on both sides.
+pub struct Identity {
+    /// The inode number on nsfs, and the number that is never used anew (Linux 6.18).
+    pub outside: (u64, Option<u64>),
+    /// The same inside.
+    pub inside: (u64, Option<u64>),
+    /// Whether they are one.
+    pub same: Same,
+}
+
+/// Whether two sides are one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Same {
+    /// They are.
+    Yes,
+    /// They are not.
+    No,
+}
+
+impl Identity {
+    /// Reads it, while both are held open.
+    pub fn of(sides: &Sides) -> Self {
+        let [outside, inside] = sides.files();
+        let id = |fd| sys::namespace_id(fd).ok();
+        Self {
+            outside: (outside.1, id(&sides.outside)),
+            inside: (inside.1, id(&sides.inside)),
+            same: if outside == inside { Same::Yes } else { Same::No },
+        }
+    }
+}
+
+/// How many of the crossings that were tried have crossed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// These.
+    pub crossed: usize,
+    /// Of these.
+    pub of: usize,
+}
+
+impl Tally {
+    /// Counts.
+    pub fn of(crossed: &[bool]) -> Self {
+        Self { crossed: crossed.iter().filter(|&&crossed| crossed).count(), of: crossed.len() }
+    }
+}
+
+/// What the controls have shown.
+#[derive(Clone, Debug, Default)]
+pub struct Controls {
+    /// Without walls: all must cross.
+    pub open: Tally,
+    /// With all walls: none may.
+    pub closed: Tally,
+    /// Why the container with all walls could not be started.
+    pub not_started: Option<String>,
+}
+
+impl Controls {
+    /// What has gone wrong with them.
+    pub fn failed(&self) -> Option<String> {
+        let (open, closed) = (self.open, self.closed);
+        if open.crossed < open.of {
+            Some(format!("without walls only {} of {} crossings succeed", open.crossed, open.of))
+        } else if closed.crossed > 0 {
+            Some(format!("with all walls {} of {} crossings succeed", closed.crossed, closed.of))
+        } else {
+            self.not_started.as_ref().map(|reason| format!("the container with all walls could not be started: {reason}"))
+        }
+    }
+}
+
+impl WallReport {
+    /// Whether it is as ordered.
+    pub fn is_as_ordered(&self) -> bool {
+        self.verdict == self.ordered
+    }
+
+    /// The finding that decides: the first with the wall's own verdict.
+    pub fn decisive(&self) -> Option<&Finding> {
+        self.findings.iter().find(|finding| finding.verdict == self.verdict).or(self.findings.first())
+    }
+}
+
+impl Report {
+    /// Puts it together.
+    pub fn new(stage: &Stage, controls: Controls, argv: Vec<OsString>, pid: Option<i32>, walls: Vec<WallReport>) -> Self {
+        let names = stage.namespaces.iter().map(|namespace| namespace.proc_entry()).collect();
+        Self { nonce: Some(stage.nonce.clone()), stage: names, argv, pid, controls, walls }
+    }
+
+    /// Where there can be no stage nothing is tried, and nothing is known.
+    pub fn impossible(order: &Order, spec: &Spec, failure: &Failure) -> Self {
+        let reason = failure.to_string().lines().next().unwrap_or_default().to_owned();
+        let wall = |&wall: &Wall| WallReport {
+            wall,
+            ordered: ordered(wall, spec.namespaces),
+            verdict: Verdict::Unknown(reason.clone()),
+            sides: None,
+            findings: Vec::new(),
+            remark: None,
+        };
+        let walls = order.walls.iter().map(wall).collect();
+        Self { nonce: None, stage: Vec::new(), argv: Vec::new(), pid: None, controls: Controls::default(), walls }
+    }
+
+    /// How many walls have this verdict.
+    pub fn count(&self, word: &str) -> usize {
+        self.walls.iter().filter(|wall| wall.verdict.word() == word).count()
+    }
+
+    /// 0 as ordered, 1 not, 3 inconclusive.
+    pub fn exit(&self) -> Exit {
+        let unknown = |wall: &&WallReport| matches!(wall.verdict, Verdict::Unknown(_));
+        if self.walls.iter().any(|wall| !wall.is_as_ordered() && !unknown(&wall)) {
+            Exit::NotAsOrdered
+        } else if self.walls.iter().any(|wall| unknown(&wall)) || self.controls.failed().is_some() {
+            Exit::Inconclusive
+        } else {
+            Exit::Command(0)
+        }
+    }
+}
+
+/// What is ordered of a wall: the eight as their options say, the other four always.
+pub fn ordered(wall: Wall, namespaces: Namespaces) -> Verdict {
+    match wall.namespace() {
+        Some(namespace) if !namespaces.is_new(namespace) => Verdict::Shared,
+        _ => Verdict::Held,
+    }
+}

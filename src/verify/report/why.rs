@@ -1,0 +1,84 @@
+//! The story of one wall.
+
+use super::table::styled;
+use super::{Finding, Report, Same, WallReport};
+use crate::failure::printable;
+use crate::verify::crossing::Outcome;
+use crate::verify::verdict::{Control, Receipt, Verdict};
+use std::fmt::Write;
+
+impl Report {
+    /// Every probe of every wall that was tried: what was called, what was answered, what was seen.
+    pub fn why(&self) -> String {
+        let mut text = String::new();
+        for wall in &self.walls {
+            text.push_str(&story(wall));
+        }
+        text.push_str(&self.controls_told());
+        text
+    }
+}
+
+fn story(wall: &WallReport) -> String {
+    let as_ordered = match (wall.is_as_ordered(), &wall.verdict) {
+        (true, _) => "as ordered".to_owned(),
+        (false, Verdict::Unknown(reason)) => format!("because {}", printable(reason)),
+        (false, _) => format!("and {} was ordered", wall.ordered.word()),
+    };
+    let mut text = format!("{}  {}, {as_ordered}\n", wall.wall.name(), styled(&wall.verdict));
+    let _ = writeln!(text, "  when it holds, {}: {}", wall.wall.about(), wall.wall.man());
+    if let (Some(namespace), Some(sides)) = (wall.wall.namespace(), &wall.sides) {
+        let entry = namespace.proc_entry();
+        let same = match sides.same {
+            Same::Yes => "the same",
+            Same::No => "two",
+        };
+        let _ = writeln!(text, "  outside {entry}:[{}], inside {entry}:[{}]: {same}", sides.outside.0, sides.inside.0);
+    }
+    if let Some(remark) = wall.remark {
+        let _ = writeln!(text, "  {remark}");
+    }
+    for finding in &wall.findings {
+        text.push_str(&found(finding));
+    }
+    text.push('\n');
+    text
+}
+
+fn found(finding: &Finding) -> String {
+    let reply = &finding.attempt.reply;
+    let mut text = format!("\n  {}  {}\n", finding.probe.id, finding.probe.title);
+    let mut line = |label: &str, said: &str| {
+        let _ = writeln!(text, "    {label:<15}{}", printable(said));
+    };
+    if let Verdict::Untried(reason) = &finding.verdict {
+        line("not tried", reason);
+        return text;
+    }
+    line(
+        "without a wall",
+        match &finding.control {
+            Control::Crossed => "it crosses",
+            Control::Failed(reason) | Control::Untried(reason) => reason,
+        },
+    );
+    match finding.closed {
+        Some(Receipt::Arrived) => line("with all walls", "it crosses"),
+        Some(Receipt::Absent) => line("with all walls", "it does not"),
+        None => {}
+    }
+    let answer = match &reply.outcome {
+        Outcome::Refused(errno) => crate::failure::errno_text(rustix::io::Errno::from_raw_os_error(*errno)),
+        _ => reply.shown(),
+    };
+    line("inside", &format!("{}({}): {answer}", reply.call, reply.arg));
+    line("outside", &finding.attempt.outside);
+    line(
+        "so it is",
+        &match finding.verdict.because() {
+            Some(reason) => format!("{}, because {reason}", finding.verdict.word()),
+            None => finding.verdict.word().to_owned(),
+        },
+    );
+    text
+}

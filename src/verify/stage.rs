@@ -1,0 +1,177 @@
+//! The stage: a throw-away host. The verifier gives itself new uts, ipc, net, mount and time namespaces, and plays the outside in them: host
+//! names, listeners, queues, mounts and clocks of the real host are never touched, also where a container shares everything.
+
+use crate::failure::{Failure, errno_text};
+use crate::host::{Host, UserNamespace};
+use crate::namespace::Namespace;
+use crate::random;
+use crate::verify::janitor::{Janitor, Traces};
+use crate::verify::probes::{cgroup, net};
+use crate::walls::{hostname, loopback, mounts};
+use caps::Capability;
+use nix::sched::{CloneFlags, unshare};
+use rustix::fs::{Access, CWD, Mode, access, mkdirat};
+use rustix::io::Errno;
+use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
+use std::ffi::CString;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What the stage's clocks are ahead of the host's, in seconds: what no machine has been up for.
+pub const CLOCK_OFFSET: i64 = 5_000_000;
+
+/// Whose rights the verifier has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rights {
+    /// Those of root over the machine.
+    Machine,
+    /// Those of root in a user namespace of the stage's own: a plain user has no others.
+    Stage,
+}
+
+/// The throw-away host.
+pub struct Stage {
+    /// Stands in the name of whatever the verifier makes.
+    pub nonce: String,
+    /// What only the outside knows.
+    pub secret: String,
+    /// A tmpfs of the stage's own, mounted where the host has an empty directory.
+    pub directory: PathBuf,
+    /// What was made new.
+    pub namespaces: Vec<Namespace>,
+    /// What the verifier may do here.
+    pub rights: Rights,
+    /// The capabilities of the caller, a bit each.
+    pub held: u64,
+    /// The caller's user id.
+    pub uid: u32,
+    /// Why /sys shows another network than the stage's, where it does.
+    pub no_sysfs: Option<String>,
+    /// Where in the cgroup tree the outside is.
+    pub cgroup: Result<cgroup::Place, String>,
+    /// What is removed last, when everything above is gone.
+    _janitor: Janitor,
+}
+
+impl Stage {
+    /// Builds it around this process, which stays in it.
+    ///
+    /// # Errors
+    /// What the caller may not do; nothing is left then.
+    pub fn build(host: &Host) -> Result<Self, Failure> {
+        let failed = |what: &'static str| move |errno: Errno| Failure::new(what).errno(errno);
+        let nonce = random::letters(8).map_err(failed("cannot get random bytes"))?;
+        let secret = random::letters(16).map_err(failed("cannot get random bytes"))?;
+        let directory = writable_folder()?.join(format!("rustic.{nonce}"));
+        let cgroup = cgroup::Place::choose(&nonce);
+        let traces =
+            Traces { directory: directory.clone(), cgroup: made(&cgroup), key: CString::new(key_name(&nonce)).unwrap_or_default() };
+        let janitor = Janitor::start(traces)?;
+        let at = |what: &str, errno: Errno| Failure::new(format!("{what} {}", directory.display())).errno(errno);
+        mkdirat(CWD, &directory, Mode::RWXU).map_err(|errno| at("cannot make", errno))?;
+        let cgroup = cgroup.and_then(cgroup::Place::make);
+        let (rights, namespaces) = enter(host)?;
+        stage_mounts(&directory).map_err(|errno| at("cannot mount a tmpfs on", errno))?;
+        let _ = hostname::set(&format!("stage-{nonce}"));
+        let _ = loopback::up();
+        // A sysfs shows the network of who mounted it.
+        let no_sysfs = net::set_alias(&secret).and_then(|()| own_sysfs()).err();
+        let no_sysfs = no_sysfs.map(|errno| format!("the stage has no sysfs of its own: {}", errno_text(errno)));
+        Ok(Self { nonce, secret, directory, namespaces, rights, held: host.held, uid: host.uid, no_sysfs, cgroup, _janitor: janitor })
+    }
+
+    /// Whether the caller holds a right over the machine.
+    pub fn holds(&self, capability: Capability) -> bool {
+        self.rights == Rights::Machine && self.held & capability.bitmask() != 0
+    }
+
+    /// The description of the keys that are planted.
+    pub fn key_name(&self) -> CString {
+        CString::new(key_name(&self.nonce)).unwrap_or_default()
+    }
+
+    /// Where the stage's message queues are files.
+    pub fn queues(&self) -> PathBuf {
+        self.directory.join("mqueue")
+    }
+}
+
+fn key_name(nonce: &str) -> String {
+    format!("rustic.{nonce}")
+}
+
+fn made(cgroup: &Result<cgroup::Place, String>) -> Option<PathBuf> {
+    cgroup.as_ref().ok().and_then(|place| place.made.clone())
+}
+
+fn writable_folder() -> Result<PathBuf, Failure> {
+    let folders = [std::env::temp_dir(), "/dev/shm".into(), "/run".into(), "/var/tmp".into()];
+    folders
+        .into_iter()
+        .find(|folder| access(folder, Access::WRITE_OK | Access::EXEC_OK).is_ok())
+        .ok_or_else(|| Failure::new("there is no folder to make a directory in").remedy("TMPDIR=…"))
+}
+
+/// The namespaces. Who holds no CAP_SYS_ADMIN makes a user namespace of one id first, his own, and has every right in it.
+fn enter(host: &Host) -> Result<(Rights, Vec<Namespace>), Failure> {
+    let wanted = [Namespace::Uts, Namespace::Ipc, Namespace::Net, Namespace::Mount, Namespace::Time];
+    let rights = if host.holds(Capability::CAP_SYS_ADMIN) { Rights::Machine } else { Rights::Stage };
+    if rights == Rights::Stage {
+        unshare_all(&[Namespace::User])?;
+        map_own_id(host)?;
+    }
+    let mut namespaces = wanted.to_vec();
+    if unshare_all(&namespaces).is_err() {
+        // Time namespaces came with Linux 5.6, and can be limited to none.
+        namespaces.pop();
+        unshare_all(&namespaces)?;
+    }
+    if namespaces.contains(&Namespace::Time) {
+        let offsets = format!("monotonic {CLOCK_OFFSET} 0\nboottime {CLOCK_OFFSET} 0\n");
+        fs::write("/proc/self/timens_offsets", offsets).map_err(|error| Failure::new(format!("cannot set the stage's clocks: {error}")))?;
+    }
+    let rights = if host.user_namespace == UserNamespace::Initial { rights } else { Rights::Stage };
+    Ok((rights, namespaces))
+}
+
+fn unshare_all(namespaces: &[Namespace]) -> Result<(), Failure> {
+    let flags = namespaces.iter().fold(0, |flags, namespace| flags | namespace.clone_flag() as i32);
+    let names: Vec<_> = namespaces.iter().map(|namespace| namespace.flag_name()).collect();
+    unshare(CloneFlags::from_bits_retain(flags)).map_err(|errno| {
+        Failure::new(format!("cannot build a stage: unshare({})", names.join("|")))
+            .errno(Errno::from_raw_os_error(errno as i32))
+            .remedy("sudo rustic verify …")
+            .man("unshare(2)")
+    })
+}
+
+fn map_own_id(host: &Host) -> Result<(), Failure> {
+    let written = fs::write("/proc/self/setgroups", "deny")
+        .and_then(|()| fs::write("/proc/self/uid_map", format!("{0} {0} 1", host.uid)))
+        .and_then(|()| fs::write("/proc/self/gid_map", format!("{0} {0} 1", host.gid)));
+    written.map_err(|error| Failure::new(format!("cannot build a stage: the id map: {error}")).man("user_namespaces(7)"))
+}
+
+/// A tree of mounts that do not reach the host, but that do reach whoever copies them and does not make his copy private: as systemd has it.
+fn stage_mounts(directory: &Path) -> Result<(), Errno> {
+    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
+    mount_change("/", MountPropagationFlags::SHARED | MountPropagationFlags::REC)?;
+    let flags = MountFlags::NOSUID | MountFlags::NODEV;
+    mount("rustic", directory, "tmpfs", flags, Some(c"mode=0755,size=1m"))?;
+    let queues = directory.join("mqueue");
+    mkdirat(CWD, &queues, Mode::RWXU)?;
+    // Without it the way to a queue by its file cannot be shown; its control says so.
+    let _ = mount("mqueue", &queues, "mqueue", flags | MountFlags::NOEXEC, None);
+    Ok(())
+}
+
+/// A sysfs of the stage's network, with the host's cgroups where they were.
+fn own_sysfs() -> Result<(), Errno> {
+    let cgroups = mounts::copy_tree(CWD, c"/sys/fs/cgroup", mounts::Attributes::NONE);
+    mount("sysfs", "/sys", "sysfs", MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC, None)?;
+    if let Ok(cgroups) = cgroups {
+        let place = rustix::fs::open("/sys/fs/cgroup", rustix::fs::OFlags::PATH | rustix::fs::OFlags::CLOEXEC, Mode::empty())?;
+        mounts::attach(cgroups, place)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,322 @@
+//! Who is verified: a probe behind walls, or one without any for the control; started, identified from outside, and asked.
+
+use crate::failure::printable;
+use crate::host::capability;
+use crate::namespace::{Namespace, Namespaces, Switch};
+use crate::random;
+use crate::spec::PROBE;
+use crate::sys;
+use crate::verify::crossing::{Crossing, HELLO, LONGEST, Outcome, Reply};
+use crate::verify::probes::{Canaries, fds, mnt, terminal};
+use crate::verify::stage::{Rights, Stage};
+use crate::verify::verdict::Identity;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{Mode, OFlags, fstat, open};
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags,
+    SocketType, recvmsg, sendmsg, socketpair, sockopt,
+};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, getpid, getppid, pidfd_open, pidfd_send_signal, setsid, waitid};
+use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
+use std::collections::BTreeSet;
+use std::ffi::{CString, OsString};
+use std::fs;
+use std::io::{IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
+
+/// What was ordered of a container.
+#[derive(Clone, Debug)]
+pub struct Ordered {
+    /// Its namespaces.
+    pub namespaces: Namespaces,
+    /// The capabilities of what runs inside, a bit each.
+    pub cap_mask: u64,
+    /// The directory that is its root, where it is one of the host's.
+    pub directory: Option<PathBuf>,
+    /// Further options of `rustic run`.
+    pub words: Vec<OsString>,
+}
+
+/// Who is started.
+#[derive(Clone, Debug)]
+pub enum Role {
+    /// The control: the probe in the stage, with every right that the verifier has.
+    Open,
+    /// A container.
+    Contained(Ordered),
+}
+
+/// How long a start may take, an unpack of a whole system included, and how long an answer.
+const START: Timespec = Timespec { tv_sec: 120, tv_nsec: 0 };
+const ANSWER: Timespec = Timespec { tv_sec: 5, tv_nsec: 0 };
+const END: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };
+
+/// A probe that runs.
+pub struct Subject {
+    /// Who it is.
+    pub role: Role,
+    /// Its process, in the verifier's pid namespace, as the kernel tells it.
+    pub pid: i32,
+    /// What it leaves outside where a crossing works; no other run has the same.
+    pub mark: String,
+    /// The mounts of the stage before it was started, by their ids.
+    pub mounts_before: BTreeSet<u64>,
+    /// The caller's terminal, as far as it knows.
+    pub terminal: Result<terminal::Pair, String>,
+    namespaces: Vec<(Namespace, Result<Sides, String>)>,
+    /// Its stdin and stdout: a probe ends with it. Dropped before the launcher, which is waited for.
+    socket: OwnedFd,
+    _launcher: Launcher,
+    _left: Left,
+}
+
+/// What it has mounted outside, taken away when it has ended.
+struct Left(BTreeSet<u64>);
+
+impl Drop for Left {
+    fn drop(&mut self) {
+        mnt::unmount_since(&self.0);
+    }
+}
+
+/// A namespace of the outside and the one inside, held open while they are compared.
+pub struct Sides {
+    /// The verifier's.
+    pub outside: OwnedFd,
+    /// The probe's.
+    pub inside: OwnedFd,
+}
+
+impl Sides {
+    fn open(pid: i32, namespace: Namespace) -> Result<Self, String> {
+        let of = |process: &str, entry: &str| {
+            let path = format!("/proc/{process}/ns/{entry}");
+            open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).map_err(|errno| format!("{path}: {errno}"))
+        };
+        let entry = namespace.proc_entry();
+        // unshare(2) puts children into a new time namespace, not the caller.
+        let ours = if namespace == Namespace::Time { "time_for_children" } else { entry };
+        Ok(Self { outside: of("self", ours)?, inside: of(&pid.to_string(), entry)? })
+    }
+
+    /// Device and inode number of each: the same file is the same namespace.
+    pub fn files(&self) -> [(u64, u64); 2] {
+        [&self.outside, &self.inside].map(|fd| fstat(fd).map_or((0, 0), |stat| (stat.st_dev, stat.st_ino)))
+    }
+}
+
+impl Subject {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// What kept it from starting, for a reader.
+    pub fn start(stage: &Stage, canaries: &Canaries, role: Role) -> Result<Self, String> {
+        let mark = random::letters(12).map_err(|errno| errno.to_string())?;
+        let mounts_before = mnt::mounts();
+        let left = Left(mounts_before.clone());
+        let terminal = terminal::Pair::open();
+        let (socket, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+            .map_err(|errno| format!("cannot make a socket pair: {errno}"))?;
+        sockopt::set_socket_passcred(&socket, true).map_err(|errno| format!("cannot ask for credentials: {errno}"))?;
+        let parent = getpid();
+        let argv = role.argv(&stage.nonce);
+        let env = environment(stage);
+        let pid = match sys::fork().map_err(|errno| format!("cannot fork: {errno}"))? {
+            Some(pid) => pid,
+            None => {
+                let _ = become_it(&Start { stage, canaries, role: &role, terminal: terminal.as_ref().ok(), theirs, parent }, &argv, &env);
+                sys::exit_now(125)
+            }
+        };
+        drop(theirs);
+        let launcher = Launcher(pid);
+        let Some((text, sender)) = receive(&socket, &START) else {
+            drop(launcher);
+            let said = terminal.as_ref().map(terminal::Pair::said).unwrap_or_default();
+            return Err(first_line(&said).unwrap_or_else(|| "the container has ended before its probe could start".into()));
+        };
+        if text != HELLO.as_bytes() {
+            return Err("what was started does not speak as a probe does".into());
+        }
+        let namespaces = Namespace::ALL.into_iter().map(|namespace| (namespace, Sides::open(sender, namespace))).collect();
+        Ok(Self { role, pid: sender, mark, mounts_before, terminal, namespaces, socket, _launcher: launcher, _left: left })
+    }
+
+    /// Has one crossing tried inside.
+    pub fn ask(&self, crossing: &Crossing) -> Reply {
+        self.ask_with(crossing, None)
+    }
+
+    /// The same, with a descriptor of the outside that is handed in for this one crossing.
+    pub fn ask_with(&self, crossing: &Crossing, passed: Option<BorrowedFd<'_>>) -> Reply {
+        let gone = || Reply { call: "-".into(), arg: String::new(), outcome: Outcome::Killed(libc::SIGKILL) };
+        let text = serde_json::to_vec(crossing).unwrap_or_default();
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut ancillary = SendAncillaryBuffer::new(&mut space);
+        let descriptors = passed.map(|fd| [fd]);
+        if let Some(descriptors) = &descriptors {
+            ancillary.push(SendAncillaryMessage::ScmRights(descriptors));
+        }
+        if sendmsg(&self.socket, &[IoSlice::new(&text)], &mut ancillary, SendFlags::NOSIGNAL).is_err() {
+            return gone();
+        }
+        receive(&self.socket, &ANSWER).and_then(|(text, _)| serde_json::from_slice(&text).ok()).unwrap_or_else(gone)
+    }
+
+    /// Whether it is in the same namespace as the stage.
+    pub fn identity(&self, namespace: Namespace) -> Identity {
+        match self.sides(namespace) {
+            Ok(sides) => {
+                let [outside, inside] = sides.files();
+                if outside == inside { Identity::Same } else { Identity::Different }
+            }
+            Err(reason) => Identity::Unreadable(reason.clone()),
+        }
+    }
+
+    /// The two sides of a namespace, or why they could not be read.
+    pub fn sides(&self, namespace: Namespace) -> Result<&Sides, &String> {
+        self.namespaces[namespace as usize].1.as_ref()
+    }
+
+    /// The capabilities of the probe, from outside: the effective set, a bit each.
+    pub fn effective(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+        line.and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok()).unwrap_or(0)
+    }
+}
+
+impl Role {
+    /// The options of the container; `None` for the control.
+    pub fn ordered(&self) -> Option<&Ordered> {
+        match self {
+            Self::Open => None,
+            Self::Contained(ordered) => Some(ordered),
+        }
+    }
+
+    /// The command line.
+    pub fn argv(&self, nonce: &str) -> Vec<OsString> {
+        let text = |word: &str| OsString::from(word);
+        match self {
+            Self::Open => vec![text("rustic-probe"), OsString::from_vec(PROBE.to_bytes().to_vec()), text(nonce)],
+            Self::Contained(ordered) => {
+                let mut words = vec![text("rustic"), text("run")];
+                for namespace in Namespace::ALL {
+                    let switch = if ordered.namespaces.get(namespace) == Switch::Yes { "yes" } else { "no" };
+                    words.extend([format!("--{}", namespace.name()).into(), text(switch)]);
+                }
+                words.extend(ordered.words.iter().cloned());
+                words.extend([text("--color=never"), text("--probe"), text(nonce)]);
+                words
+            }
+        }
+    }
+}
+
+/// What the new process needs on its way to execve.
+struct Start<'a> {
+    stage: &'a Stage,
+    canaries: &'a Canaries,
+    role: &'a Role,
+    terminal: Option<&'a terminal::Pair>,
+    theirs: OwnedFd,
+    parent: Pid,
+}
+
+/// Becomes rustic, or the control's probe: a session and a terminal of its own, what a careless caller would leave it, and the verifier's
+/// death as its own.
+fn become_it(start: &Start<'_>, argv: &[OsString], env: &[CString]) -> Result<(), Errno> {
+    setsid()?;
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    if getppid() != Some(start.parent) {
+        return Err(Errno::SRCH);
+    }
+    if let Some(terminal) = start.terminal {
+        terminal.take()?;
+        dup2_stderr(&terminal.slave)?;
+    }
+    dup2_stdin(&start.theirs)?;
+    dup2_stdout(&start.theirs)?;
+    fds::leave_open(start.canaries)?;
+    if let Ok(place) = &start.stage.cgroup {
+        place.enter()?;
+    }
+    match start.role {
+        Role::Open => keep_rights_through_execve()?,
+        Role::Contained(_) if start.stage.rights == Rights::Stage && start.stage.uid == 0 => hold_no_more_than(start.stage.held)?,
+        Role::Contained(_) => {}
+    }
+    let argv: Vec<CString> = argv.iter().filter_map(|word| CString::new(word.as_bytes()).ok()).collect();
+    nix::unistd::execve(c"/proc/self/exe", &argv, env).map(|never| match never {}).map_err(|errno| Errno::from_raw_os_error(errno as i32))
+}
+
+/// A uid other than 0 loses its capabilities at execve, but for the ambient ones.
+fn keep_rights_through_execve() -> Result<(), Errno> {
+    use rustix::thread::{CapabilitySets, capabilities, configure_capability_in_ambient_set, set_capabilities};
+    let sets = capabilities(None)?;
+    set_capabilities(None, CapabilitySets { inheritable: sets.permitted, ..sets })?;
+    for cap in (0..64).filter(|cap| sets.permitted.bits() & 1 << cap != 0) {
+        configure_capability_in_ambient_set(capability(cap), true)?;
+    }
+    Ok(())
+}
+
+/// Root of the stage's user namespace would hold more than the caller did outside.
+fn hold_no_more_than(held: u64) -> Result<(), Errno> {
+    for cap in (0..64).filter(|cap| held & 1 << cap == 0) {
+        match rustix::thread::remove_capability_from_bounding_set(capability(cap)) {
+            Ok(()) | Err(Errno::INVAL) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(())
+}
+
+fn environment(stage: &Stage) -> Vec<CString> {
+    let ours = std::env::vars_os().chain([(fds::VARIABLE.into(), stage.secret.clone().into())]);
+    ours.filter_map(|(name, value)| CString::new([name.as_bytes(), b"=", value.as_bytes()].concat()).ok()).collect()
+}
+
+/// The next message and the process that sent it, which the kernel names in the reader's pid namespace.
+fn receive(socket: impl AsFd, patience: &Timespec) -> Option<(Vec<u8>, i32)> {
+    let ready = rustix::io::retry_on_intr(|| poll(&mut [PollFd::new(&socket, PollFlags::IN)], Some(patience)));
+    if ready != Ok(1) {
+        return None;
+    }
+    let mut text = vec![0; LONGEST];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmCredentials(1))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let message = recvmsg(&socket, &mut [IoSliceMut::new(&mut text)], &mut ancillary, RecvFlags::CMSG_CLOEXEC).ok()?;
+    let sender = ancillary.drain().find_map(|message| match message {
+        RecvAncillaryMessage::ScmCredentials(credentials) => Some(credentials.pid.as_raw_nonzero().get()),
+        _ => None,
+    });
+    text.truncate(message.bytes);
+    (!text.is_empty()).then(|| (text, sender.unwrap_or(0)))
+}
+
+fn first_line(said: &str) -> Option<String> {
+    let line = said.lines().map(str::trim).find(|line| !line.is_empty())?;
+    Some(printable(line))
+}
+
+/// The process that was started; it has ended when this is gone.
+struct Launcher(Pid);
+
+impl Drop for Launcher {
+    fn drop(&mut self) {
+        if let Ok(pidfd) = pidfd_open(self.0, PidfdFlags::empty()) {
+            let ended = rustix::io::retry_on_intr(|| poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&END)));
+            if ended != Ok(1) {
+                let _ = pidfd_send_signal(&pidfd, Signal::KILL);
+            }
+        }
+        let _ = rustix::io::retry_on_intr(|| waitid(WaitId::Pid(self.0), WaitIdOptions::EXITED));
+    }
+}

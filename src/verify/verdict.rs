@@ -1,0 +1,225 @@
+//! The verdict: a pure function of who is who, what was answered inside, what was seen outside, and whether the same crossing works where
+//! there is no wall.
+
+/// Whether both sides are in the same namespace, compared from outside with both held open: inode numbers are used anew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Identity {
+    /// They share it: nothing is to be held.
+    Same,
+    /// Each has its own.
+    Different,
+    /// No namespace makes this wall, and it is always ordered.
+    NoNamespace,
+    /// It could not be read, for this reason.
+    Unreadable(String),
+}
+
+/// What the crossing was answered inside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It went through.
+    Through,
+    /// It did something, and to the container's own: a name that was set, a mount that was made.
+    Stayed,
+    /// It was refused.
+    Refused(Refusal, String),
+    /// It could not be tried, for this reason.
+    Untried(String),
+}
+
+/// What an errno says about who has refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The wall: what is outside is not there.
+    Wall,
+    /// A missing right: EPERM, EACCES, ENOSYS.
+    Right,
+    /// Either: this wall answers as a missing right does.
+    WallOrRight,
+    /// Neither.
+    Other,
+}
+
+/// What was seen outside, where nobody inside can lie about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Receipt {
+    /// The crossing has left its mark, or has brought back what only the outside knows.
+    Arrived,
+    /// Nothing.
+    Absent,
+}
+
+/// The same crossing, without a wall.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Control {
+    /// It works, so that a failure inside means something.
+    Crossed,
+    /// It fails there too, with this answer.
+    Failed(String),
+    /// It could not be tried there, for this reason.
+    Untried(String),
+}
+
+/// What is true of a wall, as far as one probe can tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The crossing fails here, and works without the wall.
+    Held,
+    /// Both sides share it.
+    Shared,
+    /// The wall is there, and the crossing works all the same.
+    Leaked,
+    /// Nothing can be said, for this reason.
+    Unknown(String),
+    /// The probe has nothing to try here, for this reason; others may.
+    Untried(String),
+}
+
+impl Verdict {
+    /// Its word.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Held => "held",
+            Self::Shared => "shared",
+            Self::Leaked => "leaked",
+            Self::Unknown(_) => "unknown",
+            Self::Untried(_) => "untried",
+        }
+    }
+
+    /// Why nothing can be said.
+    pub fn because(&self) -> Option<&str> {
+        match self {
+            Self::Unknown(reason) | Self::Untried(reason) => Some(reason),
+            _ => None,
+        }
+    }
+}
+
+/// The verdict of one probe.
+///
+/// What is seen outside outweighs what is said inside. "Held" needs a control that has crossed, a refusal that is this wall's, and two
+/// sides that are not the same.
+pub fn verdict(identity: &Identity, answer: &Answer, receipt: Receipt, control: &Control) -> Verdict {
+    match control {
+        Control::Failed(reason) => return Verdict::Unknown(format!("the control failed: {reason}")),
+        Control::Untried(reason) => return Verdict::Untried(reason.clone()),
+        Control::Crossed => {}
+    }
+    if let Answer::Untried(reason) = answer {
+        return Verdict::Untried(reason.clone());
+    }
+    if receipt == Receipt::Arrived {
+        return match identity {
+            Identity::Same | Identity::Unreadable(_) => Verdict::Shared,
+            Identity::Different | Identity::NoNamespace => Verdict::Leaked,
+        };
+    }
+    match (identity, answer) {
+        (_, Answer::Untried(reason)) => Verdict::Untried(reason.clone()),
+        (_, Answer::Through) => Verdict::Unknown("inside it is said to work, and outside nothing was seen".into()),
+        (Identity::Same, Answer::Refused(Refusal::Right | Refusal::WallOrRight, _)) => Verdict::Shared,
+        (Identity::Same, Answer::Refused(_, errno)) => Verdict::Unknown(format!("both sides share it, and yet the answer is {errno}")),
+        (Identity::Same, Answer::Stayed) => Verdict::Unknown("both sides share it, and yet nothing was seen outside".into()),
+        (_, Answer::Stayed | Answer::Refused(Refusal::Wall | Refusal::WallOrRight, _)) => Verdict::Held,
+        (_, Answer::Refused(_, errno)) => Verdict::Unknown(format!("{errno} is no answer of this wall")),
+    }
+}
+
+/// The verdict of a wall from those of its probes: one leak is a leak, one open way is a door, one doubt is a doubt, and only then it holds.
+/// Probes that had nothing to try do not count, but there must be one that had.
+pub fn of_all<'a>(verdicts: impl Iterator<Item = &'a Verdict> + Clone) -> Verdict {
+    let find = |wanted: fn(&Verdict) -> bool| verdicts.clone().find(|verdict| wanted(verdict)).cloned();
+    find(|verdict| *verdict == Verdict::Leaked)
+        .or_else(|| find(|verdict| *verdict == Verdict::Shared))
+        .or_else(|| find(|verdict| matches!(verdict, Verdict::Unknown(_))))
+        .or_else(|| find(|verdict| *verdict == Verdict::Held))
+        .unwrap_or_else(|| Verdict::Unknown(verdicts.clone().find_map(Verdict::because).unwrap_or("no probe was tried").to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identities() -> [Identity; 4] {
+        [Identity::Same, Identity::Different, Identity::NoNamespace, Identity::Unreadable("hidden".into())]
+    }
+
+    fn answers() -> Vec<Answer> {
+        let refusals = [Refusal::Wall, Refusal::Right, Refusal::WallOrRight, Refusal::Other];
+        let refused = refusals.map(|refusal| Answer::Refused(refusal, "ERRNO".into()));
+        [Answer::Through, Answer::Stayed, Answer::Untried("no /proc".into())].into_iter().chain(refused).collect()
+    }
+
+    fn every_case() -> impl Iterator<Item = (Identity, Answer, Receipt)> {
+        identities().into_iter().flat_map(|identity| {
+            answers().into_iter().flat_map(move |answer| {
+                let identity = identity.clone();
+                [Receipt::Arrived, Receipt::Absent].into_iter().map(move |receipt| (identity.clone(), answer.clone(), receipt))
+            })
+        })
+    }
+
+    #[test]
+    fn the_table_of_the_rule() {
+        let refused = |refusal| Answer::Refused(refusal, "E".into());
+        let table = [
+            (Identity::Different, refused(Refusal::Wall), Receipt::Absent, "held"),
+            (Identity::Different, refused(Refusal::WallOrRight), Receipt::Absent, "held"),
+            (Identity::Different, Answer::Stayed, Receipt::Absent, "held"),
+            (Identity::NoNamespace, refused(Refusal::Wall), Receipt::Absent, "held"),
+            (Identity::Same, Answer::Through, Receipt::Arrived, "shared"),
+            (Identity::Same, refused(Refusal::Right), Receipt::Absent, "shared"),
+            (Identity::Different, Answer::Through, Receipt::Arrived, "leaked"),
+            (Identity::NoNamespace, Answer::Through, Receipt::Arrived, "leaked"),
+            (Identity::Different, refused(Refusal::Wall), Receipt::Arrived, "leaked"),
+            (Identity::Unreadable("x".into()), Answer::Through, Receipt::Arrived, "shared"),
+            (Identity::Unreadable("x".into()), refused(Refusal::Wall), Receipt::Absent, "held"),
+            (Identity::Different, refused(Refusal::Right), Receipt::Absent, "unknown"),
+            (Identity::Different, refused(Refusal::Other), Receipt::Absent, "unknown"),
+            (Identity::Different, Answer::Through, Receipt::Absent, "unknown"),
+            (Identity::Same, Answer::Through, Receipt::Absent, "unknown"),
+            (Identity::Same, refused(Refusal::Wall), Receipt::Absent, "unknown"),
+            (Identity::Same, Answer::Stayed, Receipt::Absent, "unknown"),
+            (Identity::Different, Answer::Untried("x".into()), Receipt::Absent, "untried"),
+        ];
+        for (identity, answer, receipt, word) in table {
+            assert_eq!(verdict(&identity, &answer, receipt, &Control::Crossed).word(), word, "{identity:?} {answer:?} {receipt:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_held_without_a_control_that_crossed() {
+        for (identity, answer, receipt) in every_case() {
+            let failed = verdict(&identity, &answer, receipt, &Control::Failed("EPERM".into()));
+            assert!(matches!(&failed, Verdict::Unknown(reason) if reason.contains("control failed") && reason.contains("EPERM")));
+            let untried = verdict(&identity, &answer, receipt, &Control::Untried("no right".into()));
+            assert_eq!(untried, Verdict::Untried("no right".into()));
+        }
+    }
+
+    #[test]
+    fn nothing_is_held_that_is_shared_or_was_seen_outside_and_nothing_leaks_that_was_not() {
+        for (identity, answer, receipt) in every_case() {
+            let verdict = verdict(&identity, &answer, receipt, &Control::Crossed);
+            if identity == Identity::Same || receipt == Receipt::Arrived || answer == Answer::Through {
+                assert_ne!(verdict, Verdict::Held, "{identity:?} {answer:?} {receipt:?}");
+            }
+            if receipt == Receipt::Absent {
+                assert_ne!(verdict, Verdict::Leaked, "{identity:?} {answer:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn one_leak_is_a_leak_and_only_what_all_probes_hold_is_held() {
+        let (unknown, untried) = (Verdict::Unknown("a".into()), Verdict::Untried("b".into()));
+        let of = |verdicts: &[&Verdict]| of_all(verdicts.iter().copied());
+        assert_eq!(of(&[&Verdict::Held, &Verdict::Shared, &unknown, &Verdict::Leaked]), Verdict::Leaked);
+        assert_eq!(of(&[&Verdict::Held, &unknown, &Verdict::Shared]), Verdict::Shared);
+        assert_eq!(of(&[&Verdict::Held, &unknown]), unknown);
+        assert_eq!(of(&[&Verdict::Held, &untried]), Verdict::Held);
+        assert_eq!(of(&[&untried, &untried]), Verdict::Unknown("b".into()));
+        assert!(matches!(of(&[]), Verdict::Unknown(_)));
+    }
+}
