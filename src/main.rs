@@ -60,6 +60,11 @@ fn verify(asked: VerifyOrder) -> Result<Exit, Failure> {
     sys::ignore_sigxfsz();
     let host = Host::read()?;
     let spec = asked.wanted.check(&host).map_err(|failure| failure.exit(Exit::Usage))?;
+    if asked.show == Show::Flip {
+        let flip = verify::flip(&asked.order, &spec, &host).map_err(|failure| failure.exit(Exit::Inconclusive))?;
+        shown(&if asked.output == Output::Json { format!("{:#}\n", flip.json()) } else { flip.matrix() })?;
+        return Ok(flip.exit());
+    }
     let report = verify::verify(&asked.order, &spec, &host);
     let text = match (asked.output, asked.show) {
         (Output::Json, _) => format!("{:#}\n", report.json()),

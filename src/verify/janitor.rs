@@ -2,7 +2,7 @@
 //!
 //! Everything else goes with the stage's namespaces, and the verifier's children with the verifier.
 
-use crate::failure::Failure;
+use crate::failure::{Failure, without_number};
 use crate::sys::{self, keys};
 use rustix::fd::OwnedFd;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, setsid, waitid};
@@ -27,6 +27,7 @@ pub struct Traces {
 pub struct Janitor {
     pid: Pid,
     wire: Option<std::io::PipeWriter>,
+    traces: Traces,
 }
 
 impl Janitor {
@@ -35,9 +36,9 @@ impl Janitor {
     /// # Errors
     /// No process or no pipe.
     pub fn start(traces: Traces) -> Result<Self, Failure> {
-        let (mut end, wire) = std::io::pipe().map_err(|error| Failure::new(format!("cannot make a pipe: {error}")))?;
+        let (mut end, wire) = std::io::pipe().map_err(|error| Failure::new(format!("cannot make a pipe: {}", without_number(&error))))?;
         match sys::fork().map_err(|errno| Failure::new("cannot fork the janitor").errno(errno))? {
-            Some(pid) => Ok(Self { pid, wire: Some(wire) }),
+            Some(pid) => Ok(Self { pid, wire: Some(wire), traces }),
             None => {
                 drop(wire);
                 // Out of reach of what is sent to the verifier's process group, and of whoever waits for the end of its output.
@@ -55,7 +56,13 @@ impl Janitor {
 impl Drop for Janitor {
     fn drop(&mut self) {
         self.wire = None;
-        let _ = rustix::io::retry_on_intr(|| waitid(WaitId::Pid(self.pid), WaitIdOptions::EXITED));
+        let status = rustix::io::retry_on_intr(|| waitid(WaitId::Pid(self.pid), WaitIdOptions::EXITED));
+        let done = status.ok().flatten().is_some_and(|status| status.exit_status() == Some(0));
+        if !done {
+            // It was killed. Here the stage's tmpfs still lies on the directory.
+            let _ = rustix::mount::unmount(&self.traces.directory, rustix::mount::UnmountFlags::DETACH);
+            remove(&self.traces);
+        }
     }
 }
 

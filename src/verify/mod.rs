@@ -26,6 +26,7 @@ use crate::host::Host;
 use crate::namespace::{Namespaces, Switch};
 use crate::spec::{Rootfs, Spec};
 use crossing::Outcome;
+use flip::Flip;
 use probes::{Canaries, Outside, Probe, Try, root};
 use report::{Controls, Finding, Report, Tally, WallReport};
 use stage::Stage;
@@ -67,7 +68,11 @@ impl<'a> Verifier<'a> {
         let canaries = Canaries::plant(&stage, directory.as_deref());
         let mut verifier = Self { canaries, stage, order, controls: Vec::new(), closed: Ok(()) };
         let open: Vec<Control> = match verifier.tried(Role::Open) {
-            Ok(tried) => tried.attempts.iter().map(|(attempt, _)| control(attempt)).collect(),
+            Ok(tried) => order
+                .probes()
+                .zip(&tried.attempts)
+                .map(|(probe, (attempt, _))| ordered_failure(probe).unwrap_or_else(|| control(attempt)))
+                .collect(),
             Err(reason) => order.probes().map(|_| Control::Failed(reason.clone())).collect(),
         };
         let all = crate::namespace::Namespace::ALL.into_iter();
@@ -179,6 +184,12 @@ fn tried_at_all(attempt: &Try) -> bool {
     !matches!(attempt.answer, Answer::Untried(_))
 }
 
+/// The failure that a test has ordered for a probe's control, by its name in RUSTIC_FAIL_CONTROL. Release builds do not have it.
+fn ordered_failure(probe: &Probe) -> Option<Control> {
+    let ordered = cfg!(debug_assertions).then(|| std::env::var("RUSTIC_FAIL_CONTROL").ok()).flatten();
+    ordered.filter(|id| id == probe.id).map(|_| Control::Failed("ordered by a test".into()))
+}
+
 /// What the probe without walls says about the crossing.
 fn control(attempt: &Try) -> Control {
     match &attempt.answer {
@@ -188,6 +199,14 @@ fn control(attempt: &Try) -> Control {
         Answer::Refused(_, answer) => Control::Failed(format!("without a wall it is {answer} too")),
         Answer::Through | Answer::Stayed => Control::Failed("without a wall nothing is seen outside either".into()),
     }
+}
+
+/// Verifies one container, and with it each in which one namespace is the other way.
+///
+/// # Errors
+/// No stage.
+pub fn flip(order: &Order, spec: &Spec, host: &Host) -> Result<Flip, Failure> {
+    Ok(Flip::of(&Verifier::new(order, spec, host)?, spec))
 }
 
 /// Verifies one container. There is always a report: what could not be tried is unknown.

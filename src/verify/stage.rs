@@ -1,7 +1,7 @@
 //! The stage: a throw-away host. The verifier gives itself new uts, ipc, net, mount and time namespaces, and plays the outside in them: host
 //! names, listeners, queues, mounts and clocks of the real host are never touched, also where a container shares everything.
 
-use crate::failure::{Failure, errno_text};
+use crate::failure::{Failure, errno_text, without_number};
 use crate::host::{Host, UserNamespace};
 use crate::namespace::Namespace;
 use crate::random;
@@ -128,7 +128,8 @@ fn enter(host: &Host) -> Result<(Rights, Vec<Namespace>), Failure> {
     }
     if namespaces.contains(&Namespace::Time) {
         let offsets = format!("monotonic {CLOCK_OFFSET} 0\nboottime {CLOCK_OFFSET} 0\n");
-        fs::write("/proc/self/timens_offsets", offsets).map_err(|error| Failure::new(format!("cannot set the stage's clocks: {error}")))?;
+        fs::write("/proc/self/timens_offsets", offsets)
+            .map_err(|error| Failure::new(format!("cannot set the stage's clocks: {}", without_number(&error))))?;
     }
     let rights = if host.user_namespace == UserNamespace::Initial { rights } else { Rights::Stage };
     Ok((rights, namespaces))
@@ -138,18 +139,32 @@ fn unshare_all(namespaces: &[Namespace]) -> Result<(), Failure> {
     let flags = namespaces.iter().fold(0, |flags, namespace| flags | namespace.clone_flag() as i32);
     let names: Vec<_> = namespaces.iter().map(|namespace| namespace.flag_name()).collect();
     unshare(CloneFlags::from_bits_retain(flags)).map_err(|errno| {
-        Failure::new(format!("cannot build a stage: unshare({})", names.join("|")))
-            .errno(Errno::from_raw_os_error(errno as i32))
-            .remedy("sudo rustic verify …")
-            .man("unshare(2)")
+        let failure = Failure::new(format!("cannot build a stage: unshare({})", names.join("|"))).man("unshare(2)");
+        let failure = failure.errno(Errno::from_raw_os_error(errno as i32));
+        let none = namespaces.iter().find(|namespace| number("/proc/sys/user", namespace.limit()) == Some(0));
+        match (none, errno) {
+            (Some(namespace), _) => failure.why(format!("user.{} is 0", namespace.limit())),
+            (None, nix::errno::Errno::EPERM) if number("/proc/sys/kernel", APPARMOR) == Some(1) => {
+                failure.why(format!("kernel.{APPARMOR} is 1"))
+            }
+            (None, nix::errno::Errno::EPERM) => failure.why("in a chroot, and where a filter denies it, no user namespace can be made"),
+            _ => failure,
+        }
+        .remedy("sudo rustic verify")
     })
+}
+
+const APPARMOR: &str = "apparmor_restrict_unprivileged_userns";
+
+fn number(folder: &str, name: &str) -> Option<u64> {
+    fs::read_to_string(Path::new(folder).join(name)).ok()?.trim().parse().ok()
 }
 
 fn map_own_id(host: &Host) -> Result<(), Failure> {
     let written = fs::write("/proc/self/setgroups", "deny")
         .and_then(|()| fs::write("/proc/self/uid_map", format!("{0} {0} 1", host.uid)))
         .and_then(|()| fs::write("/proc/self/gid_map", format!("{0} {0} 1", host.gid)));
-    written.map_err(|error| Failure::new(format!("cannot build a stage: the id map: {error}")).man("user_namespaces(7)"))
+    written.map_err(|error| Failure::new(format!("cannot build a stage: the id map: {}", without_number(&error))).man("user_namespaces(7)"))
 }
 
 /// A tree of mounts that do not reach the host, but that do reach whoever copies them and does not make his copy private: as systemd has it.

@@ -1,6 +1,6 @@
 //! Who is verified: a probe behind walls, or one without any for the control; started, identified from outside, and asked.
 
-use crate::failure::printable;
+use crate::failure::{errno_text, printable};
 use crate::host::capability;
 use crate::namespace::{Namespace, Namespaces, Switch};
 use crate::random;
@@ -95,7 +95,7 @@ impl Sides {
     fn open(pid: i32, namespace: Namespace) -> Result<Self, String> {
         let of = |process: &str, entry: &str| {
             let path = format!("/proc/{process}/ns/{entry}");
-            open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).map_err(|errno| format!("{path}: {errno}"))
+            open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).map_err(|errno| format!("{path}: {}", errno_text(errno)))
         };
         let entry = namespace.proc_entry();
         // unshare(2) puts children into a new time namespace, not the caller.
@@ -115,17 +115,17 @@ impl Subject {
     /// # Errors
     /// What kept it from starting, for a reader.
     pub fn start(stage: &Stage, canaries: &Canaries, role: Role) -> Result<Self, String> {
-        let mark = random::letters(12).map_err(|errno| errno.to_string())?;
+        let mark = random::letters(12).map_err(errno_text)?;
         let mounts_before = mnt::mounts();
         let left = Left(mounts_before.clone());
         let terminal = terminal::Pair::open();
         let (socket, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
-            .map_err(|errno| format!("cannot make a socket pair: {errno}"))?;
-        sockopt::set_socket_passcred(&socket, true).map_err(|errno| format!("cannot ask for credentials: {errno}"))?;
+            .map_err(|errno| format!("cannot make a socket pair: {}", errno_text(errno)))?;
+        sockopt::set_socket_passcred(&socket, true).map_err(|errno| format!("cannot ask for credentials: {}", errno_text(errno)))?;
         let parent = getpid();
         let argv = role.argv(&stage.nonce);
         let env = environment(stage);
-        let pid = match sys::fork().map_err(|errno| format!("cannot fork: {errno}"))? {
+        let pid = match sys::fork().map_err(|errno| format!("cannot fork: {}", errno_text(errno)))? {
             Some(pid) => pid,
             None => {
                 let _ = become_it(&Start { stage, canaries, role: &role, terminal: terminal.as_ref().ok(), theirs, parent }, &argv, &env);

@@ -24,3 +24,4 @@ mod signals; //     forwarding, PID 1, exit codes of signals
 mod store; //       trees by digest, names, locks, and every way to be interrupted
 mod terminal; //    pty, job control, modes of the outer terminal
 mod tidy; //        the rules of the house
+mod verify; //      every wall, every combination, every leak; what is left

@@ -1,6 +1,7 @@
 //! The cgroup tree: where in it the process is. A cgroup namespace shows that place as `/`, cgroup_namespaces(7).
 
 use super::{Direction, Effect, Outside, Probe, Try, of};
+use crate::failure::without_number;
 use crate::namespace::Namespace;
 use crate::verify::crossing::{self, Reply, errno_of};
 use crate::verify::subject::Subject;
@@ -56,7 +57,7 @@ impl Place {
     /// The verifier's own place in the first hierarchy where that is not `/`; else one of its own, in the first that can be written. Nothing
     /// is made yet.
     pub fn choose(nonce: &str) -> Result<Self, String> {
-        let own = fs::read_to_string("/proc/self/cgroup").map_err(|error| format!("/proc/self/cgroup: {error}"))?;
+        let own = fs::read_to_string("/proc/self/cgroup").map_err(|error| format!("/proc/self/cgroup: {}", without_number(&error)))?;
         let own: Vec<(u32, &str, &str)> = own.lines().filter_map(line).collect();
         let mounted = hierarchies(&own);
         if let Some((hierarchy, _, path)) = own.iter().find(|(_, _, path)| *path != "/") {
@@ -75,7 +76,7 @@ impl Place {
     pub fn make(self) -> Result<Self, String> {
         if let Some(directory) = &self.made {
             fs::create_dir(directory)
-                .map_err(|error| format!("its own cgroup is / and {} cannot be made: {error}", directory.display()))?;
+                .map_err(|error| format!("its own cgroup is / and {} cannot be made: {}", directory.display(), without_number(&error)))?;
         }
         Ok(self)
     }
@@ -126,7 +127,7 @@ fn path(outside: &Outside<'_>, subject: &Subject) -> Try {
     // Opened outside and read inside: what it says depends on who reads. So it can be tried without a /proc inside.
     let file = match fs::File::open(format!("/proc/{}/cgroup", subject.pid)) {
         Ok(file) => file,
-        Err(error) => return Try::unplanted("open", &error.to_string()),
+        Err(error) => return Try::unplanted("open", &without_number(&error)),
     };
     let crossing = crossing::Crossing::Cgroup(Crossing::Path { hierarchy: place.hierarchy });
     let reply = subject.ask_with(&crossing, Some(file.as_fd()));
@@ -146,9 +147,9 @@ fn tree(outside: &Outside<'_>, subject: &Subject) -> Try {
             let secret = format!("inode {} of device {}", stat.ino(), stat.dev());
             let attempt = Try::to_read(reply, of(subject, Namespace::Cgroup), &secret, &[Errno::NOENT, Errno::ACCESS]);
             let outside = if attempt.receipt == super::Receipt::Arrived { "it is the host's" } else { "unseen" };
-            Try { outside: outside.into(), ..attempt }
+            Try { outside: outside.into(), ..attempt }.or_no_way("no cgroup tree is mounted inside")
         }
-        Err(error) => Try::unplanted("stat", &error.to_string()),
+        Err(error) => Try::unplanted("stat", &without_number(&error)),
     }
 }
 

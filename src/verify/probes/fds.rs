@@ -1,6 +1,7 @@
 //! What a process inherits: descriptors that a careless caller has left open, each a way around every other wall, and variables.
 
 use super::{Direction, Effect, Outside, Probe, Try, arrived};
+use crate::failure::errno_text;
 use crate::sys;
 use crate::verify::crossing::{self, Reply};
 use crate::verify::probes::Canaries;
@@ -74,7 +75,7 @@ impl Canary {
             rustix::io::write(&memory, stage.secret.as_bytes())?;
             Ok(Self { memory, root: open("/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())? })
         };
-        planted().map_err(|errno| errno.to_string())
+        planted().map_err(errno_text)
     }
 }
 

@@ -1,6 +1,7 @@
 //! POSIX message queues and System V IPC: the article's crossing, and its sisters.
 
 use super::{Direction, Effect, Outside, Probe, Try, arrived, of};
+use crate::failure::errno_text;
 use crate::namespace::Namespace;
 use crate::sys;
 use crate::sys::sysv::{self, Kind};
@@ -83,7 +84,7 @@ impl Canary {
         let flags = MQ_OFlag::O_CREAT | MQ_OFlag::O_EXCL | MQ_OFlag::O_RDWR | MQ_OFlag::O_NONBLOCK | MQ_OFlag::O_CLOEXEC;
         let attributes = MqAttr::new(0, 4, MESSAGE_SIZE, 0);
         let queue = mq_open(queue_name(stage).as_str(), flags, stat::Mode::S_IRUSR | stat::Mode::S_IWUSR, Some(&attributes));
-        Self { queue: queue.map_err(|errno| format!("mq_open: {errno:?}")), objects: objects(stage).map_err(|errno| errno.to_string()) }
+        Self { queue: queue.map_err(|errno| format!("mq_open: {errno:?}")), objects: objects(stage).map_err(errno_text) }
     }
 
     /// The queue's descriptor.
@@ -142,7 +143,8 @@ fn by_file(outside: &Outside<'_>, subject: &Subject) -> Try {
     let path = folder.join(&queue_name(outside.stage)[1..]);
     let reply = subject.ask(&crossing::Crossing::Ipc(Crossing::QueueByFile { path, mark: subject.mark.clone() }));
     let message = outside.canaries.ipc.received(&subject.mark);
-    Try::to_mark(reply, of(subject, Namespace::Ipc), arrived(message), seen(message), &[Errno::NOENT])
+    let attempt = Try::to_mark(reply, of(subject, Namespace::Ipc), arrived(message), seen(message), &[Errno::NOENT]);
+    attempt.or_no_way("no mqueue is mounted inside")
 }
 
 fn memory(outside: &Outside<'_>, subject: &Subject) -> Try {
@@ -164,7 +166,7 @@ fn semaphore(outside: &Outside<'_>, subject: &Subject) -> Try {
     let reply = subject.ask(&crossing::Crossing::Ipc(Crossing::Semaphore { key: objects.key }));
     let after = sysv::value(objects.semaphore);
     let raised = matches!((before, after), (Ok(before), Ok(after)) if after > before);
-    let seen = after.map_or_else(|errno| errno.to_string(), |after| format!("the semaphore is {after}"));
+    let seen = after.map_or_else(errno_text, |after| format!("the semaphore is {after}"));
     Try::to_mark(reply, of(subject, Namespace::Ipc), arrived(raised), seen, &[Errno::NOENT])
 }
 

@@ -1,6 +1,7 @@
 //! Keys: no namespace covers the session keyring, and the keyring of a user id is there whatever the session keyring is, keyrings(7).
 
 use super::{Direction, Effect, Outside, Probe, Try};
+use crate::failure::errno_text;
 use crate::sys::keys::{self, Key};
 use crate::verify::crossing::{self, Reply};
 use crate::verify::stage::Stage;
@@ -39,7 +40,7 @@ pub struct Canary {
 
 impl Canary {
     pub(super) fn plant(stage: &Stage) -> Self {
-        let named = |what: &'static str| move |errno: Errno| format!("{what}: {errno}");
+        let named = |what: &'static str| move |errno: Errno| format!("{what}: {}", errno_text(errno));
         let add = || {
             let key = keys::add(Key::SESSION, &stage.key_name(), stage.secret.as_bytes())?;
             keys::open_to_user(key)?;

@@ -2,6 +2,7 @@
 //! private, mount_namespaces(7).
 
 use super::{Direction, Effect, Outside, Probe, Try, arrived, of};
+use crate::failure::errno_text;
 use crate::namespace::Namespace;
 use crate::verify::crossing::{self, Reply};
 use crate::verify::subject::Subject;
@@ -102,7 +103,7 @@ fn inwards(outside: &Outside<'_>, subject: &Subject) -> Try {
             let attempt = Try::to_read(reply, of(subject, Namespace::Mount), &outside.stage.secret, &[Errno::NOENT]);
             Try { outside: format!("mounted, {}", attempt.outside), ..attempt }
         }
-        Err(errno) => Try::unplanted("open", &errno.to_string()),
+        Err(errno) => Try::unplanted("open", &errno_text(errno)),
     };
     let _ = unmount(&there, UnmountFlags::DETACH);
     attempt

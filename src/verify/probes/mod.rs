@@ -191,6 +191,22 @@ impl Try {
         Self { reply, answer, identity: Identity::NoNamespace, receipt: Receipt::Absent, outside: "-".into() }
     }
 
+    /// What the inside was refused with.
+    pub fn errno(&self) -> Option<String> {
+        match self.reply.outcome {
+            Outcome::Refused(errno) => Some(errno_name(errno)),
+            _ => None,
+        }
+    }
+
+    /// Where both sides are the same and the way there is missing inside, there is nothing to try it with.
+    fn or_no_way(mut self, reason: &str) -> Self {
+        if self.identity == Identity::Same && matches!(self.answer, Answer::Refused(Refusal::Wall, _)) {
+            self.answer = Answer::Untried(reason.into());
+        }
+        self
+    }
+
     /// What was done inside stays there, where nothing has arrived.
     fn or_stayed(mut self) -> Self {
         if self.answer == Answer::Through && self.receipt == Receipt::Absent {

@@ -3,6 +3,7 @@
 use super::root::heard;
 use super::user::{Right, held_outside};
 use super::{Direction, Effect, Outside, Probe, Try, arrived, of};
+use crate::failure::without_number;
 use crate::namespace::Namespace;
 use crate::verify::crossing::{self, Reply, errno_of};
 use crate::verify::stage::Stage;
@@ -70,7 +71,7 @@ impl Canary {
             unix.set_nonblocking(true)?;
             Ok(Self { port: tcp.local_addr()?.port(), tcp, unix })
         };
-        planted().map_err(|error| error.to_string())
+        planted().map_err(|error| without_number(&error))
     }
 }
 

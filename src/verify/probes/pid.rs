@@ -1,6 +1,7 @@
 //! Processes: a process outside, called by its number outside. In a new pid namespace that number is nobody's, or somebody else's.
 
 use super::{Direction, Effect, Outside, Probe, Try, of};
+use crate::failure::{errno_text, without_number};
 use crate::namespace::Namespace;
 use crate::sys;
 use crate::verify::crossing::{self, Reply};
@@ -64,10 +65,10 @@ pub struct Canary {
 
 impl Canary {
     pub(super) fn plant(stage: &Stage) -> Result<Self, String> {
-        let (mut ready, mut told) = std::io::pipe().map_err(|error| error.to_string())?;
+        let (mut ready, mut told) = std::io::pipe().map_err(|error| without_number(&error))?;
         // The copy has the secret where the original has it.
         let address = stage.secret.as_ptr() as usize;
-        match sys::fork().map_err(|errno| errno.to_string())? {
+        match sys::fork().map_err(errno_text)? {
             Some(pid) => {
                 drop(told);
                 let canary = Self { pid, address };

@@ -1,6 +1,7 @@
 //! The root: a file of the host that nothing inside shows, and the ways to it that a change of root leaves open.
 
 use super::{Direction, Effect, Outside, Probe, Try, arrived};
+use crate::failure::{errno_text, without_number};
 use crate::namespace::Namespace;
 use crate::sys::{self, handle};
 use crate::verify::crossing::{self, Reply, errno_of};
@@ -89,12 +90,12 @@ impl Canary {
             let made = folders.filter_map(|folder| Some((folder.to_owned(), nameless(folder, &stage.secret)?))).next();
             let (folder, nameless) = made.map_or((stage.directory.clone(), None), |(folder, fd)| (folder, Some(fd)));
             let handle = match &nameless {
-                Some(fd) => handle::name(fd).map_err(|errno| format!("name_to_handle_at: {errno}")),
+                Some(fd) => handle::name(fd).map_err(|errno| format!("name_to_handle_at: {}", errno_text(errno))),
                 None => Err("no file system here makes a file without a name".into()),
             };
             Ok(Self { file, folder, _nameless: nameless, handle, socket })
         };
-        planted().map_err(|error| error.to_string())
+        planted().map_err(|error| without_number(&error))
     }
 }
 

@@ -1,6 +1,7 @@
 //! The terminal: what is typed into it and set on it from inside. The caller's is a pty of the verifier's own; nobody else's is touched.
 
 use super::{Direction, Effect, Outside, Probe, Try, arrived};
+use crate::failure::errno_text;
 use crate::sys;
 use crate::verify::crossing::{self, Reply};
 use crate::verify::subject::Subject;
@@ -62,7 +63,7 @@ impl Pair {
             fcntl_setfl(&master, OFlags::RDWR | OFlags::NONBLOCK)?;
             Ok(Self { master, slave })
         };
-        opened().map_err(|errno| format!("no pty: {errno}"))
+        opened().map_err(|errno| format!("no pty: {}", errno_text(errno)))
     }
 
     /// Makes it the controlling terminal of this process, the leader of a new session.
@@ -112,7 +113,7 @@ fn resize(_: &Outside<'_>, subject: &Subject) -> Try {
     let reply = subject.ask(&crossing::Crossing::Terminal(Crossing::Resize));
     let size = tcgetwinsize(&terminal.slave);
     let odd = size.is_ok_and(|size| (size.ws_row, size.ws_col) == (ODD.ws_row, ODD.ws_col));
-    let seen = size.map_or_else(|errno| errno.to_string(), |size| format!("{} by {}", size.ws_col, size.ws_row));
+    let seen = size.map_or_else(errno_text, |size| format!("{} by {}", size.ws_col, size.ws_row));
     Try::to_mark(reply, IDENTITY, arrived(odd), seen, &[Errno::NOTTY, Errno::IO]).or_stayed()
 }
 

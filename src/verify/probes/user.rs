@@ -2,6 +2,7 @@
 //! user_namespaces(7); and of those that count, only the ordered ones may be there.
 
 use super::{Direction, Effect, Outside, Probe, Try, arrived};
+use crate::failure::errno_text;
 use crate::namespace::Namespace;
 use crate::sys::{handle, rights};
 use crate::verify::crossing::{self, Outcome, Reply};
@@ -45,7 +46,7 @@ fn bound(_: &Outside<'_>, subject: &Subject) -> Try {
     let port = 600 + subject.mark.bytes().fold(0u16, |port, byte| port.wrapping_mul(31).wrapping_add(byte.into())) % 400;
     let socket = match socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None) {
         Ok(socket) => socket,
-        Err(errno) => return Try::unplanted("bind", &errno.to_string()),
+        Err(errno) => return Try::unplanted("bind", &errno_text(errno)),
     };
     let reply = subject.ask_with(&crossing::Crossing::User(Crossing::Bind { port }), Some(socket.as_fd()));
     let ours = getsockname(&socket).and_then(SocketAddrV4::try_from).map_or(0, |address| address.port());

@@ -2,6 +2,7 @@
 
 use super::user::{Right, held_outside};
 use super::{Direction, Effect, Outside, Probe, Try, arrived, of};
+use crate::failure::errno_text;
 use crate::namespace::Namespace;
 use crate::sys::rights;
 use crate::verify::crossing::{self, Reply};
@@ -46,7 +47,7 @@ fn read(_: &Outside<'_>, subject: &Subject) -> Try {
             let attempt = Try::to_read(reply, of(subject, Namespace::Uts), &changed, &[]);
             Try { outside: format!("\"{changed}\" since it started"), ..attempt }
         }
-        Err(errno) => Try::unplanted("uname", &errno.to_string()),
+        Err(errno) => Try::unplanted("uname", &errno_text(errno)),
     }
 }
 

@@ -1,5 +1,6 @@
 //! What was found, as data: for the table, for `--why`, for JSON. Nothing is decided here.
 
+mod flip;
 mod json;
 mod table;
 mod why;
@@ -161,7 +162,12 @@ impl Report {
 
     /// Where there can be no stage nothing is tried, and nothing is known.
     pub fn impossible(order: &Order, spec: &Spec, failure: &Failure) -> Self {
-        let reason = failure.to_string().lines().next().unwrap_or_default().to_owned();
+        let said = failure.to_string();
+        let reason = said
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("man "))
+            .map(|line| line.trim_start().replace("why   ", "").replace("try   ", "try "));
+        let reason = reason.collect::<Vec<_>>().join("; ");
         let wall = |&wall: &Wall| WallReport {
             wall,
             ordered: ordered(wall, spec.namespaces),

@@ -36,6 +36,21 @@ fn speaks_utf8() -> bool {
     })
 }
 
+/// Where a conclusion follows.
+pub(super) fn arrow() -> &'static str {
+    if speaks_utf8() { "→" } else { "->" }
+}
+
+/// The first line: on what kernel, from what stage, under what name.
+pub(super) fn title(report: &Report) -> String {
+    let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
+    let dot = if speaks_utf8() { "·" } else { "-" };
+    match &report.nonce {
+        Some(nonce) => format!("rustic verify {dot} linux {kernel} {dot} stage: {} {dot} nonce {nonce}", report.stage.join(" ")),
+        None => format!("rustic verify {dot} linux {kernel}"),
+    }
+}
+
 /// A word with its mark and colour.
 pub(super) fn styled(verdict: &Verdict) -> String {
     let Look { mark, style } = look(verdict);
@@ -51,12 +66,10 @@ fn cut(text: &str) -> String {
 impl Report {
     /// The table and what follows from it.
     pub fn table(&self) -> String {
-        let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
-        let mut text = format!("rustic verify · linux {kernel}");
-        if let Some(nonce) = &self.nonce {
-            let _ = write!(text, " · stage: {} · nonce {nonce}", self.stage.join(" "));
-        }
-        text.push_str("\n\n");
+        let mut text = title(self) + "\n\n";
+        // Where nothing was tried the reason is the same for all.
+        let tried = self.walls.iter().any(|wall| !wall.findings.is_empty());
+        let common = self.walls.first().filter(|_| !tried).and_then(|wall| wall.verdict.because());
         let heads = ["wall", "verdict", "ordered", "tries", "crossing tried inside", "answer", "seen outside"].map(str::to_owned);
         let rows: Vec<[String; 7]> = std::iter::once(heads).chain(self.walls.iter().map(row)).collect();
         let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
@@ -72,12 +85,15 @@ impl Report {
             }
             text.push_str(line.trim_end());
             text.push('\n');
-            if let Some(wall) = number.checked_sub(1).map(|wall| &self.walls[wall]) {
+            if let Some(wall) = number.checked_sub(1).map(|wall| &self.walls[wall]).filter(|_| common.is_none()) {
                 text.push_str(&notes(wall));
             }
         }
+        if let Some(reason) = common {
+            let _ = writeln!(text, "\n  Nothing could be tried: {}.", printable(reason));
+        }
         let _ = write!(text, "\n{}", self.controls_told());
-        let _ = writeln!(text, "{} {}", if speaks_utf8() { "→" } else { "->" }, self.conclusion());
+        let _ = writeln!(text, "{} {}", arrow(), self.conclusion());
         text
     }
 

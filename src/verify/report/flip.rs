@@ -1,0 +1,127 @@
+//! The matrix of `--flip`: a row a namespace, a column a wall.
+
+use super::table::{arrow, styled, title};
+use crate::failure::printable;
+use crate::namespace::{Namespace, Switch};
+use crate::verify::flip::{Change, Flip, Followed, Row};
+use serde_json::{Value, json};
+use std::fmt::Write;
+
+/// "? unknown" and two blanks.
+const COLUMN: usize = 10;
+
+/// "--cgroup yes" and two blanks.
+const HEAD: usize = 15;
+
+impl Flip {
+    /// The matrix, and what else has changed.
+    pub fn matrix(&self) -> String {
+        let mut text = format!("{}\n\n{:HEAD$}", title(&self.base), "");
+        for wall in &self.base.walls {
+            let _ = write!(text, "{:<COLUMN$}", wall.wall.name());
+        }
+        let mut line = |head: &str, cells: Vec<(String, usize)>| {
+            let cells: String = cells.into_iter().map(|(cell, width)| cell + &" ".repeat(COLUMN.saturating_sub(width))).collect();
+            let _ = write!(text, "\n{head:<HEAD$}{}", cells.trim_end());
+        };
+        line("as ordered", self.base.walls.iter().map(|wall| (styled(&wall.verdict), wall.verdict.word().len() + 2)).collect());
+        for row in &self.rows {
+            let walls = row.report.walls.iter().zip(&self.base.walls);
+            let cells = walls.map(|(wall, before)| {
+                let changed = wall.verdict.word() != before.verdict.word();
+                if changed { (styled(&wall.verdict), wall.verdict.word().len() + 2) } else { ("·".into(), 1) }
+            });
+            line(&option(row.namespace, row.switch), cells.collect());
+        }
+        text.push_str("\n\n");
+        for row in &self.rows {
+            text.push_str(&told(row));
+        }
+        let _ = write!(text, "{}", self.base.controls_told());
+        let _ = writeln!(text, "{} {}", arrow(), self.conclusion());
+        text
+    }
+
+    fn conclusion(&self) -> String {
+        let count = |wanted: Followed| self.rows.iter().filter(|row| row.followed(&self.base) == wanted).count();
+        let not: Vec<_> =
+            self.rows.iter().filter(|row| row.followed(&self.base) != Followed::Yes).map(|row| row.namespace.name()).collect();
+        let mut said = format!("{} of {} walls follow their own namespace.", count(Followed::Yes), self.rows.len());
+        if !not.is_empty() {
+            let _ = write!(said, " Not, or not known: {}.", not.join(", "));
+        }
+        let others: Vec<&Change> = self.rows.iter().flat_map(|row| &row.others).collect();
+        let unexplained = others.iter().filter(|change| change.because.is_none()).count();
+        let _ = match (others.len(), unexplained) {
+            (0, _) => write!(said, " Nothing else changes."),
+            (count, 0) => write!(said, " What else changes ({count} probes) is explained."),
+            (count, unexplained) => write!(said, " Of {count} other changes {unexplained} are unexplained."),
+        };
+        said
+    }
+
+    /// One JSON value.
+    pub fn json(&self) -> Value {
+        let change = |change: &Change| {
+            json!({
+                "wall": change.probe.wall,
+                "probe": change.probe.id,
+                "from": change.from,
+                "to": change.to,
+                "because": change.because,
+            })
+        };
+        let rows: Vec<Value> = self
+            .rows
+            .iter()
+            .map(|row| {
+                json!({
+                    "namespace": row.namespace.name(),
+                    "switch": word(row.switch),
+                    "followed": match row.followed(&self.base) {
+                        Followed::Yes => Some(true),
+                        Followed::No => Some(false),
+                        Followed::Unknown => None,
+                    },
+                    "others": row.others.iter().map(change).collect::<Vec<_>>(),
+                    "report": row.report.json(),
+                })
+            })
+            .collect();
+        json!({ "format": "rustic-verify-flip", "version": 1, "exit": self.exit().code(), "base": self.base.json(), "rows": rows })
+    }
+}
+
+fn word(switch: Switch) -> &'static str {
+    match switch {
+        Switch::Yes => "yes",
+        Switch::No => "no",
+    }
+}
+
+fn option(namespace: Namespace, switch: Switch) -> String {
+    format!("--{} {}", namespace.name(), word(switch))
+}
+
+/// What changed besides a row's own wall, the probes of one reason together.
+fn told(row: &Row) -> String {
+    let mut reasons: Vec<Option<&'static str>> = Vec::new();
+    for change in &row.others {
+        if !reasons.contains(&change.because) {
+            reasons.push(change.because);
+        }
+    }
+    let mut text = String::new();
+    if let Some(reason) = row.report.walls.first().filter(|wall| wall.findings.is_empty()).and_then(|wall| wall.verdict.because()) {
+        let _ = writeln!(text, "  {}: {}\n", option(row.namespace, row.switch), printable(reason));
+    }
+    for reason in reasons {
+        let _ =
+            writeln!(text, "  {} also changes, {}:", option(row.namespace, row.switch), reason.unwrap_or("for a reason that is not known"));
+        for change in row.others.iter().filter(|change| change.because == reason) {
+            let _ = writeln!(text, "    {:<11}  {}  {}  {}", change.probe.id, change.from, arrow(), change.to);
+        }
+        text.push('\n');
+    }
+    text
+}

@@ -1,0 +1,552 @@
+//! verify: that it tells the truth, of every combination and of every leak; that it leaves nothing; that it knows what it does not know.
+
+use crate::need;
+use crate::support::{CEILING, NOBODY, Rustic, binary, eventually, finish, processes, queues, scratch, shared, tree, unique};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+const NAMES: [(&str, &str, &str); 8] = [
+    ("pid", "pid", "pid"),
+    ("mount", "mnt", "mnt"),
+    ("uts", "uts", "uts"),
+    ("net", "net", "net"),
+    ("ipc", "ipc", "ipc"),
+    ("user", "user", "user"),
+    ("cgroup", "cgroup", "cgroup"),
+    ("time", "time", "time"),
+];
+
+fn verify() -> Rustic {
+    Rustic::command("verify")
+}
+
+/// The report of a run, with its exit code.
+#[track_caller]
+fn report(verify: Rustic) -> (i32, Value) {
+    let ran = verify.opt(["--json"]).ran();
+    assert_eq!(ran.stderr, "", "{}", ran.stdout);
+    let report: Value = serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {}", ran.stdout));
+    (ran.code, report)
+}
+
+/// The walls of a report by name.
+fn walls(report: &Value) -> BTreeMap<&str, &Value> {
+    report["walls"].as_array().unwrap().iter().map(|wall| (wall["wall"].as_str().unwrap(), wall)).collect()
+}
+
+fn verdicts(report: &Value) -> BTreeMap<&str, &str> {
+    walls(report).into_iter().map(|(name, wall)| (name, wall["verdict"].as_str().unwrap())).collect()
+}
+
+/// The probes of a wall: what each was answered, and what that means.
+fn probes(wall: &Value) -> BTreeMap<&str, (&str, Option<&str>)> {
+    let probes = wall["probes"].as_array().unwrap().iter();
+    probes.map(|probe| (probe["id"].as_str().unwrap(), (probe["verdict"].as_str().unwrap(), probe["inside"]["errno"].as_str()))).collect()
+}
+
+/// The walls that are not as ordered.
+fn wrong(report: &Value) -> Vec<&str> {
+    walls(report).into_iter().filter(|(_, wall)| wall["ok"] != true).map(|(name, _)| name).collect()
+}
+
+#[test]
+fn the_defaults_hold_ten_walls_and_tell_user_and_time_as_doors() {
+    need!(root);
+    let (code, report) = report(verify());
+    assert_eq!(code, 0, "{report:#}");
+    for (name, verdict) in verdicts(&report) {
+        assert_eq!(verdict, if ["user", "time"].contains(&name) { "shared" } else { "held" }, "{name}");
+    }
+    let controls = &report["controls"];
+    assert_eq!((controls["open"]["crossed"].as_u64(), controls["closed"]["crossed"].as_u64()), (controls["open"]["of"].as_u64(), Some(0)));
+    assert!(controls["closed"]["of"].as_u64() > Some(30), "{controls}");
+    // The same for people: the call, the errno, what was seen outside.
+    let table = verify().ran().ok();
+    for (wall, words) in [
+        ("pid", ["process_vm_readv pid", "ESRCH", "unread"]),
+        ("mnt", ["mount tmpfs", "EPERM", "no mount appeared"]),
+        ("root", ["open /", "ENOENT", "unread"]),
+        ("uts", ["uname", "\"rustic\"", "since it started"]),
+        ("net", ["connect 127.0.0.1:", "ECONNREFUSED", "no connection"]),
+        ("ipc", ["mq_open /rustic.", "ENOENT", "no message"]),
+        ("user", ["bind 127.0.0.1:", "done", "our socket has port"]),
+        ("cgroup", ["read /proc/self/cgroup", "\"/\"", "it is in \"/"]),
+        ("time", ["clock_gettime CLOCK_MONOTONIC", "\"50", "   50"]),
+        ("fds", ["pread descriptors", "EBADF", "unread"]),
+        ("keyring", ["keyctl search @s", "EPERM", "unread"]),
+        ("terminal", ["ioctl TIOCSTI", "done", "0 characters typed"]),
+    ] {
+        let row =
+            table.lines().find(|line| line.trim_start().starts_with(&format!("{wall} "))).unwrap_or_else(|| panic!("{wall}: {table}"));
+        let columns: Vec<usize> = words.iter().filter_map(|word| row.find(word)).collect();
+        assert!(columns.len() == 3 && columns.is_sorted(), "{words:?} in {row}");
+    }
+    assert!(table.ends_with("Every wall is as ordered. 2 doors are open: user, time.\n"), "{table}");
+}
+
+#[test]
+fn ipc_no_differs_in_the_ipc_row_only_and_both_kinds_of_ipc_cross() {
+    need!(root);
+    let ((code, closed), (open_code, open)) = (report(verify()), report(verify().ns("ipc", "no")));
+    assert_eq!((code, open_code), (0, 0));
+    for (name, wall) in walls(&open) {
+        let before = walls(&closed)[name];
+        if name == "ipc" {
+            assert_eq!((before["verdict"].as_str(), wall["verdict"].as_str()), (Some("held"), Some("shared")));
+            assert!(probes(wall).values().all(|probe| *probe == ("shared", None)), "{wall:#}");
+            assert!(probes(before).values().all(|probe| *probe == ("held", Some("ENOENT"))), "{before:#}");
+            assert!(wall["probes"].as_array().unwrap().iter().all(|probe| probe["outside"]["arrived"] == true), "{wall:#}");
+            assert_eq!(probes(wall).len(), 5);
+        } else {
+            assert_eq!((wall["verdict"].clone(), probes(wall)), (before["verdict"].clone(), probes(before)), "{name}");
+        }
+    }
+}
+
+/// Runs verify, and reads the namespaces of every process below it while it runs: a wall's verdict must be what they say.
+fn looked_at(verify: Rustic, mask: u32) -> Result<(), String> {
+    let flags = NAMES.iter().enumerate().map(|(bit, (name, ..))| (*name, if mask >> bit & 1 == 1 { "yes" } else { "no" }));
+    let verify = flags.fold(verify.opt(["--json"]), |verify, (name, switch)| verify.ns(name, switch));
+    // A process lives for milliseconds: where it was missed, it is looked at once more.
+    for _ in 0..20 {
+        let child = verify.started();
+        let (of_children, seen) = watched(child.id());
+        let ran = finish(child);
+        let report: Value = serde_json::from_str(&ran.stdout).map_err(|error| format!("{mask:08b}: {error} {ran:?}"))?;
+        let wrong: Vec<String> = report["walls"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter(|wall| wall["ok"] != true)
+            .map(|wall| format!("{} is {} {} {:#}", wall["wall"], wall["verdict"], wall["because"], wall["probes"]))
+            .collect();
+        if ran.code != 0 || !wrong.is_empty() {
+            return Err(format!("{mask:08b}: {} {} {wrong:?}", ran.code, report["controls"]));
+        }
+        let Some(inside) = report["target"]["pid"].as_i64().and_then(|pid| seen.get(&(pid as i32))) else { continue };
+        for (bit, (_, entry, wall)) in NAMES.iter().enumerate() {
+            let ours = if *entry == "time" { "time_for_children" } else { entry };
+            let (Some(outside), Some(inside)) = (of_children.get(ours), inside.get(*entry)) else { continue };
+            let verdict = walls(&report)[wall]["verdict"].as_str().unwrap_or_default().to_owned();
+            let expected = if inside == outside { "shared" } else { "held" };
+            let new = mask >> bit & 1 == 1;
+            if verdict != expected || new != (inside != outside) {
+                return Err(format!("{mask:08b}: {entry} outside {outside}, inside {inside}, verdict {verdict}"));
+            }
+            let told = &walls(&report)[wall]["identity"];
+            if told["inside"]["ino"].as_u64() != Some(*inside) || told["outside"]["ino"].as_u64() != Some(*outside) {
+                return Err(format!("{mask:08b}: {entry} outside {outside}, inside {inside}, told {told}"));
+            }
+        }
+        return Ok(());
+    }
+    Err(format!("{mask:08b}: its probe was never seen alive"))
+}
+
+type Inodes = BTreeMap<String, u64>;
+
+/// The inodes of /proc/PID/ns of the verifier on its stage, and of each process below it, as long as it runs: the last that were seen.
+fn watched(verifier: u32) -> (Inodes, BTreeMap<i32, Inodes>) {
+    let inodes = |pid: u32| -> Inodes {
+        let entries = fs::read_dir(format!("/proc/{pid}/ns")).into_iter().flatten().flatten();
+        entries
+            .filter_map(|entry| Some((entry.file_name().to_string_lossy().into_owned(), fs::metadata(entry.path()).ok()?.ino())))
+            .collect()
+    };
+    let children = |pid: u32| -> Vec<u32> {
+        let list = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+        list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+    };
+    let (mut stage, mut seen) = (Inodes::new(), BTreeMap::new());
+    let since = Instant::now();
+    while since.elapsed() < CEILING && fs::read_to_string(format!("/proc/{verifier}/stat")).is_ok_and(|stat| !stat.contains(") Z ")) {
+        let mut next = children(verifier);
+        while let Some(pid) = next.pop() {
+            next.extend(children(pid));
+            let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            if line.starts_with(b"rustic-probe\0") {
+                let theirs = inodes(pid);
+                if theirs.len() >= 8 {
+                    seen.insert(pid as i32, theirs);
+                    stage = inodes(verifier);
+                }
+            }
+        }
+    }
+    (stage, seen)
+}
+
+/// Looks at many combinations, three at a time.
+fn all_looked_at(verify: &Rustic, masks: impl Iterator<Item = u32> + Send) -> Vec<String> {
+    let (next, wrong) = (Mutex::new(masks), Mutex::new(Vec::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                loop {
+                    let Some(mask) = next.lock().unwrap().next() else { return };
+                    if let Err(what) = looked_at(verify.clone(), mask) {
+                        wrong.lock().unwrap().push(what);
+                    }
+                }
+            });
+        }
+    });
+    wrong.into_inner().unwrap()
+}
+
+#[test]
+fn of_all_256_combinations_each_wall_is_what_was_ordered_and_what_its_inodes_say() {
+    need!(root);
+    assert_eq!(all_looked_at(&verify(), 0..256), Vec::<String>::new());
+}
+
+#[test]
+fn as_nobody_a_wall_is_what_it_is_or_unknown_with_the_reason() {
+    need!(root);
+    let wrong = Mutex::new(Vec::new());
+    let masks = Mutex::new((0..256u32).filter(|mask| mask >> 5 & 1 == 1));
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                loop {
+                    let Some(mask) = masks.lock().unwrap().next() else { return };
+                    let flags = NAMES.iter().enumerate().map(|(bit, (name, ..))| (*name, if mask >> bit & 1 == 1 { "yes" } else { "no" }));
+                    let (code, report) = report(flags.fold(verify().nobody(), |verify, (name, switch)| verify.ns(name, switch)));
+                    let told = walls(&report).into_iter().all(|(_, wall)| match wall["verdict"].as_str() {
+                        Some("unknown") => wall["because"].as_str().is_some_and(|because| !because.is_empty()),
+                        _ => wall["ok"] == true,
+                    });
+                    if !told || ![0, 3].contains(&code) {
+                        wrong.lock().unwrap().push(format!("{mask:08b}: {code} {:?} {}", verdicts(&report), report["controls"]));
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(wrong.into_inner().unwrap(), Vec::<String>::new());
+    // It is not all unknown: the namespaces are told, and a plain user's walls hold.
+    let (_, report) = report(verify().nobody());
+    for wall in ["pid", "mnt", "root", "uts", "net", "ipc", "user", "fds", "keyring"] {
+        assert_eq!(verdicts(&report)[wall], "held", "{report:#}");
+    }
+    verify().nobody().ns("user", "no").ran().fails(2, &["CAP_SYS_ADMIN", &format!("uid {NOBODY}")]);
+}
+
+#[test]
+fn root_chroot_shows_what_chroot_does_not_hold() {
+    need!(root);
+    let root = |options: &[&str]| {
+        let (code, report) = report(verify().opt(["--only", "root"]).opt(options.iter().copied()));
+        (code, walls(&report)["root"].clone())
+    };
+    let (code, wall) = root(&["--root", "chroot"]);
+    assert_eq!((code, wall["verdict"].as_str(), probes(&wall)["RV-ROOT-02"]), (0, Some("held"), ("held", Some("EPERM"))));
+    assert!(wall["remark"].as_str().is_some_and(|remark| remark.contains("the host's tree is still there")), "{wall}");
+    let (code, wall) = root(&["--root", "chroot", "--caps", "sys_chroot"]);
+    assert_eq!((code, wall["verdict"].as_str(), probes(&wall)["RV-ROOT-02"].0), (1, Some("leaked"), "leaked"));
+    // The control: the same right behind pivot_root is worth nothing.
+    let (code, wall) = root(&["--root", "pivot", "--caps", "sys_chroot"]);
+    assert_eq!((code, wall["verdict"].as_str(), probes(&wall)["RV-ROOT-02"]), (0, Some("held"), ("held", Some("ENOENT"))));
+    assert!(wall["remark"].is_null(), "{wall}");
+}
+
+#[test]
+fn a_handle_leads_out_of_a_directory_of_the_host_when_the_right_is_kept() {
+    need!(root);
+    let directory = tree("verify-handle");
+    let root = |caps: &str| {
+        let (code, report) = report(verify().opt(["--only", "root", "--rootfs", directory.to_str().unwrap(), "--caps", caps]));
+        (code, probes(walls(&report)["root"])["RV-ROOT-04"].0.to_owned())
+    };
+    assert_eq!(root("default"), (0, "held".into()));
+    assert_eq!(root("dac_read_search"), (1, "leaked".into()));
+}
+
+#[test]
+fn the_user_keyring_is_reached_when_no_filter_refuses_it() {
+    need!(root);
+    let (code, report) = report(verify().opt(["--only", "keyring", "--seccomp", "none"]));
+    let probes = probes(walls(&report)["keyring"]);
+    assert_eq!((code, probes["RV-KEY-01"], probes["RV-KEY-02"].0), (1, ("held", Some("ENOKEY")), "leaked"));
+}
+
+#[test]
+fn flip_moves_each_namespaces_own_wall_and_what_else_moves_is_explained() {
+    need!(root);
+    let ran = verify().opt(["--flip", "--json"]).ran();
+    let flip: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(ran.code, 0, "{}", ran.stdout);
+    let rows = flip["rows"].as_array().unwrap();
+    assert_eq!(rows.iter().map(|row| row["namespace"].as_str().unwrap()).collect::<Vec<_>>(), NAMES.map(|(name, ..)| name));
+    for (row, (name, _, own)) in rows.iter().zip(NAMES) {
+        assert_eq!(row["followed"], true, "{name}");
+        let (before, after) = (verdicts(&flip["base"]), verdicts(&row["report"]));
+        let moved: Vec<_> = after.iter().filter(|(wall, verdict)| before[*wall] != **verdict).map(|(wall, _)| *wall).collect();
+        assert_eq!(moved, [own], "{name}");
+        let others: Vec<_> = row["others"].as_array().unwrap().iter().map(|change| change["probe"].as_str().unwrap()).collect();
+        let expected: &[&str] = if name == "mount" { &["RV-PID-03", "RV-PID-06", "RV-ROOT-02", "RV-NET-05", "RV-CAP-08"] } else { &[] };
+        assert_eq!(others, expected, "{name}");
+        assert!(row["others"].as_array().unwrap().iter().all(|change| change["because"].is_string()), "{row:#}");
+    }
+    let text = verify().opt(["--flip"]).ran().ok();
+    assert!(text.contains("8 of 8 walls follow their own namespace."), "{text}");
+}
+
+#[test]
+fn each_leak_is_named_at_exactly_its_wall() {
+    need!(root);
+    let leaks = [
+        ("mqueue", "ipc", "RV-IPC-02", vec![]),
+        ("proc", "pid", "RV-PID-03", vec![]),
+        ("descriptor", "fds", "RV-FD-01", vec![]),
+        ("propagation", "mnt", "RV-MNT-01", vec!["--root", "chroot"]),
+        ("keyring", "keyring", "RV-KEY-01", vec![]),
+        ("terminal", "terminal", "RV-TTY-02", vec![]),
+        ("chroot", "root", "RV-ROOT-02", vec![]),
+        ("capability", "user", "RV-CAP-02", vec![]),
+    ];
+    for (leak, wall, probe, options) in leaks {
+        let (code, leaking) = report(verify().opt(options.clone()).env("RUSTIC_LEAK", leak));
+        assert_eq!((code, wrong(&leaking)), (1, vec![wall]), "{leak}");
+        let found = walls(&leaking)[wall];
+        assert_eq!((found["verdict"].as_str(), probes(found)[probe].0), (Some("leaked"), "leaked"), "{leak}: {found:#}");
+        let table = verify().opt(options.clone()).env("RUSTIC_LEAK", leak).ran();
+        assert!(
+            table.code == 1 && table.stdout.contains("LEAKED") && table.stdout.contains(&format!("Not as ordered: {wall}.")),
+            "{table:?}"
+        );
+        // The control: the same container without the leak.
+        let (code, tight) = report(verify().opt(options));
+        assert_eq!((code, wrong(&tight)), (0, vec![]), "{leak}");
+    }
+}
+
+#[test]
+fn a_control_that_fails_leaves_its_wall_unknown_and_ends_with_3() {
+    need!(root);
+    let (code, report) = report(verify().env("RUSTIC_FAIL_CONTROL", "RV-NET-02"));
+    let net = walls(&report)["net"];
+    assert_eq!((code, net["verdict"].as_str(), wrong(&report)), (3, Some("unknown"), vec!["net"]));
+    assert!(net["because"].as_str().unwrap().contains("the control failed"), "{net}");
+    assert!(report["controls"]["failed"].is_string());
+    let table = verify().env("RUSTIC_FAIL_CONTROL", "RV-NET-02").ran();
+    assert!(table.code == 3 && table.stdout.contains("because the control failed") && table.stdout.contains("Unknown: net."), "{table:?}");
+}
+
+/// What everybody shares and verify must leave as it was: each line says where.
+fn shared_state() -> BTreeSet<String> {
+    let places = ["/proc/self/mountinfo", "/proc/sys/kernel/hostname", "/proc/sysvipc/shm", "/proc/sysvipc/sem", "/proc/sysvipc/msg"];
+    let read = places.into_iter().flat_map(|place| {
+        let text = fs::read_to_string(place).unwrap();
+        text.lines().map(|line| format!("{place}: {line}")).collect::<Vec<_>>()
+    });
+    read.chain(names("/sys/class/net")).chain(queues().into_iter().filter(|name| name.len() == "rustic.".len() + 8)).collect()
+}
+
+/// What is still there of a run with this nonce, which stands in the name of all that verify makes on the host.
+fn left_of(nonce: &str, temporary: &Path) -> Vec<String> {
+    let folders = names(temporary.to_str().unwrap());
+    let cgroups = names("/sys/fs/cgroup").into_iter().flat_map(|hierarchy| names(&format!("/sys/fs/cgroup/{hierarchy}")));
+    let keys = fs::read_to_string("/proc/keys").unwrap();
+    let keys = keys.lines().map(str::to_owned);
+    folders.into_iter().chain(cgroups).chain(keys).filter(|name| name.contains(nonce)).collect()
+}
+
+fn names(folder: &str) -> Vec<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+}
+
+/// verify in a folder of its own for what is temporary; in a new cgroup namespace its own cgroup is /, so that it has to make one.
+fn started_in(temporary: &Path, cgroup: &str, options: &[&str]) -> Child {
+    let mut command = match cgroup {
+        "made" => Command::new("unshare"),
+        _ => Command::new(binary()),
+    };
+    if cgroup == "made" {
+        command.arg("--cgroup").arg(binary());
+    }
+    command.arg("verify").args(options).env("TMPDIR", temporary).env("RUSTIC_STORE", shared().join("store"));
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+#[test]
+fn the_host_is_as_it_was_after_each_run_and_after_each_kill() {
+    need!(root);
+    let (before, temporary) = (shared_state(), scratch("verify-kill"));
+    // The kernel takes seconds to collect keys, and the cgroup of a killed run goes before its folder does: both are looked for at the end.
+    let (mut planted, mut nonces) = (0, Vec::new());
+    for cgroup in ["own", "made"] {
+        let ran = finish(started_in(&temporary, cgroup, &["--json"]));
+        let report: Value = serde_json::from_str(&ran.stdout).unwrap();
+        assert_eq!((ran.code, verdicts(&report)["cgroup"]), (0, "held"), "{report:#}");
+        let nonce = report["nonce"].as_str().unwrap();
+        assert_eq!(report.to_string().contains(&format!("it is in \\\"/rustic.{nonce}")), cgroup == "made", "{report:#}");
+        nonces.push(nonce.to_owned());
+        assert_eq!(shared_state(), before);
+    }
+    for round in 0..40u64 {
+        let marker = format!("verify-{}-{}", std::process::id(), unique());
+        let mut child = started_in(&temporary, if round % 2 == 0 { "own" } else { "made" }, &["--hostname", &marker, "--flip"]);
+        // Odd numbers spread over the whole run.
+        std::thread::sleep(Duration::from_micros(round * 37_003 % 900_000));
+        let nonce: Vec<String> = names(temporary.to_str().unwrap());
+        planted += nonce.iter().map(|nonce| left_of(nonce, &temporary).len()).sum::<usize>();
+        nonces.extend(nonce);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        eventually("every process of it ends", || processes(&marker).is_empty());
+        eventually("nothing of it is left", || names(temporary.to_str().unwrap()).is_empty());
+        assert_eq!(shared_state(), before);
+    }
+    for nonce in nonces {
+        eventually("nothing of it is left", || left_of(&nonce, &temporary).is_empty());
+    }
+    assert!(planted > 40, "while it runs there is something to be left: {planted}");
+}
+
+#[test]
+fn without_user_namespaces_nothing_is_held_and_the_limit_is_named() {
+    need!(root);
+    let script = "echo 0 >/proc/sys/user/max_user_namespaces; exec setpriv --bounding-set=-all \"$RUSTIC\" verify --user yes --json";
+    let mut command = Command::new("unshare");
+    command.args(["--user", "--map-root-user", "sh", "-c", script]).env("RUSTIC", binary());
+    let ran = finish(command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
+    let report: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(ran.code, 3);
+    assert!(verdicts(&report).values().all(|verdict| *verdict == "unknown"), "{report:#}");
+    for wall in walls(&report).values() {
+        assert!(wall["because"].as_str().unwrap().contains("user.max_user_namespaces is 0"), "{wall}");
+    }
+    assert_schema(&report);
+}
+
+#[test]
+fn it_works_inside_a_container_and_says_what_it_cannot_do_there() {
+    need!(root);
+    let inside = |outer: &[&str], words: &[&str]| {
+        let bind = format!("{}:/rustic", binary().display());
+        let run = Rustic::run().opt(outer.iter().copied()).opt(["--bind", bind.as_str(), "/rustic", "verify", "--json"]);
+        let ran = run.opt(words.iter().copied()).ran();
+        (ran.code, serde_json::from_str::<Value>(&ran.stdout).unwrap_or_else(|_| panic!("{ran:?}")))
+    };
+    // With every right, all but the cgroup: inside a cgroup namespace its path is /, and there is no tree to make another in.
+    let (code, report) = inside(&["--caps", "all", "--seccomp", "none"], &[]);
+    assert_eq!((code, wrong(&report)), (3, vec!["cgroup"]), "{report:#}");
+    assert!(walls(&report)["cgroup"]["because"].as_str().unwrap().contains("no other can be made here"), "{report:#}");
+    // With the rights of a container, in a user namespace; the filter around it refuses keys to the control too.
+    let (code, report) = inside(&[], &["--user", "yes"]);
+    assert_eq!((code, wrong(&report)), (3, vec!["cgroup", "keyring"]), "{report:#}");
+    assert!(walls(&report)["keyring"]["because"].as_str().unwrap().contains("control failed"), "{report:#}");
+    // Behind a chroot the kernel makes no user namespace, user_namespaces(7).
+    let (code, report) = inside(&["--root", "chroot"], &["--user", "yes"]);
+    assert_eq!((code, wrong(&report).len()), (3, 12));
+    assert!(walls(&report)["pid"]["because"].as_str().unwrap().contains("unshare(CLONE_NEWUSER): EPERM"), "{report:#}");
+}
+
+/// The schema of the repository, closed: what it does not describe is not allowed here.
+fn assert_schema(value: &Value) {
+    fn close(schema: &mut Value) {
+        match schema {
+            Value::Object(members) => {
+                if members.contains_key("properties") {
+                    members.insert("additionalProperties".into(), false.into());
+                }
+                members.values_mut().for_each(close);
+            }
+            Value::Array(values) => values.iter_mut().for_each(close),
+            _ => {}
+        }
+    }
+    let text = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/schema/verify.json")).unwrap();
+    let mut schema: Value = serde_json::from_str(&text).unwrap();
+    close(&mut schema);
+    let mut compiler = boon::Compiler::new();
+    compiler.add_resource("verify.json", schema).unwrap();
+    let mut schemas = boon::Schemas::new();
+    let index = compiler.compile("verify.json", &mut schemas).unwrap();
+    if let Err(error) = schemas.validate(value, index) {
+        panic!("{error:#} in {value:#}");
+    }
+}
+
+#[test]
+fn json_is_what_the_schema_says() {
+    need!(root);
+    let (_, mut value) = report(verify());
+    assert_schema(&value);
+    assert_schema(&report(verify().env("RUSTIC_LEAK", "descriptor")).1);
+    assert_schema(&report(verify().opt(["--flip", "--only", "ipc,root"])).1);
+    // The control: a member of the wrong kind, and one that the schema does not know, are seen.
+    for (member, wrong) in [("nonce", Value::from(7)), ("unknown", Value::from("x"))] {
+        let kept = value.clone();
+        value[member] = wrong;
+        assert!(std::panic::catch_unwind(|| assert_schema(&value)).is_err(), "{member}");
+        value = kept;
+    }
+}
+
+#[test]
+fn walls_can_be_chosen_explained_and_listed() {
+    need!(root);
+    let only = report(verify().opt(["--only", "ipc,net"])).1;
+    assert_eq!(verdicts(&only).into_keys().collect::<Vec<_>>(), ["ipc", "net"]);
+    let why = verify().opt(["--why", "ipc"]).ran().ok();
+    for words in
+        ["RV-IPC-01", "without a wall it crosses", "mq_open(/rustic.", "ENOENT (No such file or directory)", "ipc_namespaces(7)", "ipc:["]
+    {
+        assert!(why.contains(words), "{words}: {why}");
+    }
+    let list = verify().opt(["--list"]).nobody().ran().ok();
+    let (_, everything) = report(verify());
+    let probes: Vec<_> = walls(&everything).into_values().flat_map(|wall| wall["probes"].as_array().unwrap()).collect();
+    assert!(probes.len() >= 40);
+    for probe in probes {
+        let line = list.lines().find(|line| line.starts_with(probe["id"].as_str().unwrap())).unwrap();
+        assert!(line.contains(probe["title"].as_str().unwrap()) && line.contains(probe["effect"].as_str().unwrap()), "{line}");
+    }
+}
+
+#[test]
+fn a_wrong_call_ends_with_2_and_names_what_is_wrong() {
+    verify().opt(["--only", "mount"]).ran().fails(2, &["mount", "is called mnt"]);
+    verify().opt(["--only", "door"]).ran().fails(2, &["door", "pid mnt root"]);
+    verify().opt(["--ipc", "maybe"]).ran().fails(2, &["maybe"]);
+    verify().opt(["--flip", "--why", "ipc"]).ran().fails(2, &["--why"]);
+    verify().opt(["sh"]).ran().fails(2, &["sh"]);
+    verify().opt(["--rootfs", "/nonexistent"]).ran().fails(2, &["/nonexistent"]);
+    verify().opt(["--mount", "no", "--root", "pivot"]).ran().fails(2, &["--root pivot"]);
+}
+
+#[test]
+fn a_container_that_cannot_start_leaves_every_wall_unknown_with_its_error() {
+    need!(root);
+    let file = scratch("verify-broken").join("broken.tar");
+    fs::write(&file, "no archive").unwrap();
+    let (code, report) = report(verify().opt(["--rootfs", file.to_str().unwrap()]));
+    assert_eq!(code, 3);
+    for wall in walls(&report).values() {
+        assert!(wall["because"].as_str().unwrap().contains("broken.tar"), "{wall}");
+    }
+}
+
+#[test]
+fn options_of_run_reach_the_container_that_is_verified() {
+    need!(root);
+    let directory = tree("verify-options");
+    let options = ["--rootfs", directory.to_str().unwrap(), "--read-only", "--uid", "1000", "--hostname", "box", "--tmpfs", "/tmp"];
+    let (code, report) = report(verify().opt(options));
+    assert_eq!((code, wrong(&report)), (0, vec![]), "{report:#}");
+    let argv: Vec<_> = report["target"]["argv"].as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect();
+    for word in [&format!("--rootfs={}", directory.display()), "--read-only", "--uid=1000", "--hostname=box", "--tmpfs=/tmp"] {
+        assert!(argv.contains(&word), "{word} in {argv:?}");
+    }
+    let uts = walls(&report)["uts"]["probes"].as_array().unwrap()[0].clone();
+    assert_eq!(uts["inside"]["data"], "box");
+}
