@@ -1,6 +1,6 @@
 //! `scripts/bench start`: rustic beside its peers, in turn, with the same root and the same payload. `scripts/bench image`: a start on a whole
-//! Debian root that has been unpacked before, beside the built-in one. `scripts/bench unpack`: rustic beside tar, pigz and bsdtar. Times are
-//! those of a whole process, from spawn to exit; what counts is the ratio of two medians of one run.
+//! Debian root that has been unpacked before, beside the built-in one. `scripts/bench unpack`: rustic beside tar, pigz and bsdtar.
+//! `scripts/bench verify`: a verification beside a start. Times are those of a whole process, from spawn to exit; what counts is the ratio of two medians of one run.
 #![allow(clippy::print_stdout, reason = "its output is its job")]
 
 use std::fs;
@@ -17,9 +17,11 @@ fn main() -> ExitCode {
         ["start", rounds] => rounds.parse().map_err(Into::into).and_then(start),
         ["image"] => image(100),
         ["image", rounds] => rounds.parse().map_err(Into::into).and_then(image),
+        ["verify"] => verify(50),
+        ["verify", rounds] => rounds.parse().map_err(Into::into).and_then(verify),
         ["unpack"] => unpack(20),
         ["unpack", rounds] => rounds.parse().map_err(Into::into).and_then(unpack),
-        _ => Err("usage: scripts/bench start|image|unpack [ROUNDS]".into()),
+        _ => Err("usage: scripts/bench start|image|unpack|verify [ROUNDS]".into()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -154,6 +156,18 @@ fn debian(folder: &Path) -> Fallible<PathBuf> {
     let packed = folder.join("debian.tar.gz");
     succeed(Command::new("gzip").arg("--stdout").arg(plain).stdout(fs::File::create(&packed)?))?;
     Ok(packed)
+}
+
+/// A verification has a stage, two controls and the container; with `--flip` eight containers more.
+fn verify(rounds: usize) -> Fallible<()> {
+    let rustic = env!("CARGO_BIN_EXE_rustic");
+    println!("rustic verify, {rounds} rounds in turn; ratio to the median of a start of `true`");
+    println!("linux {}, {} processors\n", first_line("uname", &["-r"])?, std::thread::available_parallelism()?);
+    let verify =
+        |options: &[&str]| Runner::new(["rustic verify", options.join(" ").as_str()].join(" "), &[&[rustic, "verify"], options].concat());
+    let runners =
+        vec![Runner::new("rustic run true", &[rustic, "run", "true"]), verify(&[]), verify(&["--only", "ipc"]), verify(&["--flip"])];
+    compare(runners, rounds).map(drop)
 }
 
 fn image(rounds: usize) -> Fallible<()> {

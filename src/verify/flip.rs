@@ -46,7 +46,10 @@ impl Flip {
     /// Toggles each in turn, on one stage.
     pub fn of(verifier: &Verifier<'_>, spec: &Spec) -> Self {
         let base = verifier.verify(spec, spec.namespaces);
-        let rows = Namespace::ALL.into_iter().map(|namespace| {
+        // Those whose own wall is tried; all of them where only the walls that no namespace makes are.
+        let tried = |namespace: &Namespace| base.walls.iter().any(|wall| wall.wall.namespace() == Some(*namespace));
+        let any = Namespace::ALL.iter().any(tried);
+        let rows = Namespace::ALL.into_iter().filter(|namespace| !any || tried(namespace)).map(|namespace| {
             let switch = match spec.namespaces.get(namespace) {
                 Switch::Yes => Switch::No,
                 Switch::No => Switch::Yes,
@@ -55,7 +58,8 @@ impl Flip {
             let others = changes(namespace, spec.namespaces, &base, &report);
             Row { namespace, switch, report, others }
         });
-        Self { rows: rows.collect(), base }
+        let rows = rows.collect();
+        Self { base, rows }
     }
 
     /// 0 where every wall followed its own namespace and every other change is explained, 1 where not, 3 where that cannot be said.

@@ -57,6 +57,7 @@ fn every_console_block_of_readme_shows_what_it_says() {
             let mut shell = Command::new("bash");
             shell
                 .args(["-c", &format!("exec 2>&1; {command}")])
+                .env("LC_ALL", "C.UTF-8")
                 .current_dir(&dir)
                 .env("PATH", &path)
                 .env("RUSTIC_STORE", shared().join("store"));

@@ -16,14 +16,12 @@ const HEAD: usize = 15;
 impl Flip {
     /// The matrix, and what else has changed.
     pub fn matrix(&self) -> String {
-        let mut text = format!("{}\n\n{:HEAD$}", title(&self.base), "");
-        for wall in &self.base.walls {
-            let _ = write!(text, "{:<COLUMN$}", wall.wall.name());
-        }
+        let mut text = title(&self.base) + "\n";
         let mut line = |head: &str, cells: Vec<(String, usize)>| {
             let cells: String = cells.into_iter().map(|(cell, width)| cell + &" ".repeat(COLUMN.saturating_sub(width))).collect();
             let _ = write!(text, "\n{head:<HEAD$}{}", cells.trim_end());
         };
+        line("", self.base.walls.iter().map(|wall| (wall.wall.name().to_owned(), wall.wall.name().len())).collect());
         line("as ordered", self.base.walls.iter().map(|wall| (styled(&wall.verdict), wall.verdict.word().len() + 2)).collect());
         for row in &self.rows {
             let walls = row.report.walls.iter().zip(&self.base.walls);
@@ -43,21 +41,34 @@ impl Flip {
     }
 
     fn conclusion(&self) -> String {
-        let count = |wanted: Followed| self.rows.iter().filter(|row| row.followed(&self.base) == wanted).count();
-        let not: Vec<_> =
-            self.rows.iter().filter(|row| row.followed(&self.base) != Followed::Yes).map(|row| row.namespace.name()).collect();
-        let mut said = format!("{} of {} walls follow their own namespace.", count(Followed::Yes), self.rows.len());
-        if !not.is_empty() {
-            let _ = write!(said, " Not, or not known: {}.", not.join(", "));
+        let own: Vec<(&Row, Followed)> = self.rows.iter().map(|row| (row, row.followed(&self.base))).collect();
+        let followed = own.iter().filter(|(_, followed)| *followed == Followed::Yes).count();
+        let tried = self.base.walls.iter().any(|wall| wall.wall.namespace().is_some());
+        let mut said = Vec::new();
+        match own.len() {
+            _ if !tried => {}
+            1 => said.push(format!("{followed} of 1 wall follows its own namespace.")),
+            rows => said.push(format!("{followed} of {rows} walls follow their own namespace.")),
+        }
+        let not = |wanted: Followed| -> Vec<_> {
+            own.iter().filter(|(_, followed)| *followed == wanted).map(|(row, _)| row.namespace.name()).collect()
+        };
+        let (no, unknown) = (not(Followed::No), not(Followed::Unknown));
+        if !no.is_empty() {
+            said.push(format!("Not: {}.", no.join(", ")));
+        }
+        if tried && !unknown.is_empty() {
+            said.push(format!("Not known: {}.", unknown.join(", ")));
         }
         let others: Vec<&Change> = self.rows.iter().flat_map(|row| &row.others).collect();
         let unexplained = others.iter().filter(|change| change.because.is_none()).count();
-        let _ = match (others.len(), unexplained) {
-            (0, _) => write!(said, " Nothing else changes."),
-            (count, 0) => write!(said, " What else changes ({count} probes) is explained."),
-            (count, unexplained) => write!(said, " Of {count} other changes {unexplained} are unexplained."),
-        };
-        said
+        said.push(match (others.len(), unexplained) {
+            (0, _) => "Nothing else changes.".into(),
+            (1, 0) => "One other probe answers differently, and that is explained.".into(),
+            (count, 0) => format!("{count} other probes answer differently, and that is explained."),
+            (count, unexplained) => format!("{count} other probes answer differently, {unexplained} without an explanation."),
+        });
+        said.join(" ")
     }
 
     /// One JSON value.
