@@ -63,6 +63,16 @@ impl Failure {
     }
 }
 
+impl Failure {
+    /// What, why and what to try in one line, where there is no room for more.
+    pub fn in_a_line(&self) -> String {
+        let errno = self.errno.map(|errno| format!(": {}", errno_text(errno))).unwrap_or_default();
+        let why = self.why.as_ref().map(|why| format!("; {why}")).unwrap_or_default();
+        let remedy = self.remedy.as_ref().map(|remedy| format!("; try {remedy}")).unwrap_or_default();
+        printable(&format!("{}{errno}{why}{remedy}", self.what))
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", printable(&self.what))?;

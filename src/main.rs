@@ -59,9 +59,9 @@ fn verify(asked: VerifyOrder) -> Result<Exit, Failure> {
     }
     sys::ignore_sigxfsz();
     let host = Host::read()?;
-    let spec = asked.wanted.check(&host).map_err(|failure| failure.exit(Exit::Usage))?;
+    let spec = asked.wanted.clone().check(&host).map_err(|failure| failure.exit(Exit::Usage))?;
     if asked.show == Show::Flip {
-        let flip = verify::flip(&asked.order, &spec, &host).map_err(|failure| failure.exit(Exit::Inconclusive))?;
+        let flip = verify::flip(&asked.order, &asked.wanted, &spec, &host).map_err(|failure| failure.exit(Exit::Inconclusive))?;
         shown(&if asked.output == Output::Json { format!("{:#}\n", flip.json()) } else { flip.matrix() })?;
         return Ok(flip.exit());
     }

@@ -125,6 +125,7 @@ pub enum Rootfs {
 }
 
 /// The options as they were given.
+#[derive(Clone)]
 #[allow(missing_docs, reason = "each field is the option of that name, documented in cli.rs and in --help")]
 pub struct Wanted {
     pub namespaces: Vec<(Namespace, Option<Switch>)>,
@@ -148,6 +149,15 @@ pub struct Wanted {
     pub info_fd: Option<i32>,
     pub talk: Talk,
     pub cmd: Vec<OsString>,
+}
+
+impl Wanted {
+    /// The same with one namespace ordered.
+    #[must_use]
+    pub fn with(mut self, namespace: Namespace, switch: Switch) -> Self {
+        self.namespaces.iter_mut().filter(|(one, _)| *one == namespace).for_each(|(_, given)| *given = Some(switch));
+        self
+    }
 }
 
 /// What is wanted, checked against itself and against the host.

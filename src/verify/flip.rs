@@ -2,12 +2,14 @@
 //! how namespaces hang together.
 
 use crate::exit::Exit;
+use crate::failure::Failure;
 use crate::namespace::{Namespace, Namespaces, Switch};
 use crate::spec::Spec;
-use crate::verify::Verifier;
+use crate::verify::Order;
 use crate::verify::probes::Probe;
 use crate::verify::report::{Finding, Report, WallReport};
 use crate::verify::verdict::Verdict;
+use crate::verify::verifier::Verifier;
 use crate::verify::wall::Wall;
 
 /// What the toggling has shown.
@@ -43,9 +45,9 @@ pub struct Change {
 }
 
 impl Flip {
-    /// Toggles each in turn, on one stage.
-    pub fn of(verifier: &Verifier<'_>, spec: &Spec) -> Self {
-        let base = verifier.verify(spec, spec.namespaces);
+    /// Toggles each in turn, on one stage. `flipped` is the container with one namespace the other way, or why this caller cannot have it.
+    pub fn of(verifier: &Verifier<'_>, order: &Order, spec: &Spec, flipped: impl Fn(Namespace, Switch) -> Result<Spec, Failure>) -> Self {
+        let base = verifier.verify(spec);
         // Those whose own wall is tried; all of them where only the walls that no namespace makes are.
         let tried = |namespace: &Namespace| base.walls.iter().any(|wall| wall.wall.namespace() == Some(*namespace));
         let any = Namespace::ALL.iter().any(tried);
@@ -54,7 +56,10 @@ impl Flip {
                 Switch::Yes => Switch::No,
                 Switch::No => Switch::Yes,
             };
-            let report = verifier.verify(spec, spec.namespaces.with(namespace, switch));
+            let report = match flipped(namespace, switch) {
+                Ok(spec) => verifier.verify(&spec),
+                Err(failure) => Report::untried(order, spec.namespaces.with(namespace, switch), &failure),
+            };
             let others = changes(namespace, spec.namespaces, &base, &report);
             Row { namespace, switch, report, others }
         });

@@ -103,9 +103,13 @@ impl Sides {
         Ok(Self { outside: of("self", ours)?, inside: of(&pid.to_string(), entry)? })
     }
 
-    /// Device and inode number of each: the same file is the same namespace.
-    pub fn files(&self) -> [(u64, u64); 2] {
-        [&self.outside, &self.inside].map(|fd| fstat(fd).map_or((0, 0), |stat| (stat.st_dev, stat.st_ino)))
+    /// Device and inode number of each, the outside first: the same file is the same namespace.
+    ///
+    /// # Errors
+    /// Those of fstat(2).
+    pub fn files(&self) -> rustix::io::Result<[(u64, u64); 2]> {
+        let file = |fd: &OwnedFd| fstat(fd).map(|stat| (stat.st_dev, stat.st_ino));
+        Ok([file(&self.outside)?, file(&self.inside)?])
     }
 }
 
@@ -170,10 +174,11 @@ impl Subject {
     /// Whether it is in the same namespace as the stage.
     pub fn identity(&self, namespace: Namespace) -> Identity {
         match self.sides(namespace) {
-            Ok(sides) => {
-                let [outside, inside] = sides.files();
-                if outside == inside { Identity::Same } else { Identity::Different }
-            }
+            Ok(sides) => match sides.files() {
+                Ok([outside, inside]) if outside == inside => Identity::Same,
+                Ok(_) => Identity::Different,
+                Err(errno) => Identity::Unreadable(errno_text(errno)),
+            },
             Err(reason) => Identity::Unreadable(reason.clone()),
         }
     }

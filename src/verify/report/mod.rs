@@ -10,7 +10,6 @@ pub use table::list;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::namespace::Namespaces;
-use crate::spec::Spec;
 use crate::sys;
 use crate::verify::Order;
 use crate::verify::probes::{Probe, Try};
@@ -89,14 +88,17 @@ pub enum Same {
 
 impl Identity {
     /// Reads it, while both are held open.
-    pub fn of(sides: &Sides) -> Self {
-        let [outside, inside] = sides.files();
+    ///
+    /// # Errors
+    /// Those of fstat(2).
+    pub fn of(sides: &Sides) -> rustix::io::Result<Self> {
+        let [outside, inside] = sides.files()?;
         let id = |fd| sys::namespace_id(fd).ok();
-        Self {
+        Ok(Self {
             outside: (outside.1, id(&sides.outside)),
             inside: (inside.1, id(&sides.inside)),
             same: if outside == inside { Same::Yes } else { Same::No },
-        }
+        })
     }
 }
 
@@ -109,10 +111,9 @@ pub struct Tally {
     pub of: usize,
 }
 
-impl Tally {
-    /// Counts.
-    pub fn of(crossed: &[bool]) -> Self {
-        Self { crossed: crossed.iter().filter(|&&crossed| crossed).count(), of: crossed.len() }
+impl FromIterator<bool> for Tally {
+    fn from_iter<T: IntoIterator<Item = bool>>(crossed: T) -> Self {
+        crossed.into_iter().fold(Self::default(), |tally, crossed| Self { crossed: tally.crossed + usize::from(crossed), of: tally.of + 1 })
     }
 }
 
@@ -142,6 +143,12 @@ impl Controls {
 }
 
 impl WallReport {
+    /// A wall that nothing is known of.
+    pub fn untried(wall: Wall, namespaces: Namespaces, reason: &str) -> Self {
+        let verdict = Verdict::Unknown(reason.to_owned());
+        Self { wall, ordered: ordered(wall, namespaces), verdict, sides: None, findings: Vec::new(), remark: None }
+    }
+
     /// Whether it is as ordered.
     pub fn is_as_ordered(&self) -> bool {
         self.verdict == self.ordered
@@ -160,23 +167,10 @@ impl Report {
         Self { nonce: Some(stage.nonce.clone()), stage: names, argv, pid, controls, walls }
     }
 
-    /// Where there can be no stage nothing is tried, and nothing is known.
-    pub fn impossible(order: &Order, spec: &Spec, failure: &Failure) -> Self {
-        let said = failure.to_string();
-        let reason = said
-            .lines()
-            .filter(|line| !line.trim_start().starts_with("man "))
-            .map(|line| line.trim_start().replace("why   ", "").replace("try   ", "try "));
-        let reason = reason.collect::<Vec<_>>().join("; ");
-        let wall = |&wall: &Wall| WallReport {
-            wall,
-            ordered: ordered(wall, spec.namespaces),
-            verdict: Verdict::Unknown(reason.clone()),
-            sides: None,
-            findings: Vec::new(),
-            remark: None,
-        };
-        let walls = order.walls.iter().map(wall).collect();
+    /// Where nothing can be tried, nothing is known.
+    pub fn untried(order: &Order, namespaces: Namespaces, failure: &Failure) -> Self {
+        let reason = failure.in_a_line();
+        let walls = order.walls.iter().map(|&wall| WallReport::untried(wall, namespaces, &reason)).collect();
         Self { nonce: None, stage: Vec::new(), argv: Vec::new(), pid: None, controls: Controls::default(), walls }
     }
 

@@ -1,0 +1,175 @@
+//! The verifier: a stage, what is planted in it, the two controls, and any number of containers after another.
+
+use crate::failure::Failure;
+use crate::host::Host;
+use crate::namespace::{Namespace, Namespaces, Switch};
+use crate::spec::{Rootfs, Spec};
+use crate::verify::Order;
+use crate::verify::crossing::Outcome;
+use crate::verify::probes::{Canaries, Outside, Probe, Try, root};
+use crate::verify::report::{self, Controls, Finding, Report, Tally, WallReport};
+use crate::verify::stage::Stage;
+use crate::verify::subject::{Ordered, Role, Subject};
+use crate::verify::verdict::{Answer, Control, Receipt, of_all, verdict};
+use crate::verify::wall::Wall;
+use std::path::PathBuf;
+use std::time::Instant;
+
+/// A verifier on its stage, with everything planted, and what the controls have shown.
+pub struct Verifier<'a> {
+    /// Gone before the stage: the canary process has a copy of the wire to the janitor.
+    canaries: Canaries,
+    stage: Stage,
+    order: &'a Order,
+    controls: Vec<Controlled>,
+    /// Why the container with every wall could not be started.
+    not_closed: Option<String>,
+}
+
+/// What the controls say of one probe.
+struct Controlled {
+    /// Without walls.
+    open: Control,
+    /// With all walls; `None` where it was not tried there.
+    closed: Option<Receipt>,
+}
+
+/// One probe on one subject.
+struct Trial {
+    probe: &'static Probe,
+    attempt: Try,
+    nanoseconds: u64,
+}
+
+/// Every probe on one subject.
+struct Trials {
+    subject: Subject,
+    each: Vec<Trial>,
+    behind: Option<root::Behind>,
+}
+
+impl<'a> Verifier<'a> {
+    /// Builds the stage around this process, and runs both controls: without walls every crossing must succeed, with all walls none.
+    ///
+    /// # Errors
+    /// No stage: then nothing can be tried.
+    pub fn new(order: &'a Order, spec: &Spec, host: &Host) -> Result<Self, Failure> {
+        let stage = Stage::build(host)?;
+        let canaries = Canaries::plant(&stage, directory(spec).as_deref());
+        let mut verifier = Self { canaries, stage, order, controls: Vec::new(), not_closed: None };
+        let open: Vec<Control> = match verifier.trials(Role::Open) {
+            Ok(trials) => trials.each.iter().map(control).collect(),
+            Err(reason) => order.probes().map(|_| Control::Failed(reason.clone())).collect(),
+        };
+        let closed: Vec<Option<Receipt>> = match verifier.trials(Role::Contained(every_wall(order, spec))) {
+            Ok(trials) => trials.each.iter().map(|trial| trial.tried().then_some(trial.attempt.receipt)).collect(),
+            Err(reason) => {
+                verifier.not_closed = Some(reason);
+                vec![None; open.len()]
+            }
+        };
+        verifier.controls = open.into_iter().zip(closed).map(|(open, closed)| Controlled { open, closed }).collect();
+        Ok(verifier)
+    }
+
+    /// Verifies one container.
+    pub fn verify(&self, spec: &Spec) -> Report {
+        let ordered =
+            Ordered { namespaces: spec.namespaces, cap_mask: spec.cap_mask, directory: directory(spec), words: self.order.words.clone() };
+        let role = Role::Contained(ordered);
+        let argv = role.argv(&self.stage.nonce);
+        let trials = self.trials(role);
+        let walls = self.order.walls.iter().map(|&wall| self.wall(wall, spec.namespaces, &trials)).collect();
+        let pid = trials.as_ref().ok().map(|trials| trials.subject.pid);
+        Report::new(&self.stage, self.controls(), argv, pid, walls)
+    }
+
+    fn wall(&self, wall: Wall, namespaces: Namespaces, trials: &Result<Trials, String>) -> WallReport {
+        let trials = match trials {
+            Ok(trials) => trials,
+            Err(reason) => return WallReport::untried(wall, namespaces, &format!("the container could not be started: {reason}")),
+        };
+        let of_this_wall = trials.each.iter().zip(&self.controls).filter(|(trial, _)| trial.probe.wall == wall);
+        let findings: Vec<Finding> = of_this_wall.map(|(trial, controlled)| found(trial, controlled)).collect();
+        let verdict = of_all(findings.iter().map(|finding| &finding.verdict));
+        let sides = wall.namespace().and_then(|namespace| trials.subject.sides(namespace).ok());
+        let sides = sides.and_then(|sides| report::Identity::of(sides).ok());
+        let remark = if wall == Wall::Root { trials.behind.and_then(root::Behind::remark) } else { None };
+        WallReport { wall, ordered: report::ordered(wall, namespaces), verdict, sides, findings, remark }
+    }
+
+    fn controls(&self) -> Controls {
+        let tried = self.controls.iter().filter(|controlled| !matches!(controlled.open, Control::Untried(_)));
+        let crossed = |controlled: &&Controlled| controlled.open == Control::Crossed;
+        let closed = self.controls.iter().filter(crossed).filter_map(|controlled| controlled.closed);
+        Controls {
+            open: tried.map(|controlled| controlled.open == Control::Crossed).collect(),
+            closed: closed.map(|receipt| receipt == Receipt::Arrived).collect::<Tally>(),
+            not_started: self.not_closed.clone(),
+        }
+    }
+
+    /// Every probe on one subject, which ends with the result.
+    fn trials(&self, role: Role) -> Result<Trials, String> {
+        let subject = Subject::start(&self.stage, &self.canaries, role)?;
+        let outside = Outside { stage: &self.stage, canaries: &self.canaries };
+        let each = self.order.probes().map(|probe| {
+            let since = Instant::now();
+            let attempt = (probe.attempt)(&outside, &subject);
+            Trial { probe, attempt, nanoseconds: since.elapsed().as_nanos() as u64 }
+        });
+        Ok(Trials { each: each.collect(), behind: root::behind(&outside, &subject), subject })
+    }
+}
+
+impl Trial {
+    fn tried(&self) -> bool {
+        !matches!(self.attempt.answer, Answer::Untried(_))
+    }
+}
+
+fn found(trial: &Trial, controlled: &Controlled) -> Finding {
+    let Trial { probe, attempt, nanoseconds } = trial;
+    Finding {
+        probe,
+        attempt: attempt.clone(),
+        control: controlled.open.clone(),
+        closed: controlled.closed,
+        verdict: verdict(&attempt.identity, &attempt.answer, attempt.receipt, &controlled.open),
+        nanoseconds: *nanoseconds,
+    }
+}
+
+/// The container with every wall: all eight namespaces, and otherwise what rustic does by itself.
+fn every_wall(order: &Order, spec: &Spec) -> Ordered {
+    let namespaces = Namespace::ALL.into_iter().fold(Namespaces::shared(), |all, namespace| all.with(namespace, Switch::Yes));
+    Ordered { namespaces, cap_mask: 0, directory: directory(spec), words: order.root_words.clone() }
+}
+
+fn directory(spec: &Spec) -> Option<PathBuf> {
+    match &spec.rootfs {
+        Rootfs::Directory(path) => Some(path.clone()),
+        _ => None,
+    }
+}
+
+/// What the probe without walls says about the crossing.
+fn control(trial: &Trial) -> Control {
+    if ordered_failure(trial.probe) {
+        return Control::Failed("ordered by a test".into());
+    }
+    let attempt = &trial.attempt;
+    match &attempt.answer {
+        Answer::Untried(reason) => Control::Untried(reason.clone()),
+        _ if attempt.receipt == Receipt::Arrived => Control::Crossed,
+        // Nothing was planted to cross to.
+        Answer::Refused(_, reason) if matches!(attempt.reply.outcome, Outcome::Untried(_)) => Control::Failed(reason.clone()),
+        Answer::Refused(_, answer) => Control::Failed(format!("without a wall it is {answer} too")),
+        Answer::Through | Answer::Stayed => Control::Failed("without a wall nothing is seen outside either".into()),
+    }
+}
+
+/// Whether a test has ordered that a probe's control fails, by its name in RUSTIC_FAIL_CONTROL. Release builds do not have it.
+fn ordered_failure(probe: &Probe) -> bool {
+    cfg!(debug_assertions) && std::env::var("RUSTIC_FAIL_CONTROL").is_ok_and(|id| id == probe.id)
+}
