@@ -5,7 +5,7 @@
 //!
 //! The rooms, and who may know whom (main → cli → spec → run → {walls, ready} → sys):
 //! - [`cli`]: clap's types, and nothing else knows clap. [`spec`]: what is wanted, checked. [`host`]: what is there to work with.
-//! - [`namespace`], [`exit`], [`failure`], [`random`]: the words that everybody shares.
+//! - [`namespace`], [`exit`], [`failure`], [`random`], [`mountinfo`]: the words that everybody shares.
 //! - [`run`]: three processes and the wires between them. Order exists in `run::plan` and `run::parent` only.
 //! - [`walls`]: one file a wall; no wall knows another. [`ready`]: the message queue of readiness.
 //! - [`beneath`]: paths inside a root file system, the one way to them.
@@ -24,6 +24,7 @@ pub mod failure;
 pub mod host;
 pub mod init;
 pub mod invoke;
+pub mod mountinfo;
 pub mod namespace;
 pub mod random;
 pub mod ready;

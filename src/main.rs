@@ -55,7 +55,7 @@ fn run(wanted: Wanted) -> Result<Exit, Failure> {
 
 fn verify(asked: VerifyOrder) -> Result<Exit, Failure> {
     if asked.show == Show::List {
-        return shown(&verify::report::list());
+        return shown(&verify::report::list(&asked.order.walls));
     }
     sys::ignore_sigxfsz();
     let host = Host::read()?;

@@ -46,7 +46,7 @@ In a terminal, ^] three times within a second ends the container.";
 #[command(name = "rustic", version, about = "A container launcher that shows its work and proves its walls", before_help = EXAMPLES,
           disable_help_subcommand = true)]
 pub struct Cli {
-    /// Colour of the talk on stderr
+    /// Colour of what is shown
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub color: clap::ColorChoice,
     #[command(subcommand)]

@@ -13,13 +13,24 @@ Examples:
   sudo rustic verify --ipc no              the same options as run
   sudo rustic verify --only ipc,net        these walls alone
   sudo rustic verify --why ipc             one wall, probe by probe
+  rustic verify --list                     what would be tried, and what that touches
   sudo rustic verify --flip                toggle each namespace in turn: its own wall must follow";
 
 pub(super) const NOTES: &str = "\
-Verdicts: held, the crossings failed here and work without the wall; shared, both sides are the same; leaked, the wall is there and a
-crossing works all the same; unknown, nothing can be said, and why. A held wall means that these crossings failed here, today.
+Verdicts:
+  held      the crossings fail, and work without the wall
+  shared    both sides are in the same namespace: a door
+  leaked    the wall is there, and a crossing works all the same
+  unknown   nothing can be said, and why
+A probe that has nothing to try says so, and does not count. A held wall
+means that these crossings failed here, today.
 
-Exit code: 0 every wall is as ordered; 1 one is not; 2 called wrongly; 3 an ordered wall is unknown, or a control failed; 125 rustic failed.";
+Exit code:
+  0    every wall is as ordered
+  1    one is not
+  2    called wrongly
+  3    an ordered wall is unknown, or a control failed
+  125  rustic failed";
 
 /// What `rustic verify` is asked for.
 pub struct VerifyOrder {
@@ -54,11 +65,11 @@ pub(super) struct Verify {
     /// Toggle each namespace in turn, and show what that does to every wall
     #[arg(long, help_heading = "What is tried", conflicts_with = "why")]
     flip: bool,
-    /// Show one wall, probe by probe: the call, the answer, what was seen outside
-    #[arg(long, value_name = "WALL", help_heading = "What is shown", conflicts_with = "only")]
-    why: Option<Wall>,
+    /// Show these walls alone, probe by probe: the call, the answer, what was seen outside
+    #[arg(long, value_name = "WALL,...", value_delimiter = ',', help_heading = "What is shown", conflicts_with = "only")]
+    why: Vec<Wall>,
     /// Show what would be tried and what that touches; try nothing
-    #[arg(long, help_heading = "What is shown", conflicts_with_all = ["only", "why", "flip", "json"])]
+    #[arg(long, help_heading = "What is shown", conflicts_with_all = ["why", "flip", "json"])]
     list: bool,
     /// Print one JSON value in place of text; schema/verify.json describes it
     #[arg(long, help_heading = "What is shown")]
@@ -72,14 +83,15 @@ impl Verify {
     pub(super) fn order(self, matches: Option<&ArgMatches>) -> VerifyOrder {
         let words = |which: fn(&str) -> bool| matches.map(|matches| Container::words(matches, which)).unwrap_or_default();
         let (words, root_words) = (words(|_| true), words(|name| matches!(name, "rootfs" | "store")));
-        let chosen: Vec<Wall> = self.only.into_iter().chain(self.why).collect();
-        let walls = Wall::ALL.into_iter().filter(|wall| chosen.is_empty() || chosen.contains(wall)).collect();
-        let show = match (self.list, self.flip, self.why) {
+        let show = match (self.list, self.flip, self.why.is_empty()) {
             (true, ..) => Show::List,
             (_, true, _) => Show::Flip,
-            (_, _, Some(_)) => Show::Why,
-            _ => Show::Table,
+            (.., false) => Show::Why,
+            (.., true) => Show::Table,
         };
+        let chosen: Vec<Wall> = self.only.into_iter().chain(self.why).collect();
+        let walls = Wall::ALL.into_iter().filter(|wall| chosen.is_empty() || chosen.contains(wall)).collect();
+
         let output = if self.json { Output::Json } else { Output::Text };
         VerifyOrder { wanted: self.container.wanted(), order: Order { walls, words, root_words }, show, output }
     }

@@ -1,10 +1,12 @@
 //! A leak on purpose: in debug builds RUSTIC_LEAK edits the list of steps, so that the tests can show that verify sees it. Release builds do
 //! not have it.
 
+use crate::mountinfo;
 use crate::run::step::{Mount, Source, Step};
 use crate::walls::privileges::Credentials;
 use caps::Capability;
 use std::ffi::{CStr, CString};
+use std::os::unix::ffi::OsStringExt;
 use std::rc::Rc;
 
 /// What is kept that should have gone.
@@ -48,9 +50,8 @@ fn replace_mount(steps: &mut [Step], of: &CStr, by: &CStr) {
 }
 
 fn first_mount_of(fs: &str) -> CString {
-    let table = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    let line = table.lines().find(|line| line.contains(&format!(" - {fs} ")));
-    CString::new(line.and_then(|line| line.split(' ').nth(4)).unwrap_or_default()).unwrap_or_default()
+    let mount = mountinfo::read().unwrap_or_default().into_iter().find(|mount| mount.kind == fs);
+    mount.and_then(|mount| CString::new(mount.point.into_os_string().into_vec()).ok()).unwrap_or_default()
 }
 
 fn keep_capability(step: &mut Step) {

@@ -2,6 +2,7 @@
 
 use crate::failure::{Failure, printable, without_number};
 use crate::host::Host;
+use crate::mountinfo;
 use crate::namespace::{Namespace, Namespaces, Switch};
 use crate::rootfs::store;
 use crate::spec::{Bind, Capabilities, RootSwitch, Rootfs, Spec, Variable, Wanted, Writing, shown};
@@ -145,7 +146,7 @@ impl Wanted {
             return Ok(());
         }
         Err(Failure::new(format!("{what} with --user no needs {capability}, which uid {} does not hold here", host.uid))
-            .remedy("sudo rustic run …, or --user yes")
+            .remedy("sudo, or --user yes")
             .man("capabilities(7)"))
     }
 
@@ -282,34 +283,15 @@ pub fn store(given: Option<&Path>, host: &Host) -> Result<Option<PathBuf>, Failu
 
 /// An overlay shows its lower directory without the mounts below it: files would be missing in silence, so it is refused.
 fn no_mounts_below(dir: &Path) -> Result<(), Failure> {
-    let table =
-        std::fs::read("/proc/self/mountinfo").map_err(|error| Failure::new(format!("cannot read /proc/self/mountinfo: {error}")))?;
-    let below = table
-        .split(|&byte| byte == b'\n')
-        .filter_map(|line| line.split(|&byte| byte == b' ').nth(4))
-        .map(|point| PathBuf::from(OsString::from_vec(unescaped(point))))
-        .find(|point| point.starts_with(dir) && point != dir);
+    let mounts =
+        mountinfo::read().map_err(|error| Failure::new(format!("cannot read /proc/self/mountinfo: {}", without_number(&error))))?;
+    let below = mounts.into_iter().map(|mount| mount.point).find(|point| point.starts_with(dir) && point != dir);
     match below {
         Some(point) => Err(Failure::new(format!("--ephemeral {}: {} is a mount of its own", shown(dir), shown(&point)))
             .why("an overlay does not show the mounts below its lower directory")
             .remedy("unmount it, or leave out --ephemeral")),
         None => Ok(()),
     }
-}
-
-/// A path of mountinfo as it is: proc_pid_mountinfo(5) writes space, tab, newline and backslash in octal.
-fn unescaped(field: &[u8]) -> Vec<u8> {
-    let mut plain = Vec::with_capacity(field.len());
-    let mut rest = field;
-    while let [first, tail @ ..] = rest {
-        let octal = (*first == b'\\')
-            .then(|| tail.get(..3).and_then(|digits| std::str::from_utf8(digits).ok()))
-            .flatten()
-            .and_then(|digits| u8::from_str_radix(digits, 8).ok());
-        plain.push(octal.unwrap_or(*first));
-        rest = if octal.is_some() { &tail[3..] } else { tail };
-    }
-    plain
 }
 
 fn checked_bind(bind: &Bind) -> Result<Bind, Failure> {
@@ -335,12 +317,6 @@ fn c_string(word: &OsStr, what: &str) -> Result<CString, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn mountinfo_octal_is_undone_and_nothing_else() {
-        assert_eq!(unescaped(br"/a\040b\134"), b"/a b\\");
-        assert_eq!(unescaped(br"/a\9"), br"/a\9");
-    }
 
     #[test]
     fn a_mount_target_cannot_climb() {

@@ -25,10 +25,11 @@ pub fn swap_on_nothing() -> Result<()> {
     checked(unsafe { libc::syscall(libc::SYS_swapon, 0usize, 0) }).map(drop)
 }
 
-/// syslog(2), SYSLOG_ACTION_SIZE_BUFFER: the size of the kernel's log with CAP_SYSLOG, EPERM without.
-pub fn kernel_log_size() -> Result<i64> {
+/// syslog(2), SYSLOG_ACTION_SIZE_UNREAD: how much of the kernel's log is unread with CAP_SYSLOG, EPERM without, whatever
+/// kernel.dmesg_restrict says.
+pub fn kernel_log_unread() -> Result<i64> {
     // SAFETY: this action reads no buffer.
-    checked(unsafe { libc::syscall(libc::SYS_syslog, 10, 0usize, 0) })
+    checked(unsafe { libc::syscall(libc::SYS_syslog, 9, 0usize, 0) })
 }
 
 /// reboot(2) with four zeros for its magic numbers: EINVAL with CAP_SYS_BOOT over the pid namespace, EPERM without.

@@ -135,10 +135,12 @@ fn because(flipped: Namespace, namespaces: Namespaces, wall: Wall) -> Option<&'s
             Some("without a mount namespace nothing is mounted: there is no /proc, /sys or /dev/mqueue to look into")
         }
         (Namespace::Mount, Wall::Root | Wall::User) => {
-            Some("without a mount namespace the root is entered by chroot, and CAP_SYS_CHROOT is kept from it, or else climbs out")
+            Some("without a mount namespace the root is entered by chroot, and CAP_SYS_CHROOT is withheld, or leads out of it")
         }
         (Namespace::User, Wall::Keyring) => Some("a user namespace has user keyrings of its own"),
-        (Namespace::User, _) => Some("rights inside a user namespace count over what it owns, and over nothing else"),
+        (Namespace::User, Wall::Pid | Wall::Mnt | Wall::Root | Wall::Uts | Wall::Net | Wall::Ipc | Wall::Terminal) => {
+            Some("rights inside a user namespace count over what it owns, and over nothing else")
+        }
         (Namespace::Pid | Namespace::Net | Namespace::Ipc, Wall::User) if of_a_user_namespace => {
             Some("rights over a shared namespace are those of the user namespace that owns it")
         }

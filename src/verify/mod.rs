@@ -11,11 +11,14 @@
 //! nothing of `run`.
 
 pub mod crossing;
+pub mod entered;
 pub mod flip;
 pub mod janitor;
+pub mod place;
 pub mod probe;
 pub mod probes;
 pub mod report;
+pub mod rtnetlink;
 pub mod stage;
 pub mod subject;
 pub mod verdict;

@@ -5,8 +5,11 @@ use crate::failure::{Failure, errno_text, without_number};
 use crate::host::{Host, UserNamespace};
 use crate::namespace::Namespace;
 use crate::random;
+use crate::spec::Bind;
 use crate::verify::janitor::{Janitor, Traces};
-use crate::verify::probes::{cgroup, net};
+use crate::verify::place::Place;
+use crate::verify::report::Caller;
+use crate::verify::rtnetlink;
 use crate::walls::{hostname, loopback, mounts};
 use caps::Capability;
 use nix::sched::{CloneFlags, unshare};
@@ -43,12 +46,12 @@ pub struct Stage {
     pub rights: Rights,
     /// The capabilities of the caller, a bit each.
     pub held: u64,
-    /// The caller's user id.
-    pub uid: u32,
+    /// Who the caller is, and what the host was called.
+    pub caller: Caller,
     /// Why /sys shows another network than the stage's, where it does.
     pub no_sysfs: Option<String>,
     /// Where in the cgroup tree the outside is.
-    pub cgroup: Result<cgroup::Place, String>,
+    pub cgroup: Result<Place, String>,
     /// What is removed last, when everything above is gone.
     _janitor: Janitor,
 }
@@ -58,26 +61,27 @@ impl Stage {
     ///
     /// # Errors
     /// What the caller may not do; nothing is left then.
-    pub fn build(host: &Host) -> Result<Self, Failure> {
+    pub fn build(host: &Host, binds: &[Bind]) -> Result<Self, Failure> {
         let failed = |what: &'static str| move |errno: Errno| Failure::new(what).errno(errno);
+        let caller = Caller::here();
         let nonce = random::letters(8).map_err(failed("cannot get random bytes"))?;
         let secret = random::letters(16).map_err(failed("cannot get random bytes"))?;
-        let directory = writable_folder()?.join(format!("rustic.{nonce}"));
-        let cgroup = cgroup::Place::choose(&nonce);
+        let directory = writable_folder(binds)?.join(format!("rustic.{nonce}"));
+        let cgroup = Place::choose(&nonce);
         let traces =
             Traces { directory: directory.clone(), cgroup: made(&cgroup), key: CString::new(key_name(&nonce)).unwrap_or_default() };
         let janitor = Janitor::start(traces)?;
         let at = |what: &str, errno: Errno| Failure::new(format!("{what} {}", directory.display())).errno(errno);
         mkdirat(CWD, &directory, Mode::RWXU).map_err(|errno| at("cannot make", errno))?;
-        let cgroup = cgroup.and_then(cgroup::Place::make);
+        let cgroup = cgroup.and_then(Place::make);
         let (rights, namespaces) = enter(host)?;
         stage_mounts(&directory).map_err(|errno| at("cannot mount a tmpfs on", errno))?;
         let _ = hostname::set(&format!("stage-{nonce}"));
         let _ = loopback::up();
         // A sysfs shows the network of who mounted it.
-        let no_sysfs = net::set_alias(&secret).and_then(|()| own_sysfs()).err();
+        let no_sysfs = rtnetlink::set_alias(&secret).and_then(|()| own_sysfs()).err();
         let no_sysfs = no_sysfs.map(|errno| format!("the stage has no sysfs of its own: {}", errno_text(errno)));
-        Ok(Self { nonce, secret, directory, namespaces, rights, held: host.held, uid: host.uid, no_sysfs, cgroup, _janitor: janitor })
+        Ok(Self { nonce, secret, directory, namespaces, rights, held: host.held, caller, no_sysfs, cgroup, _janitor: janitor })
     }
 
     /// Whether the caller holds a right over the machine.
@@ -100,16 +104,16 @@ fn key_name(nonce: &str) -> String {
     format!("rustic.{nonce}")
 }
 
-fn made(cgroup: &Result<cgroup::Place, String>) -> Option<PathBuf> {
+fn made(cgroup: &Result<Place, String>) -> Option<PathBuf> {
     cgroup.as_ref().ok().and_then(|place| place.made.clone())
 }
 
-fn writable_folder() -> Result<PathBuf, Failure> {
+/// Where a directory can be made, outside of what is shown inside on purpose if there is such a place.
+fn writable_folder(binds: &[Bind]) -> Result<PathBuf, Failure> {
     let folders = [std::env::temp_dir(), "/dev/shm".into(), "/run".into(), "/var/tmp".into()];
-    folders
-        .into_iter()
-        .find(|folder| access(folder, Access::WRITE_OK | Access::EXEC_OK).is_ok())
-        .ok_or_else(|| Failure::new("there is no folder to make a directory in").remedy("TMPDIR=…"))
+    let writable: Vec<PathBuf> = folders.into_iter().filter(|folder| access(folder, Access::WRITE_OK | Access::EXEC_OK).is_ok()).collect();
+    let hidden = writable.iter().find(|folder| !binds.iter().any(|bind| folder.starts_with(&bind.source)));
+    hidden.or(writable.first()).cloned().ok_or_else(|| Failure::new("there is no folder to make a directory in").remedy("TMPDIR=…"))
 }
 
 /// The namespaces. Who holds no CAP_SYS_ADMIN makes a user namespace of one id first, his own, and has every right in it.

@@ -120,7 +120,7 @@ impl Subject {
     /// What kept it from starting, for a reader.
     pub fn start(stage: &Stage, canaries: &Canaries, role: Role) -> Result<Self, String> {
         let mark = random::letters(12).map_err(errno_text)?;
-        let mounts_before = mnt::mounts();
+        let mounts_before = mnt::ids();
         let left = Left(mounts_before.clone());
         let terminal = terminal::Pair::open();
         let (socket, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
@@ -254,7 +254,7 @@ fn become_it(start: &Start<'_>, argv: &[OsString], env: &[CString]) -> Result<()
     }
     match start.role {
         Role::Open => keep_rights_through_execve()?,
-        Role::Contained(_) if start.stage.rights == Rights::Stage && start.stage.uid == 0 => hold_no_more_than(start.stage.held)?,
+        Role::Contained(_) if start.stage.rights == Rights::Stage && start.stage.caller.uid == 0 => hold_no_more_than(start.stage.held)?,
         Role::Contained(_) => {}
     }
     let argv: Vec<CString> = argv.iter().filter_map(|word| CString::new(word.as_bytes()).ok()).collect();

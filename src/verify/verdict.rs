@@ -23,8 +23,17 @@ pub enum Answer {
     Stayed,
     /// It was refused.
     Refused(Refusal, String),
-    /// It could not be tried, for this reason.
+    /// There was nothing to try it with, or no sense in it, for this reason.
     Untried(String),
+    /// What it was to reach could not be set up outside, for this reason.
+    Unplanted(String),
+}
+
+impl Answer {
+    /// Whether something was tried at all.
+    pub fn is_tried(&self) -> bool {
+        !matches!(self, Self::Untried(_) | Self::Unplanted(_))
+    }
 }
 
 /// What an errno says about who has refused.
@@ -40,7 +49,7 @@ pub enum Refusal {
     Other,
 }
 
-/// What was seen outside, where nobody inside can lie about it.
+/// What was seen outside. That something has arrived nobody inside can feign: it is there, or it is a secret that only the outside knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Receipt {
     /// The crossing has left its mark, or has brought back what only the outside knows.
@@ -56,7 +65,9 @@ pub enum Control {
     Crossed,
     /// It fails there too, with this answer.
     Failed(String),
-    /// It could not be tried there, for this reason.
+    /// What it was to reach could not be set up, for this reason.
+    Unplanted(String),
+    /// There was nothing to try it with there, for this reason.
     Untried(String),
 }
 
@@ -98,31 +109,26 @@ impl Verdict {
 
 /// The verdict of one probe.
 ///
-/// What is seen outside outweighs what is said inside. "Held" needs a control that has crossed, a refusal that is this wall's, and two
-/// sides that are not the same.
+/// What has arrived outside outweighs what is said inside. "Held" needs a control that has crossed, a refusal that is this wall's, and two
+/// sides that are not known to be one.
 pub fn verdict(identity: &Identity, answer: &Answer, receipt: Receipt, control: &Control) -> Verdict {
     match control {
         Control::Failed(reason) => return Verdict::Unknown(format!("the control failed: {reason}")),
+        Control::Unplanted(reason) => return Verdict::Unknown(reason.clone()),
         Control::Untried(reason) => return Verdict::Untried(reason.clone()),
         Control::Crossed => {}
     }
-    if let Answer::Untried(reason) = answer {
-        return Verdict::Untried(reason.clone());
-    }
-    if receipt == Receipt::Arrived {
-        return match identity {
-            Identity::Same | Identity::Unreadable(_) => Verdict::Shared,
-            Identity::Different | Identity::NoNamespace => Verdict::Leaked,
-        };
-    }
-    match (identity, answer) {
-        (_, Answer::Untried(reason)) => Verdict::Untried(reason.clone()),
-        (_, Answer::Through) => Verdict::Unknown("inside it is said to work, and outside nothing was seen".into()),
-        (Identity::Same, Answer::Refused(Refusal::Right | Refusal::WallOrRight, _)) => Verdict::Shared,
-        (Identity::Same, Answer::Refused(_, errno)) => Verdict::Unknown(format!("both sides share it, and yet the answer is {errno}")),
-        (Identity::Same, Answer::Stayed) => Verdict::Unknown("both sides share it, and yet nothing was seen outside".into()),
-        (_, Answer::Stayed | Answer::Refused(Refusal::Wall | Refusal::WallOrRight, _)) => Verdict::Held,
-        (_, Answer::Refused(_, errno)) => Verdict::Unknown(format!("{errno} is no answer of this wall")),
+    match (answer, receipt, identity) {
+        (Answer::Untried(reason), ..) => Verdict::Untried(reason.clone()),
+        (Answer::Unplanted(reason), ..) => Verdict::Unknown(reason.clone()),
+        (_, Receipt::Arrived, Identity::Same | Identity::Unreadable(_)) => Verdict::Shared,
+        (_, Receipt::Arrived, Identity::Different | Identity::NoNamespace) => Verdict::Leaked,
+        (Answer::Through, ..) => Verdict::Unknown("inside it is said to work, and outside nothing was seen".into()),
+        (Answer::Refused(Refusal::Right | Refusal::WallOrRight, _), _, Identity::Same) => Verdict::Shared,
+        (Answer::Refused(_, errno), _, Identity::Same) => Verdict::Unknown(format!("both sides share it, and yet the answer is {errno}")),
+        (Answer::Stayed, _, Identity::Same) => Verdict::Unknown("both sides share it, and yet nothing was seen outside".into()),
+        (Answer::Stayed | Answer::Refused(Refusal::Wall | Refusal::WallOrRight, _), ..) => Verdict::Held,
+        (Answer::Refused(_, errno), ..) => Verdict::Unknown(format!("{errno} is no answer of this wall")),
     }
 }
 
@@ -148,7 +154,8 @@ mod tests {
     fn answers() -> Vec<Answer> {
         let refusals = [Refusal::Wall, Refusal::Right, Refusal::WallOrRight, Refusal::Other];
         let refused = refusals.map(|refusal| Answer::Refused(refusal, "ERRNO".into()));
-        [Answer::Through, Answer::Stayed, Answer::Untried("no /proc".into())].into_iter().chain(refused).collect()
+        let not_tried = [Answer::Untried("no /proc".into()), Answer::Unplanted("no queue".into())];
+        [Answer::Through, Answer::Stayed].into_iter().chain(not_tried).chain(refused).collect()
     }
 
     fn every_case() -> impl Iterator<Item = (Identity, Answer, Receipt)> {
@@ -182,6 +189,7 @@ mod tests {
             (Identity::Same, refused(Refusal::Wall), Receipt::Absent, "unknown"),
             (Identity::Same, Answer::Stayed, Receipt::Absent, "unknown"),
             (Identity::Different, Answer::Untried("x".into()), Receipt::Absent, "untried"),
+            (Identity::Different, Answer::Unplanted("x".into()), Receipt::Absent, "unknown"),
         ];
         for (identity, answer, receipt, word) in table {
             assert_eq!(verdict(&identity, &answer, receipt, &Control::Crossed).word(), word, "{identity:?} {answer:?} {receipt:?}");
@@ -193,6 +201,8 @@ mod tests {
         for (identity, answer, receipt) in every_case() {
             let failed = verdict(&identity, &answer, receipt, &Control::Failed("EPERM".into()));
             assert!(matches!(&failed, Verdict::Unknown(reason) if reason.contains("control failed") && reason.contains("EPERM")));
+            let unplanted = verdict(&identity, &answer, receipt, &Control::Unplanted("no queue".into()));
+            assert_eq!(unplanted, Verdict::Unknown("no queue".into()));
             let untried = verdict(&identity, &answer, receipt, &Control::Untried("no right".into()));
             assert_eq!(untried, Verdict::Untried("no right".into()));
         }

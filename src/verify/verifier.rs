@@ -3,14 +3,14 @@
 use crate::failure::Failure;
 use crate::host::Host;
 use crate::namespace::{Namespace, Namespaces, Switch};
-use crate::spec::{Rootfs, Spec};
+use crate::spec::{Bind, RootSwitch, Rootfs, Spec, shown};
 use crate::verify::Order;
-use crate::verify::crossing::Outcome;
-use crate::verify::probes::{Canaries, Outside, Probe, Try, root};
+use crate::verify::entered::Seen;
+use crate::verify::probes::{Canaries, Outside, Probe, Try, root, time, user};
 use crate::verify::report::{self, Controls, Finding, Report, Tally, WallReport};
 use crate::verify::stage::Stage;
 use crate::verify::subject::{Ordered, Role, Subject};
-use crate::verify::verdict::{Answer, Control, Receipt, of_all, verdict};
+use crate::verify::verdict::{Answer, Control, Receipt, Verdict, of_all, verdict};
 use crate::verify::wall::Wall;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -45,7 +45,8 @@ struct Trial {
 struct Trials {
     subject: Subject,
     each: Vec<Trial>,
-    behind: Option<root::Behind>,
+    /// Whether the host's tree is still in its mount namespace.
+    behind: Option<Seen>,
 }
 
 impl<'a> Verifier<'a> {
@@ -54,22 +55,30 @@ impl<'a> Verifier<'a> {
     /// # Errors
     /// No stage: then nothing can be tried.
     pub fn new(order: &'a Order, spec: &Spec, host: &Host) -> Result<Self, Failure> {
-        let stage = Stage::build(host)?;
+        let stage = Stage::build(host, &spec.binds)?;
         let canaries = Canaries::plant(&stage, directory(spec).as_deref());
         let mut verifier = Self { canaries, stage, order, controls: Vec::new(), not_closed: None };
-        let open: Vec<Control> = match verifier.trials(Role::Open) {
-            Ok(trials) => trials.each.iter().map(control).collect(),
-            Err(reason) => order.probes().map(|_| Control::Failed(reason.clone())).collect(),
-        };
-        let closed: Vec<Option<Receipt>> = match verifier.trials(Role::Contained(every_wall(order, spec))) {
-            Ok(trials) => trials.each.iter().map(|trial| trial.tried().then_some(trial.attempt.receipt)).collect(),
-            Err(reason) => {
-                verifier.not_closed = Some(reason);
-                vec![None; open.len()]
-            }
-        };
+        let open = verifier.open_control();
+        let closed = verifier.closed_control(every_wall(order, spec));
         verifier.controls = open.into_iter().zip(closed).map(|(open, closed)| Controlled { open, closed }).collect();
         Ok(verifier)
+    }
+
+    fn open_control(&self) -> Vec<Control> {
+        match self.trials(Role::Open) {
+            Ok(trials) => trials.each.iter().map(control).collect(),
+            Err(reason) => self.order.probes().map(|_| Control::Failed(reason.clone())).collect(),
+        }
+    }
+
+    fn closed_control(&mut self, every_wall: Ordered) -> Vec<Option<Receipt>> {
+        match self.trials(Role::Contained(every_wall)) {
+            Ok(trials) => trials.each.iter().map(|trial| trial.tried().then_some(trial.attempt.receipt)).collect(),
+            Err(reason) => {
+                self.not_closed = Some(reason);
+                self.order.probes().map(|_| None).collect()
+            }
+        }
     }
 
     /// Verifies one container.
@@ -79,12 +88,13 @@ impl<'a> Verifier<'a> {
         let role = Role::Contained(ordered);
         let argv = role.argv(&self.stage.nonce);
         let trials = self.trials(role);
-        let walls = self.order.walls.iter().map(|&wall| self.wall(wall, spec.namespaces, &trials)).collect();
+        let walls = self.order.walls.iter().map(|&wall| self.wall(wall, spec, &trials)).collect();
         let pid = trials.as_ref().ok().map(|trials| trials.subject.pid);
         Report::new(&self.stage, self.controls(), argv, pid, walls)
     }
 
-    fn wall(&self, wall: Wall, namespaces: Namespaces, trials: &Result<Trials, String>) -> WallReport {
+    fn wall(&self, wall: Wall, spec: &Spec, trials: &Result<Trials, String>) -> WallReport {
+        let namespaces = spec.namespaces;
         let trials = match trials {
             Ok(trials) => trials,
             Err(reason) => return WallReport::untried(wall, namespaces, &format!("the container could not be started: {reason}")),
@@ -94,17 +104,18 @@ impl<'a> Verifier<'a> {
         let verdict = of_all(findings.iter().map(|finding| &finding.verdict));
         let sides = wall.namespace().and_then(|namespace| trials.subject.sides(namespace).ok());
         let sides = sides.and_then(|sides| report::Identity::of(sides).ok());
-        let remark = if wall == Wall::Root { trials.behind.and_then(root::Behind::remark) } else { None };
-        WallReport { wall, ordered: report::ordered(wall, namespaces), verdict, sides, findings, remark }
+        let remarks = remarks(wall, spec, trials, &verdict);
+        WallReport { wall, ordered: report::ordered(wall, namespaces), verdict, sides, findings, remarks }
     }
 
     fn controls(&self) -> Controls {
-        let tried = self.controls.iter().filter(|controlled| !matches!(controlled.open, Control::Untried(_)));
+        let tried = self.controls.iter().filter(|controlled| matches!(controlled.open, Control::Crossed | Control::Failed(_)));
         let crossed = |controlled: &&Controlled| controlled.open == Control::Crossed;
         let closed = self.controls.iter().filter(crossed).filter_map(|controlled| controlled.closed);
         Controls {
             open: tried.map(|controlled| controlled.open == Control::Crossed).collect(),
             closed: closed.map(|receipt| receipt == Receipt::Arrived).collect::<Tally>(),
+            unplanted: self.controls.iter().filter(|controlled| matches!(controlled.open, Control::Unplanted(_))).count(),
             not_started: self.not_closed.clone(),
         }
     }
@@ -124,7 +135,7 @@ impl<'a> Verifier<'a> {
 
 impl Trial {
     fn tried(&self) -> bool {
-        !matches!(self.attempt.answer, Answer::Untried(_))
+        self.attempt.answer.is_tried()
     }
 }
 
@@ -137,6 +148,22 @@ fn found(trial: &Trial, controlled: &Controlled) -> Finding {
         closed: controlled.closed,
         verdict: verdict(&attempt.identity, &attempt.answer, attempt.receipt, &controlled.open),
         nanoseconds: *nanoseconds,
+    }
+}
+
+/// What a reader must know of a wall besides its verdict.
+fn remarks(wall: Wall, spec: &Spec, trials: &Trials, verdict: &Verdict) -> Vec<String> {
+    match wall {
+        Wall::Root => {
+            let behind = spec.root == RootSwitch::Chroot && trials.behind == Some(Seen::Yes) && *verdict == Verdict::Held;
+            let behind = behind.then(|| root::REMARK.to_owned());
+            let bind =
+                |bind: &Bind| format!("a door that was ordered: {} of the host is {} inside", shown(&bind.source), shown(&bind.target));
+            behind.into_iter().chain(spec.binds.iter().map(bind)).collect()
+        }
+        Wall::User => vec![user::remark(trials.each.iter().map(|trial| (trial.probe, &trial.attempt)))],
+        Wall::Time if *verdict == Verdict::Held => vec![time::REMARK.to_owned()],
+        _ => Vec::new(),
     }
 }
 
@@ -161,9 +188,8 @@ fn control(trial: &Trial) -> Control {
     let attempt = &trial.attempt;
     match &attempt.answer {
         Answer::Untried(reason) => Control::Untried(reason.clone()),
+        Answer::Unplanted(reason) => Control::Unplanted(reason.clone()),
         _ if attempt.receipt == Receipt::Arrived => Control::Crossed,
-        // Nothing was planted to cross to.
-        Answer::Refused(_, reason) if matches!(attempt.reply.outcome, Outcome::Untried(_)) => Control::Failed(reason.clone()),
         Answer::Refused(_, answer) => Control::Failed(format!("without a wall it is {answer} too")),
         Answer::Through | Answer::Stayed => Control::Failed("without a wall nothing is seen outside either".into()),
     }

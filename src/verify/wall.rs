@@ -83,7 +83,7 @@ impl Wall {
         }
     }
 
-    /// What stands behind it.
+    /// What is so while it holds.
     pub const fn about(self) -> &'static str {
         match self {
             Self::Pid => "processes outside can be neither named nor read",
@@ -92,7 +92,7 @@ impl Wall {
             Self::Uts => "the host name is the container's own",
             Self::Net => "interfaces, ports and abstract sockets are the container's own",
             Self::Ipc => "message queues, shared memory and semaphores are the container's own",
-            Self::User => "a right inside is none outside",
+            Self::User => "a capability inside counts for nothing outside",
             Self::Cgroup => "the place in the host's cgroup tree is hidden",
             Self::Time => "the monotonic and boot-time clocks belong to the container",
             Self::Fds => "no descriptor and no variable of the caller comes along",
@@ -109,7 +109,7 @@ impl Wall {
                 Self::Root => "pivot_root(2)",
                 Self::Fds => "close_range(2)",
                 Self::Keyring => "keyrings(7)",
-                _ => "pty(7)",
+                _ => "ioctl_tty(2)",
             },
         }
     }
@@ -119,7 +119,8 @@ impl FromStr for Wall {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        Self::ALL.into_iter().find(|wall| wall.name() == text).ok_or_else(|| match text {
+        let text = text.trim().to_ascii_lowercase();
+        Self::ALL.into_iter().find(|wall| wall.name() == text).ok_or_else(|| match text.as_str() {
             "mount" => "the wall of --mount is called mnt".to_owned(),
             _ => format!("no such wall; there are {}", Self::ALL.map(Self::name).join(" ")),
         })

@@ -39,12 +39,13 @@ fn imports(text: &str) -> Vec<String> {
 #[test]
 fn every_room_knows_only_the_rooms_below_it() {
     // What each may name; the words that everybody shares come on top.
-    let shared = ["beneath", "exit", "failure", "host", "namespace", "random", "sealed", "sys"];
-    let allowed: [(&str, &[&str]); 20] = [
+    let shared = ["beneath", "exit", "failure", "host", "mountinfo", "namespace", "random", "sealed", "sys"];
+    let allowed: [(&str, &[&str]); 21] = [
         ("src/beneath.rs", &[]),
         ("src/exit.rs", &[]),
         ("src/failure.rs", &[]),
         ("src/host.rs", &[]),
+        ("src/mountinfo.rs", &[]),
         ("src/namespace.rs", &[]),
         ("src/random.rs", &[]),
         ("src/sealed.rs", &[]),

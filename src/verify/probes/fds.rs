@@ -1,6 +1,6 @@
 //! What a process inherits: descriptors that a careless caller has left open, each a way around every other wall, and variables.
 
-use super::{Direction, Effect, Outside, Probe, Try, arrived};
+use super::{Direction, Effect, Outside, Probe, Try, delivered, of_nix, planted};
 use crate::failure::errno_text;
 use crate::sys;
 use crate::verify::crossing::{self, Reply};
@@ -83,7 +83,7 @@ impl Canary {
 /// business. For the process that becomes rustic.
 pub fn leave_open(canaries: &Canaries) -> Result<(), Errno> {
     let planted = canaries.fds.iter().flat_map(|canary| [canary.memory.as_fd(), canary.root.as_fd()]);
-    let planted: Vec<BorrowedFd<'_>> = planted.chain(canaries.ipc.queue().ok().map(AsFd::as_fd)).collect();
+    let planted: Vec<BorrowedFd<'_>> = planted.chain(canaries.ipc.queue.as_ref().ok().map(AsFd::as_fd)).collect();
     sys::close_all_but(&planted)?;
     for fd in planted {
         let copy = fcntl_dupfd_cloexec(fd, FIRST)?;
@@ -96,36 +96,34 @@ pub fn leave_open(canaries: &Canaries) -> Result<(), Errno> {
 const IDENTITY: Identity = Identity::NoNamespace;
 
 fn file(outside: &Outside<'_>, subject: &Subject) -> Try {
-    match &outside.canaries.fds {
-        Ok(_) => Try::to_read(subject.ask(&crossing::Crossing::Fds(Crossing::File)), IDENTITY, &outside.stage.secret, &[Errno::BADF]),
-        Err(reason) => Try::unplanted("pread", reason),
-    }
+    planted(&outside.canaries.fds, "pread", |_| {
+        let reply = subject.ask(&crossing::Crossing::Fds(Crossing::File));
+        Try::reading(reply, IDENTITY, &outside.stage.secret, &[Errno::BADF])
+    })
 }
 
 fn directory(outside: &Outside<'_>, subject: &Subject) -> Try {
-    match (&outside.canaries.fds, &outside.canaries.root) {
-        (Ok(_), Ok(root)) => {
+    planted(&outside.canaries.fds, "openat", |_| {
+        planted(&outside.canaries.root, "openat", |root| {
             let path = root.file.strip_prefix("/").unwrap_or(&root.file).to_owned();
             let reply = subject.ask(&crossing::Crossing::Fds(Crossing::Directory { path }));
-            Try::to_read(reply, IDENTITY, &outside.stage.secret, &[Errno::BADF])
-        }
-        (Err(reason), _) | (_, Err(reason)) => Try::unplanted("openat", reason),
-    }
+            Try::reading(reply, IDENTITY, &outside.stage.secret, &[Errno::BADF])
+        })
+    })
 }
 
 fn queue(outside: &Outside<'_>, subject: &Subject) -> Try {
-    if let Err(reason) = outside.canaries.ipc.queue() {
-        return Try::unplanted("mq_send", reason);
-    }
-    let reply = subject.ask(&crossing::Crossing::Fds(Crossing::Queue { mark: subject.mark.clone() }));
-    let message = outside.canaries.ipc.received(&subject.mark);
-    let seen = if message { "our message" } else { "no message" };
-    Try::to_mark(reply, IDENTITY, arrived(message), seen.into(), &[Errno::BADF])
+    let canary = &outside.canaries.ipc;
+    planted(&canary.queue, "mq_send", |_| {
+        let reply = subject.ask(&crossing::Crossing::Fds(Crossing::Queue { mark: subject.mark.clone() }));
+        let (receipt, seen) = delivered(canary.received(&subject.mark));
+        Try::marking(reply, IDENTITY, receipt, seen, &[Errno::BADF])
+    })
 }
 
 fn variable(outside: &Outside<'_>, subject: &Subject) -> Try {
     let reply = subject.ask(&crossing::Crossing::Fds(Crossing::Variable { name: VARIABLE.into() }));
-    Try::to_read(reply, IDENTITY, &outside.stage.secret, &[Errno::NOENT])
+    Try::reading(reply, IDENTITY, &outside.stage.secret, &[Errno::NOENT])
 }
 
 /// What is tried inside.
@@ -153,7 +151,7 @@ impl Crossing {
             }
             Self::Queue { mark } => {
                 let send = |fd: OwnedFd| {
-                    mq_send(&sys::message_queue(fd), mark.as_bytes(), 0).map_err(|errno| Errno::from_raw_os_error(errno as i32))?;
+                    mq_send(&sys::message_queue(fd), mark.as_bytes(), 0).map_err(of_nix)?;
                     Ok(String::new())
                 };
                 Reply::of("mq_send", descriptors, first(send))

@@ -1,6 +1,6 @@
 //! POSIX message queues and System V IPC: the article's crossing, and its sisters.
 
-use super::{Direction, Effect, Outside, Probe, Try, arrived, of};
+use super::{Direction, Effect, Outside, Probe, Try, arrived, delivered, of_nix, planted};
 use crate::failure::errno_text;
 use crate::namespace::Namespace;
 use crate::sys;
@@ -11,7 +11,7 @@ use crate::verify::subject::Subject;
 use crate::verify::wall::Wall;
 use nix::mqueue::{MQ_OFlag, MqAttr, MqdT, mq_open, mq_receive, mq_send};
 use nix::sys::stat;
-use rustix::fs::{Mode, OFlags, open};
+use rustix::fs::{Mode, OFlags, open, statfs};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -29,7 +29,7 @@ pub const PROBES: [Probe; 5] = [
     Probe {
         id: "RV-IPC-02",
         wall: Wall::Ipc,
-        title: "send to it by its file: an mqueue mount shows the queues of who mounted it",
+        title: "send to it by its file: an mqueue mount shows the queues of whoever mounted it",
         direction: Direction::Out,
         effect: Effect::Stage,
         attempt: by_file,
@@ -62,7 +62,7 @@ pub const PROBES: [Probe; 5] = [
 
 /// A queue of the stage, 0600, and System V objects behind one key. All of it goes with the stage's IPC namespace.
 pub struct Canary {
-    queue: Result<MqdT, String>,
+    pub(super) queue: Result<MqdT, String>,
     objects: Result<Objects, String>,
 }
 
@@ -71,6 +71,9 @@ struct Objects {
     semaphore: i32,
     message: i32,
 }
+
+/// The type of an mqueue file system, MQUEUE_MAGIC of ipc/mqueue.c.
+const MQUEUE_MAGIC: i64 = 0x1980_0202;
 
 /// Room for a mark.
 const MESSAGE_SIZE: i64 = 64;
@@ -85,11 +88,6 @@ impl Canary {
         let attributes = MqAttr::new(0, 4, MESSAGE_SIZE, 0);
         let queue = mq_open(queue_name(stage).as_str(), flags, stat::Mode::S_IRUSR | stat::Mode::S_IWUSR, Some(&attributes));
         Self { queue: queue.map_err(|errno| format!("mq_open: {errno:?}")), objects: objects(stage).map_err(errno_text) }
-    }
-
-    /// The queue's descriptor.
-    pub(super) fn queue(&self) -> Result<&MqdT, &String> {
-        self.queue.as_ref()
     }
 
     /// Whether the next message is this one.
@@ -118,66 +116,54 @@ impl Drop for Canary {
     }
 }
 
-fn seen(arrived: bool) -> String {
-    if arrived { "our message".into() } else { "no message".into() }
-}
-
 fn by_name(outside: &Outside<'_>, subject: &Subject) -> Try {
-    if let Err(reason) = outside.canaries.ipc.queue() {
-        return Try::unplanted("mq_open", reason);
-    }
-    let crossing = Crossing::QueueByName { name: queue_name(outside.stage), mark: subject.mark.clone() };
-    let reply = subject.ask(&crossing::Crossing::Ipc(crossing));
-    let message = outside.canaries.ipc.received(&subject.mark);
-    Try::to_mark(reply, of(subject, Namespace::Ipc), arrived(message), seen(message), &[Errno::NOENT])
+    let canary = &outside.canaries.ipc;
+    planted(&canary.queue, "mq_open", |_| {
+        let crossing = Crossing::QueueByName { name: queue_name(outside.stage), mark: subject.mark.clone() };
+        let reply = subject.ask(&crossing::Crossing::Ipc(crossing));
+        let (receipt, seen) = delivered(canary.received(&subject.mark));
+        Try::marking(reply, subject.identity(Namespace::Ipc), receipt, seen, &[Errno::NOENT])
+    })
 }
 
 fn by_file(outside: &Outside<'_>, subject: &Subject) -> Try {
-    if let Err(reason) = outside.canaries.ipc.queue() {
-        return Try::unplanted("open", reason);
-    }
-    let folder = match subject.role.ordered() {
-        None => outside.stage.queues(),
-        Some(_) => "/dev/mqueue".into(),
-    };
-    let path = folder.join(&queue_name(outside.stage)[1..]);
-    let reply = subject.ask(&crossing::Crossing::Ipc(Crossing::QueueByFile { path, mark: subject.mark.clone() }));
-    let message = outside.canaries.ipc.received(&subject.mark);
-    let attempt = Try::to_mark(reply, of(subject, Namespace::Ipc), arrived(message), seen(message), &[Errno::NOENT]);
-    attempt.or_no_way("no mqueue is mounted inside")
+    let canary = &outside.canaries.ipc;
+    planted(&canary.queue, "open", |_| {
+        let folder = match subject.role.ordered() {
+            None => outside.stage.queues(),
+            Some(_) => "/dev/mqueue".into(),
+        };
+        let name = queue_name(outside.stage)[1..].to_owned();
+        let reply = subject.ask(&crossing::Crossing::Ipc(Crossing::QueueByFile { folder, name, mark: subject.mark.clone() }));
+        let (receipt, seen) = delivered(canary.received(&subject.mark));
+        Try::marking(reply, subject.identity(Namespace::Ipc), receipt, seen, &[Errno::NOENT])
+    })
 }
 
 fn memory(outside: &Outside<'_>, subject: &Subject) -> Try {
-    match &outside.canaries.ipc.objects {
-        Ok(Objects { key, .. }) => {
-            let reply = subject.ask(&crossing::Crossing::Ipc(Crossing::Memory { key: *key }));
-            Try::to_read(reply, of(subject, Namespace::Ipc), &outside.stage.secret, &[Errno::NOENT])
-        }
-        Err(reason) => Try::unplanted("shmget", reason),
-    }
+    planted(&outside.canaries.ipc.objects, "shmget", |objects| {
+        let reply = subject.ask(&crossing::Crossing::Ipc(Crossing::Memory { key: objects.key }));
+        Try::reading(reply, subject.identity(Namespace::Ipc), &outside.stage.secret, &[Errno::NOENT])
+    })
 }
 
 fn semaphore(outside: &Outside<'_>, subject: &Subject) -> Try {
-    let objects = match &outside.canaries.ipc.objects {
-        Ok(objects) => objects,
-        Err(reason) => return Try::unplanted("semget", reason),
-    };
-    let before = sysv::value(objects.semaphore);
-    let reply = subject.ask(&crossing::Crossing::Ipc(Crossing::Semaphore { key: objects.key }));
-    let after = sysv::value(objects.semaphore);
-    let raised = matches!((before, after), (Ok(before), Ok(after)) if after > before);
-    let seen = after.map_or_else(errno_text, |after| format!("the semaphore is {after}"));
-    Try::to_mark(reply, of(subject, Namespace::Ipc), arrived(raised), seen, &[Errno::NOENT])
+    planted(&outside.canaries.ipc.objects, "semget", |objects| {
+        let before = sysv::value(objects.semaphore);
+        let reply = subject.ask(&crossing::Crossing::Ipc(Crossing::Semaphore { key: objects.key }));
+        let after = sysv::value(objects.semaphore);
+        let raised = matches!((before, after), (Ok(before), Ok(after)) if after > before);
+        let seen = if raised { "the semaphore was raised" } else { "the semaphore is as it was" };
+        Try::marking(reply, subject.identity(Namespace::Ipc), arrived(raised), seen, &[Errno::NOENT])
+    })
 }
 
 fn message(outside: &Outside<'_>, subject: &Subject) -> Try {
-    let objects = match &outside.canaries.ipc.objects {
-        Ok(objects) => objects,
-        Err(reason) => return Try::unplanted("msgget", reason),
-    };
-    let reply = subject.ask(&crossing::Crossing::Ipc(Crossing::Message { key: objects.key, mark: subject.mark.clone() }));
-    let message = sysv::receive(objects.message).is_ok_and(|text| text == subject.mark.as_bytes());
-    Try::to_mark(reply, of(subject, Namespace::Ipc), arrived(message), seen(message), &[Errno::NOENT])
+    planted(&outside.canaries.ipc.objects, "msgget", |objects| {
+        let reply = subject.ask(&crossing::Crossing::Ipc(Crossing::Message { key: objects.key, mark: subject.mark.clone() }));
+        let (receipt, seen) = delivered(sysv::receive(objects.message).is_ok_and(|text| text == subject.mark.as_bytes()));
+        Try::marking(reply, subject.identity(Namespace::Ipc), receipt, seen, &[Errno::NOENT])
+    })
 }
 
 /// What is tried inside.
@@ -188,7 +174,7 @@ pub enum Crossing {
     /// mq_open(3) and mq_send(3).
     QueueByName { name: String, mark: String },
     /// open(2) in a mounted mqueue, and mq_send(3).
-    QueueByFile { path: PathBuf, mark: String },
+    QueueByFile { folder: PathBuf, name: String, mark: String },
     /// shmget(2) and shmat(2).
     Memory { key: i32 },
     /// semget(2) and semop(2).
@@ -199,17 +185,20 @@ pub enum Crossing {
 
 impl Crossing {
     pub(in crate::verify) fn attempt(&self) -> Reply {
-        let nix = |errno: nix::errno::Errno| Errno::from_raw_os_error(errno as i32);
         let key_name = |key: &i32| format!("key {key:#x}");
         match self {
             Self::QueueByName { name, mark } => {
                 let sent = mq_open(name.as_str(), MQ_OFlag::O_WRONLY | MQ_OFlag::O_NONBLOCK, stat::Mode::empty(), None)
                     .and_then(|queue| mq_send(&queue, mark.as_bytes(), 0));
-                Reply::plain("mq_open", name, sent.map_err(nix))
+                Reply::plain("mq_open", name, sent.map_err(of_nix))
             }
-            Self::QueueByFile { path, mark } => {
-                let sent = open(path, OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())
-                    .and_then(|file| mq_send(&sys::message_queue(file), mark.as_bytes(), 0).map_err(nix));
+            Self::QueueByFile { folder, name, mark } => {
+                let path = folder.join(name);
+                if statfs(folder).map_or(true, |stat| stat.f_type as i64 != MQUEUE_MAGIC) {
+                    return Reply::untried("open", path.to_string_lossy(), "no mqueue is mounted inside");
+                }
+                let sent = open(&path, OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())
+                    .and_then(|file| mq_send(&sys::message_queue(file), mark.as_bytes(), 0).map_err(of_nix));
                 Reply::plain("open", path.to_string_lossy(), sent)
             }
             Self::Memory { key } => {

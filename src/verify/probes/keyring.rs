@@ -1,6 +1,6 @@
 //! Keys: no namespace covers the session keyring, and the keyring of a user id is there whatever the session keyring is, keyrings(7).
 
-use super::{Direction, Effect, Outside, Probe, Try};
+use super::{Direction, Effect, Outside, Probe, Try, planted};
 use crate::failure::errno_text;
 use crate::sys::keys::{self, Key};
 use crate::verify::crossing::{self, Reply};
@@ -79,13 +79,10 @@ fn user(outside: &Outside<'_>, subject: &Subject) -> Try {
 }
 
 fn find(canary: &Result<Key, String>, crossing: Crossing, outside: &Outside<'_>, subject: &Subject) -> Try {
-    match canary {
-        Ok(_) => {
-            let reply = subject.ask(&crossing::Crossing::Keyring(crossing));
-            Try::to_read(reply, Identity::NoNamespace, &outside.stage.secret, &WALLED)
-        }
-        Err(reason) => Try::unplanted("keyctl", reason),
-    }
+    planted(canary, "keyctl", |_| {
+        let reply = subject.ask(&crossing::Crossing::Keyring(crossing));
+        Try::reading(reply, Identity::NoNamespace, &outside.stage.secret, &WALLED)
+    })
 }
 
 /// What is tried inside.

@@ -1,26 +1,40 @@
 //! Mounts: a new mount namespace is a copy, and copies of a shared mount tell each other of every mount, both ways, until they are made
 //! private, mount_namespaces(7).
 
-use super::{Direction, Effect, Outside, Probe, Try, arrived, of};
+use super::{Direction, Effect, Outside, Probe, Try, arrived};
 use crate::failure::errno_text;
+use crate::mountinfo::{self, Mount};
 use crate::namespace::Namespace;
-use crate::verify::crossing::{self, Reply};
+use crate::verify::crossing::{self, Reply, errno_of};
+use crate::verify::entered::{Seen, look};
 use crate::verify::subject::Subject;
-use crate::verify::verdict::Identity;
+use crate::verify::verdict::{Identity, Receipt};
 use crate::verify::wall::Wall;
+use caps::Capability;
+use rustix::fd::OwnedFd;
+use rustix::fs::{Mode, OFlags, openat};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// The probes.
-pub const PROBES: [Probe; 2] = [
+pub const PROBES: [Probe; 3] = [
+    Probe {
+        id: "RV-MNT-03",
+        wall: Wall::Mnt,
+        title: "look outside for what was mounted inside while the container started",
+        direction: Direction::Out,
+        effect: Effect::Stage,
+        attempt: while_starting,
+    },
     Probe {
         id: "RV-MNT-01",
         wall: Wall::Mnt,
-        title: "mount inside, look outside; what rustic itself mounts while it starts counts too",
+        title: "mount something inside, look outside",
         direction: Direction::Out,
         effect: Effect::Stage,
         attempt: outwards,
@@ -28,7 +42,7 @@ pub const PROBES: [Probe; 2] = [
     Probe {
         id: "RV-MNT-02",
         wall: Wall::Mnt,
-        title: "mount outside, look inside",
+        title: "mount something outside, look everywhere in the mount namespace of the inside",
         direction: Direction::In,
         effect: Effect::Stage,
         attempt: inwards,
@@ -38,38 +52,55 @@ pub const PROBES: [Probe; 2] = [
 /// Folders that hold nothing a probe needs.
 const FOLDERS: [&str; 6] = ["tmp", "mnt", "run", "root", "srv", "media"];
 
-/// The mounts of the verifier's namespace, by their ids.
-pub fn mounts() -> BTreeSet<u64> {
-    table().lines().filter_map(id).collect()
+fn mounts() -> Vec<Mount> {
+    mountinfo::read().unwrap_or_default()
 }
 
-fn id(line: &str) -> Option<u64> {
-    line.split(' ').next()?.parse().ok()
+/// The mounts of the stage, by their ids.
+pub fn ids() -> BTreeSet<u64> {
+    mounts().into_iter().map(|mount| mount.id).collect()
 }
 
 /// Takes away what has been mounted in the stage since then, the last first: what a leak has left there would stand in the way of the next
 /// container.
 pub fn unmount_since(before: &BTreeSet<u64>) {
-    let table = table();
-    let new = table.lines().rev().filter(|line| id(line).is_some_and(|id| !before.contains(&id)));
-    for point in new.filter_map(|line| line.split(' ').nth(4)) {
-        let _ = unmount(point, UnmountFlags::DETACH);
+    for mount in mounts().into_iter().rev().filter(|mount| !before.contains(&mount.id)) {
+        let _ = unmount(&mount.point, UnmountFlags::DETACH);
     }
 }
 
-fn table() -> String {
-    fs::read("/proc/self/mountinfo").map(|text| String::from_utf8_lossy(&text).into_owned()).unwrap_or_default()
+/// What has appeared in the stage since the subject was started.
+fn appeared(subject: &Subject) -> (Receipt, String) {
+    let new = ids().difference(&subject.mounts_before).count();
+    let seen = match new {
+        0 => "no mount appeared".to_owned(),
+        1 => "1 mount appeared".to_owned(),
+        new => format!("{new} mounts appeared"),
+    };
+    (arrived(new > 0), seen)
 }
 
-/// Where in the stage something with this mark is mounted.
-fn points_of(mark: &str) -> Vec<PathBuf> {
-    let table = table();
-    let marked = table.lines().filter(|line| line.split(' ').any(|word| word == mark));
-    marked.filter_map(|line| line.split(' ').nth(4)).map(PathBuf::from).collect()
+/// A container mounts much while it starts. The control has to mount something to be seen.
+fn while_starting(outside: &Outside<'_>, subject: &Subject) -> Try {
+    if subject.role.ordered().is_none() {
+        return outwards(outside, subject);
+    }
+    if subject.identity(Namespace::Mount) == Identity::Same {
+        return Try::untried("mount", "without a mount namespace it mounts nothing");
+    }
+    let table = fs::read(format!("/proc/{}/mountinfo", subject.pid)).map(|table| mountinfo::parse(&table));
+    match table {
+        Ok(table) => {
+            let reply = Reply::plain("mount", format!("{} while it started", table.len()), Ok(()));
+            let (receipt, seen) = appeared(subject);
+            Try::marking(reply, subject.identity(Namespace::Mount), receipt, seen, &[]).or_stayed()
+        }
+        Err(error) => Try::unplanted("mount", &errno_text(errno_of(&error))),
+    }
 }
 
 fn outwards(outside: &Outside<'_>, subject: &Subject) -> Try {
-    let place = match subject.role.ordered() {
+    let places = match subject.role.ordered() {
         None => {
             let place = outside.stage.directory.join("mount-out");
             let _ = fs::create_dir(&place);
@@ -77,36 +108,42 @@ fn outwards(outside: &Outside<'_>, subject: &Subject) -> Try {
         }
         Some(_) => FOLDERS.map(|folder| Path::new("/").join(folder)).to_vec(),
     };
-    let reply = subject.ask(&crossing::Crossing::Mnt(Crossing::Mount { mark: subject.mark.clone(), places: place }));
-    let new = mounts().difference(&subject.mounts_before).count();
-    for point in points_of(&subject.mark) {
-        let _ = unmount(&point, UnmountFlags::DETACH);
-    }
-    let seen = match new {
-        0 => "no mount appeared".to_owned(),
-        1 => "1 mount appeared".to_owned(),
-        new => format!("{new} mounts appeared"),
-    };
-    let walled = [Errno::PERM, Errno::NOENT, Errno::ROFS];
-    Try::to_mark(reply, of(subject, Namespace::Mount), arrived(new > 0), seen, &walled).or_stayed()
+    let reply = subject.ask(&crossing::Crossing::Mnt(Crossing::Mount { mark: subject.mark.clone(), places }));
+    let (receipt, seen) = appeared(subject);
+    unmount_since(&subject.mounts_before);
+    Try::marking(reply, subject.identity(Namespace::Mount), receipt, seen, &[]).or_stayed().or_without(Capability::CAP_SYS_ADMIN)
 }
 
 fn inwards(outside: &Outside<'_>, subject: &Subject) -> Try {
     let (there, inside) = place(outside, subject);
-    let mounted = fs::create_dir_all(&there).map_err(|error| crossing::errno_of(&error)).and_then(|()| {
-        mount(subject.mark.as_str(), &there, "tmpfs", MountFlags::NOSUID | MountFlags::NODEV, Some(c"mode=0755,size=64k"))?;
-        fs::write(there.join("secret"), &outside.stage.secret).map_err(|error| crossing::errno_of(&error))
+    // Not what the inside has called a mount of its own.
+    let source = format!("{}.outside", subject.mark);
+    let mounted = fs::create_dir_all(&there).map_err(|error| errno_of(&error)).and_then(|()| {
+        mount(source.as_str(), &there, "tmpfs", MountFlags::NOSUID | MountFlags::NODEV, Some(c"mode=0755,size=64k"))?;
+        fs::write(there.join("secret"), &outside.stage.secret).map_err(|error| errno_of(&error))
     });
     let attempt = match mounted {
         Ok(()) => {
             let reply = subject.ask(&crossing::Crossing::Read { path: inside.join("secret") });
-            let attempt = Try::to_read(reply, of(subject, Namespace::Mount), &outside.stage.secret, &[Errno::NOENT]);
-            Try { outside: format!("mounted, {}", attempt.outside), ..attempt }
+            let attempt = Try::reading(reply, subject.identity(Namespace::Mount), &outside.stage.secret, &[Errno::NOENT, Errno::NOTDIR]);
+            match subject.sides(Namespace::Mount).ok().and_then(|sides| look(sides, |proc| has_mount(proc, &source))) {
+                Some(Seen::Yes) => Try { receipt: Receipt::Arrived, outside: "our mount is in its mount namespace".into(), ..attempt },
+                Some(Seen::No) => Try { outside: "our mount is not in its mount namespace".into(), ..attempt },
+                None => Try::unplanted("setns", "its mount namespace cannot be entered to look for it"),
+            }
         }
-        Err(errno) => Try::unplanted("open", &errno_text(errno)),
+        Err(errno) => Try::unplanted("mount", &errno_text(errno)),
     };
     let _ = unmount(&there, UnmountFlags::DETACH);
     attempt
+}
+
+/// Whether the mount namespace that this process is in has a mount with this source.
+fn has_mount(proc: &OwnedFd, source: &str) -> bool {
+    let mut table = Vec::new();
+    let read = openat(proc, "self/mountinfo", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+    read.is_ok_and(|file| fs::File::from(file).read_to_end(&mut table).is_ok())
+        && mountinfo::parse(&table).iter().any(|mount| mount.source == source)
 }
 
 /// Where to mount outside, and where that would appear inside.
@@ -114,7 +151,7 @@ fn place(outside: &Outside<'_>, subject: &Subject) -> (PathBuf, PathBuf) {
     let root = match subject.role.ordered() {
         None => None,
         // The inside's root seen from outside: a place of the stage where the mounts are shared.
-        Some(_) if of(subject, Namespace::Mount) == Identity::Same => Some(PathBuf::from(format!("/proc/{}/root", subject.pid))),
+        Some(_) if subject.identity(Namespace::Mount) == Identity::Same => Some(PathBuf::from(format!("/proc/{}/root", subject.pid))),
         Some(ordered) => ordered.directory.clone(),
     };
     root.and_then(|root| {

@@ -8,20 +8,22 @@ pub mod keyring;
 pub mod mnt;
 pub mod net;
 pub mod pid;
+mod right;
 pub mod root;
 pub mod terminal;
 pub mod time;
 pub mod user;
 pub mod uts;
 
-use crate::namespace::Namespace;
 use crate::verify::crossing::{Outcome, Reply, errno_name};
 use crate::verify::stage::Stage;
 use crate::verify::subject::Subject;
 use crate::verify::verdict::{Answer, Identity, Receipt, Refusal};
 use crate::verify::wall::Wall;
+use caps::Capability;
 use rustix::io::Errno;
 use serde::{Serialize, Serializer};
+use std::io::Read;
 
 /// One way to try a wall.
 pub struct Probe {
@@ -162,29 +164,32 @@ pub struct Try {
 impl Try {
     /// An attempt to bring back what only the outside knows. `walled` are the errnos that this wall answers with; to bring back something
     /// else is to have found an object of the inside's own.
-    fn to_read(reply: Reply, identity: Identity, secret: &str, walled: &[Errno]) -> Self {
-        let receipt = if reply.data().contains(secret) { Receipt::Arrived } else { Receipt::Absent };
+    fn reading(reply: Reply, identity: Identity, secret: &str, walled: &[Errno]) -> Self {
+        let receipt = arrived(reply.data().contains(secret));
         let answer = match (&reply.outcome, receipt) {
             (Outcome::Done(..), Receipt::Absent) => Answer::Stayed,
             _ => answer(&reply, walled),
         };
-        let outside = if receipt == Receipt::Arrived { "what it read is ours" } else { "unread" };
+        let outside = match receipt {
+            Receipt::Arrived => "our secret came back",
+            Receipt::Absent => "our secret did not come back",
+        };
         Self { reply, answer, identity, receipt, outside: outside.into() }
     }
 
-    /// An attempt to leave a mark outside, which has `arrived` or not.
-    fn to_mark(reply: Reply, identity: Identity, receipt: Receipt, outside: String, walled: &[Errno]) -> Self {
+    /// An attempt to leave a mark outside, which has arrived or not.
+    fn marking(reply: Reply, identity: Identity, receipt: Receipt, outside: impl Into<String>, walled: &[Errno]) -> Self {
         let answer = answer(&reply, walled);
-        Self { reply, answer, identity, receipt, outside }
+        Self { reply, answer, identity, receipt, outside: outside.into() }
     }
 
     /// An attempt that could not be made, because something is missing outside.
     fn unplanted(call: &str, reason: &str) -> Self {
-        let answer = Answer::Refused(Refusal::Other, format!("its canary could not be planted: {reason}"));
-        Self { answer, ..Self::untried(call, &format!("its canary could not be planted: {reason}")) }
+        let answer = Answer::Unplanted(format!("its canary could not be planted: {reason}"));
+        Self { answer, ..Self::untried(call, reason) }
     }
 
-    /// An attempt that could not be made.
+    /// An attempt that there is nothing to make with, or no sense in.
     fn untried(call: &str, reason: &str) -> Self {
         let reply = Reply::untried(call, "", reason);
         let answer = Answer::Untried(reason.into());
@@ -199,14 +204,6 @@ impl Try {
         }
     }
 
-    /// Where both sides are the same and the way there is missing inside, there is nothing to try it with.
-    fn or_no_way(mut self, reason: &str) -> Self {
-        if self.identity == Identity::Same && matches!(self.answer, Answer::Refused(Refusal::Wall, _)) {
-            self.answer = Answer::Untried(reason.into());
-        }
-        self
-    }
-
     /// What was done inside stays there, where nothing has arrived.
     fn or_stayed(mut self) -> Self {
         if self.answer == Answer::Through && self.receipt == Receipt::Absent {
@@ -214,6 +211,34 @@ impl Try {
         }
         self
     }
+
+    /// Where the wall stands, a refusal for want of a right says nothing of it: the crossing was not tried.
+    fn or_without(mut self, capability: Capability) -> Self {
+        if self.identity != Identity::Same && matches!(self.answer, Answer::Refused(Refusal::Right | Refusal::WallOrRight, _)) {
+            self.answer = Answer::Untried(format!("inside {capability} is missing for it"));
+        }
+        self
+    }
+}
+
+/// The attempt on a canary, if that could be planted.
+fn planted<'a, T>(canary: &'a Result<T, String>, call: &str, attempt: impl FnOnce(&'a T) -> Try) -> Try {
+    match canary {
+        Ok(canary) => attempt(canary),
+        Err(reason) => Try::unplanted(call, reason),
+    }
+}
+
+/// Whether a connection that is there brought the mark. Whoever wrote it has closed it before he answered.
+fn heard(stream: std::io::Result<impl Read>, mark: &str) -> (Receipt, &'static str) {
+    let mut text = String::new();
+    let read = stream.and_then(|stream| stream.take(64).read_to_string(&mut text));
+    if read.is_ok() && text == mark { (Receipt::Arrived, "a connection with our word") } else { (Receipt::Absent, "no connection") }
+}
+
+/// Whether a message that is there is the mark.
+fn delivered(arrived: bool) -> (Receipt, &'static str) {
+    if arrived { (Receipt::Arrived, "our message") } else { (Receipt::Absent, "no message") }
 }
 
 fn answer(reply: &Reply, walled: &[Errno]) -> Answer {
@@ -235,11 +260,11 @@ fn answer(reply: &Reply, walled: &[Errno]) -> Answer {
     }
 }
 
-fn arrived(seen: impl Into<Option<bool>>) -> Receipt {
-    if seen.into() == Some(true) { Receipt::Arrived } else { Receipt::Absent }
+fn arrived(seen: bool) -> Receipt {
+    if seen { Receipt::Arrived } else { Receipt::Absent }
 }
 
-/// The identity of a wall that a namespace makes.
-fn of(subject: &Subject, namespace: Namespace) -> Identity {
-    subject.identity(namespace)
+/// An errno of nix as rustix has it.
+fn of_nix(errno: nix::errno::Errno) -> Errno {
+    Errno::from_raw_os_error(errno as i32)
 }

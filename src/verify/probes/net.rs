@@ -1,8 +1,7 @@
 //! The network: a port, an abstract socket, an interface of the outside. Sockets with a path are files: see the root wall.
 
-use super::root::heard;
-use super::user::{Right, held_outside};
-use super::{Direction, Effect, Outside, Probe, Try, arrived, of};
+use super::right::{Right, held_outside};
+use super::{Direction, Effect, Outside, Probe, Try, heard, planted};
 use crate::failure::without_number;
 use crate::namespace::Namespace;
 use crate::verify::crossing::{self, Reply, errno_of};
@@ -10,8 +9,8 @@ use crate::verify::stage::Stage;
 use crate::verify::subject::Subject;
 use crate::verify::wall::Wall;
 use caps::Capability;
-use rustix::io::{Errno, Result};
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socket_with};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use serde::{Deserialize, Serialize};
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -40,7 +39,7 @@ pub const PROBES: [Probe; 4] = [
     Probe {
         id: "RV-NET-05",
         wall: Wall::Net,
-        title: "find the outside's interface in /sys: a sysfs shows the network of who mounted it",
+        title: "find the outside's interface in /sys: a sysfs shows the network of whoever mounted it",
         direction: Direction::In,
         effect: Effect::Stage,
         attempt: sysfs,
@@ -63,7 +62,7 @@ pub struct Canary {
 }
 
 impl Canary {
-    pub(super) fn plant(stage: &Stage) -> std::result::Result<Self, String> {
+    pub(super) fn plant(stage: &Stage) -> Result<Self, String> {
         let planted = || -> std::io::Result<Self> {
             let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
             tcp.set_nonblocking(true)?;
@@ -79,68 +78,21 @@ fn abstract_name(stage: &Stage) -> String {
     format!("rustic.{}", stage.nonce)
 }
 
-/// The loopback is the first interface of every network namespace.
-const LOOPBACK: u32 = 1;
-
-/// Gives the loopback of this network an alias: RTM_SETLINK with IFLA_IFALIAS, rtnetlink(7).
-///
-/// # Errors
-/// EPERM without CAP_NET_ADMIN over the network.
-pub fn set_alias(alias: &str) -> Result<()> {
-    const RTM_SETLINK: u16 = 19;
-    const IFLA_IFALIAS: u16 = 20;
-    const NLM_F_REQUEST_AND_ACK: u16 = 1 | 4;
-    let attribute = 4 + alias.len();
-    let length = 16 + 16 + attribute.next_multiple_of(4);
-    let mut message = Vec::with_capacity(length);
-    message.extend((length as u32).to_ne_bytes());
-    message.extend(RTM_SETLINK.to_ne_bytes());
-    message.extend(NLM_F_REQUEST_AND_ACK.to_ne_bytes());
-    message.extend([0; 8]);
-    message.extend([0; 4]);
-    message.extend(LOOPBACK.to_ne_bytes());
-    message.extend([0; 8]);
-    message.extend((attribute as u16).to_ne_bytes());
-    message.extend(IFLA_IFALIAS.to_ne_bytes());
-    message.extend(alias.as_bytes());
-    message.resize(length, 0);
-    // Protocol 0 is NETLINK_ROUTE.
-    let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)?;
-    send(&socket, &message, SendFlags::empty())?;
-    let mut answer = [0u8; 256];
-    let (_, received) = recv(&socket, answer.as_mut_slice(), RecvFlags::empty())?;
-    // nlmsgerr: a negative errno behind the header, 0 for done.
-    match answer.get(16..20).filter(|_| received >= 20).and_then(|bytes| bytes.try_into().ok()).map(i32::from_ne_bytes) {
-        Some(0) => Ok(()),
-        Some(negative) => Err(Errno::from_raw_os_error(-negative)),
-        None => Err(Errno::PROTO),
-    }
-}
-
-fn seen(heard: bool) -> String {
-    if heard { "a connection with our word".into() } else { "no connection".into() }
-}
-
 fn tcp(outside: &Outside<'_>, subject: &Subject) -> Try {
-    let canary = match &outside.canaries.net {
-        Ok(canary) => canary,
-        Err(reason) => return Try::unplanted("connect", reason),
-    };
-    let reply = subject.ask(&crossing::Crossing::Net(Crossing::Tcp { port: canary.port, mark: subject.mark.clone() }));
-    let heard = heard(canary.tcp.accept().map(|(stream, _)| stream), &subject.mark);
-    let walled = [Errno::CONNREFUSED, Errno::NETUNREACH];
-    Try::to_mark(reply, of(subject, Namespace::Net), arrived(heard), seen(heard), &walled)
+    planted(&outside.canaries.net, "connect", |canary| {
+        let reply = subject.ask(&crossing::Crossing::Net(Crossing::Tcp { port: canary.port, mark: subject.mark.clone() }));
+        let (receipt, seen) = heard(canary.tcp.accept().map(|(stream, _)| stream), &subject.mark);
+        Try::marking(reply, subject.identity(Namespace::Net), receipt, seen, &[Errno::CONNREFUSED, Errno::NETUNREACH])
+    })
 }
 
 fn abstract_socket(outside: &Outside<'_>, subject: &Subject) -> Try {
-    let canary = match &outside.canaries.net {
-        Ok(canary) => canary,
-        Err(reason) => return Try::unplanted("connect", reason),
-    };
-    let crossing = Crossing::Abstract { name: abstract_name(outside.stage), mark: subject.mark.clone() };
-    let reply = subject.ask(&crossing::Crossing::Net(crossing));
-    let heard = heard(canary.unix.accept().map(|(stream, _)| stream), &subject.mark);
-    Try::to_mark(reply, of(subject, Namespace::Net), arrived(heard), seen(heard), &[Errno::CONNREFUSED])
+    planted(&outside.canaries.net, "connect", |canary| {
+        let crossing = Crossing::Abstract { name: abstract_name(outside.stage), mark: subject.mark.clone() };
+        let reply = subject.ask(&crossing::Crossing::Net(crossing));
+        let (receipt, seen) = heard(canary.unix.accept().map(|(stream, _)| stream), &subject.mark);
+        Try::marking(reply, subject.identity(Namespace::Net), receipt, seen, &[Errno::CONNREFUSED])
+    })
 }
 
 fn sysfs(outside: &Outside<'_>, subject: &Subject) -> Try {
@@ -148,13 +100,13 @@ fn sysfs(outside: &Outside<'_>, subject: &Subject) -> Try {
         return Try::untried("open", reason);
     }
     let reply = subject.ask(&crossing::Crossing::Read { path: "/sys/class/net/lo/ifalias".into() });
-    Try::to_read(reply, of(subject, Namespace::Net), &outside.stage.secret, &[Errno::NOENT])
+    Try::reading(reply, subject.identity(Namespace::Net), &outside.stage.secret, &[Errno::NOENT])
 }
 
 fn raw(_: &Outside<'_>, subject: &Subject) -> Try {
     let reply = subject.ask(&crossing::Crossing::Net(Crossing::Raw));
-    let identity = of(subject, Namespace::Net);
-    held_outside(Right { capability: Capability::CAP_NET_RAW, present: None }, reply, identity, subject)
+    let right = Right { capability: Capability::CAP_NET_RAW, present: None };
+    held_outside(right, reply, subject.identity(Namespace::Net), subject).or_without(right.capability)
 }
 
 /// What is tried inside.

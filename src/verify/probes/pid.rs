@@ -1,6 +1,6 @@
 //! Processes: a process outside, called by its number outside. In a new pid namespace that number is nobody's, or somebody else's.
 
-use super::{Direction, Effect, Outside, Probe, Try, of};
+use super::{Direction, Effect, Outside, Probe, Try, of_nix, planted};
 use crate::failure::{errno_text, without_number};
 use crate::namespace::Namespace;
 use crate::sys;
@@ -11,14 +11,11 @@ use crate::verify::wall::Wall;
 use nix::sys::uio::{RemoteIoVec, process_vm_readv};
 use rustix::io::Errno;
 use rustix::process::{
-    DumpableBehavior, PTracer, Pid, Signal, WaitId, WaitIdOptions, getpriority_process, kill_process, set_dumpable_behavior,
-    set_parent_process_death_signal, set_ptracer, setpriority_process, setsid, waitid,
+    DumpableBehavior, PTracer, Pid, Signal, WaitId, WaitIdOptions, getsid, kill_process, set_dumpable_behavior,
+    set_parent_process_death_signal, set_ptracer, setsid, waitid,
 };
 use serde::{Deserialize, Serialize};
 use std::io::{IoSliceMut, Read, Write};
-
-/// The canary's nice value: one that few processes have.
-const NICE: i32 = 13;
 
 /// The probes.
 pub const PROBES: [Probe; 4] = [
@@ -33,15 +30,15 @@ pub const PROBES: [Probe; 4] = [
     Probe {
         id: "RV-PID-02",
         wall: Wall::Pid,
-        title: "name a process outside",
+        title: "ask for the session of a process outside, which needs no right",
         direction: Direction::In,
         effect: Effect::None,
-        attempt: priority,
+        attempt: session,
     },
     Probe {
         id: "RV-PID-03",
         wall: Wall::Pid,
-        title: "find it in /proc: a /proc shows the pid namespace of who mounted it",
+        title: "find it in /proc: a /proc shows the pid namespace of whoever mounted it",
         direction: Direction::In,
         effect: Effect::None,
         attempt: comm,
@@ -49,7 +46,7 @@ pub const PROBES: [Probe; 4] = [
     Probe {
         id: "RV-PID-06",
         wall: Wall::Pid,
-        title: "reach the host's files through its /proc/PID/root",
+        title: "reach the host's files through that process's /proc/PID/root",
         direction: Direction::In,
         effect: Effect::None,
         attempt: root,
@@ -79,7 +76,10 @@ impl Canary {
             }
             None => {
                 drop(ready);
-                let _ = sit(stage).map(|()| told.write(&[1]));
+                if sit(stage).map(|()| told.write(&[1])).is_err() {
+                    sys::exit_now(1)
+                }
+                drop(told);
                 loop {
                     // SIGKILL is what it waits for: the verifier's, or that of its death.
                     rustix::event::pause();
@@ -95,7 +95,6 @@ fn sit(stage: &Stage) -> rustix::io::Result<()> {
     setsid()?;
     let name = std::ffi::CString::new(stage.nonce.as_str()).unwrap_or_default();
     rustix::thread::set_name(&name)?;
-    setpriority_process(None, NICE)?;
     let none = CapabilitySet::empty();
     set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })?;
     set_dumpable_behavior(DumpableBehavior::Dumpable)?;
@@ -116,44 +115,44 @@ fn number(pid: Pid) -> i32 {
 }
 
 fn memory(outside: &Outside<'_>, subject: &Subject) -> Try {
-    let canary = match &outside.canaries.pid {
-        Ok(canary) => canary,
-        Err(reason) => return Try::unplanted("process_vm_readv", reason),
-    };
     if std::fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope").is_ok_and(|scope| scope.trim() == "3") {
         return Try::untried("process_vm_readv", "kernel.yama.ptrace_scope is 3: nobody reads another's memory, inside or outside");
     }
-    let crossing = Crossing::Memory { pid: number(canary.pid), address: canary.address, length: outside.stage.secret.len() };
-    let reply = subject.ask(&crossing::Crossing::Pid(crossing));
-    // EFAULT: the number is somebody else's inside.
-    Try::to_read(reply, of(subject, Namespace::Pid), &outside.stage.secret, &[Errno::SRCH, Errno::FAULT])
+    planted(&outside.canaries.pid, "process_vm_readv", |canary| {
+        let secret = &outside.stage.secret;
+        let crossing = Crossing::Memory { pid: number(canary.pid), address: canary.address, length: secret.len() };
+        let reply = subject.ask(&crossing::Crossing::Pid(crossing));
+        // EFAULT: the number is somebody else's inside.
+        Try::reading(reply, subject.identity(Namespace::Pid), secret, &[Errno::SRCH, Errno::FAULT])
+    })
 }
 
-fn priority(outside: &Outside<'_>, subject: &Subject) -> Try {
-    let canary = match &outside.canaries.pid {
-        Ok(canary) => canary,
-        Err(reason) => return Try::unplanted("getpriority", reason),
-    };
-    let reply = subject.ask(&crossing::Crossing::Pid(Crossing::Priority { pid: number(canary.pid) }));
-    Try::to_read(reply, of(subject, Namespace::Pid), &format!("nice {NICE}"), &[Errno::SRCH])
+/// The canary leads a session of its own, whose number is that of the process where both sides count alike. Inside of another pid namespace
+/// nobody who has the same number leads one: only its process 1 does.
+fn session(outside: &Outside<'_>, subject: &Subject) -> Try {
+    planted(&outside.canaries.pid, "getsid", |canary| {
+        let pid = number(canary.pid);
+        let reply = subject.ask(&crossing::Crossing::Pid(Crossing::Session { pid }));
+        Try::reading(reply, subject.identity(Namespace::Pid), &format!("session {pid}."), &[Errno::SRCH])
+    })
 }
 
 fn comm(outside: &Outside<'_>, subject: &Subject) -> Try {
-    let canary = match &outside.canaries.pid {
-        Ok(canary) => canary,
-        Err(reason) => return Try::unplanted("open", reason),
-    };
-    let path = format!("/proc/{}/comm", number(canary.pid)).into();
-    Try::to_read(subject.ask(&crossing::Crossing::Read { path }), of(subject, Namespace::Pid), &outside.stage.nonce, &[Errno::NOENT])
+    planted(&outside.canaries.pid, "open", |canary| {
+        let path = format!("/proc/{}/comm", number(canary.pid)).into();
+        let reply = subject.ask(&crossing::Crossing::Read { path });
+        Try::reading(reply, subject.identity(Namespace::Pid), &outside.stage.nonce, &[Errno::NOENT])
+    })
 }
 
 fn root(outside: &Outside<'_>, subject: &Subject) -> Try {
-    let (canary, root) = match (&outside.canaries.pid, &outside.canaries.root) {
-        (Ok(canary), Ok(root)) => (canary, root),
-        (Err(reason), _) | (_, Err(reason)) => return Try::unplanted("open", reason),
-    };
-    let path = format!("/proc/{}/root{}", number(canary.pid), root.file.display()).into();
-    Try::to_read(subject.ask(&crossing::Crossing::Read { path }), of(subject, Namespace::Pid), &outside.stage.secret, &[Errno::NOENT])
+    planted(&outside.canaries.pid, "open", |canary| {
+        planted(&outside.canaries.root, "open", |root| {
+            let path = format!("/proc/{}/root{}", number(canary.pid), root.file.display()).into();
+            let reply = subject.ask(&crossing::Crossing::Read { path });
+            Try::reading(reply, subject.identity(Namespace::Pid), &outside.stage.secret, &[Errno::NOENT])
+        })
+    })
 }
 
 /// What is tried inside.
@@ -163,8 +162,8 @@ fn root(outside: &Outside<'_>, subject: &Subject) -> Try {
 pub enum Crossing {
     /// process_vm_readv(2).
     Memory { pid: i32, address: usize, length: usize },
-    /// getpriority(2), which asks for no right.
-    Priority { pid: i32 },
+    /// getsid(2).
+    Session { pid: i32 },
 }
 
 impl Crossing {
@@ -175,11 +174,12 @@ impl Crossing {
                 let remote = [RemoteIoVec { base: address, len: length }];
                 let read = process_vm_readv(nix::unistd::Pid::from_raw(pid), &mut [IoSliceMut::new(&mut bytes)], &remote);
                 let read = read.map(|count| (count as i64, String::from_utf8_lossy(&bytes).into_owned()));
-                Reply::of("process_vm_readv", format!("pid {pid}"), read.map_err(|errno| Errno::from_raw_os_error(errno as i32)))
+                Reply::of("process_vm_readv", format!("pid {pid}"), read.map_err(of_nix))
             }
-            Self::Priority { pid } => {
-                let nice = Pid::from_raw(pid).ok_or(Errno::SRCH).and_then(|pid| getpriority_process(Some(pid)));
-                Reply::of("getpriority", format!("pid {pid}"), nice.map(|nice| (i64::from(nice), format!("nice {nice}"))))
+            Self::Session { pid } => {
+                let session = Pid::from_raw(pid).ok_or(Errno::SRCH).and_then(|pid| getsid(Some(pid)));
+                let told = session.map(|session| (i64::from(number(session)), format!("session {}.", number(session))));
+                Reply::of("getsid", format!("pid {pid}"), told)
             }
         }
     }

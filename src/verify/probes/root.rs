@@ -1,18 +1,20 @@
 //! The root: a file of the host that nothing inside shows, and the ways to it that a change of root leaves open.
 
-use super::{Direction, Effect, Outside, Probe, Try, arrived};
+use super::right::none_to_keep;
+use super::{Direction, Effect, Outside, Probe, Try, heard, planted};
 use crate::failure::{errno_text, without_number};
 use crate::namespace::Namespace;
-use crate::sys::{self, handle};
+use crate::sys::handle;
 use crate::verify::crossing::{self, Reply, errno_of};
+use crate::verify::entered::{Seen, look};
 use crate::verify::stage::Stage;
 use crate::verify::subject::Subject;
 use crate::verify::verdict::Identity;
 use crate::verify::wall::Wall;
-use rustix::fd::{AsFd, OwnedFd};
+use caps::Capability;
+use rustix::fd::OwnedFd;
 use rustix::fs::{Dir, FileType, Mode, OFlags, open};
 use rustix::io::Errno;
-use rustix::process::{WaitId, WaitIdOptions, waitid};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io::{Read, Write};
@@ -114,127 +116,68 @@ fn write(fd: &OwnedFd, secret: &str, mode: u32) -> std::io::Result<()> {
 /// Always ordered, and made by no namespace: what the inside has for a root is never ours.
 const IDENTITY: Identity = Identity::NoNamespace;
 
+/// What a change of root answers: there is no such file, or it leads elsewhere.
+const WALLED: [Errno; 3] = [Errno::NOENT, Errno::NOTDIR, Errno::ACCESS];
+
 fn path(outside: &Outside<'_>, subject: &Subject) -> Try {
-    match &outside.canaries.root {
-        Ok(canary) => {
-            let reply = subject.ask(&crossing::Crossing::Read { path: canary.file.clone() });
-            Try::to_read(reply, IDENTITY, &outside.stage.secret, &[Errno::NOENT, Errno::NOTDIR, Errno::ACCESS])
-        }
-        Err(reason) => Try::unplanted("open", reason),
-    }
+    planted(&outside.canaries.root, "open", |canary| {
+        let reply = subject.ask(&crossing::Crossing::Read { path: canary.file.clone() });
+        Try::reading(reply, IDENTITY, &outside.stage.secret, &WALLED)
+    })
 }
 
 fn climb(outside: &Outside<'_>, subject: &Subject) -> Try {
-    match &outside.canaries.root {
-        Ok(canary) => {
-            let reply = subject.ask(&crossing::Crossing::Root(Crossing::Climb { path: canary.file.clone() }));
-            Try::to_read(reply, IDENTITY, &outside.stage.secret, &[Errno::PERM, Errno::NOENT, Errno::NOTDIR, Errno::ACCESS])
-        }
-        Err(reason) => Try::unplanted("chroot", reason),
-    }
+    planted(&outside.canaries.root, "chroot", |canary| {
+        let reply = subject.ask(&crossing::Crossing::Root(Crossing::Climb { path: canary.file.clone() }));
+        // EPERM: without CAP_SYS_CHROOT nobody climbs.
+        Try::reading(reply, IDENTITY, &outside.stage.secret, &[Errno::PERM, Errno::NOENT, Errno::NOTDIR, Errno::ACCESS])
+    })
 }
 
 fn by_handle(outside: &Outside<'_>, subject: &Subject) -> Try {
-    let canary = match &outside.canaries.root {
-        Ok(canary) => canary,
-        Err(reason) => return Try::unplanted("open_by_handle_at", reason),
-    };
-    let (kind, bytes) = match &canary.handle {
-        Ok(handle) if outside.stage.holds(caps::Capability::CAP_DAC_READ_SEARCH) => handle,
-        Ok(_) => {
-            return Try::untried(
-                "open_by_handle_at",
-                "the caller does not hold CAP_DAC_READ_SEARCH over the machine, so there is none to keep",
-            );
-        }
-        Err(reason) => return Try::unplanted("open_by_handle_at", reason),
-    };
-    // The control looks where the file is: on the file system of the directory.
-    let on = match subject.role.ordered() {
-        Some(_) => PathBuf::from("/"),
-        None => canary.folder.clone(),
-    };
-    let reply = subject.ask(&crossing::Crossing::Root(Crossing::Handle { on, kind: *kind, bytes: bytes.clone() }));
-    Try::to_read(reply, IDENTITY, &outside.stage.secret, &[Errno::PERM, Errno::STALE, Errno::OPNOTSUPP])
+    if !outside.stage.holds(Capability::CAP_DAC_READ_SEARCH) {
+        return Try::untried("open_by_handle_at", &none_to_keep(Capability::CAP_DAC_READ_SEARCH));
+    }
+    planted(&outside.canaries.root, "open_by_handle_at", |canary| {
+        planted(&canary.handle, "open_by_handle_at", |(kind, bytes)| {
+            // The control looks where the file is: on the file system of the directory.
+            let on = match subject.role.ordered() {
+                Some(_) => PathBuf::from("/"),
+                None => canary.folder.clone(),
+            };
+            let reply = subject.ask(&crossing::Crossing::Root(Crossing::Handle { on, kind: *kind, bytes: bytes.clone() }));
+            Try::reading(reply, IDENTITY, &outside.stage.secret, &[Errno::PERM, Errno::STALE, Errno::OPNOTSUPP])
+        })
+    })
 }
 
 fn connect(outside: &Outside<'_>, subject: &Subject) -> Try {
-    let canary = match &outside.canaries.root {
-        Ok(canary) => canary,
-        Err(reason) => return Try::unplanted("connect", reason),
-    };
-    let path = canary.file.with_file_name("socket");
-    let reply = subject.ask(&crossing::Crossing::Root(Crossing::Connect { path, mark: subject.mark.clone() }));
-    let heard = heard(canary.socket.accept().map(|(stream, _)| stream), &subject.mark);
-    let seen = if heard { "a connection with our word" } else { "no connection" };
-    let walled = [Errno::NOENT, Errno::NOTDIR, Errno::ACCESS];
-    Try::to_mark(reply, IDENTITY, arrived(heard), seen.into(), &walled)
-}
-
-/// Whether a connection that is there brought the mark. Whoever wrote it has closed it before he answered.
-pub(super) fn heard(stream: std::io::Result<impl Read>, mark: &str) -> bool {
-    let mut text = String::new();
-    stream.and_then(|stream| stream.take(64).read_to_string(&mut text)).is_ok() && text == mark
+    planted(&outside.canaries.root, "connect", |canary| {
+        let path = canary.file.with_file_name("socket");
+        let reply = subject.ask(&crossing::Crossing::Root(Crossing::Connect { path, mark: subject.mark.clone() }));
+        let (receipt, seen) = heard(canary.socket.accept().map(|(stream, _)| stream), &subject.mark);
+        Try::marking(reply, IDENTITY, receipt, seen, &WALLED)
+    })
 }
 
 fn relative(outside: &Outside<'_>, subject: &Subject) -> Try {
-    match &outside.canaries.root {
-        Ok(canary) => {
-            let up: PathBuf = std::iter::repeat_n("..", 32).collect();
-            let path = up.join(canary.file.strip_prefix("/").unwrap_or(&canary.file));
-            let attempt = subject.ask(&crossing::Crossing::Read { path });
-            Try::to_read(attempt, IDENTITY, &outside.stage.secret, &[Errno::NOENT, Errno::NOTDIR, Errno::ACCESS])
-        }
-        Err(reason) => Try::unplanted("open", reason),
-    }
+    planted(&outside.canaries.root, "open", |canary| {
+        let up: PathBuf = std::iter::repeat_n("..", 32).collect();
+        let path = up.join(canary.file.strip_prefix("/").unwrap_or(&canary.file));
+        let mut reply = subject.ask(&crossing::Crossing::Read { path });
+        reply.arg = format!("../ (32 times) {}", canary.file.display());
+        Try::reading(reply, IDENTITY, &outside.stage.secret, &WALLED)
+    })
 }
 
-/// Whether the host's tree is still behind the root: what one sees who enters the mount namespace without being inside. A chroot(2) leaves
-/// it there, out of reach of who may not call chroot; pivot_root(2) takes it away. `None` where it cannot be entered.
-pub fn behind(outside: &Outside<'_>, subject: &Subject) -> Option<Behind> {
+/// What a reader must know of a root that holds and behind which the host's tree is.
+pub const REMARK: &str = "the host's tree is still there, behind a chroot: all that holds is that nobody inside may call chroot(2)";
+
+/// Whether the host's tree is still there, for whoever enters the mount namespace. A chroot(2) leaves it, out of reach of who may not call
+/// chroot; pivot_root(2) takes it away. `None` where it cannot be looked for.
+pub fn behind(outside: &Outside<'_>, subject: &Subject) -> Option<Seen> {
     let (Ok(canary), Ok(sides)) = (&outside.canaries.root, subject.sides(Namespace::Mount)) else { return None };
-    match sys::fork() {
-        Ok(Some(child)) => {
-            let status = rustix::io::retry_on_intr(|| waitid(WaitId::Pid(child), WaitIdOptions::EXITED)).ok()??;
-            [(SEEN, Behind::Tree), (UNSEEN, Behind::Nothing)]
-                .into_iter()
-                .find(|(code, _)| status.exit_status() == Some((*code).into()))
-                .map(|(_, behind)| behind)
-        }
-        Ok(None) => {
-            let entered = rustix::thread::move_into_link_name_space(sides.inside.as_fd(), Some(rustix::thread::LinkNameSpaceType::Mount));
-            let read = fs::read_to_string(&canary.file);
-            sys::exit_now(match (entered, read) {
-                (Ok(()), Ok(text)) if text == outside.stage.secret => SEEN,
-                (Ok(()), _) => UNSEEN,
-                _ => FAILED,
-            })
-        }
-        Err(_) => None,
-    }
-}
-
-const SEEN: u8 = 0;
-const UNSEEN: u8 = 1;
-const FAILED: u8 = 2;
-
-/// What is behind the root of the inside.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Behind {
-    /// The host's tree.
-    Tree,
-    /// Nothing of the host.
-    Nothing,
-}
-
-impl Behind {
-    /// What a reader must know of a root that holds.
-    pub fn remark(self) -> Option<&'static str> {
-        match self {
-            Self::Tree => Some("the host's tree is still there, behind a chroot: all that holds is that nobody inside may call chroot(2)"),
-            Self::Nothing => None,
-        }
-    }
+    look(sides, |_| fs::read_to_string(&canary.file).is_ok_and(|text| text == outside.stage.secret))
 }
 
 /// What is tried inside.
@@ -254,8 +197,9 @@ impl Crossing {
     pub(in crate::verify) fn attempt(&self) -> Reply {
         match self {
             Self::Climb { path } => match climbed(path) {
-                Ok(text) => Reply::of("chroot", "a folder, .., .", Ok((0, text))),
-                Err((call, errno)) => Reply::of(call, "a folder, .., .", Err(errno)),
+                Ok(text) => Reply::of("open", format!("{} after climbing", path.display()), Ok((0, text))),
+                Err(("open", errno)) => Reply::of("open", format!("{} after climbing", path.display()), Err(errno)),
+                Err((call, errno)) => Reply::of(call, "to climb", Err(errno)),
             },
             Self::Handle { on, kind, bytes } => {
                 let text = open(on, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())

@@ -1,6 +1,6 @@
 //! The terminal: what is typed into it and set on it from inside. The caller's is a pty of the verifier's own; nobody else's is touched.
 
-use super::{Direction, Effect, Outside, Probe, Try, arrived};
+use super::{Direction, Effect, Outside, Probe, Try, arrived, planted};
 use crate::failure::errno_text;
 use crate::sys;
 use crate::verify::crossing::{self, Reply};
@@ -82,21 +82,18 @@ impl Pair {
 const IDENTITY: Identity = Identity::NoNamespace;
 
 fn type_into(outside: &Outside<'_>, subject: &Subject) -> Try {
-    let terminal = match &subject.terminal {
-        Ok(terminal) => terminal,
-        Err(reason) => return Try::unplanted("ioctl TIOCSTI", reason),
-    };
     if fs::read_to_string("/proc/sys/dev/tty/legacy_tiocsti").is_ok_and(|text| text.trim() == "0")
         && !outside.stage.holds(Capability::CAP_SYS_ADMIN)
     {
-        return Try::untried("ioctl TIOCSTI", "dev.tty.legacy_tiocsti is 0: nobody without CAP_SYS_ADMIN types, inside or outside");
+        return Try::untried("ioctl", "dev.tty.legacy_tiocsti is 0: nobody without CAP_SYS_ADMIN types, inside or outside");
     }
-    let reply = subject.ask(&crossing::Crossing::Terminal(Crossing::Type));
-    let typed = rustix::io::ioctl_fionread(&terminal.slave).unwrap_or(0);
-    let seen = if typed == 1 { "1 character typed".into() } else { format!("{typed} characters typed") };
-    // EIO and EPERM: not its controlling terminal, or no right; ENOTTY: no terminal.
-    let walled = [Errno::PERM, Errno::IO, Errno::NOTTY];
-    Try::to_mark(reply, IDENTITY, arrived(typed > 0), seen, &walled).or_stayed()
+    planted(&subject.terminal, "ioctl", |terminal| {
+        let reply = subject.ask(&crossing::Crossing::Terminal(Crossing::Type));
+        let typed = rustix::io::ioctl_fionread(&terminal.slave).unwrap_or(0);
+        let seen = if typed == 1 { "1 character typed".into() } else { format!("{typed} characters typed") };
+        // EIO and EPERM: not its controlling terminal, or no right; ENOTTY: no terminal.
+        Try::marking(reply, IDENTITY, arrived(typed > 0), seen, &[Errno::PERM, Errno::IO, Errno::NOTTY]).or_stayed()
+    })
 }
 
 /// What a terminal has.
@@ -106,15 +103,13 @@ const USUAL: Winsize = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel
 const ODD: Winsize = Winsize { ws_row: 7, ws_col: 1009, ws_xpixel: 0, ws_ypixel: 0 };
 
 fn resize(_: &Outside<'_>, subject: &Subject) -> Try {
-    let terminal = match &subject.terminal {
-        Ok(terminal) => terminal,
-        Err(reason) => return Try::unplanted("ioctl TIOCSWINSZ", reason),
-    };
-    let reply = subject.ask(&crossing::Crossing::Terminal(Crossing::Resize));
-    let size = tcgetwinsize(&terminal.slave);
-    let odd = size.is_ok_and(|size| (size.ws_row, size.ws_col) == (ODD.ws_row, ODD.ws_col));
-    let seen = size.map_or_else(errno_text, |size| format!("{} by {}", size.ws_col, size.ws_row));
-    Try::to_mark(reply, IDENTITY, arrived(odd), seen, &[Errno::NOTTY, Errno::IO]).or_stayed()
+    planted(&subject.terminal, "ioctl", |terminal| {
+        let reply = subject.ask(&crossing::Crossing::Terminal(Crossing::Resize));
+        let size = tcgetwinsize(&terminal.slave);
+        let odd = size.is_ok_and(|size| (size.ws_row, size.ws_col) == (ODD.ws_row, ODD.ws_col));
+        let seen = size.map_or_else(errno_text, |size| format!("{} columns, {} rows", size.ws_col, size.ws_row));
+        Try::marking(reply, IDENTITY, arrived(odd), seen, &[Errno::NOTTY, Errno::IO]).or_stayed()
+    })
 }
 
 /// What is tried inside, on the terminal that is its stderr.

@@ -2,7 +2,7 @@
 //! host's. A new time namespace starts with its parent's offsets, and they can no longer be set once a process lives in it: there clocks
 //! that agree are no crossing, and what remains is whose namespace it is.
 
-use super::{Direction, Effect, Outside, Probe, Try, arrived, of};
+use super::{Direction, Effect, Outside, Probe, Try, arrived};
 use crate::namespace::Namespace;
 use crate::verify::crossing::{self, Reply};
 use crate::verify::stage::CLOCK_OFFSET;
@@ -52,11 +52,14 @@ fn read(crossing: Crossing, outside: &Outside<'_>, subject: &Subject) -> Try {
     let reply = subject.ask(&crossing::Crossing::Time(crossing));
     let inside: Option<i64> = reply.data().trim_end_matches(" s").parse().ok();
     let agrees = inside.is_some_and(|inside| (inside - stage).abs() < CLOSE);
-    let identity = of(subject, Namespace::Time);
+    let identity = subject.identity(Namespace::Time);
     let inherited = agrees && identity == Identity::Different;
-    let seen = if inherited { "the same offset, inherited by a namespace of its own".to_owned() } else { format!("{stage} s") };
-    Try::to_mark(reply, identity, arrived(agrees && !inherited), seen, &[]).or_stayed()
+    let seen = if inherited { "the same clock, a namespace of its own".to_owned() } else { format!("{stage} s") };
+    Try::marking(reply, identity, arrived(agrees && !inherited), seen, &[]).or_stayed()
 }
+
+/// What a reader must know of a time namespace that is the container's own.
+pub const REMARK: &str = "a new time namespace starts with the offsets of its parent's: its clocks say how long the host has been up";
 
 /// What is tried inside.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]

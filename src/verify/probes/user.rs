@@ -1,13 +1,14 @@
 //! Rights: what the inside may do to what belongs to the outside. A capability counts only over what its user namespace owns,
 //! user_namespaces(7); and of those that count, only the ordered ones may be there.
 
+use super::right::{Right, held_outside, none_to_keep};
 use super::{Direction, Effect, Outside, Probe, Try, arrived};
 use crate::failure::errno_text;
 use crate::namespace::Namespace;
 use crate::sys::{handle, rights};
-use crate::verify::crossing::{self, Outcome, Reply};
+use crate::verify::crossing::{self, Reply};
 use crate::verify::subject::Subject;
-use crate::verify::verdict::{Answer, Identity};
+use crate::verify::verdict::{Identity, Receipt};
 use crate::verify::wall::Wall;
 use caps::Capability;
 use rustix::fd::{AsFd, OwnedFd};
@@ -51,47 +52,28 @@ fn bound(_: &Outside<'_>, subject: &Subject) -> Try {
     let reply = subject.ask_with(&crossing::Crossing::User(Crossing::Bind { port }), Some(socket.as_fd()));
     let ours = getsockname(&socket).and_then(SocketAddrV4::try_from).map_or(0, |address| address.port());
     let seen = if ours == port { format!("our socket has port {port}") } else { "our socket has no port".into() };
-    Try::to_mark(reply, subject.identity(Namespace::User), arrived(ours == port), seen, &[Errno::ACCESS])
+    Try::marking(reply, subject.identity(Namespace::User), arrived(ours == port), seen, &[Errno::ACCESS])
 }
 
-/// A capability and what a call answers that needs it and can do nothing: `None` for success.
-#[derive(Clone, Copy, Debug)]
-pub struct Right {
-    /// Which.
-    pub capability: Capability,
-    /// The errno that says it is there.
-    pub present: Option<Errno>,
-}
-
-/// The attempt to have a right over what is outside, from what a call answered that does nothing. The receipt is the kernel's word about
-/// the probe, read from outside: the capability is effective, in the user namespace that counts.
-pub fn held_outside(right: Right, reply: Reply, identity: Identity, subject: &Subject) -> Try {
-    let says = match &reply.outcome {
-        Outcome::Done(..) => right.present.is_none(),
-        Outcome::Refused(errno) => right.present.is_some_and(|present| present.raw_os_error() == *errno),
-        _ => false,
-    };
-    let counts = subject.identity(Namespace::User) == Identity::Same && identity == Identity::Same;
-    let effective = subject.effective() & right.capability.bitmask() != 0;
-    let answer = match (says, &reply.outcome) {
-        (true, _) if !counts => Answer::Stayed,
-        (true, _) => Answer::Through,
-        // Without modules in the kernel, or without swap, there is no such right to have.
-        (false, Outcome::Refused(errno)) if Errno::from_raw_os_error(*errno) == Errno::NOSYS => {
-            Answer::Untried("this kernel has no such call".into())
-        }
-        _ => super::answer(&reply, &[Errno::PERM]),
-    };
-    let receipt = arrived(says && counts && effective);
-    let outside = format!("{} {}", right.capability, if effective { "effective" } else { "not effective" });
-    Try { reply, answer, identity, receipt, outside }
+/// Which of the rights that were asked for are there: what the verdict does not tell, since they are ordered one by one.
+pub fn remark<'a>(trials: impl Iterator<Item = (&'static Probe, &'a Try)>) -> String {
+    let asked: Vec<&Try> =
+        trials.filter(|(probe, attempt)| probe.id.starts_with("RV-CAP") && attempt.answer.is_tried()).map(|(_, attempt)| attempt).collect();
+    let there = asked.iter().filter(|attempt| attempt.receipt == Receipt::Arrived);
+    // The receipt names the capability first.
+    let mut names: Vec<&str> = there.filter_map(|attempt| attempt.outside.split(' ').next()).collect();
+    names.dedup();
+    match (asked.len(), names.as_slice()) {
+        (0, _) => "no right over the machine was asked for: the caller has none to keep".to_owned(),
+        (count, []) => format!("of {count} rights over the machine that were asked for none is there"),
+        (count, names) => format!("of {count} rights over the machine that were asked for {} are there: {}", names.len(), names.join(", ")),
+    }
 }
 
 /// A right over the machine. Both sides share it only where it was ordered and the user namespace is the same.
 fn over_the_machine(right: Right, crossing: Crossing, outside: &Outside<'_>, subject: &Subject) -> Try {
     if !outside.stage.holds(right.capability) {
-        let reason = format!("the caller does not hold {} over the machine, so there is none to keep", right.capability);
-        return Try::untried("-", &reason);
+        return Try::untried("-", &none_to_keep(right.capability));
     }
     let ordered = subject.role.ordered().is_none_or(|ordered| ordered.cap_mask & right.capability.bitmask() != 0);
     let reply = subject.ask(&crossing::Crossing::User(crossing));
@@ -180,7 +162,7 @@ impl Crossing {
                 None => Reply::untried("bind", format!("127.0.0.1:{port}"), "no socket came in"),
             },
             Self::Clock => Reply::plain("adjtimex", "ADJ_TICK, 0", rights::adjust_clock_by_nothing()),
-            Self::Log => Reply::of("syslog", "SIZE_BUFFER", rights::kernel_log_size().map(|size| (size, String::new()))),
+            Self::Log => Reply::of("syslog", "SIZE_UNREAD", rights::kernel_log_unread().map(|size| (size, String::new()))),
             Self::Swap => Reply::plain("swapon", "NULL", rights::swap_on_nothing()),
             Self::Modules => Reply::plain("finit_module", "-1", rights::load_module_from_nothing()),
             Self::Handle => {

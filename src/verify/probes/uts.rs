@@ -1,7 +1,7 @@
 //! The host name. A new uts namespace starts with a copy, so that equal names prove nothing: the name outside is changed after the start.
 
-use super::user::{Right, held_outside};
-use super::{Direction, Effect, Outside, Probe, Try, arrived, of};
+use super::right::{Right, held_outside};
+use super::{Direction, Effect, Outside, Probe, Try, arrived};
 use crate::failure::errno_text;
 use crate::namespace::Namespace;
 use crate::sys::rights;
@@ -44,8 +44,8 @@ fn read(_: &Outside<'_>, subject: &Subject) -> Try {
     match sethostname(changed.as_bytes()) {
         Ok(()) => {
             let reply = subject.ask(&crossing::Crossing::Uts(Crossing::Read));
-            let attempt = Try::to_read(reply, of(subject, Namespace::Uts), &changed, &[]);
-            Try { outside: format!("\"{changed}\" since it started"), ..attempt }
+            let attempt = Try::reading(reply, subject.identity(Namespace::Uts), &changed, &[]);
+            Try { outside: format!("renamed to \"{changed}\" since"), ..attempt }
         }
         Err(errno) => Try::unplanted("uname", &errno_text(errno)),
     }
@@ -55,13 +55,14 @@ fn set(_: &Outside<'_>, subject: &Subject) -> Try {
     let reply = subject.ask(&crossing::Crossing::Uts(Crossing::Set { name: subject.mark.clone() }));
     let now = name();
     let seen = format!("\"{now}\"");
-    Try::to_mark(reply, of(subject, Namespace::Uts), arrived(now == subject.mark), seen, &[Errno::PERM]).or_stayed()
+    let attempt = Try::marking(reply, subject.identity(Namespace::Uts), arrived(now == subject.mark), seen, &[]);
+    attempt.or_stayed().or_without(Capability::CAP_SYS_ADMIN)
 }
 
 fn right(_: &Outside<'_>, subject: &Subject) -> Try {
     let reply = subject.ask(&crossing::Crossing::Uts(Crossing::Right));
-    let identity = of(subject, Namespace::Uts);
-    held_outside(Right { capability: Capability::CAP_SYS_ADMIN, present: Some(Errno::INVAL) }, reply, identity, subject)
+    let right = Right { capability: Capability::CAP_SYS_ADMIN, present: Some(Errno::INVAL) };
+    held_outside(right, reply, subject.identity(Namespace::Uts), subject).or_without(right.capability)
 }
 
 /// What is tried inside.

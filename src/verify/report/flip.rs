@@ -1,6 +1,7 @@
 //! The matrix of `--flip`: a row a namespace, a column a wall.
 
-use super::table::{arrow, styled, title};
+use super::table::{arrow, dot, styled, title};
+use crate::exit::Exit;
 use crate::failure::printable;
 use crate::namespace::{Namespace, Switch};
 use crate::verify::flip::{Change, Flip, Followed, Row};
@@ -8,10 +9,10 @@ use serde_json::{Value, json};
 use std::fmt::Write;
 
 /// "? unknown" and two blanks.
-const COLUMN: usize = 10;
+const COLUMN: usize = 11;
 
 /// "--cgroup yes" and two blanks.
-const HEAD: usize = 15;
+const HEAD: usize = 14;
 
 impl Flip {
     /// The matrix, and what else has changed.
@@ -27,11 +28,12 @@ impl Flip {
             let walls = row.report.walls.iter().zip(&self.base.walls);
             let cells = walls.map(|(wall, before)| {
                 let changed = wall.verdict.word() != before.verdict.word();
-                if changed { (styled(&wall.verdict), wall.verdict.word().len() + 2) } else { ("·".into(), 1) }
+                if changed { (styled(&wall.verdict), wall.verdict.word().len() + 2) } else { (dot().into(), 1) }
             });
-            line(&option(row.namespace, row.switch), cells.collect());
+            let cells = if row.report.was_tried() { cells.collect() } else { vec![("not started".into(), 11)] };
+            line(&option(row.namespace, row.switch), cells);
         }
-        text.push_str("\n\n");
+        let _ = write!(text, "\n\n  {} as ordered above\n\n", dot());
         for row in &self.rows {
             text.push_str(&told(row));
         }
@@ -54,6 +56,9 @@ impl Flip {
             own.iter().filter(|(_, followed)| *followed == wanted).map(|(row, _)| row.namespace.name()).collect()
         };
         let (no, unknown) = (not(Followed::No), not(Followed::Unknown));
+        for row in self.rows.iter().filter(|row| row.report.exit() == Exit::NotAsOrdered) {
+            said.insert(0, format!("With {}: {}", option(row.namespace, row.switch), row.report.conclusion()));
+        }
         if !no.is_empty() {
             said.push(format!("Not: {}.", no.join(", ")));
         }
@@ -63,7 +68,7 @@ impl Flip {
         let others: Vec<&Change> = self.rows.iter().flat_map(|row| &row.others).collect();
         let unexplained = others.iter().filter(|change| change.because.is_none()).count();
         said.push(match (others.len(), unexplained) {
-            (0, _) => "Nothing else changes.".into(),
+            (0, _) => "Everything else answers as before.".into(),
             (1, 0) => "One other probe answers differently, and that is explained.".into(),
             (count, 0) => format!("{count} other probes answer differently, and that is explained."),
             (count, unexplained) => format!("{count} other probes answer differently, {unexplained} without an explanation."),
@@ -123,12 +128,12 @@ fn told(row: &Row) -> String {
         }
     }
     let mut text = String::new();
-    if let Some(reason) = row.report.walls.first().filter(|wall| wall.findings.is_empty()).and_then(|wall| wall.verdict.because()) {
+    if let Some(reason) = row.report.walls.first().filter(|_| !row.report.was_tried()).and_then(|wall| wall.verdict.because()) {
         let _ = writeln!(text, "  {}: {}\n", option(row.namespace, row.switch), printable(reason));
     }
     for reason in reasons {
-        let _ =
-            writeln!(text, "  {} also changes, {}:", option(row.namespace, row.switch), reason.unwrap_or("for a reason that is not known"));
+        let since = reason.map_or("and why is not known".to_owned(), |reason| format!("since {reason}"));
+        let _ = writeln!(text, "  {} changes these too, {since}:", option(row.namespace, row.switch));
         for change in row.others.iter().filter(|change| change.because == reason) {
             let _ = writeln!(text, "    {:<11}  {}  {}  {}", change.probe.id, change.from, arrow(), change.to);
         }

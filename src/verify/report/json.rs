@@ -16,6 +16,7 @@ impl Report {
             "rustic": env!("CARGO_PKG_VERSION"),
             "nonce": self.nonce,
             "kernel": { "release": uname.release().to_string_lossy(), "arch": uname.machine().to_string_lossy() },
+            "caller": { "host": self.caller.host, "uid": self.caller.uid, "time": self.caller.time },
             "stage": self.stage,
             "target": { "kind": "run", "argv": argv, "pid": self.pid, "recipe": null },
             "summary": {
@@ -29,6 +30,7 @@ impl Report {
             "controls": {
                 "open": tally(self.controls.open),
                 "closed": tally(self.controls.closed),
+                "unplanted": self.controls.unplanted,
                 "failed": self.controls.failed(),
             },
             "walls": self.walls.iter().map(wall).collect::<Vec<_>>(),
@@ -47,7 +49,7 @@ fn wall(wall: &WallReport) -> Value {
         "ordered": wall.ordered.word(),
         "ok": wall.is_as_ordered(),
         "because": wall.verdict.because(),
-        "remark": wall.remark,
+        "remarks": wall.remarks,
         "identity": wall.sides.as_ref().map(identity),
         "probes": wall.findings.iter().map(finding).collect::<Vec<_>>(),
     })
@@ -68,6 +70,7 @@ fn finding(finding: &Finding) -> Value {
     let control = match finding.control {
         Control::Crossed => "crossed",
         Control::Failed(_) => "failed",
+        Control::Unplanted(_) => "unplanted",
         Control::Untried(_) => "untried",
     };
     json!({

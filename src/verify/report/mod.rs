@@ -1,4 +1,4 @@
-//! What was found, as data: for the table, for `--why`, for JSON. Nothing is decided here.
+//! What was found, as data: for the table, for `--why`, for JSON; and what follows from all walls together.
 
 mod flip;
 mod json;
@@ -17,12 +17,17 @@ use crate::verify::stage::Stage;
 use crate::verify::subject::Sides;
 use crate::verify::verdict::{Control, Receipt, Verdict};
 use crate::verify::wall::Wall;
+use rustix::process::geteuid;
+use rustix::system::uname;
 use std::ffi::OsString;
+use std::time::SystemTime;
 
 /// What was found of one container.
 pub struct Report {
     /// Stands in every name that was used; `None` where nothing was tried.
     pub nonce: Option<String>,
+    /// The host's name and who called, when.
+    pub caller: Caller,
     /// The namespaces of the stage, by their names.
     pub stage: Vec<&'static str>,
     /// The command line that was verified.
@@ -33,6 +38,25 @@ pub struct Report {
     pub controls: Controls,
     /// Wall by wall.
     pub walls: Vec<WallReport>,
+}
+
+/// Who verifies, where and when.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// The host's name.
+    pub host: String,
+    /// The user id.
+    pub uid: u32,
+    /// Seconds since 1970, UTC.
+    pub time: u64,
+}
+
+impl Caller {
+    /// This process, now.
+    pub fn here() -> Self {
+        let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        Self { host: uname().nodename().to_string_lossy().into_owned(), uid: geteuid().as_raw(), time }
+    }
 }
 
 /// What was found of one wall.
@@ -48,7 +72,7 @@ pub struct WallReport {
     /// Probe by probe.
     pub findings: Vec<Finding>,
     /// What a reader must know besides.
-    pub remark: Option<&'static str>,
+    pub remarks: Vec<String>,
 }
 
 /// What one probe has found.
@@ -124,6 +148,8 @@ pub struct Controls {
     pub open: Tally,
     /// With all walls: none may.
     pub closed: Tally,
+    /// What was not tried, because what it was to reach could not be set up.
+    pub unplanted: usize,
     /// Why the container with all walls could not be started.
     pub not_started: Option<String>,
 }
@@ -136,6 +162,8 @@ impl Controls {
             Some(format!("without walls only {} of {} crossings succeed", open.crossed, open.of))
         } else if closed.crossed > 0 {
             Some(format!("with all walls {} of {} crossings succeed", closed.crossed, closed.of))
+        } else if self.unplanted > 0 {
+            Some(format!("{} crossings could not be set up", self.unplanted))
         } else {
             self.not_started.as_ref().map(|reason| format!("the container with all walls could not be started: {reason}"))
         }
@@ -146,7 +174,7 @@ impl WallReport {
     /// A wall that nothing is known of.
     pub fn untried(wall: Wall, namespaces: Namespaces, reason: &str) -> Self {
         let verdict = Verdict::Unknown(reason.to_owned());
-        Self { wall, ordered: ordered(wall, namespaces), verdict, sides: None, findings: Vec::new(), remark: None }
+        Self { wall, ordered: ordered(wall, namespaces), verdict, sides: None, findings: Vec::new(), remarks: Vec::new() }
     }
 
     /// Whether it is as ordered.
@@ -154,9 +182,11 @@ impl WallReport {
         self.verdict == self.ordered
     }
 
-    /// The finding that decides: the first with the wall's own verdict.
+    /// The finding that decides: the first with the wall's own verdict; of a door the first that something came through.
     pub fn decisive(&self) -> Option<&Finding> {
-        self.findings.iter().find(|finding| finding.verdict == self.verdict).or(self.findings.first())
+        let mut own = self.findings.iter().filter(|finding| finding.verdict == self.verdict);
+        let arrived = own.clone().find(|finding| finding.attempt.receipt == Receipt::Arrived);
+        arrived.or_else(|| own.next()).or(self.findings.first())
     }
 }
 
@@ -164,14 +194,19 @@ impl Report {
     /// Puts it together.
     pub fn new(stage: &Stage, controls: Controls, argv: Vec<OsString>, pid: Option<i32>, walls: Vec<WallReport>) -> Self {
         let names = stage.namespaces.iter().map(|namespace| namespace.proc_entry()).collect();
-        Self { nonce: Some(stage.nonce.clone()), stage: names, argv, pid, controls, walls }
+        Self { nonce: Some(stage.nonce.clone()), caller: stage.caller.clone(), stage: names, argv, pid, controls, walls }
     }
 
     /// Where nothing can be tried, nothing is known.
     pub fn untried(order: &Order, namespaces: Namespaces, failure: &Failure) -> Self {
         let reason = failure.in_a_line();
         let walls = order.walls.iter().map(|&wall| WallReport::untried(wall, namespaces, &reason)).collect();
-        Self { nonce: None, stage: Vec::new(), argv: Vec::new(), pid: None, controls: Controls::default(), walls }
+        Self { nonce: None, caller: Caller::here(), stage: Vec::new(), argv: Vec::new(), pid: None, controls: Controls::default(), walls }
+    }
+
+    /// Whether anything was tried at all.
+    pub fn was_tried(&self) -> bool {
+        self.walls.iter().any(|wall| !wall.findings.is_empty())
     }
 
     /// How many walls have this verdict.

@@ -2,13 +2,11 @@
 
 use super::{Report, WallReport};
 use crate::failure::printable;
-use crate::verify::probes::{Direction, Effect, catalogue};
+use crate::verify::probes::catalogue;
 use crate::verify::verdict::Verdict;
+use crate::verify::wall::Wall;
 use anstyle::{AnsiColor, Style};
 use std::fmt::Write;
-
-/// Wider cells are cut: the whole story is `--why`'s.
-const WIDEST: usize = 40;
 
 /// The mark, the colour of a verdict.
 struct Look {
@@ -41,10 +39,15 @@ pub(super) fn arrow() -> &'static str {
     if speaks_utf8() { "→" } else { "->" }
 }
 
+/// What separates, and what stands for nothing.
+pub(super) fn dot() -> &'static str {
+    if speaks_utf8() { "·" } else { "." }
+}
+
 /// The first line: on what kernel, from what stage, under what name.
 pub(super) fn title(report: &Report) -> String {
     let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
-    let dot = if speaks_utf8() { "·" } else { "-" };
+    let dot = dot();
     match &report.nonce {
         Some(nonce) => format!("rustic verify {dot} linux {kernel} {dot} stage: {} {dot} nonce {nonce}", report.stage.join(" ")),
         None => format!("rustic verify {dot} linux {kernel}"),
@@ -58,9 +61,26 @@ pub(super) fn styled(verdict: &Verdict) -> String {
     format!("{style}{mark} {word}{style:#}")
 }
 
-fn cut(text: &str) -> String {
+/// The widest that the crossing and what was seen may be: what is cut off `--why` tells. On a terminal the row fits into a line, if that has
+/// room for the rest.
+fn widest() -> usize {
+    const WIDEST: usize = 40;
+    const NARROWEST: usize = 12;
+    const THE_REST: usize = 58;
+    let columns = rustix::termios::tcgetwinsize(rustix::stdio::stdout()).map_or(0, |size| usize::from(size.ws_col));
+    match columns {
+        0 => WIDEST,
+        columns => (columns.saturating_sub(THE_REST) / 2).clamp(NARROWEST, WIDEST),
+    }
+}
+
+fn cut(text: &str, widest: usize) -> String {
     let text = printable(text);
-    if text.chars().count() <= WIDEST { text } else { text.chars().take(WIDEST - 1).chain(['…']).collect() }
+    if text.chars().count() <= widest {
+        return text;
+    }
+    let dots = if speaks_utf8() { "…" } else { "..." };
+    text.chars().take(widest - dots.chars().count()).collect::<String>() + dots
 }
 
 impl Report {
@@ -68,8 +88,7 @@ impl Report {
     pub fn table(&self) -> String {
         let mut text = title(self) + "\n\n";
         // Where nothing was tried the reason is the same for all.
-        let tried = self.walls.iter().any(|wall| !wall.findings.is_empty());
-        let common = self.walls.first().filter(|_| !tried).and_then(|wall| wall.verdict.because());
+        let common = self.walls.first().filter(|_| !self.was_tried()).and_then(|wall| wall.verdict.because());
         let heads = ["wall", "verdict", "ordered", "tries", "crossing tried inside", "answer", "seen outside"].map(str::to_owned);
         let rows: Vec<[String; 7]> = std::iter::once(heads).chain(self.walls.iter().map(row)).collect();
         let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
@@ -92,7 +111,11 @@ impl Report {
         if let Some(reason) = common {
             let _ = writeln!(text, "\n  Nothing could be tried: {}.", printable(reason));
         }
-        let _ = write!(text, "\n{}", self.controls_told());
+        if common.is_none() {
+            let _ = write!(text, "\n{}", self.controls_told());
+        } else {
+            text.push('\n');
+        }
         let _ = writeln!(text, "{} {}", arrow(), self.conclusion());
         text
     }
@@ -102,11 +125,19 @@ impl Report {
             return String::new();
         }
         let (open, closed) = (self.controls.open, self.controls.closed);
-        let with_all = match &self.controls.not_started {
-            Some(reason) => format!("with all walls there was nothing to try: {reason}"),
-            None => format!("with all walls {} of {}", closed.crossed, closed.of),
-        };
-        format!("  Control: without walls {} of {} crossings succeed, {with_all}.\n", open.crossed, open.of)
+        let mut text = format!("  Control: without walls {} of {} crossings succeed", open.crossed, open.of);
+        match &self.controls.not_started {
+            Some(reason) => text.push_str(&format!("; with all walls nothing could be tried: {}", printable(reason))),
+            None => text.push_str(&format!(", with all walls {} of {}", closed.crossed, closed.of)),
+        }
+        // Rights over what a container's own user namespace owns, and what has no way there behind every wall.
+        match open.crossed.saturating_sub(closed.of) {
+            missing if missing > 0 && self.controls.not_started.is_none() => {
+                text.push_str(&format!(" ({missing} have nothing to try there)"));
+            }
+            _ => {}
+        }
+        text + ".\n"
     }
 
     /// The last line.
@@ -124,7 +155,7 @@ impl Report {
         if !unknown.is_empty() {
             said.push(format!("Unknown: {}.", unknown.join(", ")));
         }
-        if let Some(reason) = self.controls.failed().filter(|_| self.nonce.is_some()) {
+        if let Some(reason) = self.controls.failed().filter(|_| self.was_tried()) {
             said.push(format!("A control failed: {reason}."));
         }
         if said.is_empty() {
@@ -140,7 +171,7 @@ impl Report {
 }
 
 fn row(wall: &WallReport) -> [String; 7] {
-    let tries = wall.findings.iter().filter(|finding| !matches!(finding.verdict, Verdict::Untried(_))).count();
+    let tries = wall.findings.iter().filter(|finding| finding.attempt.answer.is_tried()).count();
     let [crossing, answer, outside] = match wall.decisive() {
         Some(finding) => {
             let attempt = &finding.attempt;
@@ -149,7 +180,10 @@ fn row(wall: &WallReport) -> [String; 7] {
         None => ["-", "-", "-"].map(str::to_owned),
     };
     let word = format!("  {}", wall.verdict.word());
-    [wall.wall.name().into(), word, wall.ordered.word().into(), tries.to_string(), cut(&crossing), cut(&answer), cut(&outside)]
+    let widest = widest();
+    let cells = [crossing, answer, outside].map(|cell| cut(&cell, widest));
+    let [crossing, answer, outside] = cells;
+    [wall.wall.name().into(), word, wall.ordered.word().into(), tries.to_string(), crossing, answer, outside]
 }
 
 /// What a row cannot hold: the further ways of a leak, the reason of a doubt.
@@ -158,8 +192,8 @@ fn notes(wall: &WallReport) -> String {
     if let Some(reason) = wall.verdict.because() {
         let _ = writeln!(text, "          because {}", printable(reason));
     }
-    if let Some(remark) = wall.remark {
-        let _ = writeln!(text, "          {remark}");
+    for remark in &wall.remarks {
+        let _ = writeln!(text, "          {}", printable(remark));
     }
     for finding in wall.findings.iter().filter(|finding| finding.verdict == Verdict::Leaked) {
         let attempt = &finding.attempt;
@@ -178,36 +212,26 @@ fn notes(wall: &WallReport) -> String {
 }
 
 /// The catalogue: what is tried, and what it touches.
-pub fn list() -> String {
+pub fn list(walls: &[Wall]) -> String {
     let mut text = String::new();
-    for probe in catalogue() {
-        let _ = writeln!(
-            text,
-            "{:<11}  {:<8}  {:<9}  {:<10}  {}",
-            probe.id,
-            probe.wall.name(),
-            probe.direction.word(),
-            probe.effect.word(),
-            probe.title
-        );
+    let mut line = |cells: [&str; 5]| {
+        let [id, wall, direction, effect, title] = cells;
+        let _ = writeln!(text, "{id:<11}  {wall:<8}  {direction:<9}  {effect:<10}  {title}");
+    };
+    line(["probe", "wall", "direction", "touches", "what is tried"]);
+    for probe in catalogue().filter(|probe| walls.contains(&probe.wall)) {
+        line([probe.id, probe.wall.name(), probe.direction.word(), probe.effect.word(), probe.title]);
     }
-    let lines = [
-        format!(
-            "\n{}: the inside changes something outside. {}: something of the outside is seen inside.",
-            Direction::Out.word(),
-            Direction::In.word()
-        ),
-        format!(
-            "What each touches: {} nothing; the {}, a throw-away host of new uts, ipc, net, mount and time namespaces; or an {}",
-            Effect::None.word(),
-            Effect::Stage.word(),
-            Effect::OwnObject.word()
-        ),
-        "that the verifier makes on the host under a random name and removes: a cgroup, a file without a name, a key.".to_owned(),
-        "No probe sends a signal, attaches to a process, or sets a clock; no packet leaves the machine.".to_owned(),
-    ];
-    for line in lines {
-        let _ = writeln!(text, "{line}");
-    }
-    text
+    text + NOTES
 }
+
+const NOTES: &str = "
+in-to-out   the inside changes something outside
+out-to-in   something of the outside is seen inside
+none        nothing is touched
+stage       a throw-away host of new uts, ipc, net, mnt and time namespaces, which the verifier makes for itself
+own-object  what the verifier makes on the host under a random name and removes: a cgroup, a file without a name, a key
+
+The stage lies on an empty directory that is made in the folder for temporary files, and removed. The store of images is used as by run.
+No probe sends a signal, attaches to a process, or sets a clock; no packet leaves the machine. Numbers that are missing are no probes.
+";

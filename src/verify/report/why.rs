@@ -31,12 +31,12 @@ fn story(wall: &WallReport) -> String {
         let entry = namespace.proc_entry();
         let same = match sides.same {
             Same::Yes => "the same",
-            Same::No => "two",
+            Same::No => "different",
         };
         let _ = writeln!(text, "  outside {entry}:[{}], inside {entry}:[{}]: {same}", sides.outside.0, sides.inside.0);
     }
-    if let Some(remark) = wall.remark {
-        let _ = writeln!(text, "  {remark}");
+    for remark in &wall.remarks {
+        let _ = writeln!(text, "  {}", printable(remark));
     }
     for finding in &wall.findings {
         text.push_str(&found(finding));
@@ -56,10 +56,10 @@ fn found(finding: &Finding) -> String {
         return text;
     }
     line(
-        "without a wall",
+        "without walls",
         match &finding.control {
-            Control::Crossed => "it crosses",
-            Control::Failed(reason) | Control::Untried(reason) => reason,
+            Control::Crossed => "it crosses: the control",
+            Control::Failed(reason) | Control::Unplanted(reason) | Control::Untried(reason) => reason,
         },
     );
     match finding.closed {
@@ -74,7 +74,7 @@ fn found(finding: &Finding) -> String {
     line("inside", &format!("{}({}): {answer}", reply.call, reply.arg));
     line("outside", &finding.attempt.outside);
     line(
-        "so it is",
+        "verdict",
         &match finding.verdict.because() {
             Some(reason) => format!("{}, because {reason}", finding.verdict.word()),
             None => finding.verdict.word().to_owned(),

@@ -1,0 +1,91 @@
+//! The mounts of a mount namespace, proc_pid_mountinfo(5).
+
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
+
+/// One mount.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mount {
+    /// Its number, which is used anew after it is gone.
+    pub id: u64,
+    /// What of its file system it shows.
+    pub root: PathBuf,
+    /// Where, seen from the root of the reader.
+    pub point: PathBuf,
+    /// The file system's type.
+    pub kind: String,
+    /// What was named as its source.
+    pub source: OsString,
+    /// The file system's own options.
+    pub options: String,
+}
+
+/// The mounts of this process.
+///
+/// # Errors
+/// No /proc.
+pub fn read() -> io::Result<Vec<Mount>> {
+    fs::read("/proc/self/mountinfo").map(|table| parse(&table))
+}
+
+/// The mounts in a table; a line that is none is passed over.
+pub fn parse(table: &[u8]) -> Vec<Mount> {
+    table.split(|&byte| byte == b'\n').filter_map(mount).collect()
+}
+
+fn mount(line: &[u8]) -> Option<Mount> {
+    let mut fields = line.split(|&byte| byte == b' ');
+    let text = |field: &[u8]| String::from_utf8_lossy(field).into_owned();
+    let id = text(fields.next()?).parse().ok()?;
+    let (root, point) = (path(fields.nth(2)?), path(fields.next()?));
+    // Optional fields end with a hyphen.
+    let mut rest = fields.skip_while(|&field| field != b"-").skip(1);
+    let (kind, source, options) = (text(rest.next()?), OsString::from_vec(unescaped(rest.next()?)), text(rest.next()?));
+    Some(Mount { id, root, point, kind, source, options })
+}
+
+fn path(field: &[u8]) -> PathBuf {
+    OsString::from_vec(unescaped(field)).into()
+}
+
+/// A field as it is: space, tab, newline and backslash are written in octal.
+fn unescaped(field: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let [first, tail @ ..] = rest {
+        let octal = (*first == b'\\')
+            .then(|| tail.get(..3).and_then(|digits| std::str::from_utf8(digits).ok()))
+            .flatten()
+            .and_then(|digits| u8::from_str_radix(digits, 8).ok());
+        plain.push(octal.unwrap_or(*first));
+        rest = if octal.is_some() { &tail[3..] } else { tail };
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn octal_is_undone_and_nothing_else() {
+        assert_eq!(unescaped(br"/a\040b\134"), b"/a b\\");
+        assert_eq!(unescaped(br"/a\9"), br"/a\9");
+    }
+
+    #[test]
+    fn a_line_is_read_with_and_without_optional_fields() {
+        let table = b"36 35 98:0 /sub /a\\040b rw,noatime master:1 shared:7 - ext3 /dev/root rw,errors=continue\n41 31 0:38 / /c rw - cgroup2 none rw\nx\n";
+        let mounts = parse(table);
+        assert_eq!(mounts.len(), 2);
+        assert_eq!((mounts[0].id, mounts[0].root.as_path(), mounts[0].point.as_path()), (36, "/sub".as_ref(), "/a b".as_ref()));
+        assert_eq!(
+            (mounts[0].kind.as_str(), mounts[0].source.to_str(), mounts[0].options.as_str()),
+            ("ext3", Some("/dev/root"), "rw,errors=continue")
+        );
+        assert_eq!((mounts[1].id, mounts[1].kind.as_str()), (41, "cgroup2"));
+    }
+}

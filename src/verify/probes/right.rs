@@ -1,0 +1,47 @@
+//! Rights, asked for by calls that can do nothing: the errno tells a missing right from a wrong argument.
+
+use super::{Try, answer, arrived};
+use crate::namespace::Namespace;
+use crate::verify::crossing::{Outcome, Reply};
+use crate::verify::subject::Subject;
+use crate::verify::verdict::{Answer, Identity};
+use caps::Capability;
+use rustix::io::Errno;
+
+/// A capability and what a call answers that needs it and can do nothing: `None` for success.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Right {
+    /// Which.
+    pub capability: Capability,
+    /// The errno that says it is there.
+    pub present: Option<Errno>,
+}
+
+/// The attempt to have a right over what is outside, from what a call answered that does nothing. The receipt is the kernel's word about
+/// the probe, read from outside: the capability is effective, in the user namespace that counts.
+pub(super) fn held_outside(right: Right, reply: Reply, identity: Identity, subject: &Subject) -> Try {
+    let says = match &reply.outcome {
+        Outcome::Done(..) => right.present.is_none(),
+        Outcome::Refused(errno) => right.present.is_some_and(|present| present.raw_os_error() == *errno),
+        _ => false,
+    };
+    let counts = subject.identity(Namespace::User) == Identity::Same && identity == Identity::Same;
+    let effective = subject.effective() & right.capability.bitmask() != 0;
+    let answer = match (says, &reply.outcome) {
+        (true, _) if !counts => Answer::Stayed,
+        (true, _) => Answer::Through,
+        // Without modules in the kernel, or without swap, there is no such right to have.
+        (false, Outcome::Refused(errno)) if Errno::from_raw_os_error(*errno) == Errno::NOSYS => {
+            Answer::Untried("this kernel has no such call".into())
+        }
+        _ => answer(&reply, &[Errno::PERM]),
+    };
+    let receipt = arrived(says && counts && effective);
+    let outside = format!("{} {}", right.capability, if effective { "effective" } else { "not effective" });
+    Try { reply, answer, identity, receipt, outside }
+}
+
+/// Why a right is not asked for that the caller has none of.
+pub(super) fn none_to_keep(capability: Capability) -> String {
+    format!("the caller does not hold {capability} over the machine, so there is none to keep")
+}
