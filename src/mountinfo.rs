@@ -15,6 +15,8 @@ pub struct Mount {
     pub root: PathBuf,
     /// Where, seen from the root of the reader.
     pub point: PathBuf,
+    /// The peer groups that mounts travel to or come from: `shared:N`, `master:N`, `propagate_from:N`.
+    pub peers: Vec<u64>,
     /// The file system's type.
     pub kind: String,
     /// What was named as its source.
@@ -41,10 +43,11 @@ fn mount(line: &[u8]) -> Option<Mount> {
     let text = |field: &[u8]| String::from_utf8_lossy(field).into_owned();
     let id = text(fields.next()?).parse().ok()?;
     let (root, point) = (path(fields.nth(2)?), path(fields.next()?));
-    // Optional fields end with a hyphen.
-    let mut rest = fields.skip_while(|&field| field != b"-").skip(1);
-    let (kind, source, options) = (text(rest.next()?), OsString::from_vec(unescaped(rest.next()?)), text(rest.next()?));
-    Some(Mount { id, root, point, kind, source, options })
+    // Behind the options of the mount stand optional fields, which end with a hyphen.
+    let optional = fields.by_ref().skip(1).take_while(|&field| field != b"-");
+    let peers = optional.filter_map(|field| text(field).split_once(':')?.1.parse().ok()).collect();
+    let (kind, source, options) = (text(fields.next()?), OsString::from_vec(unescaped(fields.next()?)), text(fields.next()?));
+    Some(Mount { id, root, point, peers, kind, source, options })
 }
 
 fn path(field: &[u8]) -> PathBuf {
@@ -86,6 +89,7 @@ mod tests {
             (mounts[0].kind.as_str(), mounts[0].source.to_str(), mounts[0].options.as_str()),
             ("ext3", Some("/dev/root"), "rw,errors=continue")
         );
+        assert_eq!((mounts[0].peers.as_slice(), mounts[1].peers.as_slice()), ([1, 7].as_slice(), [].as_slice()));
         assert_eq!((mounts[1].id, mounts[1].kind.as_str()), (41, "cgroup2"));
     }
 }

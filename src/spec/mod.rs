@@ -152,11 +152,27 @@ pub struct Wanted {
 }
 
 impl Wanted {
-    /// The same with one namespace ordered.
+    /// The same with one namespace ordered, and without the options that ask for it where it is to be shared.
     #[must_use]
     pub fn with(mut self, namespace: Namespace, switch: Switch) -> Self {
         self.namespaces.iter_mut().filter(|(one, _)| *one == namespace).for_each(|(_, given)| *given = Some(switch));
+        match (namespace, switch) {
+            (Namespace::Uts, Switch::No) => self.hostname = None,
+            (Namespace::Mount, Switch::No) => {
+                (self.binds, self.tmpfs, self.writing, self.root) = (Vec::new(), Vec::new(), Writing::Allowed, None);
+            }
+            _ => {}
+        }
         self
+    }
+
+    /// The options that ask for a namespace: with it shared they would be contradictions.
+    pub const fn asking_for(namespace: Namespace) -> &'static [&'static str] {
+        match namespace {
+            Namespace::Uts => &["hostname"],
+            Namespace::Mount => &["bind", "tmpfs", "read-only", "ephemeral", "root"],
+            _ => &[],
+        }
     }
 }
 

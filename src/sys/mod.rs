@@ -82,7 +82,7 @@ pub fn close_all_but(kept: &[BorrowedFd<'_>]) -> Result<()> {
     let firsts = std::iter::once(3).chain(kept.iter().map(|fd| fd + 1));
     let lasts = kept.iter().map(|fd| fd - 1).chain(std::iter::once(u32::MAX));
     for (first, last) in firsts.zip(lasts).filter(|(first, last)| first <= last) {
-        // SAFETY: numbers only. The child, the one caller, keeps no owner of a descriptor outside `kept`, and runs no destructor.
+        // SAFETY: numbers only. Its callers have just been forked, keep no owner of a descriptor outside `kept`, and run no destructor.
         checked(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) })?;
     }
     Ok(())

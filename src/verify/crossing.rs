@@ -50,6 +50,15 @@ pub enum Crossing {
     Terminal(terminal::Crossing),
 }
 
+/// An order or a reply with its number, so that a late answer is not taken for that to another question.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Numbered<T> {
+    /// The number of the order.
+    pub number: u64,
+    /// The order, or the reply.
+    pub what: T,
+}
+
 /// What came of it, as the inside tells it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Reply {
@@ -73,6 +82,8 @@ pub enum Outcome {
     Untried(String),
     /// The process that tried it was ended by this signal.
     Killed(i32),
+    /// No answer came.
+    Silent,
 }
 
 impl Reply {
@@ -111,6 +122,7 @@ impl Reply {
             Outcome::Refused(errno) => errno_name(*errno),
             Outcome::Untried(_) => "-".into(),
             Outcome::Killed(signal) => format!("killed by signal {signal}"),
+            Outcome::Silent => "no answer".into(),
         }
     }
 }

@@ -4,7 +4,7 @@
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::namespace::{Namespace, Namespaces, Switch};
-use crate::spec::Spec;
+use crate::spec::{Spec, Wanted};
 use crate::verify::Order;
 use crate::verify::probes::Probe;
 use crate::verify::report::{Finding, Report, WallReport};
@@ -57,6 +57,7 @@ impl Flip {
                 Switch::No => Switch::Yes,
             };
             let report = match flipped(namespace, switch) {
+                Ok(spec) if switch == Switch::No => verifier.verify_without(&spec, Wanted::asking_for(namespace)),
                 Ok(spec) => verifier.verify(&spec),
                 Err(failure) => Report::untried(order, spec.namespaces.with(namespace, switch), &failure),
             };
@@ -113,10 +114,13 @@ fn changes(flipped: Namespace, namespaces: Namespaces, base: &Report, report: &R
         .zip(&report.walls)
         .filter(|(wall, flipped_wall)| wall.wall.namespace() != Some(flipped) && !flipped_wall.findings.is_empty())
         .flat_map(|(before, after)| before.findings.iter().zip(findings(before).into_iter().zip(findings(after))))
-        .filter(|(_, (from, to))| from != to)
+        // What is not known has not changed.
+        .filter(|(_, (from, to))| from != to && !from.starts_with(UNKNOWN) && !to.starts_with(UNKNOWN))
         .map(|(finding, (from, to))| Change { probe: finding.probe, from, to, because: because(flipped, namespaces, finding.probe.wall) })
         .collect()
 }
+
+const UNKNOWN: &str = "unknown";
 
 /// The verdict of a probe with its errno, or the reason why it was not tried: what can be compared between two runs.
 fn said(finding: &Finding) -> String {

@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 /// What a stage leaves on the host.
 #[derive(Clone, Debug)]
 pub struct Traces {
-    /// The directory that the stage's own tmpfs is mounted on.
-    pub directory: PathBuf,
+    /// The directories, one of which the stage's own tmpfs is mounted on.
+    pub directories: Vec<PathBuf>,
     /// A cgroup that was made.
     pub cgroup: Option<PathBuf>,
     /// The description of a key in the user keyring.
@@ -60,7 +60,9 @@ impl Drop for Janitor {
         let done = status.ok().flatten().is_some_and(|status| status.exit_status() == Some(0));
         if !done {
             // It was killed. Here the stage's tmpfs still lies on the directory.
-            let _ = rustix::mount::unmount(&self.traces.directory, rustix::mount::UnmountFlags::DETACH);
+            for directory in &self.traces.directories {
+                let _ = rustix::mount::unmount(directory, rustix::mount::UnmountFlags::DETACH);
+            }
             remove(&self.traces);
         }
     }
@@ -85,7 +87,9 @@ fn remove(traces: &Traces) {
     if let Some(cgroup) = &traces.cgroup {
         remove_cgroup(cgroup);
     }
-    let _ = fs::remove_dir(&traces.directory);
+    for directory in &traces.directories {
+        let _ = fs::remove_dir(directory);
+    }
 }
 
 /// Waits until the last process of the cgroup is gone, as every one is that was started with the verifier's death as its own; what stays

@@ -25,7 +25,6 @@ pub mod verdict;
 pub mod verifier;
 pub mod wall;
 
-use crate::failure::Failure;
 use crate::host::Host;
 use crate::namespace::{Namespace, Switch};
 use crate::spec::{Spec, Wanted};
@@ -61,12 +60,11 @@ pub fn verify(order: &Order, spec: &Spec, host: &Host) -> Report {
     }
 }
 
-/// Verifies one container, and with it each in which one namespace is the other way.
-///
-/// # Errors
-/// No stage.
-pub fn flip(order: &Order, wanted: &Wanted, spec: &Spec, host: &Host) -> Result<Flip, Failure> {
-    let verifier = Verifier::new(order, spec, host)?;
+/// Verifies one container, and with it each in which one namespace is the other way. There is always a report, as above.
+pub fn flip(order: &Order, wanted: &Wanted, spec: &Spec, host: &Host) -> Flip {
     let flipped = |namespace: Namespace, switch: Switch| wanted.clone().with(namespace, switch).check(host);
-    Ok(Flip::of(&verifier, order, spec, flipped))
+    match Verifier::new(order, spec, host) {
+        Ok(verifier) => Flip::of(&verifier, order, spec, flipped),
+        Err(failure) => Flip { base: Report::untried(order, spec.namespaces, &failure), rows: Vec::new() },
+    }
 }

@@ -2,8 +2,10 @@
 
 use crate::failure::without_number;
 use crate::mountinfo::{self, Mount};
+use crate::sys;
 use crate::verify::crossing::errno_of;
 use rustix::io::Errno;
+use rustix::process::{WaitId, WaitIdOptions, waitid};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -50,8 +52,25 @@ impl Place {
         if let Some(directory) = &self.made {
             fs::create_dir(directory)
                 .map_err(|error| format!("its own cgroup is / and {} cannot be made: {}", directory.display(), without_number(&error)))?;
+            // A cgroup of cpuset, say, takes nobody in before it has a processor.
+            if !self.can_be_entered() {
+                let _ = fs::remove_dir(directory);
+                return Err(format!("its own cgroup is / and {} cannot be entered", directory.display()));
+            }
         }
         Ok(self)
+    }
+
+    /// Tries it with a process that ends.
+    fn can_be_entered(&self) -> bool {
+        match sys::fork() {
+            Ok(Some(child)) => {
+                let status = rustix::io::retry_on_intr(|| waitid(WaitId::Pid(child), WaitIdOptions::EXITED));
+                status.ok().flatten().is_some_and(|status| status.exit_status() == Some(0))
+            }
+            Ok(None) => sys::exit_now(u8::from(self.enter().is_err())),
+            Err(_) => false,
+        }
     }
 
     /// Moves this process into it, where it is one of its own.

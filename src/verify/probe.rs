@@ -3,7 +3,7 @@
 
 use crate::exit::Exit;
 use crate::sys;
-use crate::verify::crossing::{Crossing, HELLO, LONGEST, Outcome, Reply};
+use crate::verify::crossing::{Crossing, HELLO, LONGEST, Numbered, Outcome, Reply};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
@@ -20,23 +20,23 @@ pub fn main() -> Exit {
     if rustix::io::write(stdout(), HELLO.as_bytes()).is_err() {
         return Exit::Failed;
     }
-    while let Some((crossing, passed)) = order() {
+    while let Some((Numbered { number, what: crossing }, passed)) = order() {
         let reply = match sys::fork() {
             Ok(None) => {
-                let _ = answer(&crossing.attempt(passed));
+                let _ = answer(number, crossing.attempt(passed));
                 sys::exit_now(0)
             }
             Ok(Some(child)) => ended(child).map(|outcome| Reply { call: "wait".into(), arg: String::new(), outcome }),
             Err(errno) => Some(Reply::plain("fork", "", Err(errno))),
         };
-        if reply.is_some_and(|reply| answer(&reply).is_err()) {
+        if reply.is_some_and(|reply| answer(number, reply).is_err()) {
             return Exit::Failed;
         }
     }
     Exit::Command(0)
 }
 
-fn order() -> Option<(Crossing, Option<OwnedFd>)> {
+fn order() -> Option<(Numbered<Crossing>, Option<OwnedFd>)> {
     let mut text = vec![0; LONGEST];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
@@ -49,8 +49,8 @@ fn order() -> Option<(Crossing, Option<OwnedFd>)> {
     Some((serde_json::from_slice(&text[..message.bytes]).ok()?, passed))
 }
 
-fn answer(reply: &Reply) -> rustix::io::Result<()> {
-    let text = serde_json::to_vec(reply).unwrap_or_default();
+fn answer(number: u64, what: Reply) -> rustix::io::Result<()> {
+    let text = serde_json::to_vec(&Numbered { number, what }).unwrap_or_default();
     rustix::io::retry_on_intr(|| rustix::io::write(stdout(), &text)).map(drop)
 }
 

@@ -18,6 +18,7 @@ use rustix::io::Errno;
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
 use std::ffi::CString;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// What the stage's clocks are ahead of the host's, in seconds: what no machine has been up for.
@@ -42,6 +43,8 @@ pub struct Stage {
     pub directory: PathBuf,
     /// What was made new.
     pub namespaces: Vec<Namespace>,
+    /// Whether its clocks were set ahead, and why not.
+    pub clocks: Result<(), String>,
     /// What the verifier may do here.
     pub rights: Rights,
     /// The capabilities of the caller, a bit each.
@@ -66,27 +69,33 @@ impl Stage {
         let caller = Caller::here();
         let nonce = random::letters(8).map_err(failed("cannot get random bytes"))?;
         let secret = random::letters(16).map_err(failed("cannot get random bytes"))?;
-        let directory = writable_folder(binds)?.join(format!("rustic.{nonce}"));
+        let directories: Vec<PathBuf> = folders(binds).into_iter().map(|folder| folder.join(format!("rustic.{nonce}"))).collect();
         let cgroup = Place::choose(&nonce);
-        let traces =
-            Traces { directory: directory.clone(), cgroup: made(&cgroup), key: CString::new(key_name(&nonce)).unwrap_or_default() };
-        let janitor = Janitor::start(traces)?;
+        let key = CString::new(key_name(&nonce)).unwrap_or_default();
+        let janitor = Janitor::start(Traces { directories: directories.clone(), cgroup: made(&cgroup), key })?;
+        let directory = first_made(directories)?;
         let at = |what: &str, errno: Errno| Failure::new(format!("{what} {}", directory.display())).errno(errno);
-        mkdirat(CWD, &directory, Mode::RWXU).map_err(|errno| at("cannot make", errno))?;
         let cgroup = cgroup.and_then(Place::make);
         let (rights, namespaces) = enter(host)?;
+        let clocks = set_clocks(&namespaces);
         stage_mounts(&directory).map_err(|errno| at("cannot mount a tmpfs on", errno))?;
         let _ = hostname::set(&format!("stage-{nonce}"));
         let _ = loopback::up();
         // A sysfs shows the network of who mounted it.
         let no_sysfs = rtnetlink::set_alias(&secret).and_then(|()| own_sysfs()).err();
         let no_sysfs = no_sysfs.map(|errno| format!("the stage has no sysfs of its own: {}", errno_text(errno)));
-        Ok(Self { nonce, secret, directory, namespaces, rights, held: host.held, caller, no_sysfs, cgroup, _janitor: janitor })
+        Ok(Self { nonce, secret, directory, namespaces, clocks, rights, held: host.held, caller, no_sysfs, cgroup, _janitor: janitor })
     }
 
     /// Whether the caller holds a right over the machine.
     pub fn holds(&self, capability: Capability) -> bool {
         self.rights == Rights::Machine && self.held & capability.bitmask() != 0
+    }
+
+    /// Whether the verifier holds a right in the stage, whatever it is over.
+    pub fn may(&self, capability: Capability) -> bool {
+        let mine = rustix::thread::capabilities(None).map_or(0, |sets| sets.effective.bits());
+        mine & capability.bitmask() != 0
     }
 
     /// The description of the keys that are planted.
@@ -108,12 +117,31 @@ fn made(cgroup: &Result<Place, String>) -> Option<PathBuf> {
     cgroup.as_ref().ok().and_then(|place| place.made.clone())
 }
 
-/// Where a directory can be made, outside of what is shown inside on purpose if there is such a place.
-fn writable_folder(binds: &[Bind]) -> Result<PathBuf, Failure> {
-    let folders = [std::env::temp_dir(), "/dev/shm".into(), "/run".into(), "/var/tmp".into()];
-    let writable: Vec<PathBuf> = folders.into_iter().filter(|folder| access(folder, Access::WRITE_OK | Access::EXEC_OK).is_ok()).collect();
-    let hidden = writable.iter().find(|folder| !binds.iter().any(|bind| folder.starts_with(&bind.source)));
-    hidden.or(writable.first()).cloned().ok_or_else(|| Failure::new("there is no folder to make a directory in").remedy("TMPDIR=…"))
+/// Where the stage's directory can be made: rather outside of what is shown inside on purpose, and where every uid may look. Its path goes
+/// into orders and into addresses of sockets, which have little room, unix(7).
+fn folders(binds: &[Bind]) -> Vec<PathBuf> {
+    const LONGEST: usize = 64;
+    let folders = [std::env::temp_dir(), "/tmp".into(), "/dev/shm".into(), "/run".into(), "/var/tmp".into()];
+    let usable = folders.iter().filter_map(|folder| folder.canonicalize().ok());
+    let usable = usable.filter(|folder| folder.to_str().is_some_and(|path| path.len() <= LONGEST));
+    let mut usable: Vec<PathBuf> = usable.filter(|folder| access(folder, Access::WRITE_OK | Access::EXEC_OK).is_ok()).collect();
+    usable.sort_by_key(|folder| (binds.iter().any(|bind| folder.starts_with(&bind.source)), !open_to_all(folder)));
+    usable
+}
+
+fn open_to_all(folder: &Path) -> bool {
+    folder.ancestors().all(|folder| fs::metadata(folder).is_ok_and(|stat| stat.permissions().mode() & 0o001 != 0))
+}
+
+fn first_made(directories: Vec<PathBuf>) -> Result<PathBuf, Failure> {
+    let mut failure = Failure::new("there is no folder to make a directory in").remedy("TMPDIR=…");
+    for directory in directories {
+        match mkdirat(CWD, &directory, Mode::RWXU) {
+            Ok(()) => return Ok(directory),
+            Err(errno) => failure = Failure::new(format!("cannot make {}", directory.display())).errno(errno).remedy("TMPDIR=…"),
+        }
+    }
+    Err(failure)
 }
 
 /// The namespaces. Who holds no CAP_SYS_ADMIN makes a user namespace of one id first, his own, and has every right in it.
@@ -130,13 +158,17 @@ fn enter(host: &Host) -> Result<(Rights, Vec<Namespace>), Failure> {
         namespaces.pop();
         unshare_all(&namespaces)?;
     }
-    if namespaces.contains(&Namespace::Time) {
-        let offsets = format!("monotonic {CLOCK_OFFSET} 0\nboottime {CLOCK_OFFSET} 0\n");
-        fs::write("/proc/self/timens_offsets", offsets)
-            .map_err(|error| Failure::new(format!("cannot set the stage's clocks: {}", without_number(&error))))?;
-    }
     let rights = if host.user_namespace == UserNamespace::Initial { rights } else { Rights::Stage };
     Ok((rights, namespaces))
+}
+
+/// The offsets of a time namespace are set before the first process lives in it.
+fn set_clocks(namespaces: &[Namespace]) -> Result<(), String> {
+    if !namespaces.contains(&Namespace::Time) {
+        return Err("the stage has no time namespace".into());
+    }
+    let offsets = format!("monotonic {CLOCK_OFFSET} 0\nboottime {CLOCK_OFFSET} 0\n");
+    fs::write("/proc/self/timens_offsets", offsets).map_err(|error| format!("the stage's clocks cannot be set: {}", without_number(&error)))
 }
 
 fn unshare_all(namespaces: &[Namespace]) -> Result<(), Failure> {

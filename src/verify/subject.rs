@@ -6,7 +6,7 @@ use crate::namespace::{Namespace, Namespaces, Switch};
 use crate::random;
 use crate::spec::PROBE;
 use crate::sys;
-use crate::verify::crossing::{Crossing, HELLO, LONGEST, Outcome, Reply};
+use crate::verify::crossing::{Crossing, HELLO, LONGEST, Numbered, Outcome, Reply};
 use crate::verify::probes::{Canaries, fds, mnt, terminal};
 use crate::verify::stage::{Rights, Stage};
 use crate::verify::verdict::Identity;
@@ -20,6 +20,7 @@ use rustix::net::{
 };
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, getpid, getppid, pidfd_open, pidfd_send_signal, setsid, waitid};
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::ffi::{CString, OsString};
 use std::fs;
@@ -68,6 +69,8 @@ pub struct Subject {
     /// The caller's terminal, as far as it knows.
     pub terminal: Result<terminal::Pair, String>,
     namespaces: Vec<(Namespace, Result<Sides, String>)>,
+    /// The number of the next order; none when an answer has not come.
+    asked: Cell<Option<u64>>,
     /// Its stdin and stdout: a probe ends with it. Dropped before the launcher, which is waited for.
     socket: OwnedFd,
     _launcher: Launcher,
@@ -132,7 +135,11 @@ impl Subject {
         let pid = match sys::fork().map_err(|errno| format!("cannot fork: {}", errno_text(errno)))? {
             Some(pid) => pid,
             None => {
-                let _ = become_it(&Start { stage, canaries, role: &role, terminal: terminal.as_ref().ok(), theirs, parent }, &argv, &env);
+                let start = Start { stage, canaries, role: &role, terminal: terminal.as_ref().ok(), theirs, parent };
+                if let Err(errno) = become_it(&start, &argv, &env) {
+                    // What it says there is what the verifier reads when no probe answers.
+                    let _ = rustix::io::write(rustix::stdio::stderr(), format!("cannot start it: {}\n", errno_text(errno)).as_bytes());
+                }
                 sys::exit_now(125)
             }
         };
@@ -144,10 +151,22 @@ impl Subject {
             return Err(first_line(&said).unwrap_or_else(|| "the container has ended before its probe could start".into()));
         };
         if text != HELLO.as_bytes() {
+            drop(socket);
             return Err("what was started does not speak as a probe does".into());
         }
         let namespaces = Namespace::ALL.into_iter().map(|namespace| (namespace, Sides::open(sender, namespace))).collect();
-        Ok(Self { role, pid: sender, mark, mounts_before, terminal, namespaces, socket, _launcher: launcher, _left: left })
+        Ok(Self {
+            role,
+            pid: sender,
+            mark,
+            mounts_before,
+            terminal,
+            namespaces,
+            asked: Cell::new(Some(0)),
+            socket,
+            _launcher: launcher,
+            _left: left,
+        })
     }
 
     /// Has one crossing tried inside.
@@ -155,20 +174,35 @@ impl Subject {
         self.ask_with(crossing, None)
     }
 
-    /// The same, with a descriptor of the outside that is handed in for this one crossing.
+    /// The same, with a descriptor of the outside that is handed in for this one crossing. A probe that does not answer in time is not asked
+    /// again.
     pub fn ask_with(&self, crossing: &Crossing, passed: Option<BorrowedFd<'_>>) -> Reply {
-        let gone = || Reply { call: "-".into(), arg: String::new(), outcome: Outcome::Killed(libc::SIGKILL) };
-        let text = serde_json::to_vec(crossing).unwrap_or_default();
+        let number = self.asked.get();
+        self.asked.set(number.map(|number| number + 1));
+        let answer = number.and_then(|number| {
+            self.send(&Numbered { number, what: crossing }, passed)?;
+            loop {
+                let reply: Numbered<Reply> = serde_json::from_slice(&receive(&self.socket, &ANSWER)?.0).ok()?;
+                if reply.number == number {
+                    return Some(reply.what);
+                }
+            }
+        });
+        answer.unwrap_or_else(|| {
+            self.asked.set(None);
+            Reply { call: "-".into(), arg: String::new(), outcome: Outcome::Silent }
+        })
+    }
+
+    fn send(&self, order: &Numbered<&Crossing>, passed: Option<BorrowedFd<'_>>) -> Option<()> {
+        let text = serde_json::to_vec(order).ok()?;
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut ancillary = SendAncillaryBuffer::new(&mut space);
         let descriptors = passed.map(|fd| [fd]);
         if let Some(descriptors) = &descriptors {
             ancillary.push(SendAncillaryMessage::ScmRights(descriptors));
         }
-        if sendmsg(&self.socket, &[IoSlice::new(&text)], &mut ancillary, SendFlags::NOSIGNAL).is_err() {
-            return gone();
-        }
-        receive(&self.socket, &ANSWER).and_then(|(text, _)| serde_json::from_slice(&text).ok()).unwrap_or_else(gone)
+        sendmsg(&self.socket, &[IoSlice::new(&text)], &mut ancillary, SendFlags::NOSIGNAL).ok().map(drop)
     }
 
     /// Whether it is in the same namespace as the stage.
@@ -248,7 +282,7 @@ fn become_it(start: &Start<'_>, argv: &[OsString], env: &[CString]) -> Result<()
     }
     dup2_stdin(&start.theirs)?;
     dup2_stdout(&start.theirs)?;
-    fds::leave_open(start.canaries)?;
+    fds::leave_open(start.canaries, start.theirs.as_fd())?;
     if let Ok(place) = &start.stage.cgroup {
         place.enter()?;
     }
@@ -284,7 +318,8 @@ fn hold_no_more_than(held: u64) -> Result<(), Errno> {
 }
 
 fn environment(stage: &Stage) -> Vec<CString> {
-    let ours = std::env::vars_os().chain([(fds::VARIABLE.into(), stage.secret.clone().into())]);
+    let others = std::env::vars_os().filter(|(name, _)| name != fds::VARIABLE);
+    let ours = others.chain([(fds::VARIABLE.into(), stage.secret.clone().into())]);
     ours.filter_map(|(name, value)| CString::new([name.as_bytes(), b"=", value.as_bytes()].concat()).ok()).collect()
 }
 

@@ -110,7 +110,7 @@ impl Verdict {
 /// The verdict of one probe.
 ///
 /// What has arrived outside outweighs what is said inside. "Held" needs a control that has crossed, a refusal that is this wall's, and two
-/// sides that are not known to be one.
+/// sides that are known not to be one.
 pub fn verdict(identity: &Identity, answer: &Answer, receipt: Receipt, control: &Control) -> Verdict {
     match control {
         Control::Failed(reason) => return Verdict::Unknown(format!("the control failed: {reason}")),
@@ -124,6 +124,7 @@ pub fn verdict(identity: &Identity, answer: &Answer, receipt: Receipt, control: 
         (_, Receipt::Arrived, Identity::Same | Identity::Unreadable(_)) => Verdict::Shared,
         (_, Receipt::Arrived, Identity::Different | Identity::NoNamespace) => Verdict::Leaked,
         (Answer::Through, ..) => Verdict::Unknown("inside it is said to work, and outside nothing was seen".into()),
+        (_, _, Identity::Unreadable(reason)) => Verdict::Unknown(format!("whose namespace it is could not be read: {reason}")),
         (Answer::Refused(Refusal::Right | Refusal::WallOrRight, _), _, Identity::Same) => Verdict::Shared,
         (Answer::Refused(_, errno), _, Identity::Same) => Verdict::Unknown(format!("both sides share it, and yet the answer is {errno}")),
         (Answer::Stayed, _, Identity::Same) => Verdict::Unknown("both sides share it, and yet nothing was seen outside".into()),
@@ -181,7 +182,9 @@ mod tests {
             (Identity::NoNamespace, Answer::Through, Receipt::Arrived, "leaked"),
             (Identity::Different, refused(Refusal::Wall), Receipt::Arrived, "leaked"),
             (Identity::Unreadable("x".into()), Answer::Through, Receipt::Arrived, "shared"),
-            (Identity::Unreadable("x".into()), refused(Refusal::Wall), Receipt::Absent, "held"),
+            (Identity::Unreadable("x".into()), refused(Refusal::Wall), Receipt::Absent, "unknown"),
+            (Identity::Unreadable("x".into()), refused(Refusal::Right), Receipt::Absent, "unknown"),
+            (Identity::Unreadable("x".into()), Answer::Stayed, Receipt::Absent, "unknown"),
             (Identity::Different, refused(Refusal::Right), Receipt::Absent, "unknown"),
             (Identity::Different, refused(Refusal::Other), Receipt::Absent, "unknown"),
             (Identity::Different, Answer::Through, Receipt::Absent, "unknown"),
@@ -212,7 +215,8 @@ mod tests {
     fn nothing_is_held_that_is_shared_or_was_seen_outside_and_nothing_leaks_that_was_not() {
         for (identity, answer, receipt) in every_case() {
             let verdict = verdict(&identity, &answer, receipt, &Control::Crossed);
-            if identity == Identity::Same || receipt == Receipt::Arrived || answer == Answer::Through {
+            let apart = matches!(identity, Identity::Different | Identity::NoNamespace);
+            if !apart || receipt == Receipt::Arrived || answer == Answer::Through {
                 assert_ne!(verdict, Verdict::Held, "{identity:?} {answer:?} {receipt:?}");
             }
             if receipt == Receipt::Absent {

@@ -12,6 +12,8 @@ use crate::verify::stage::Stage;
 use crate::verify::subject::{Ordered, Role, Subject};
 use crate::verify::verdict::{Answer, Control, Receipt, Verdict, of_all, verdict};
 use crate::verify::wall::Wall;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -56,7 +58,8 @@ impl<'a> Verifier<'a> {
     /// No stage: then nothing can be tried.
     pub fn new(order: &'a Order, spec: &Spec, host: &Host) -> Result<Self, Failure> {
         let stage = Stage::build(host, &spec.binds)?;
-        let canaries = Canaries::plant(&stage, directory(spec).as_deref());
+        let shown: Vec<PathBuf> = directory(spec).into_iter().chain(spec.binds.iter().map(|bind| bind.source.clone())).collect();
+        let canaries = Canaries::plant(&stage, &shown);
         let mut verifier = Self { canaries, stage, order, controls: Vec::new(), not_closed: None };
         let open = verifier.open_control();
         let closed = verifier.closed_control(every_wall(order, spec));
@@ -83,8 +86,14 @@ impl<'a> Verifier<'a> {
 
     /// Verifies one container.
     pub fn verify(&self, spec: &Spec) -> Report {
-        let ordered =
-            Ordered { namespaces: spec.namespaces, cap_mask: spec.cap_mask, directory: directory(spec), words: self.order.words.clone() };
+        self.verify_without(spec, &[])
+    }
+
+    /// The same, with these options of the order left out.
+    pub fn verify_without(&self, spec: &Spec, options: &[&str]) -> Report {
+        let words = self.order.words.iter().filter(|word| !options.iter().any(|option| is(word, option)));
+        let words = words.cloned().collect();
+        let ordered = Ordered { namespaces: spec.namespaces, cap_mask: spec.cap_mask, directory: directory(spec), words };
         let role = Role::Contained(ordered);
         let argv = role.argv(&self.stage.nonce);
         let trials = self.trials(role);
@@ -170,7 +179,15 @@ fn remarks(wall: Wall, spec: &Spec, trials: &Trials, verdict: &Verdict) -> Vec<S
 /// The container with every wall: all eight namespaces, and otherwise what rustic does by itself.
 fn every_wall(order: &Order, spec: &Spec) -> Ordered {
     let namespaces = Namespace::ALL.into_iter().fold(Namespaces::shared(), |all, namespace| all.with(namespace, Switch::Yes));
-    Ordered { namespaces, cap_mask: 0, directory: directory(spec), words: order.root_words.clone() }
+    // Missing mount targets are made in a directory of the host's: it is left alone, and the built-in root serves.
+    let words = order.root_words.iter().filter(|word| directory(spec).is_none() || !is(word, "rootfs"));
+    Ordered { namespaces, cap_mask: 0, directory: None, words: words.cloned().collect() }
+}
+
+/// Whether a word is this option, with a value or without.
+fn is(word: &OsStr, option: &str) -> bool {
+    let name = word.as_bytes().strip_prefix(b"--").and_then(|rest| rest.split(|&byte| byte == b'=').next());
+    name == Some(option.as_bytes())
 }
 
 fn directory(spec: &Spec) -> Option<PathBuf> {

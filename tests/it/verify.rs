@@ -266,6 +266,61 @@ fn a_handle_leads_out_of_a_directory_of_the_host_when_the_right_is_kept() {
     };
     assert_eq!(root("default"), (0, "held".into()));
     assert_eq!(root("dac_read_search"), (1, "leaked".into()));
+    // A bind is enough of a way to its file system, whatever the root is.
+    let bound = |caps: &str| {
+        let bind = format!("{}:/mnt", directory.display());
+        let (code, report) = report(verify().opt(["--only", "root", "--bind", bind.as_str(), "--caps", caps]));
+        (code, probes(walls(&report)["root"])["RV-ROOT-04"].0.to_owned())
+    };
+    assert_eq!(bound("default"), (0, "held".into()));
+    assert_eq!(bound("dac_read_search"), (1, "leaked".into()));
+}
+
+#[test]
+fn a_directory_is_left_as_it_was_where_nothing_is_to_be_written() {
+    need!(root);
+    let directory = scratch("verify-directory");
+    let (code, report) = report(verify().opt(["--rootfs", directory.to_str().unwrap(), "--ephemeral"]));
+    assert_eq!((code, wrong(&report)), (0, vec![]), "{report:#}");
+    assert_eq!(fs::read_dir(&directory).unwrap().count(), 0);
+}
+
+/// verify, started by another program.
+fn by(program: &str, args: &[&str], options: &[&str]) -> (i32, Value) {
+    let mut command = Command::new(program);
+    command.args(args).arg(binary()).args(["verify", "--json"]).args(options).env("RUSTIC_STORE", shared().join("store"));
+    let ran = finish(command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
+    (ran.code, serde_json::from_str(&ran.stdout).unwrap_or_else(|_| panic!("{ran:?}")))
+}
+
+#[test]
+fn a_namespace_that_cannot_be_read_is_no_proof() {
+    need!(root);
+    // Without CAP_SYS_PTRACE the namespaces of another uid's process are hidden from the verifier too.
+    let options = ["--only", "mnt,uts", "--uid", "1000"];
+    let (code, report) = by("setpriv", &["--bounding-set=-sys_ptrace"], &options);
+    assert_eq!((code, verdicts(&report)["mnt"], verdicts(&report)["uts"]), (3, "unknown", "unknown"), "{report:#}");
+    // The control: who may read them knows.
+    let (code, report) = by("env", &[], &options);
+    assert_eq!((code, verdicts(&report)["mnt"], verdicts(&report)["uts"]), (0, "held", "held"), "{report:#}");
+}
+
+#[test]
+fn a_right_that_the_caller_lacks_costs_what_needs_it_and_no_more() {
+    need!(root);
+    for (capability, wall) in [("sys_time", "time"), ("net_raw", ""), ("sys_chroot", "")] {
+        let (code, report) = by("setpriv", &[&format!("--bounding-set=-{capability}")], &["--root", "pivot", "--caps", "none"]);
+        let expected = if wall.is_empty() { (0, vec![]) } else { (3, vec![wall]) };
+        assert_eq!((code, wrong(&report)), expected, "{capability}: {report:#}");
+    }
+}
+
+#[test]
+fn the_callers_own_time_namespace_is_where_the_stage_starts_from() {
+    need!(root);
+    let offsets = ["--time", "--monotonic", "3000000", "--boottime", "3000000"];
+    let (code, report) = by("unshare", &offsets, &["--only", "time"]);
+    assert_eq!((code, verdicts(&report)["time"]), (0, "shared"), "{report:#}");
 }
 
 #[test]
@@ -295,7 +350,8 @@ fn flip_moves_each_namespaces_own_wall_and_what_else_moves_is_explained() {
         assert_eq!(others, expected, "{name}");
         assert!(row["others"].as_array().unwrap().iter().all(|change| change["because"].is_string()), "{row:#}");
     }
-    let text = verify().opt(["--flip"]).ran().ok();
+    // Options that ask for the namespace which is shared are left out of that row.
+    let text = verify().opt(["--flip", "--hostname", "box", "--tmpfs", "/tmp"]).ran().ok();
     assert!(text.contains("8 of 8 walls follow their own namespace."), "{text}");
 }
 
@@ -477,6 +533,9 @@ fn assert_schema(value: &Value) {
     }
 }
 
+/// Runs the rest of the command line where no network namespace can be made, and so no stage.
+const NO_NET: &str = "echo 0 >/proc/sys/user/max_net_namespaces; exec \"$@\"";
+
 #[test]
 fn json_is_what_the_schema_says() {
     need!(root);
@@ -484,6 +543,9 @@ fn json_is_what_the_schema_says() {
     assert_schema(&value);
     assert_schema(&report(verify().env("RUSTIC_LEAK", "descriptor")).1);
     assert_schema(&report(verify().opt(["--flip", "--only", "ipc,root"])).1);
+    let (code, nothing) = by("unshare", &["--user", "--map-root-user", "sh", "-c", NO_NET, "sh"], &["--flip"]);
+    assert_eq!(code, 3, "{nothing:#}");
+    assert_schema(&nothing);
     // The control: a member of the wrong kind, and one that the schema does not know, are seen.
     for (member, wrong) in [("nonce", Value::from(7)), ("unknown", Value::from("x"))] {
         let kept = value.clone();
@@ -530,7 +592,7 @@ fn what_is_bound_on_purpose_is_told_and_is_no_leak() {
     need!(root);
     for source in ["/", std::env::temp_dir().to_str().unwrap()] {
         let bind = format!("{source}:/mnt");
-        let (code, report) = report(verify().opt(["--caps", "all", "--bind", bind.as_str()]));
+        let (code, report) = report(verify().opt(["--caps", "sys_admin", "--bind", bind.as_str()]));
         assert_eq!((code, wrong(&report)), (0, vec![]), "{report:#}");
         let remarks = walls(&report)["root"]["remarks"].to_string();
         assert!(remarks.contains(&format!("{source} of the host is /mnt inside")), "{remarks}");
@@ -581,6 +643,9 @@ fn a_container_that_cannot_start_leaves_every_wall_unknown_with_its_error() {
 fn options_of_run_reach_the_container_that_is_verified() {
     need!(root);
     let directory = tree("verify-options");
+    for file in ["hosts", "hostname", "resolv.conf"] {
+        fs::write(directory.join("etc").join(file), "").unwrap();
+    }
     let options = ["--rootfs", directory.to_str().unwrap(), "--read-only", "--uid", "1000", "--hostname", "box", "--tmpfs", "/tmp"];
     let (code, report) = report(verify().opt(options));
     assert_eq!((code, wrong(&report)), (0, vec![]), "{report:#}");

@@ -80,11 +80,12 @@ impl Canary {
 }
 
 /// Leaves the canaries open where the inside would find them, and nothing else: what the verifier's caller has left open is nobody's
-/// business. For the process that becomes rustic.
-pub fn leave_open(canaries: &Canaries) -> Result<(), Errno> {
+/// business. For the process that becomes rustic, which owns one descriptor itself.
+pub fn leave_open(canaries: &Canaries, own: BorrowedFd<'_>) -> Result<(), Errno> {
     let planted = canaries.fds.iter().flat_map(|canary| [canary.memory.as_fd(), canary.root.as_fd()]);
     let planted: Vec<BorrowedFd<'_>> = planted.chain(canaries.ipc.queue.as_ref().ok().map(AsFd::as_fd)).collect();
-    sys::close_all_but(&planted)?;
+    let kept: Vec<BorrowedFd<'_>> = planted.iter().copied().chain([own]).collect();
+    sys::close_all_but(&kept)?;
     for fd in planted {
         let copy = fcntl_dupfd_cloexec(fd, FIRST)?;
         fcntl_setfd(&copy, FdFlags::empty())?;
@@ -145,7 +146,7 @@ impl Crossing {
     pub(in crate::verify) fn attempt(&self) -> Reply {
         let descriptors = format!("descriptors 3 to {LAST}");
         match self {
-            Self::File => Reply::of("pread", descriptors, first(text)),
+            Self::File => Reply::of("pread", descriptors, all(text)),
             Self::Directory { path } => {
                 Reply::of("openat", descriptors, first(|fd| text(openat(fd, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?)))
             }
@@ -163,6 +164,16 @@ impl Crossing {
         }
     }
 }
+
+/// What all descriptors give that give anything. EBADF where none does.
+fn all(attempt: impl Fn(OwnedFd) -> Result<String, Errno>) -> Result<(i64, String), Errno> {
+    let copies = (3..=LAST).filter_map(|number| sys::copy_of_inherited(number).ok());
+    let texts: Vec<String> = copies.filter_map(|copy| attempt(copy).ok()).take(MOST).collect();
+    if texts.is_empty() { Err(Errno::BADF) } else { Ok((texts.len() as i64, texts.join(" "))) }
+}
+
+/// How many texts fit into an answer.
+const MOST: usize = 64;
 
 /// The first descriptor with which it works, by a copy of it. EBADF where none does.
 fn first(attempt: impl Fn(OwnedFd) -> Result<String, Errno>) -> Result<(i64, String), Errno> {

@@ -73,7 +73,7 @@ struct Objects {
 }
 
 /// The type of an mqueue file system, MQUEUE_MAGIC of ipc/mqueue.c.
-const MQUEUE_MAGIC: i64 = 0x1980_0202;
+const MQUEUE_MAGIC: rustix::fs::FsWord = 0x1980_0202;
 
 /// Room for a mark.
 const MESSAGE_SIZE: i64 = 64;
@@ -194,7 +194,7 @@ impl Crossing {
             }
             Self::QueueByFile { folder, name, mark } => {
                 let path = folder.join(name);
-                if statfs(folder).map_or(true, |stat| stat.f_type as i64 != MQUEUE_MAGIC) {
+                if statfs(folder).map_or(true, |stat| stat.f_type != MQUEUE_MAGIC) {
                     return Reply::untried("open", path.to_string_lossy(), "no mqueue is mounted inside");
                 }
                 let sent = open(&path, OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())

@@ -126,16 +126,26 @@ fn inwards(outside: &Outside<'_>, subject: &Subject) -> Try {
         Ok(()) => {
             let reply = subject.ask(&crossing::Crossing::Read { path: inside.join("secret") });
             let attempt = Try::reading(reply, subject.identity(Namespace::Mount), &outside.stage.secret, &[Errno::NOENT, Errno::NOTDIR]);
-            match subject.sides(Namespace::Mount).ok().and_then(|sides| look(sides, |proc| has_mount(proc, &source))) {
-                Some(Seen::Yes) => Try { receipt: Receipt::Arrived, outside: "our mount is in its mount namespace".into(), ..attempt },
-                Some(Seen::No) => Try { outside: "our mount is not in its mount namespace".into(), ..attempt },
-                None => Try::unplanted("setns", "its mount namespace cannot be entered to look for it"),
-            }
+            let seen = subject.sides(Namespace::Mount).ok().and_then(|sides| look(sides, |proc| has_mount(proc, &source)));
+            let (receipt, outside) = match (seen, tied(subject)) {
+                (Some(Seen::Yes), _) => (Receipt::Arrived, "our mount is in its mount namespace".to_owned()),
+                (Some(Seen::No), 0) => (attempt.receipt, "our mount is not in its mount namespace".to_owned()),
+                (None, 0) => (attempt.receipt, "none of its mounts follows ours".to_owned()),
+                (_, tied) => (Receipt::Arrived, format!("{tied} of its mounts follow ours")),
+            };
+            Try { receipt, outside, ..attempt }
         }
         Err(errno) => Try::unplanted("mount", &errno_text(errno)),
     };
     let _ = unmount(&there, UnmountFlags::DETACH);
     attempt
+}
+
+/// How many mounts of the inside are in a peer group with the stage's, or take what travels from one.
+fn tied(subject: &Subject) -> usize {
+    let ours: BTreeSet<u64> = mounts().into_iter().flat_map(|mount| mount.peers).collect();
+    let theirs = fs::read(format!("/proc/{}/mountinfo", subject.pid)).map(|table| mountinfo::parse(&table)).unwrap_or_default();
+    theirs.iter().filter(|mount| mount.peers.iter().any(|peer| ours.contains(peer))).count()
 }
 
 /// Whether the mount namespace that this process is in has a mount with this source.

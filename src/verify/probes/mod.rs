@@ -15,15 +15,17 @@ pub mod time;
 pub mod user;
 pub mod uts;
 
-use crate::verify::crossing::{Outcome, Reply, errno_name};
+use crate::verify::crossing::{Outcome, Reply, errno_name, errno_of};
 use crate::verify::stage::Stage;
 use crate::verify::subject::Subject;
 use crate::verify::verdict::{Answer, Identity, Receipt, Refusal};
 use crate::verify::wall::Wall;
 use caps::Capability;
+use rustix::fd::AsFd;
 use rustix::io::Errno;
+use rustix::net::{RecvFlags, recv};
 use serde::{Serialize, Serializer};
-use std::io::Read;
+use std::path::PathBuf;
 
 /// One way to try a wall.
 pub struct Probe {
@@ -124,12 +126,12 @@ pub struct Canaries {
 }
 
 impl Canaries {
-    /// Plants all of them in the stage, after which the canary process of the pid wall shares nothing with the others.
-    pub fn plant(stage: &Stage, directory: Option<&std::path::Path>) -> Self {
+    /// Plants all of them in the stage, and what has to be on the file systems that are shown inside on purpose on those, after which the canary process of the pid wall shares nothing with the others.
+    pub fn plant(stage: &Stage, shown: &[PathBuf]) -> Self {
         let pid = pid::Canary::plant(stage);
         Self {
             pid,
-            root: root::Canary::plant(stage, directory),
+            root: root::Canary::plant(stage, shown),
             net: net::Canary::plant(stage),
             keyring: keyring::Canary::plant(stage),
             fds: fds::Canary::plant(stage),
@@ -229,11 +231,15 @@ fn planted<'a, T>(canary: &'a Result<T, String>, call: &str, attempt: impl FnOnc
     }
 }
 
-/// Whether a connection that is there brought the mark. Whoever wrote it has closed it before he answered.
-fn heard(stream: std::io::Result<impl Read>, mark: &str) -> (Receipt, &'static str) {
-    let mut text = String::new();
-    let read = stream.and_then(|stream| stream.take(64).read_to_string(&mut text));
-    if read.is_ok() && text == mark { (Receipt::Arrived, "a connection with our word") } else { (Receipt::Absent, "no connection") }
+/// Whether a connection that is there brought the mark, which was written before the inside answered: there is no wait for it.
+fn heard(stream: std::io::Result<impl AsFd>, mark: &str) -> (Receipt, &'static str) {
+    let mut text = [0; 64];
+    let read = stream.map_err(|error| errno_of(&error)).and_then(|stream| recv(&stream, text.as_mut_slice(), RecvFlags::DONTWAIT));
+    if read.is_ok_and(|(_, length)| text[..length] == *mark.as_bytes()) {
+        (Receipt::Arrived, "a connection with our word")
+    } else {
+        (Receipt::Absent, "no connection")
+    }
 }
 
 /// Whether a message that is there is the mark.
@@ -245,6 +251,7 @@ fn answer(reply: &Reply, walled: &[Errno]) -> Answer {
     match &reply.outcome {
         Outcome::Done(..) => Answer::Through,
         Outcome::Untried(reason) => Answer::Untried(reason.clone()),
+        Outcome::Silent => Answer::Refused(Refusal::Other, "silence".into()),
         Outcome::Killed(signal) => Answer::Refused(Refusal::Other, format!("signal {signal}")),
         Outcome::Refused(errno) => {
             let raw = Errno::from_raw_os_error(*errno);

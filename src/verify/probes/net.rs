@@ -1,6 +1,6 @@
 //! The network: a port, an abstract socket, an interface of the outside. Sockets with a path are files: see the root wall.
 
-use super::right::{Right, held_outside};
+use super::right::{Right, held_outside, none_to_keep};
 use super::{Direction, Effect, Outside, Probe, Try, heard, planted};
 use crate::failure::without_number;
 use crate::namespace::Namespace;
@@ -103,9 +103,12 @@ fn sysfs(outside: &Outside<'_>, subject: &Subject) -> Try {
     Try::reading(reply, subject.identity(Namespace::Net), &outside.stage.secret, &[Errno::NOENT])
 }
 
-fn raw(_: &Outside<'_>, subject: &Subject) -> Try {
+fn raw(outside: &Outside<'_>, subject: &Subject) -> Try {
+    if !outside.stage.may(Capability::CAP_NET_RAW) {
+        return Try::untried("socket", &none_to_keep(Capability::CAP_NET_RAW));
+    }
     let reply = subject.ask(&crossing::Crossing::Net(Crossing::Raw));
-    let right = Right { capability: Capability::CAP_NET_RAW, present: None };
+    let right = Right { capability: Capability::CAP_NET_RAW, present: &[] };
     held_outside(right, reply, subject.identity(Namespace::Net), subject).or_without(right.capability)
 }
 

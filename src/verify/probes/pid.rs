@@ -9,13 +9,14 @@ use crate::verify::stage::Stage;
 use crate::verify::subject::Subject;
 use crate::verify::wall::Wall;
 use nix::sys::uio::{RemoteIoVec, process_vm_readv};
+use rustix::fd::AsFd;
 use rustix::io::Errno;
 use rustix::process::{
-    DumpableBehavior, PTracer, Pid, Signal, WaitId, WaitIdOptions, getsid, kill_process, set_dumpable_behavior,
+    DumpableBehavior, PTracer, Pid, Signal, WaitId, WaitIdOptions, getpid, getppid, getsid, kill_process, set_dumpable_behavior,
     set_parent_process_death_signal, set_ptracer, setsid, waitid,
 };
 use serde::{Deserialize, Serialize};
-use std::io::{IoSliceMut, Read, Write};
+use std::io::{IoSliceMut, PipeWriter, Read, Write};
 
 /// The probes.
 pub const PROBES: [Probe; 4] = [
@@ -63,6 +64,7 @@ pub struct Canary {
 impl Canary {
     pub(super) fn plant(stage: &Stage) -> Result<Self, String> {
         let (mut ready, mut told) = std::io::pipe().map_err(|error| without_number(&error))?;
+        let verifier = getpid();
         // The copy has the secret where the original has it.
         let address = stage.secret.as_ptr() as usize;
         match sys::fork().map_err(errno_text)? {
@@ -76,7 +78,7 @@ impl Canary {
             }
             None => {
                 drop(ready);
-                if sit(stage).map(|()| told.write(&[1])).is_err() {
+                if sit(stage, verifier, &told).map(|()| told.write(&[1])).is_err() {
                     sys::exit_now(1)
                 }
                 drop(told);
@@ -89,9 +91,15 @@ impl Canary {
     }
 }
 
-fn sit(stage: &Stage) -> rustix::io::Result<()> {
+fn sit(stage: &Stage, verifier: Pid, told: &PipeWriter) -> rustix::io::Result<()> {
     use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
     set_parent_process_death_signal(Some(Signal::KILL))?;
+    // The signal of a death before that call does not come.
+    if getppid() != Some(verifier) {
+        return Err(Errno::SRCH);
+    }
+    // The wire to the janitor above all: it must end with the verifier.
+    sys::close_all_but(&[told.as_fd()])?;
     setsid()?;
     let name = std::ffi::CString::new(stage.nonce.as_str()).unwrap_or_default();
     rustix::thread::set_name(&name)?;

@@ -8,21 +8,21 @@ use crate::verify::verdict::{Answer, Identity};
 use caps::Capability;
 use rustix::io::Errno;
 
-/// A capability and what a call answers that needs it and can do nothing: `None` for success.
+/// A capability and what a call answers that needs it and can do nothing.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Right {
     /// Which.
     pub capability: Capability,
-    /// The errno that says it is there.
-    pub present: Option<Errno>,
+    /// The errnos that say it is there; none for success.
+    pub present: &'static [Errno],
 }
 
 /// The attempt to have a right over what is outside, from what a call answered that does nothing. The receipt is the kernel's word about
 /// the probe, read from outside: the capability is effective, in the user namespace that counts.
 pub(super) fn held_outside(right: Right, reply: Reply, identity: Identity, subject: &Subject) -> Try {
     let says = match &reply.outcome {
-        Outcome::Done(..) => right.present.is_none(),
-        Outcome::Refused(errno) => right.present.is_some_and(|present| present.raw_os_error() == *errno),
+        Outcome::Done(..) => right.present.is_empty(),
+        Outcome::Refused(errno) => right.present.contains(&Errno::from_raw_os_error(*errno)),
         _ => false,
     };
     let counts = subject.identity(Namespace::User) == Identity::Same && identity == Identity::Same;
@@ -43,5 +43,5 @@ pub(super) fn held_outside(right: Right, reply: Reply, identity: Identity, subje
 
 /// Why a right is not asked for that the caller has none of.
 pub(super) fn none_to_keep(capability: Capability) -> String {
-    format!("the caller does not hold {capability} over the machine, so there is none to keep")
+    format!("the caller does not hold {capability} itself, so there is none to keep from the inside")
 }

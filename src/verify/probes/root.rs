@@ -2,7 +2,8 @@
 
 use super::right::none_to_keep;
 use super::{Direction, Effect, Outside, Probe, Try, heard, planted};
-use crate::failure::{errno_text, without_number};
+use crate::failure::without_number;
+use crate::mountinfo;
 use crate::namespace::Namespace;
 use crate::sys::handle;
 use crate::verify::crossing::{self, Reply, errno_of};
@@ -70,17 +71,17 @@ pub const PROBES: [Probe; 5] = [
 pub struct Canary {
     /// One with a name, which everybody may read.
     pub file: PathBuf,
-    /// One without, on the file system of a root that is a directory of the host's; it is there as long as it is open.
-    _nameless: Option<OwnedFd>,
-    /// Where that is.
-    folder: PathBuf,
-    /// Its handle.
-    handle: Result<(i32, Vec<u8>), String>,
+    /// One without on each file system of the host that is shown inside on purpose; they are there as long as they are open.
+    _nameless: Vec<OwnedFd>,
+    /// Where they are.
+    folders: Vec<PathBuf>,
+    /// Their handles.
+    handles: Result<Vec<(i32, Vec<u8>)>, String>,
     socket: UnixListener,
 }
 
 impl Canary {
-    pub(super) fn plant(stage: &Stage, directory: Option<&Path>) -> Result<Self, String> {
+    pub(super) fn plant(stage: &Stage, shown: &[PathBuf]) -> Result<Self, String> {
         let planted = || -> std::io::Result<Self> {
             let file = stage.directory.join("secret");
             write(&fs::File::create(&file)?.into(), &stage.secret, 0o644)?;
@@ -88,14 +89,13 @@ impl Canary {
             let socket = UnixListener::bind(&path)?;
             socket.set_nonblocking(true)?;
             fs::set_permissions(&path, fs::Permissions::from_mode(0o777))?;
-            let folders = directory.into_iter().chain([stage.directory.as_path()]);
-            let made = folders.filter_map(|folder| Some((folder.to_owned(), nameless(folder, &stage.secret)?))).next();
-            let (folder, nameless) = made.map_or((stage.directory.clone(), None), |(folder, fd)| (folder, Some(fd)));
-            let handle = match &nameless {
-                Some(fd) => handle::name(fd).map_err(|errno| format!("name_to_handle_at: {}", errno_text(errno))),
-                None => Err("no file system here makes a file without a name".into()),
-            };
-            Ok(Self { file, folder, _nameless: nameless, handle, socket })
+            let folders = shown.iter().filter_map(|path| if path.is_dir() { Some(path.as_path()) } else { path.parent() });
+            let folders = folders.chain([stage.directory.as_path()]);
+            let (folders, nameless): (Vec<PathBuf>, Vec<OwnedFd>) =
+                folders.filter_map(|folder| Some((folder.to_owned(), nameless(folder, &stage.secret)?))).unzip();
+            let handles: Vec<(i32, Vec<u8>)> = nameless.iter().filter_map(|fd| handle::name(fd).ok()).collect();
+            let handles = if handles.is_empty() { Err("no file system here has handles".to_owned()) } else { Ok(handles) };
+            Ok(Self { file, folders, _nameless: nameless, handles, socket })
         };
         planted().map_err(|error| without_number(&error))
     }
@@ -117,7 +117,7 @@ fn write(fd: &OwnedFd, secret: &str, mode: u32) -> std::io::Result<()> {
 const IDENTITY: Identity = Identity::NoNamespace;
 
 /// What a change of root answers: there is no such file, or it leads elsewhere.
-const WALLED: [Errno; 3] = [Errno::NOENT, Errno::NOTDIR, Errno::ACCESS];
+const WALLED: [Errno; 2] = [Errno::NOENT, Errno::NOTDIR];
 
 fn path(outside: &Outside<'_>, subject: &Subject) -> Try {
     planted(&outside.canaries.root, "open", |canary| {
@@ -127,10 +127,13 @@ fn path(outside: &Outside<'_>, subject: &Subject) -> Try {
 }
 
 fn climb(outside: &Outside<'_>, subject: &Subject) -> Try {
+    if !outside.stage.may(Capability::CAP_SYS_CHROOT) {
+        return Try::untried("chroot", &none_to_keep(Capability::CAP_SYS_CHROOT));
+    }
     planted(&outside.canaries.root, "chroot", |canary| {
         let reply = subject.ask(&crossing::Crossing::Root(Crossing::Climb { path: canary.file.clone() }));
         // EPERM: without CAP_SYS_CHROOT nobody climbs.
-        Try::reading(reply, IDENTITY, &outside.stage.secret, &[Errno::PERM, Errno::NOENT, Errno::NOTDIR, Errno::ACCESS])
+        Try::reading(reply, IDENTITY, &outside.stage.secret, &[Errno::PERM, Errno::NOENT, Errno::NOTDIR])
     })
 }
 
@@ -139,13 +142,13 @@ fn by_handle(outside: &Outside<'_>, subject: &Subject) -> Try {
         return Try::untried("open_by_handle_at", &none_to_keep(Capability::CAP_DAC_READ_SEARCH));
     }
     planted(&outside.canaries.root, "open_by_handle_at", |canary| {
-        planted(&canary.handle, "open_by_handle_at", |(kind, bytes)| {
-            // The control looks where the file is: on the file system of the directory.
+        planted(&canary.handles, "open_by_handle_at", |handles| {
+            // The control looks where the files are.
             let on = match subject.role.ordered() {
-                Some(_) => PathBuf::from("/"),
-                None => canary.folder.clone(),
+                Some(_) => vec![PathBuf::from("/")],
+                None => canary.folders.clone(),
             };
-            let reply = subject.ask(&crossing::Crossing::Root(Crossing::Handle { on, kind: *kind, bytes: bytes.clone() }));
+            let reply = subject.ask(&crossing::Crossing::Root(Crossing::Handle { on, handles: handles.clone() }));
             Try::reading(reply, IDENTITY, &outside.stage.secret, &[Errno::PERM, Errno::STALE, Errno::OPNOTSUPP])
         })
     })
@@ -187,8 +190,8 @@ pub fn behind(outside: &Outside<'_>, subject: &Subject) -> Option<Seen> {
 pub enum Crossing {
     /// chroot(2) into a directory, up from the working directory that stayed outside of it, chroot there, and open.
     Climb { path: PathBuf },
-    /// open_by_handle_at(2).
-    Handle { on: PathBuf, kind: i32, bytes: Vec<u8> },
+    /// open_by_handle_at(2) with each of these handles, on each of these places and of the mounts that are seen.
+    Handle { on: Vec<PathBuf>, handles: Vec<(i32, Vec<u8>)> },
     /// connect(2) to a path.
     Connect { path: PathBuf, mark: String },
 }
@@ -201,11 +204,11 @@ impl Crossing {
                 Err(("open", errno)) => Reply::of("open", format!("{} after climbing", path.display()), Err(errno)),
                 Err((call, errno)) => Reply::of(call, "to climb", Err(errno)),
             },
-            Self::Handle { on, kind, bytes } => {
-                let text = open(on, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-                    .and_then(|on| handle::open(on, *kind, bytes))
-                    .and_then(|file| content(file.into()).map_err(|error| errno_of(&error)));
-                Reply::of("open_by_handle_at", on.to_string_lossy(), text.map(|text| (0, text)))
+            Self::Handle { on, handles } => {
+                let seen = mountinfo::read().unwrap_or_default().into_iter().map(|mount| mount.point);
+                let places: Vec<PathBuf> = on.iter().cloned().chain(seen).collect();
+                let text = by_any_handle(&places, handles);
+                Reply::of("open_by_handle_at", format!("{} mounts", places.len()), text.map(|text| (0, text)))
             }
             Self::Connect { path, mark } => {
                 let sent = UnixStream::connect(path).and_then(|mut stream| stream.write_all(mark.as_bytes()));
@@ -215,6 +218,22 @@ impl Crossing {
     }
 }
 
+/// What the first handle that leads somewhere leads to; else the last answer, a missing right before any other.
+fn by_any_handle(places: &[PathBuf], handles: &[(i32, Vec<u8>)]) -> Result<String, Errno> {
+    let mut answer = Errno::STALE;
+    for place in places.iter().filter(|place| place.is_dir() || place.is_file()) {
+        let Ok(on) = open(place, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty()) else { continue };
+        for (kind, bytes) in handles {
+            match handle::open(&on, *kind, bytes) {
+                Ok(file) => return content(file.into()).map_err(|error| errno_of(&error)),
+                Err(Errno::PERM) => answer = Errno::PERM,
+                Err(_) => {}
+            }
+        }
+    }
+    Err(answer)
+}
+
 fn content(file: fs::File) -> std::io::Result<String> {
     let mut text = String::new();
     file.take(4096).read_to_string(&mut text)?;
@@ -222,8 +241,8 @@ fn content(file: fs::File) -> std::io::Result<String> {
 }
 
 fn climbed(path: &Path) -> Result<String, (&'static str, Errno)> {
-    let folder = first_folder().ok_or(("getdents64", Errno::NOENT))?;
-    rustix::process::chroot(&folder).map_err(|errno| ("chroot", errno))?;
+    let into = |result, folder: PathBuf| if result == Ok(()) { result } else { rustix::process::chroot(&folder) };
+    folders().into_iter().fold(Err(Errno::NOTEMPTY), into).map_err(|errno| ("chroot", errno))?;
     for _ in 0..64 {
         rustix::process::chdir("..").map_err(|errno| ("chdir", errno))?;
     }
@@ -231,9 +250,10 @@ fn climbed(path: &Path) -> Result<String, (&'static str, Errno)> {
     fs::File::open(path).and_then(content).map_err(|error| ("open", errno_of(&error)))
 }
 
-fn first_folder() -> Option<PathBuf> {
-    let root = open("/", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).ok()?;
-    let names = Dir::read_from(&root).ok()?.flatten().filter(|entry| entry.file_type() == FileType::Directory);
-    let mut names = names.map(|entry| entry.file_name().to_string_lossy().into_owned());
-    names.find(|name| name != "." && name != "..").map(|name| Path::new("/").join(name))
+fn folders() -> Vec<PathBuf> {
+    let root = open("/", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+    let entries = root.and_then(|root| Dir::read_from(&root)).into_iter().flatten().flatten();
+    let folders = entries.filter(|entry| entry.file_type() == FileType::Directory);
+    let names = folders.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    names.filter(|name| name != "." && name != "..").map(|name| Path::new("/").join(name)).collect()
 }

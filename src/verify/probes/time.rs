@@ -2,15 +2,17 @@
 //! host's. A new time namespace starts with its parent's offsets, and they can no longer be set once a process lives in it: there clocks
 //! that agree are no crossing, and what remains is whose namespace it is.
 
-use super::{Direction, Effect, Outside, Probe, Try, arrived};
+use super::{Direction, Effect, Outside, Probe, Try, arrived, planted};
 use crate::namespace::Namespace;
+use crate::sys;
 use crate::verify::crossing::{self, Reply};
-use crate::verify::stage::CLOCK_OFFSET;
 use crate::verify::subject::Subject;
 use crate::verify::verdict::Identity;
 use crate::verify::wall::Wall;
+use rustix::process::{WaitId, WaitIdOptions, waitid};
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
+use std::io::{Read, Write};
 
 /// The probes.
 pub const PROBES: [Probe; 2] = [
@@ -41,21 +43,37 @@ fn boottime(outside: &Outside<'_>, subject: &Subject) -> Try {
 }
 
 /// A clock that differs by less shows the same offset.
-const CLOSE: i64 = 1_000_000;
+const CLOSE: i64 = 60;
 
 fn read(crossing: Crossing, outside: &Outside<'_>, subject: &Subject) -> Try {
-    if !outside.stage.namespaces.contains(&Namespace::Time) {
-        return Try::unplanted("clock_gettime", "the stage has no time namespace");
+    planted(&outside.stage.clocks, "clock_gettime", |()| {
+        let Some(stage) = seconds_of_a_child(crossing) else { return Try::unplanted("clock_gettime", "the stage's clock cannot be read") };
+        let reply = subject.ask(&crossing::Crossing::Time(crossing));
+        let inside: Option<i64> = reply.data().trim_end_matches(" s").parse().ok();
+        let agrees = inside.is_some_and(|inside| (inside - stage).abs() < CLOSE);
+        let identity = subject.identity(Namespace::Time);
+        let inherited = agrees && identity == Identity::Different;
+        let seen = if inherited { "the same clock, a namespace of its own".to_owned() } else { format!("{stage} s") };
+        Try::marking(reply, identity, arrived(agrees && !inherited), seen, &[]).or_stayed()
+    })
+}
+
+/// The stage's clock: unshare(2) moves children into a new time namespace, and the verifier itself stays where it was.
+fn seconds_of_a_child(clock: Crossing) -> Option<i64> {
+    let (mut told, mut tell) = std::io::pipe().ok()?;
+    match sys::fork().ok()? {
+        Some(child) => {
+            drop(tell);
+            let mut seconds = [0; 8];
+            let read = told.read_exact(&mut seconds);
+            let _ = rustix::io::retry_on_intr(|| waitid(WaitId::Pid(child), WaitIdOptions::EXITED));
+            read.is_ok().then_some(i64::from_ne_bytes(seconds))
+        }
+        None => {
+            let _ = tell.write_all(&clock.seconds().to_ne_bytes());
+            sys::exit_now(0)
+        }
     }
-    // The verifier itself stays in the host's time namespace: unshare(2) moves children only.
-    let stage = crossing.seconds() + CLOCK_OFFSET;
-    let reply = subject.ask(&crossing::Crossing::Time(crossing));
-    let inside: Option<i64> = reply.data().trim_end_matches(" s").parse().ok();
-    let agrees = inside.is_some_and(|inside| (inside - stage).abs() < CLOSE);
-    let identity = subject.identity(Namespace::Time);
-    let inherited = agrees && identity == Identity::Different;
-    let seen = if inherited { "the same clock, a namespace of its own".to_owned() } else { format!("{stage} s") };
-    Try::marking(reply, identity, arrived(agrees && !inherited), seen, &[]).or_stayed()
 }
 
 /// What a reader must know of a time namespace that is the container's own.

@@ -42,7 +42,10 @@ const fn right(id: &'static str, title: &'static str, attempt: fn(&Outside<'_>, 
     Probe { id, wall: Wall::User, title, direction: Direction::Out, effect: Effect::None, attempt }
 }
 
-fn bound(_: &Outside<'_>, subject: &Subject) -> Try {
+fn bound(outside: &Outside<'_>, subject: &Subject) -> Try {
+    if !outside.stage.may(Capability::CAP_NET_BIND_SERVICE) {
+        return Try::untried("bind", &none_to_keep(Capability::CAP_NET_BIND_SERVICE));
+    }
     // A port of its own for each, since what was bound before may still be open.
     let port = 600 + subject.mark.bytes().fold(0u16, |port, byte| port.wrapping_mul(31).wrapping_add(byte.into())) % 400;
     let socket = match socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None) {
@@ -94,36 +97,39 @@ fn over_its_own(right: Right, crossing: Crossing, outside: &Outside<'_>, subject
 }
 
 fn clock(outside: &Outside<'_>, subject: &Subject) -> Try {
-    over_the_machine(Right { capability: Capability::CAP_SYS_TIME, present: Some(Errno::INVAL) }, Crossing::Clock, outside, subject)
+    over_the_machine(Right { capability: Capability::CAP_SYS_TIME, present: &[Errno::INVAL] }, Crossing::Clock, outside, subject)
 }
 
 fn log(outside: &Outside<'_>, subject: &Subject) -> Try {
-    over_the_machine(Right { capability: Capability::CAP_SYSLOG, present: None }, Crossing::Log, outside, subject)
+    over_the_machine(Right { capability: Capability::CAP_SYSLOG, present: &[] }, Crossing::Log, outside, subject)
 }
 
 fn swap(outside: &Outside<'_>, subject: &Subject) -> Try {
-    over_the_machine(Right { capability: Capability::CAP_SYS_ADMIN, present: Some(Errno::FAULT) }, Crossing::Swap, outside, subject)
+    over_the_machine(Right { capability: Capability::CAP_SYS_ADMIN, present: &[Errno::FAULT] }, Crossing::Swap, outside, subject)
 }
 
 fn modules(outside: &Outside<'_>, subject: &Subject) -> Try {
-    over_the_machine(Right { capability: Capability::CAP_SYS_MODULE, present: Some(Errno::BADF) }, Crossing::Modules, outside, subject)
+    if std::fs::read_to_string("/proc/sys/kernel/modules_disabled").is_ok_and(|disabled| disabled.trim() == "1") {
+        return Try::untried("finit_module", "kernel.modules_disabled is 1: nobody loads any");
+    }
+    over_the_machine(Right { capability: Capability::CAP_SYS_MODULE, present: &[Errno::BADF] }, Crossing::Modules, outside, subject)
 }
 
 fn handles(outside: &Outside<'_>, subject: &Subject) -> Try {
-    let right = Right { capability: Capability::CAP_DAC_READ_SEARCH, present: Some(Errno::STALE) };
+    let right = Right { capability: Capability::CAP_DAC_READ_SEARCH, present: &[Errno::STALE, Errno::OPNOTSUPP] };
     over_the_machine(right, Crossing::Handle, outside, subject)
 }
 
 fn boot(outside: &Outside<'_>, subject: &Subject) -> Try {
-    over_its_own(Right { capability: Capability::CAP_SYS_BOOT, present: Some(Errno::INVAL) }, Crossing::Reboot, outside, subject)
+    over_its_own(Right { capability: Capability::CAP_SYS_BOOT, present: &[Errno::INVAL] }, Crossing::Reboot, outside, subject)
 }
 
 fn mounts(outside: &Outside<'_>, subject: &Subject) -> Try {
-    over_its_own(Right { capability: Capability::CAP_SYS_ADMIN, present: None }, Crossing::Mounts, outside, subject)
+    over_its_own(Right { capability: Capability::CAP_SYS_ADMIN, present: &[] }, Crossing::Mounts, outside, subject)
 }
 
 fn chroot(outside: &Outside<'_>, subject: &Subject) -> Try {
-    over_its_own(Right { capability: Capability::CAP_SYS_CHROOT, present: None }, Crossing::Chroot, outside, subject)
+    over_its_own(Right { capability: Capability::CAP_SYS_CHROOT, present: &[] }, Crossing::Chroot, outside, subject)
 }
 
 /// What is tried inside. But for the first, none of it can do anything.

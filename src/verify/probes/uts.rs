@@ -61,7 +61,7 @@ fn set(_: &Outside<'_>, subject: &Subject) -> Try {
 
 fn right(_: &Outside<'_>, subject: &Subject) -> Try {
     let reply = subject.ask(&crossing::Crossing::Uts(Crossing::Right));
-    let right = Right { capability: Capability::CAP_SYS_ADMIN, present: Some(Errno::INVAL) };
+    let right = Right { capability: Capability::CAP_SYS_ADMIN, present: &[Errno::INVAL] };
     held_outside(right, reply, subject.identity(Namespace::Uts), subject).or_without(right.capability)
 }
 

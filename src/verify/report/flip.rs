@@ -17,6 +17,9 @@ const HEAD: usize = 14;
 impl Flip {
     /// The matrix, and what else has changed.
     pub fn matrix(&self) -> String {
+        if self.rows.is_empty() {
+            return self.base.table();
+        }
         let mut text = title(&self.base) + "\n";
         let mut line = |head: &str, cells: Vec<(String, usize)>| {
             let cells: String = cells.into_iter().map(|(cell, width)| cell + &" ".repeat(COLUMN.saturating_sub(width))).collect();

@@ -65,7 +65,7 @@ fn finding(finding: &Finding) -> Value {
     let (result, errno, data) = match &reply.outcome {
         Outcome::Done(result, data) => (Some(*result), None, Some(data).filter(|data| !data.is_empty())),
         Outcome::Refused(errno) => (Some(-1), Some(errno_name(*errno)), None),
-        Outcome::Untried(_) | Outcome::Killed(_) => (None, None, None),
+        Outcome::Untried(_) | Outcome::Killed(_) | Outcome::Silent => (None, None, None),
     };
     let control = match finding.control {
         Control::Crossed => "crossed",

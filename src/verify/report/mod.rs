@@ -214,12 +214,19 @@ impl Report {
         self.walls.iter().filter(|wall| wall.verdict.word() == word).count()
     }
 
+    /// The probes that nothing is known of behind a wall whose verdict others decide.
+    pub fn doubts(&self) -> Vec<&'static str> {
+        let decided = self.walls.iter().filter(|wall| !matches!(wall.verdict, Verdict::Unknown(_)));
+        let doubts = decided.flat_map(|wall| &wall.findings).filter(|finding| matches!(finding.verdict, Verdict::Unknown(_)));
+        doubts.map(|finding| finding.probe.id).collect()
+    }
+
     /// 0 as ordered, 1 not, 3 inconclusive.
     pub fn exit(&self) -> Exit {
         let unknown = |wall: &&WallReport| matches!(wall.verdict, Verdict::Unknown(_));
         if self.walls.iter().any(|wall| !wall.is_as_ordered() && !unknown(&wall)) {
             Exit::NotAsOrdered
-        } else if self.walls.iter().any(|wall| unknown(&wall)) || self.controls.failed().is_some() {
+        } else if self.walls.iter().any(|wall| unknown(&wall)) || self.controls.failed().is_some() || !self.doubts().is_empty() {
             Exit::Inconclusive
         } else {
             Exit::Command(0)

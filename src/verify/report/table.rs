@@ -155,6 +155,9 @@ impl Report {
         if !unknown.is_empty() {
             said.push(format!("Unknown: {}.", unknown.join(", ")));
         }
+        if !self.doubts().is_empty() {
+            said.push(format!("Nothing is known of {}.", self.doubts().join(", ")));
+        }
         if let Some(reason) = self.controls.failed().filter(|_| self.was_tried()) {
             said.push(format!("A control failed: {reason}."));
         }
