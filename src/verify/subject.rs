@@ -19,7 +19,7 @@ use rustix::net::{
     SocketType, recvmsg, sendmsg, socketpair, sockopt,
 };
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, getpid, getppid, pidfd_open, pidfd_send_signal, setsid, waitid};
-use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
+use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout, stderr};
 use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::ffi::{CString, OsString};
@@ -138,7 +138,7 @@ impl Subject {
                 let start = Start { stage, canaries, role: &role, terminal: terminal.as_ref().ok(), theirs, parent };
                 if let Err(errno) = become_it(&start, &argv, &env) {
                     // What it says there is what the verifier reads when no probe answers.
-                    let _ = rustix::io::write(rustix::stdio::stderr(), format!("cannot start it: {}\n", errno_text(errno)).as_bytes());
+                    let _ = rustix::io::write(stderr(), format!("cannot start it: {}\n", errno_text(errno)).as_bytes());
                 }
                 sys::exit_now(125)
             }
