@@ -122,6 +122,12 @@ impl Container {
         }
     }
 
+    /// What RUSTIC_ROOTFS says where no option does, as the word of that option.
+    pub(super) fn rootfs_of_variable(&self) -> Option<OsString> {
+        let variable = from_environment("RUSTIC_ROOTFS").filter(|_| self.rootfs.is_none())?;
+        Some(word("rootfs", variable.as_os_str()))
+    }
+
     /// The options that were given, as words of a command line again; without those of the namespaces.
     pub(super) fn words(matches: &ArgMatches, which: impl Fn(&str) -> bool) -> Vec<OsString> {
         let options = Self::augment_args(Command::new("container"));

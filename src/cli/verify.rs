@@ -81,7 +81,12 @@ pub(super) struct Verify {
 
 impl Verify {
     pub(super) fn order(self, matches: Option<&ArgMatches>) -> VerifyOrder {
-        let words = |which: fn(&str) -> bool| matches.map(|matches| Container::words(matches, which)).unwrap_or_default();
+        // Said aloud, so that the control with all walls can be started without it.
+        let by_variable = self.container.rootfs_of_variable();
+        let words = |which: fn(&str) -> bool| {
+            let given = matches.map(|matches| Container::words(matches, which)).unwrap_or_default();
+            given.into_iter().chain(by_variable.clone()).collect::<Vec<_>>()
+        };
         let (words, root_words) = (words(|_| true), words(|name| matches!(name, "rootfs" | "store")));
         let show = match (self.list, self.flip, self.why.is_empty()) {
             (true, ..) => Show::List,

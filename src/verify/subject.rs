@@ -318,7 +318,8 @@ fn hold_no_more_than(held: u64) -> Result<(), Errno> {
 }
 
 fn environment(stage: &Stage) -> Vec<CString> {
-    let others = std::env::vars_os().filter(|(name, _)| name != fds::VARIABLE);
+    // Which root it is says the command line alone.
+    let others = std::env::vars_os().filter(|(name, _)| name != fds::VARIABLE && name != "RUSTIC_ROOTFS");
     let ours = others.chain([(fds::VARIABLE.into(), stage.secret.clone().into())]);
     ours.filter_map(|(name, value)| CString::new([name.as_bytes(), b"=", value.as_bytes()].concat()).ok()).collect()
 }

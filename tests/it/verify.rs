@@ -280,9 +280,13 @@ fn a_handle_leads_out_of_a_directory_of_the_host_when_the_right_is_kept() {
 fn a_directory_is_left_as_it_was_where_nothing_is_to_be_written() {
     need!(root);
     let directory = scratch("verify-directory");
-    let (code, report) = report(verify().opt(["--rootfs", directory.to_str().unwrap(), "--ephemeral"]));
-    assert_eq!((code, wrong(&report)), (0, vec![]), "{report:#}");
-    assert_eq!(fs::read_dir(&directory).unwrap().count(), 0);
+    let path = directory.to_str().unwrap();
+    for verify in [verify().opt(["--rootfs", path, "--ephemeral"]), verify().opt(["--ephemeral"]).env("RUSTIC_ROOTFS", path)] {
+        let (code, report) = report(verify);
+        assert_eq!((code, wrong(&report)), (0, vec![]), "{report:#}");
+        assert!(report["target"]["argv"].to_string().contains(path), "{report:#}");
+        assert_eq!(fs::read_dir(&directory).unwrap().count(), 0);
+    }
 }
 
 /// verify, started by another program.
@@ -466,6 +470,28 @@ fn the_host_is_as_it_was_after_each_run_and_after_each_kill() {
         eventually("nothing of it is left", || left_of(&nonce, &temporary).is_empty());
     }
     assert!(planted > 40, "while it runs there is something to be left: {planted}");
+}
+
+#[test]
+fn killed_when_its_first_processes_have_just_been_forked_it_leaves_none_of_them() {
+    need!(root);
+    let temporary = scratch("verify-early");
+    let mut early = 0;
+    for _ in 0..30 {
+        let mut child = started_in(&temporary, "own", &["--only", "pid"]);
+        let list = format!("/proc/{0}/task/{0}/children", child.id());
+        let mut children = Vec::new();
+        // The janitor is the first, the canary of the pid wall the second.
+        while children.len() < 2 && child.try_wait().unwrap().is_none() {
+            children = fs::read_to_string(&list).unwrap_or_default().split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        early += usize::from(children.len() == 2);
+        eventually("both are gone", || children.iter().all(|pid| !Path::new("/proc").join(pid).exists()));
+        eventually("nothing of it is left", || names(temporary.to_str().unwrap()).is_empty());
+    }
+    assert!(early > 0, "it was never caught at that moment");
 }
 
 #[test]
