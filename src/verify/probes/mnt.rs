@@ -91,7 +91,7 @@ fn while_starting(outside: &Outside<'_>, subject: &Subject) -> Try {
     let table = fs::read(format!("/proc/{}/mountinfo", subject.pid)).map(|table| mountinfo::parse(&table));
     match table {
         Ok(table) => {
-            let reply = Reply::plain("mount", format!("{} while it started", table.len()), Ok(()));
+            let reply = Reply::plain("mount", format!("{} times while it started", table.len()), Ok(()));
             let (receipt, seen) = appeared(subject);
             Try::marking(reply, subject.identity(Namespace::Mount), receipt, seen, &[]).or_stayed()
         }

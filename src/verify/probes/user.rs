@@ -68,8 +68,8 @@ pub fn remark<'a>(trials: impl Iterator<Item = (&'static Probe, &'a Try)>) -> St
     names.dedup();
     match (asked.len(), names.as_slice()) {
         (0, _) => "no right over the machine was asked for: the caller has none to keep".to_owned(),
-        (count, []) => format!("of {count} rights over the machine that were asked for none is there"),
-        (count, names) => format!("of {count} rights over the machine that were asked for {} are there: {}", names.len(), names.join(", ")),
+        (count, []) => format!("{count} rights over the machine were asked for, and none found"),
+        (count, names) => format!("{count} rights over the machine were asked for, and found: {}", names.join(", ")),
     }
 }
 
