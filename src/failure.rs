@@ -117,7 +117,7 @@ impl From<Errno> for Trouble {
 
 impl From<nix::errno::Errno> for Trouble {
     fn from(errno: nix::errno::Errno) -> Self {
-        Errno::from_raw_os_error(errno as i32).into()
+        of_nix(errno).into()
     }
 }
 
@@ -125,6 +125,16 @@ impl From<nix::errno::Errno> for Trouble {
 pub fn errno_text(errno: Errno) -> String {
     let known = nix::errno::Errno::from_raw(errno.raw_os_error());
     format!("{known:?} ({})", known.desc())
+}
+
+/// An errno of nix as rustix has it.
+pub fn of_nix(errno: nix::errno::Errno) -> Errno {
+    Errno::from_raw_os_error(errno as i32)
+}
+
+/// The errno of an io error; EIO where it has none.
+pub fn errno_of(error: &std::io::Error) -> Errno {
+    Errno::from_io_error(error).unwrap_or(Errno::IO)
 }
 
 /// An io error without std's "(os error N)".

@@ -1,7 +1,7 @@
 //! The article's parent: makes the queue, clones the child, waits for its message, and cleans up.
 
 use crate::exit::Exit;
-use crate::failure::printable;
+use crate::failure::{of_nix, printable};
 use crate::invoke::child::{self, TRIED};
 use crate::invoke::options::{Aside, Options, parse};
 use crate::invoke::words::{QUEUE, complain, note, say, usage};
@@ -74,7 +74,7 @@ impl Parent {
             }
         };
         self.verbose(&format!("PID of parent is {}", getpid().as_raw_nonzero()));
-        let signals = signals::listen().map_err(|errno| failed("signalfd")(Errno::from_raw_os_error(errno as i32)))?;
+        let signals = signals::listen().map_err(|errno| failed("signalfd")(of_nix(errno)))?;
         let queue = match self.options.queue {
             Switch::Yes => Some(self.make_queue()?),
             Switch::No => None,

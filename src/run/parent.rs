@@ -1,7 +1,7 @@
 //! The parent: makes ready, forks the warden, and cleans up after itself.
 
 use crate::exit::Exit;
-use crate::failure::{Failure, Trouble, without_number};
+use crate::failure::{Failure, of_nix, without_number};
 use crate::host::Host;
 use crate::namespace::{Namespace, Switch};
 use crate::ready::queue::{self, Queue};
@@ -86,7 +86,7 @@ fn run_told(spec: &Spec, host: &Host, info: &mut Info) -> Result<Exit, Failure> 
         }
     };
     let (ready, app) = ready_pipe(spec)?.unzip();
-    let signals = signals::listen().map_err(|errno| io("cannot listen for signals")(Trouble::from(errno).errno))?;
+    let signals = signals::listen().map_err(|errno| io("cannot listen for signals")(of_nix(errno)))?;
     let (parent_end, warden_end) = wire().map_err(io("cannot make a socket pair"))?;
     let (listening_end, child_end) = wire().map_err(io("cannot make a socket pair"))?;
     let (opener, gate) = wire().map_err(io("cannot make a socket pair"))?;

@@ -1,7 +1,7 @@
 //! What passes between the verifier outside and the probe inside: an order to try one crossing, and the answer. Both are one JSON value, a
 //! message each, on the probe's stdin and stdout.
 
-use crate::failure::printable;
+use crate::failure::{errno_of, printable};
 use crate::verify::probes::{cgroup, fds, ipc, keyring, mnt, net, pid, root, terminal, time, user, uts};
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
@@ -166,9 +166,4 @@ fn read(path: &Path) -> Reply {
         Ok((text.len() as i64, String::from_utf8_lossy(&text).trim_end().to_owned()))
     })();
     Reply::of("open", path.to_string_lossy(), content.map_err(|error: std::io::Error| errno_of(&error)))
-}
-
-/// The errno of an io error.
-pub fn errno_of(error: &std::io::Error) -> Errno {
-    Errno::from_io_error(error).unwrap_or(Errno::IO)
 }

@@ -1,9 +1,8 @@
 //! The place of the outside in the cgroup tree: what a cgroup namespace is to hide.
 
-use crate::failure::without_number;
+use crate::failure::{errno_of, without_number};
 use crate::mountinfo::{self, Mount};
 use crate::sys;
-use crate::verify::crossing::errno_of;
 use rustix::io::Errno;
 use rustix::process::{WaitId, WaitIdOptions, waitid};
 use std::fs;

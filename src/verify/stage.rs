@@ -1,7 +1,7 @@
 //! The stage: a throw-away host. The verifier gives itself new uts, ipc, net, mount and time namespaces, and plays the outside in them: host
 //! names, listeners, queues, mounts and clocks of the real host are never touched, also where a container shares everything.
 
-use crate::failure::{Failure, errno_text, without_number};
+use crate::failure::{Failure, errno_text, of_nix, without_number};
 use crate::host::{Host, UserNamespace};
 use crate::namespace::Namespace;
 use crate::random;
@@ -176,7 +176,7 @@ fn unshare_all(namespaces: &[Namespace]) -> Result<(), Failure> {
     let names: Vec<_> = namespaces.iter().map(|namespace| namespace.flag_name()).collect();
     unshare(CloneFlags::from_bits_retain(flags)).map_err(|errno| {
         let failure = Failure::new(format!("cannot build a stage: unshare({})", names.join("|"))).man("unshare(2)");
-        let failure = failure.errno(Errno::from_raw_os_error(errno as i32));
+        let failure = failure.errno(of_nix(errno));
         let none = namespaces.iter().find(|namespace| number("/proc/sys/user", namespace.limit()) == Some(0));
         match (none, errno) {
             (Some(namespace), _) => failure.why(format!("user.{} is 0", namespace.limit())),

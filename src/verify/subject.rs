@@ -1,6 +1,6 @@
 //! Who is verified: a probe behind walls, or one without any for the control; started, identified from outside, and asked.
 
-use crate::failure::{errno_text, printable};
+use crate::failure::{errno_text, of_nix, printable};
 use crate::host::capability;
 use crate::namespace::{Namespace, Namespaces, Switch};
 use crate::random;
@@ -292,7 +292,7 @@ fn become_it(start: &Start<'_>, argv: &[OsString], env: &[CString]) -> Result<()
         Role::Contained(_) => {}
     }
     let argv: Vec<CString> = argv.iter().filter_map(|word| CString::new(word.as_bytes()).ok()).collect();
-    nix::unistd::execve(c"/proc/self/exe", &argv, env).map(|never| match never {}).map_err(|errno| Errno::from_raw_os_error(errno as i32))
+    nix::unistd::execve(c"/proc/self/exe", &argv, env).map(|never| match never {}).map_err(of_nix)
 }
 
 /// A uid other than 0 loses its capabilities at execve, but for the ambient ones.

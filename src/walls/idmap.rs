@@ -1,13 +1,13 @@
 //! Which ids a new user namespace has, user_namespaces(7).
 
-use crate::failure::Trouble;
+use crate::failure::{Trouble, errno_of};
 use crate::host::{Extent, Host};
 use rustix::io::Errno;
 use rustix::process::Pid;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::{fs, io};
+use std::fs;
 
 /// The maps of a container, and who may write them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,11 +90,7 @@ fn lines(map: &[Extent]) -> String {
 
 /// One write(2) with everything: a second one is refused by the kernel.
 fn put(path: &str, text: &str) -> Result<(), Trouble> {
-    fs::write(path, text).map_err(|error| Trouble::new(errno(&error), format!("writing {path}")))
-}
-
-fn errno(error: &io::Error) -> Errno {
-    Errno::from_io_error(error).unwrap_or(Errno::IO)
+    fs::write(path, text).map_err(|error| Trouble::new(errno_of(&error), format!("writing {path}")))
 }
 
 fn helper(program: &Path, pid: Pid, map: &[Extent]) -> Result<(), Trouble> {
@@ -104,7 +100,7 @@ fn helper(program: &Path, pid: Pid, map: &[Extent]) -> Result<(), Trouble> {
         .args(numbers.map(|number| number.to_string()))
         .stdin(Stdio::null())
         .output()
-        .map_err(|error| Trouble::new(errno(&error), program.display().to_string()))?;
+        .map_err(|error| Trouble::new(errno_of(&error), program.display().to_string()))?;
     if output.status.success() {
         return Ok(());
     }

@@ -14,7 +14,7 @@ mod staging;
 
 pub use catalogue::{Found, Listed, Removed, SHORT, has, is_digest, is_name, taken};
 
-use crate::failure::Failure;
+use crate::failure::{Failure, errno_of};
 use crate::host::Host;
 use crate::namespace::Switch;
 use crate::rootfs::archive::Archive;
@@ -123,7 +123,7 @@ impl Store {
             }
             _ if by_name == Switch::No => Ok(None),
             Ok(_) => Err(failed(Errno::ROFS)),
-            Err(error) => Err(failed(Errno::from_io_error(&error).unwrap_or(Errno::IO))),
+            Err(error) => Err(failed(errno_of(&error))),
         }
     }
 
@@ -251,6 +251,6 @@ impl Store {
     }
 
     fn failed_io(&self, error: &std::io::Error) -> Failure {
-        self.failed(Errno::from_io_error(error).unwrap_or(Errno::IO))
+        self.failed(errno_of(error))
     }
 }

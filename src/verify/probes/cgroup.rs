@@ -1,10 +1,10 @@
 //! The cgroup tree: where in it the process is. A cgroup namespace shows that place as `/`, cgroup_namespaces(7).
 
 use super::{Direction, Effect, Outside, Probe, Try, planted};
-use crate::failure::without_number;
+use crate::failure::{errno_of, without_number};
 use crate::mountinfo;
 use crate::namespace::Namespace;
-use crate::verify::crossing::{self, Reply, errno_of};
+use crate::verify::crossing::{self, Reply};
 use crate::verify::place::line;
 use crate::verify::subject::Subject;
 use crate::verify::verdict::Receipt;

@@ -1,7 +1,7 @@
 //! What a process inherits: descriptors that a careless caller has left open, each a way around every other wall, and variables.
 
-use super::{Direction, Effect, Outside, Probe, Try, delivered, of_nix, planted};
-use crate::failure::errno_text;
+use super::{Direction, Effect, Outside, Probe, Try, delivered, planted};
+use crate::failure::{errno_text, of_nix};
 use crate::sys;
 use crate::verify::crossing::{self, Reply};
 use crate::verify::probes::Canaries;

@@ -1,7 +1,7 @@
 //! POSIX message queues and System V IPC: the article's crossing, and its sisters.
 
-use super::{Direction, Effect, Outside, Probe, Try, arrived, delivered, of_nix, planted};
-use crate::failure::errno_text;
+use super::{Direction, Effect, Outside, Probe, Try, arrived, delivered, planted};
+use crate::failure::{errno_text, of_nix};
 use crate::namespace::Namespace;
 use crate::sys;
 use crate::sys::sysv::{self, Kind};

@@ -2,10 +2,10 @@
 //! private, mount_namespaces(7).
 
 use super::{Direction, Effect, Outside, Probe, Try, arrived};
-use crate::failure::errno_text;
+use crate::failure::{errno_of, errno_text};
 use crate::mountinfo::{self, Mount};
 use crate::namespace::Namespace;
-use crate::verify::crossing::{self, Reply, errno_of};
+use crate::verify::crossing::{self, Reply};
 use crate::verify::entered::{Seen, look};
 use crate::verify::subject::Subject;
 use crate::verify::verdict::{Identity, Receipt};

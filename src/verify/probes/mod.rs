@@ -15,7 +15,8 @@ pub mod time;
 pub mod user;
 pub mod uts;
 
-use crate::verify::crossing::{Outcome, Reply, errno_name, errno_of};
+use crate::failure::errno_of;
+use crate::verify::crossing::{Outcome, Reply, errno_name};
 use crate::verify::stage::Stage;
 use crate::verify::subject::Subject;
 use crate::verify::verdict::{Answer, Identity, Receipt, Refusal};
@@ -269,9 +270,4 @@ fn answer(reply: &Reply, walled: &[Errno]) -> Answer {
 
 fn arrived(seen: bool) -> Receipt {
     if seen { Receipt::Arrived } else { Receipt::Absent }
-}
-
-/// An errno of nix as rustix has it.
-fn of_nix(errno: nix::errno::Errno) -> Errno {
-    Errno::from_raw_os_error(errno as i32)
 }

@@ -2,9 +2,9 @@
 
 use super::right::{Right, held_outside, none_to_keep};
 use super::{Direction, Effect, Outside, Probe, Try, heard, planted};
-use crate::failure::without_number;
+use crate::failure::{errno_of, without_number};
 use crate::namespace::Namespace;
-use crate::verify::crossing::{self, Reply, errno_of};
+use crate::verify::crossing::{self, Reply};
 use crate::verify::stage::Stage;
 use crate::verify::subject::Subject;
 use crate::verify::wall::Wall;

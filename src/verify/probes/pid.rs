@@ -1,7 +1,7 @@
 //! Processes: a process outside, called by its number outside. In a new pid namespace that number is nobody's, or somebody else's.
 
-use super::{Direction, Effect, Outside, Probe, Try, of_nix, planted};
-use crate::failure::{errno_text, without_number};
+use super::{Direction, Effect, Outside, Probe, Try, planted};
+use crate::failure::{errno_text, of_nix, without_number};
 use crate::namespace::Namespace;
 use crate::sys;
 use crate::verify::crossing::{self, Reply};

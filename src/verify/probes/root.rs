@@ -2,11 +2,11 @@
 
 use super::right::none_to_keep;
 use super::{Direction, Effect, Outside, Probe, Try, heard, planted};
-use crate::failure::without_number;
+use crate::failure::{errno_of, without_number};
 use crate::mountinfo;
 use crate::namespace::Namespace;
 use crate::sys::handle;
-use crate::verify::crossing::{self, Reply, errno_of};
+use crate::verify::crossing::{self, Reply};
 use crate::verify::entered::{Seen, look};
 use crate::verify::stage::Stage;
 use crate::verify::subject::Subject;
