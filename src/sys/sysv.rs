@@ -45,19 +45,6 @@ pub fn find(kind: Kind, key: i32) -> Result<i32> {
     get(kind, key, 0)
 }
 
-/// Removes it.
-pub fn remove(kind: Kind, id: i32) -> Result<()> {
-    // SAFETY: IPC_RMID takes no argument.
-    let result = unsafe {
-        match kind {
-            Kind::Memory => libc::shmctl(id, libc::IPC_RMID, std::ptr::null_mut()),
-            Kind::Queue => libc::msgctl(id, libc::IPC_RMID, std::ptr::null_mut()),
-            Kind::Semaphore => libc::semctl(id, 0, libc::IPC_RMID),
-        }
-    };
-    checked(result.into()).map(drop)
-}
-
 fn with_memory<T>(id: i32, flags: i32, act: impl FnOnce(*mut [u8; LENGTH]) -> T) -> Result<T> {
     // SAFETY: a null address lets the kernel choose a free one.
     let address = unsafe { libc::shmat(id, std::ptr::null(), flags) };

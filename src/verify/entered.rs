@@ -1,10 +1,10 @@
 //! What one sees who enters the container's mount namespace without being inside: everything in it, whatever its root is.
 
 use crate::sys;
+use crate::verify::child::ended;
 use crate::verify::subject::Sides;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, open};
-use rustix::process::{WaitId, WaitIdOptions, waitid};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 /// Whether what was looked for is there.
@@ -26,8 +26,7 @@ pub fn look(sides: &Sides, look: impl FnOnce(&OwnedFd) -> bool) -> Option<Seen> 
     let proc = open("/proc", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).ok()?;
     match sys::fork().ok()? {
         Some(child) => {
-            let status = rustix::io::retry_on_intr(|| waitid(WaitId::Pid(child), WaitIdOptions::EXITED)).ok()??;
-            let code = status.exit_status()?;
+            let code = ended(child)?.exit_status()?;
             [(YES, Seen::Yes), (NO, Seen::No)].into_iter().find(|(one, _)| i32::from(*one) == code).map(|(_, seen)| seen)
         }
         None => {

@@ -4,8 +4,9 @@
 
 use crate::failure::{Failure, without_number};
 use crate::sys::{self, keys};
+use crate::verify::child::ended;
 use rustix::fd::OwnedFd;
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, setsid, waitid};
+use rustix::process::{Pid, Signal, kill_process, setsid};
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 use std::ffi::CString;
 use std::fs;
@@ -56,8 +57,7 @@ impl Janitor {
 impl Drop for Janitor {
     fn drop(&mut self) {
         self.wire = None;
-        let status = rustix::io::retry_on_intr(|| waitid(WaitId::Pid(self.pid), WaitIdOptions::EXITED));
-        let done = status.ok().flatten().is_some_and(|status| status.exit_status() == Some(0));
+        let done = ended(self.pid).is_some_and(|status| status.exit_status() == Some(0));
         if !done {
             // It was killed. Here the stage's tmpfs still lies on the directory.
             for directory in &self.traces.directories {

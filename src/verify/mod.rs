@@ -10,6 +10,7 @@
 //! [`crossing`] what passes between them, [`janitor`] who cleans up. [`verifier`] brings them together, [`report`] shows what came of it. It starts rustic as anybody would, and knows
 //! nothing of `run`.
 
+mod child;
 pub mod crossing;
 pub mod entered;
 pub mod flip;

@@ -3,8 +3,8 @@
 use crate::failure::{errno_of, without_number};
 use crate::mountinfo::{self, Mount};
 use crate::sys;
+use crate::verify::child::ended;
 use rustix::io::Errno;
-use rustix::process::{WaitId, WaitIdOptions, waitid};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -63,10 +63,7 @@ impl Place {
     /// Tries it with a process that ends.
     fn can_be_entered(&self) -> bool {
         match sys::fork() {
-            Ok(Some(child)) => {
-                let status = rustix::io::retry_on_intr(|| waitid(WaitId::Pid(child), WaitIdOptions::EXITED));
-                status.ok().flatten().is_some_and(|status| status.exit_status() == Some(0))
-            }
+            Ok(Some(child)) => ended(child).is_some_and(|status| status.exit_status() == Some(0)),
             Ok(None) => sys::exit_now(u8::from(self.enter().is_err())),
             Err(_) => false,
         }

@@ -3,11 +3,11 @@
 
 use crate::exit::Exit;
 use crate::sys;
+use crate::verify::child::ended_within;
 use crate::verify::crossing::{Crossing, HELLO, LONGEST, Numbered, Outcome, Reply};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::Timespec;
 use rustix::fd::OwnedFd;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
-use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid};
 use rustix::stdio::{stdin, stdout};
 use std::io::IoSliceMut;
 use std::mem::MaybeUninit;
@@ -26,7 +26,11 @@ pub fn main() -> Exit {
                 let _ = answer(number, crossing.attempt(passed));
                 sys::exit_now(0)
             }
-            Ok(Some(child)) => ended(child).map(|outcome| Reply { call: "wait".into(), arg: String::new(), outcome }),
+            // It has answered by itself, unless it was ended before.
+            Ok(Some(child)) => {
+                let signal = ended_within(child, &PATIENCE).and_then(|status| status.terminating_signal());
+                signal.map(|signal| Reply { call: "wait".into(), arg: String::new(), outcome: Outcome::Killed(signal) })
+            }
             Err(errno) => Some(Reply::plain("fork", "", Err(errno))),
         };
         if reply.is_some_and(|reply| answer(number, reply).is_err()) {
@@ -52,16 +56,4 @@ fn order() -> Option<(Numbered<Crossing>, Option<OwnedFd>)> {
 fn answer(number: u64, what: Reply) -> rustix::io::Result<()> {
     let text = serde_json::to_vec(&Numbered { number, what }).unwrap_or_default();
     rustix::io::retry_on_intr(|| rustix::io::write(stdout(), &text)).map(drop)
-}
-
-/// Waits for the process of one crossing. It has answered by itself, unless it was ended before.
-fn ended(child: Pid) -> Option<Outcome> {
-    if let Ok(pidfd) = pidfd_open(child, PidfdFlags::empty()) {
-        let in_time = poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&PATIENCE));
-        if in_time == Ok(0) {
-            let _ = pidfd_send_signal(&pidfd, Signal::KILL);
-        }
-    }
-    let status = rustix::io::retry_on_intr(|| waitid(WaitId::Pid(child), WaitIdOptions::EXITED)).ok().flatten();
-    status.and_then(|status| status.terminating_signal()).map(Outcome::Killed)
 }

@@ -6,6 +6,7 @@ use crate::namespace::{Namespace, Namespaces, Switch};
 use crate::random;
 use crate::spec::PROBE;
 use crate::sys;
+use crate::verify::child::ended_within;
 use crate::verify::crossing::{Crossing, HELLO, LONGEST, Numbered, Outcome, Reply};
 use crate::verify::probes::{Canaries, fds, mnt, terminal};
 use crate::verify::stage::{Rights, Stage};
@@ -18,10 +19,9 @@ use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags,
     SocketType, recvmsg, sendmsg, socketpair, sockopt,
 };
-use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, getpid, getppid, pidfd_open, pidfd_send_signal, setsid, waitid};
+use rustix::process::{Pid, Signal, getpid, getppid, setsid};
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout, stderr};
 use std::cell::Cell;
-use std::collections::BTreeSet;
 use std::ffi::{CString, OsString};
 use std::fs;
 use std::io::{IoSlice, IoSliceMut};
@@ -64,26 +64,16 @@ pub struct Subject {
     pub pid: i32,
     /// What it leaves outside where a crossing works; no other run has the same.
     pub mark: String,
-    /// The mounts of the stage before it was started, by their ids.
-    pub mounts_before: BTreeSet<u64>,
     /// The caller's terminal, as far as it knows.
     pub terminal: Result<terminal::Pair, String>,
-    namespaces: Vec<(Namespace, Result<Sides, String>)>,
+    namespaces: Vec<Result<Sides, String>>,
     /// The number of the next order; none when an answer has not come.
     asked: Cell<Option<u64>>,
     /// Its stdin and stdout: a probe ends with it. Dropped before the launcher, which is waited for.
     socket: OwnedFd,
     _launcher: Launcher,
-    _left: Left,
-}
-
-/// What it has mounted outside, taken away when it has ended.
-struct Left(BTreeSet<u64>);
-
-impl Drop for Left {
-    fn drop(&mut self) {
-        mnt::unmount_since(&self.0);
-    }
+    /// The mounts of the stage before it was started; what has come since is taken away when it has ended.
+    pub mounts: mnt::Before,
 }
 
 /// A namespace of the outside and the one inside, held open while they are compared.
@@ -123,8 +113,7 @@ impl Subject {
     /// What kept it from starting, for a reader.
     pub fn start(stage: &Stage, canaries: &Canaries, role: Role) -> Result<Self, String> {
         let mark = random::letters(12).map_err(errno_text)?;
-        let mounts_before = mnt::ids();
-        let left = Left(mounts_before.clone());
+        let mounts = mnt::Before::now();
         let terminal = terminal::Pair::open();
         let (socket, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
             .map_err(|errno| format!("cannot make a socket pair: {}", errno_text(errno)))?;
@@ -154,19 +143,8 @@ impl Subject {
             drop(socket);
             return Err("what was started does not speak as a probe does".into());
         }
-        let namespaces = Namespace::ALL.into_iter().map(|namespace| (namespace, Sides::open(sender, namespace))).collect();
-        Ok(Self {
-            role,
-            pid: sender,
-            mark,
-            mounts_before,
-            terminal,
-            namespaces,
-            asked: Cell::new(Some(0)),
-            socket,
-            _launcher: launcher,
-            _left: left,
-        })
+        let namespaces = Namespace::ALL.into_iter().map(|namespace| Sides::open(sender, namespace)).collect();
+        Ok(Self { role, pid: sender, mark, terminal, namespaces, asked: Cell::new(Some(0)), socket, _launcher: launcher, mounts })
     }
 
     /// Has one crossing tried inside.
@@ -219,7 +197,7 @@ impl Subject {
 
     /// The two sides of a namespace, or why they could not be read.
     pub fn sides(&self, namespace: Namespace) -> Result<&Sides, &String> {
-        self.namespaces[namespace as usize].1.as_ref()
+        self.namespaces[namespace as usize].as_ref()
     }
 
     /// The capabilities of the probe, from outside: the effective set, a bit each.
@@ -352,12 +330,6 @@ struct Launcher(Pid);
 
 impl Drop for Launcher {
     fn drop(&mut self) {
-        if let Ok(pidfd) = pidfd_open(self.0, PidfdFlags::empty()) {
-            let ended = rustix::io::retry_on_intr(|| poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&END)));
-            if ended != Ok(1) {
-                let _ = pidfd_send_signal(&pidfd, Signal::KILL);
-            }
-        }
-        let _ = rustix::io::retry_on_intr(|| waitid(WaitId::Pid(self.0), WaitIdOptions::EXITED));
+        let _ = ended_within(self.0, &END);
     }
 }

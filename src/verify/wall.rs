@@ -50,21 +50,14 @@ impl Wall {
         Self::Terminal,
     ];
 
-    /// Its name.
+    /// Its name: that of its namespace under /proc/PID/ns, where it has one.
     pub const fn name(self) -> &'static str {
-        match self {
-            Self::Pid => "pid",
-            Self::Mnt => "mnt",
-            Self::Root => "root",
-            Self::Uts => "uts",
-            Self::Net => "net",
-            Self::Ipc => "ipc",
-            Self::User => "user",
-            Self::Cgroup => "cgroup",
-            Self::Time => "time",
-            Self::Fds => "fds",
-            Self::Keyring => "keyring",
-            Self::Terminal => "terminal",
+        match (self.namespace(), self) {
+            (Some(namespace), _) => namespace.proc_entry(),
+            (None, Self::Root) => "root",
+            (None, Self::Fds) => "fds",
+            (None, Self::Keyring) => "keyring",
+            (None, _) => "terminal",
         }
     }
 

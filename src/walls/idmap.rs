@@ -5,9 +5,9 @@ use crate::host::{Extent, Host};
 use rustix::io::Errno;
 use rustix::process::Pid;
 use std::fmt::Write as _;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::fs;
 
 /// The maps of a container, and who may write them.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -165,10 +165,14 @@ impl Crossing {
     }
 }
 
+/// The descriptors that are open, by their numbers, and a copy of each.
+fn inherited() -> impl Iterator<Item = (i32, OwnedFd)> {
+    (3..=LAST).filter_map(|number| Some((number, sys::copy_of_inherited(number).ok()?)))
+}
+
 /// What all descriptors give that give anything. EBADF where none does.
 fn all(attempt: impl Fn(OwnedFd) -> Result<String, Errno>) -> Result<(i64, String), Errno> {
-    let copies = (3..=LAST).filter_map(|number| sys::copy_of_inherited(number).ok());
-    let texts: Vec<String> = copies.filter_map(|copy| attempt(copy).ok()).take(MOST).collect();
+    let texts: Vec<String> = inherited().filter_map(|(_, copy)| attempt(copy).ok()).take(MOST).collect();
     if texts.is_empty() { Err(Errno::BADF) } else { Ok((texts.len() as i64, texts.join(" "))) }
 }
 
@@ -177,10 +181,7 @@ const MOST: usize = 64;
 
 /// The first descriptor with which it works, by a copy of it. EBADF where none does.
 fn first(attempt: impl Fn(OwnedFd) -> Result<String, Errno>) -> Result<(i64, String), Errno> {
-    (3..=LAST)
-        .filter_map(|number| Some((number, sys::copy_of_inherited(number).ok()?)))
-        .find_map(|(number, copy)| Some((i64::from(number), attempt(copy).ok()?)))
-        .ok_or(Errno::BADF)
+    inherited().find_map(|(number, copy)| Some((i64::from(number), attempt(copy).ok()?))).ok_or(Errno::BADF)
 }
 
 fn text(fd: OwnedFd) -> Result<String, Errno> {

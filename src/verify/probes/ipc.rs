@@ -106,16 +106,6 @@ fn objects(stage: &Stage) -> rustix::io::Result<Objects> {
     Ok(Objects { key, semaphore: sysv::make(Kind::Semaphore, key)?, message: sysv::make(Kind::Queue, key)? })
 }
 
-impl Drop for Canary {
-    fn drop(&mut self) {
-        let Ok(objects) = &self.objects else { return };
-        let memory = sysv::find(Kind::Memory, objects.key);
-        let _ = memory.and_then(|id| sysv::remove(Kind::Memory, id));
-        let _ = sysv::remove(Kind::Semaphore, objects.semaphore);
-        let _ = sysv::remove(Kind::Queue, objects.message);
-    }
-}
-
 fn by_name(outside: &Outside<'_>, subject: &Subject) -> Try {
     let canary = &outside.canaries.ipc;
     planted(&canary.queue, "mq_open", |_| {

@@ -32,10 +32,11 @@ pub const PROBES: [Probe; 2] = [
     },
 ];
 
-/// Two keys that hold the secret: one in a session keyring that goes with the verifier, one in the keyring of its uid.
+/// Two keys that hold the secret: one in a session keyring that goes with the verifier, one in the keyring of its uid, which the
+/// janitor takes away.
 pub struct Canary {
-    session: Result<Key, String>,
-    user: Result<Key, String>,
+    session: Result<(), String>,
+    user: Result<(), String>,
 }
 
 impl Canary {
@@ -50,20 +51,11 @@ impl Canary {
         let moved = || {
             let key = add()?;
             keys::link(key, Key::USER)?;
-            keys::unlink(key, Key::SESSION)?;
-            Ok(key)
+            keys::unlink(key, Key::SESSION)
         };
         let joined = keys::join_session_keyring();
         let user = joined.and_then(|()| moved()).map_err(named("user keyring"));
-        Self { user, session: joined.and_then(|()| add()).map_err(named("session keyring")) }
-    }
-}
-
-impl Drop for Canary {
-    fn drop(&mut self) {
-        if let Ok(key) = self.user {
-            let _ = keys::unlink(key, Key::USER);
-        }
+        Self { user, session: joined.and_then(|()| add()).map(drop).map_err(named("session keyring")) }
     }
 }
 
@@ -78,7 +70,7 @@ fn user(outside: &Outside<'_>, subject: &Subject) -> Try {
     find(&outside.canaries.keyring.user, Crossing::User { description: outside.stage.key_name() }, outside, subject)
 }
 
-fn find(canary: &Result<Key, String>, crossing: Crossing, outside: &Outside<'_>, subject: &Subject) -> Try {
+fn find(canary: &Result<(), String>, crossing: Crossing, outside: &Outside<'_>, subject: &Subject) -> Try {
     planted(canary, "keyctl", |_| {
         let reply = subject.ask(&crossing::Crossing::Keyring(crossing));
         Try::reading(reply, Identity::NoNamespace, &outside.stage.secret, &WALLED)

@@ -56,22 +56,37 @@ fn mounts() -> Vec<Mount> {
     mountinfo::read().unwrap_or_default()
 }
 
-/// The mounts of the stage, by their ids.
-pub fn ids() -> BTreeSet<u64> {
-    mounts().into_iter().map(|mount| mount.id).collect()
+/// The mounts of the stage at some time, by their ids. What has come since then goes with it: what a leak has left there would stand in the
+/// way of the next container.
+pub struct Before(BTreeSet<u64>);
+
+impl Before {
+    /// As they are.
+    pub fn now() -> Self {
+        Self(mounts().into_iter().map(|mount| mount.id).collect())
+    }
+
+    fn new_ones(&self) -> Vec<Mount> {
+        mounts().into_iter().filter(|mount| !self.0.contains(&mount.id)).collect()
+    }
+
+    /// Takes away what is new, the last first.
+    fn restore(&self) {
+        for mount in self.new_ones().into_iter().rev() {
+            let _ = unmount(&mount.point, UnmountFlags::DETACH);
+        }
+    }
 }
 
-/// Takes away what has been mounted in the stage since then, the last first: what a leak has left there would stand in the way of the next
-/// container.
-pub fn unmount_since(before: &BTreeSet<u64>) {
-    for mount in mounts().into_iter().rev().filter(|mount| !before.contains(&mount.id)) {
-        let _ = unmount(&mount.point, UnmountFlags::DETACH);
+impl Drop for Before {
+    fn drop(&mut self) {
+        self.restore();
     }
 }
 
 /// What has appeared in the stage since the subject was started.
 fn appeared(subject: &Subject) -> (Receipt, String) {
-    let new = ids().difference(&subject.mounts_before).count();
+    let new = subject.mounts.new_ones().len();
     let seen = match new {
         0 => "no mount appeared".to_owned(),
         1 => "1 mount appeared".to_owned(),
@@ -110,7 +125,7 @@ fn outwards(outside: &Outside<'_>, subject: &Subject) -> Try {
     };
     let reply = subject.ask(&crossing::Crossing::Mnt(Crossing::Mount { mark: subject.mark.clone(), places }));
     let (receipt, seen) = appeared(subject);
-    unmount_since(&subject.mounts_before);
+    subject.mounts.restore();
     Try::marking(reply, subject.identity(Namespace::Mount), receipt, seen, &[]).or_stayed().or_without(Capability::CAP_SYS_ADMIN)
 }
 

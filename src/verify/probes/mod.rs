@@ -127,11 +127,10 @@ pub struct Canaries {
 }
 
 impl Canaries {
-    /// Plants all of them in the stage, and what has to be on the file systems that are shown inside on purpose on those, after which the canary process of the pid wall shares nothing with the others.
+    /// Plants all of them in the stage, and files without a name where `shown` is: what the inside is shown of the host on purpose.
     pub fn plant(stage: &Stage, shown: &[PathBuf]) -> Self {
-        let pid = pid::Canary::plant(stage);
         Self {
-            pid,
+            pid: pid::Canary::plant(stage),
             root: root::Canary::plant(stage, shown),
             net: net::Canary::plant(stage),
             keyring: keyring::Canary::plant(stage),

@@ -4,6 +4,7 @@ use super::{Direction, Effect, Outside, Probe, Try, planted};
 use crate::failure::{errno_text, of_nix, without_number};
 use crate::namespace::Namespace;
 use crate::sys;
+use crate::verify::child::ended;
 use crate::verify::crossing::{self, Reply};
 use crate::verify::stage::Stage;
 use crate::verify::subject::Subject;
@@ -12,8 +13,8 @@ use nix::sys::uio::{RemoteIoVec, process_vm_readv};
 use rustix::fd::AsFd;
 use rustix::io::Errno;
 use rustix::process::{
-    DumpableBehavior, PTracer, Pid, Signal, WaitId, WaitIdOptions, getpid, getppid, getsid, kill_process, set_dumpable_behavior,
-    set_parent_process_death_signal, set_ptracer, setsid, waitid,
+    DumpableBehavior, PTracer, Pid, Signal, getpid, getppid, getsid, kill_process, set_dumpable_behavior, set_parent_process_death_signal,
+    set_ptracer, setsid,
 };
 use serde::{Deserialize, Serialize};
 use std::io::{IoSliceMut, PipeWriter, Read, Write};
@@ -114,7 +115,7 @@ fn sit(stage: &Stage, verifier: Pid, told: &PipeWriter) -> rustix::io::Result<()
 impl Drop for Canary {
     fn drop(&mut self) {
         let _ = kill_process(self.pid, Signal::KILL);
-        let _ = waitid(WaitId::Pid(self.pid), WaitIdOptions::EXITED);
+        let _ = ended(self.pid);
     }
 }
 

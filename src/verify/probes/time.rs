@@ -5,11 +5,11 @@
 use super::{Direction, Effect, Outside, Probe, Try, arrived, planted};
 use crate::namespace::Namespace;
 use crate::sys;
+use crate::verify::child::ended;
 use crate::verify::crossing::{self, Reply};
 use crate::verify::subject::Subject;
 use crate::verify::verdict::Identity;
 use crate::verify::wall::Wall;
-use rustix::process::{WaitId, WaitIdOptions, waitid};
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 use std::io::{Read, Write};
@@ -66,7 +66,7 @@ fn seconds_of_a_child(clock: Crossing) -> Option<i64> {
             drop(tell);
             let mut seconds = [0; 8];
             let read = told.read_exact(&mut seconds);
-            let _ = rustix::io::retry_on_intr(|| waitid(WaitId::Pid(child), WaitIdOptions::EXITED));
+            let _ = ended(child);
             read.is_ok().then_some(i64::from_ne_bytes(seconds))
         }
         None => {

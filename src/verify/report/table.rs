@@ -89,8 +89,9 @@ impl Report {
         let mut text = title(self) + "\n\n";
         // Where nothing was tried the reason is the same for all.
         let common = self.walls.first().filter(|_| !self.was_tried()).and_then(|wall| wall.verdict.because());
+        let widest = widest();
         let heads = ["wall", "verdict", "ordered", "tries", "crossing tried inside", "answer", "seen outside"].map(str::to_owned);
-        let rows: Vec<[String; 7]> = std::iter::once(heads).chain(self.walls.iter().map(row)).collect();
+        let rows: Vec<[String; 7]> = std::iter::once(heads).chain(self.walls.iter().map(|wall| row(wall, widest))).collect();
         let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
         let widths: Vec<usize> = (0..7).map(width).collect();
         for (number, row) in rows.iter().enumerate() {
@@ -173,7 +174,7 @@ impl Report {
     }
 }
 
-fn row(wall: &WallReport) -> [String; 7] {
+fn row(wall: &WallReport, widest: usize) -> [String; 7] {
     let tries = wall.findings.iter().filter(|finding| finding.attempt.answer.is_tried()).count();
     let [crossing, answer, outside] = match wall.decisive() {
         Some(finding) => {
@@ -183,7 +184,6 @@ fn row(wall: &WallReport) -> [String; 7] {
         None => ["-", "-", "-"].map(str::to_owned),
     };
     let word = format!("  {}", wall.verdict.word());
-    let widest = widest();
     let cells = [crossing, answer, outside].map(|cell| cut(&cell, widest));
     let [crossing, answer, outside] = cells;
     [wall.wall.name().into(), word, wall.ordered.word().into(), tries.to_string(), crossing, answer, outside]
