@@ -1,27 +1,10 @@
 //! All combinations of the eight, read from outside and from inside.
 
 use crate::need;
-use crate::support::{NOBODY, Rustic, finish, namespace, number_after, tree};
+use crate::support::{NAMES, NOBODY, Rustic, combination, each_of, finish, namespace, number_after, tree};
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::MetadataExt;
-use std::sync::Mutex;
-
-const NAMES: [(&str, &str); 8] = [
-    ("pid", "pid"),
-    ("mount", "mnt"),
-    ("uts", "uts"),
-    ("net", "net"),
-    ("ipc", "ipc"),
-    ("user", "user"),
-    ("cgroup", "cgroup"),
-    ("time", "time"),
-];
-
-/// The switches of combination `mask`: bit i is namespace i, set means new.
-fn combination(mask: u32) -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
-    NAMES.iter().enumerate().map(move |(index, (name, entry))| (*name, *entry, if mask >> index & 1 == 1 { "yes" } else { "no" }))
-}
 
 /// Starts a combination, looks from both sides while it runs, and tells what was wrong.
 #[allow(clippy::zombie_processes, reason = "a run whose pipes break is a failure of the test, which then ends")]
@@ -69,22 +52,9 @@ fn looked_at(run: Rustic, mask: u32) -> Result<(), String> {
     if wrong.is_empty() { Ok(()) } else { Err(format!("{mask:08b}: {}", wrong.join("; "))) }
 }
 
-/// Looks at many combinations, four at a time.
+/// Looks at many combinations.
 fn all_looked_at(run: &Rustic, masks: impl Iterator<Item = u32> + Send) -> Vec<String> {
-    let (next, wrong) = (Mutex::new(masks), Mutex::new(Vec::new()));
-    std::thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(|| {
-                loop {
-                    let Some(mask) = next.lock().unwrap().next() else { return };
-                    if let Err(what) = looked_at(run.clone(), mask) {
-                        wrong.lock().unwrap().push(what);
-                    }
-                }
-            });
-        }
-    });
-    wrong.into_inner().unwrap()
+    each_of(masks, |mask| looked_at(run.clone(), mask))
 }
 
 #[test]

@@ -9,8 +9,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 /// The plain user of the tests.
@@ -346,4 +346,39 @@ pub(crate) fn host<S: AsRef<OsStr>>(program: &str, args: impl IntoIterator<Item 
     let output = Command::new(program).args(args).stdin(Stdio::null()).output().unwrap();
     assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// The options of the eight namespaces, and their entries under /proc/PID/ns.
+pub(crate) const NAMES: [(&str, &str); 8] = [
+    ("pid", "pid"),
+    ("mount", "mnt"),
+    ("uts", "uts"),
+    ("net", "net"),
+    ("ipc", "ipc"),
+    ("user", "user"),
+    ("cgroup", "cgroup"),
+    ("time", "time"),
+];
+
+/// The switches of combination `mask`: bit i is namespace i, set means new.
+pub(crate) fn combination(mask: u32) -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    NAMES.iter().enumerate().map(move |(index, (name, entry))| (*name, *entry, if mask >> index & 1 == 1 { "yes" } else { "no" }))
+}
+
+/// Does it for each combination, four at a time, and gathers what was wrong.
+pub(crate) fn each_of(masks: impl Iterator<Item = u32> + Send, look: impl Fn(u32) -> Result<(), String> + Sync) -> Vec<String> {
+    let (next, wrong) = (Mutex::new(masks), Mutex::new(Vec::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                loop {
+                    let Some(mask) = next.lock().unwrap().next() else { return };
+                    if let Err(what) = look(mask) {
+                        wrong.lock().unwrap().push(what);
+                    }
+                }
+            });
+        }
+    });
+    wrong.into_inner().unwrap()
 }

@@ -1,26 +1,16 @@
 //! verify: that it tells the truth, of every combination and of every leak; that it leaves nothing; that it knows what it does not know.
 
 use crate::need;
-use crate::support::{CEILING, NOBODY, Rustic, binary, eventually, finish, processes, queues, scratch, shared, tree, unique};
+use crate::support::{
+    CEILING, NAMES, NOBODY, Rustic, binary, combination, each_of, eventually, finish, processes, queues, scratch, shared, tree, unique,
+};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
-
-const NAMES: [(&str, &str, &str); 8] = [
-    ("pid", "pid", "pid"),
-    ("mount", "mnt", "mnt"),
-    ("uts", "uts", "uts"),
-    ("net", "net", "net"),
-    ("ipc", "ipc", "ipc"),
-    ("user", "user", "user"),
-    ("cgroup", "cgroup", "cgroup"),
-    ("time", "time", "time"),
-];
 
 fn verify() -> Rustic {
     Rustic::command("verify")
@@ -111,8 +101,7 @@ fn ipc_no_differs_in_the_ipc_row_only_and_both_kinds_of_ipc_cross() {
 
 /// Runs verify, and reads the namespaces of every process below it while it runs: a wall's verdict must be what they say.
 fn looked_at(verify: Rustic, mask: u32) -> Result<(), String> {
-    let flags = NAMES.iter().enumerate().map(|(bit, (name, ..))| (*name, if mask >> bit & 1 == 1 { "yes" } else { "no" }));
-    let verify = flags.fold(verify.opt(["--json"]), |verify, (name, switch)| verify.ns(name, switch));
+    let verify = combination(mask).fold(verify.opt(["--json"]), |verify, (name, _, switch)| verify.ns(name, switch));
     // A process lives for milliseconds: where it was missed, it is looked at once more.
     for _ in 0..20 {
         let child = verify.started();
@@ -130,16 +119,15 @@ fn looked_at(verify: Rustic, mask: u32) -> Result<(), String> {
             return Err(format!("{mask:08b}: {} {} {wrong:?}", ran.code, report["controls"]));
         }
         let Some(inside) = report["target"]["pid"].as_i64().and_then(|pid| seen.get(&(pid as i32))) else { continue };
-        for (bit, (_, entry, wall)) in NAMES.iter().enumerate() {
-            let ours = if *entry == "time" { "time_for_children" } else { entry };
-            let (Some(outside), Some(inside)) = (of_children.get(ours), inside.get(*entry)) else { continue };
-            let verdict = walls(&report)[wall]["verdict"].as_str().unwrap_or_default().to_owned();
+        for (_, entry, switch) in combination(mask) {
+            let ours = if entry == "time" { "time_for_children" } else { entry };
+            let (Some(outside), Some(inside)) = (of_children.get(ours), inside.get(entry)) else { continue };
+            let verdict = walls(&report)[entry]["verdict"].as_str().unwrap_or_default().to_owned();
             let expected = if inside == outside { "shared" } else { "held" };
-            let new = mask >> bit & 1 == 1;
-            if verdict != expected || new != (inside != outside) {
+            if verdict != expected || (switch == "yes") != (inside != outside) {
                 return Err(format!("{mask:08b}: {entry} outside {outside}, inside {inside}, verdict {verdict}"));
             }
-            let told = &walls(&report)[wall]["identity"];
+            let told = &walls(&report)[entry]["identity"];
             if told["inside"]["ino"].as_u64() != Some(*inside) || told["outside"]["ino"].as_u64() != Some(*outside) {
                 return Err(format!("{mask:08b}: {entry} outside {outside}, inside {inside}, told {told}"));
             }
@@ -182,54 +170,25 @@ fn watched(verifier: u32) -> (Inodes, BTreeMap<i32, Inodes>) {
     (stage, seen)
 }
 
-/// Looks at many combinations, three at a time.
-fn all_looked_at(verify: &Rustic, masks: impl Iterator<Item = u32> + Send) -> Vec<String> {
-    let (next, wrong) = (Mutex::new(masks), Mutex::new(Vec::new()));
-    std::thread::scope(|scope| {
-        for _ in 0..3 {
-            scope.spawn(|| {
-                loop {
-                    let Some(mask) = next.lock().unwrap().next() else { return };
-                    if let Err(what) = looked_at(verify.clone(), mask) {
-                        wrong.lock().unwrap().push(what);
-                    }
-                }
-            });
-        }
-    });
-    wrong.into_inner().unwrap()
-}
-
 #[test]
 fn of_all_256_combinations_each_wall_is_what_was_ordered_and_what_its_inodes_say() {
     need!(root);
-    assert_eq!(all_looked_at(&verify(), 0..256), Vec::<String>::new());
+    assert_eq!(each_of(0..256, |mask| looked_at(verify(), mask)), Vec::<String>::new());
 }
 
 #[test]
 fn as_nobody_a_wall_is_what_it_is_or_unknown_with_the_reason() {
     need!(root);
-    let wrong = Mutex::new(Vec::new());
-    let masks = Mutex::new((0..256u32).filter(|mask| mask >> 5 & 1 == 1));
-    std::thread::scope(|scope| {
-        for _ in 0..3 {
-            scope.spawn(|| {
-                loop {
-                    let Some(mask) = masks.lock().unwrap().next() else { return };
-                    let flags = NAMES.iter().enumerate().map(|(bit, (name, ..))| (*name, if mask >> bit & 1 == 1 { "yes" } else { "no" }));
-                    let (code, report) = report(flags.fold(verify().nobody(), |verify, (name, switch)| verify.ns(name, switch)));
-                    let told = walls(&report).into_iter().all(|(_, wall)| match wall["verdict"].as_str() {
-                        Some("unknown") => wall["because"].as_str().is_some_and(|because| !because.is_empty()),
-                        _ => wall["ok"] == true,
-                    });
-                    if !told || ![0, 3].contains(&code) {
-                        wrong.lock().unwrap().push(format!("{mask:08b}: {code} {:?} {}", verdicts(&report), report["controls"]));
-                    }
-                }
-            });
-        }
+    let wrong = each_of((0..256).filter(|mask| mask >> 5 & 1 == 1), |mask| {
+        let (code, report) = report(combination(mask).fold(verify().nobody(), |verify, (name, _, switch)| verify.ns(name, switch)));
+        let told = walls(&report).into_iter().all(|(_, wall)| match wall["verdict"].as_str() {
+            Some("unknown") => wall["because"].as_str().is_some_and(|because| !because.is_empty()),
+            _ => wall["ok"] == true,
+        });
+        let as_told = told && [0, 3].contains(&code);
+        if as_told { Ok(()) } else { Err(format!("{mask:08b}: {code} {:?} {}", verdicts(&report), report["controls"])) }
     });
-    assert_eq!(wrong.into_inner().unwrap(), Vec::<String>::new());
+    assert_eq!(wrong, Vec::<String>::new());
     // It is not all unknown: the namespaces are told, and a plain user's walls hold.
     let (_, report) = report(verify().nobody());
     for wall in ["pid", "mnt", "root", "uts", "net", "ipc", "user", "fds", "keyring"] {
@@ -342,8 +301,8 @@ fn flip_moves_each_namespaces_own_wall_and_what_else_moves_is_explained() {
     let flip: Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!(ran.code, 0, "{}", ran.stdout);
     let rows = flip["rows"].as_array().unwrap();
-    assert_eq!(rows.iter().map(|row| row["namespace"].as_str().unwrap()).collect::<Vec<_>>(), NAMES.map(|(name, ..)| name));
-    for (row, (name, _, own)) in rows.iter().zip(NAMES) {
+    assert_eq!(rows.iter().map(|row| row["namespace"].as_str().unwrap()).collect::<Vec<_>>(), NAMES.map(|(name, _)| name));
+    for (row, (name, own)) in rows.iter().zip(NAMES) {
         assert_eq!(row["followed"], true, "{name}");
         let (before, after) = (verdicts(&flip["base"]), verdicts(&row["report"]));
         let moved: Vec<_> = after.iter().filter(|(wall, verdict)| before[*wall] != **verdict).map(|(wall, _)| *wall).collect();
