@@ -121,7 +121,9 @@ fn looked_at(verify: Rustic, mask: u32) -> Result<(), String> {
         let Some(inside) = report["target"]["pid"].as_i64().and_then(|pid| seen.get(&(pid as i32))) else { continue };
         for (_, entry, switch) in combination(mask) {
             let ours = if entry == "time" { "time_for_children" } else { entry };
-            let (Some(outside), Some(inside)) = (of_children.get(ours), inside.get(entry)) else { continue };
+            let (Some(outside), Some(inside)) = (of_children.get(ours), inside.get(entry)) else {
+                return Err(format!("{mask:08b}: {entry} was not read on both sides"));
+            };
             let verdict = walls(&report)[entry]["verdict"].as_str().unwrap_or_default().to_owned();
             let expected = if inside == outside { "shared" } else { "held" };
             if verdict != expected || (switch == "yes") != (inside != outside) {
@@ -159,10 +161,11 @@ fn watched(verifier: u32) -> (Inodes, BTreeMap<i32, Inodes>) {
             next.extend(children(pid));
             let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
             if line.starts_with(b"rustic-probe\0") {
-                let theirs = inodes(pid);
-                if theirs.len() >= 8 {
+                // One that ends while it is read is not seen whole: what was read of it before counts.
+                let (theirs, ours) = (inodes(pid), inodes(verifier));
+                if NAMES.iter().all(|(_, entry)| theirs.contains_key(*entry) && ours.contains_key(*entry)) {
                     seen.insert(pid as i32, theirs);
-                    stage = inodes(verifier);
+                    stage = ours;
                 }
             }
         }
