@@ -1,4 +1,5 @@
-//! Puts the built-in root file system into the binary, where `scripts/build-rootfs` (or RUSTIC_BUILTIN) has left one.
+//! Puts the built-in root file system into the binary, where `scripts/build-rootfs` (or
+//! RUSTIC_BUILTIN) has left one.
 
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
@@ -8,7 +9,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?);
     let out = PathBuf::from(env::var("OUT_DIR")?).join("rootfs.tar.gz");
     println!("cargo::rerun-if-env-changed=RUSTIC_BUILTIN");
-    let source = env::var_os("RUSTIC_BUILTIN").map_or_else(|| root.join("rootfs/rootfs.tar.gz"), PathBuf::from);
+    let source = env::var_os("RUSTIC_BUILTIN")
+        .map_or_else(|| root.join("rootfs/rootfs.tar.gz"), PathBuf::from);
     // The folder, not the file: a watched path that is missing means a rebuild at every call.
     println!("cargo::rerun-if-changed={}", source.parent().unwrap_or(Path::new(".")).display());
     let archive = fs::read(&source).unwrap_or_default();

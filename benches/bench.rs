@@ -1,6 +1,8 @@
-//! `scripts/bench start`: rustic beside its peers, in turn, with the same root and the same payload. `scripts/bench image`: a start on a whole
-//! Debian root that has been unpacked before, beside the built-in one. `scripts/bench unpack`: rustic beside tar, pigz and bsdtar.
-//! `scripts/bench verify`: a verification beside a start. Times are those of a whole process, from spawn to exit; what counts is the ratio of two medians of one run.
+//! `scripts/bench start`: rustic beside its peers, in turn, with the same root and the same
+//! payload. `scripts/bench image`: a start on a whole Debian root that has been unpacked before,
+//! beside the built-in one. `scripts/bench unpack`: rustic beside tar, pigz and bsdtar.
+//! `scripts/bench verify`: a verification beside a start. Times are those of a whole process, from
+//! spawn to exit; what counts is the ratio of two medians of one run.
 #![allow(clippy::print_stdout, reason = "its output is its job")]
 
 use std::fs;
@@ -43,7 +45,12 @@ struct Runner {
 
 impl Runner {
     fn new(name: impl Into<String>, words: &[&str]) -> Self {
-        Self { name: name.into(), words: words.iter().map(|&word| word.to_owned()).collect(), fresh: None, times: Vec::new() }
+        Self {
+            name: name.into(),
+            words: words.iter().map(|&word| word.to_owned()).collect(),
+            fresh: None,
+            times: Vec::new(),
+        }
     }
 
     fn into_fresh(self, directory: &Path) -> Self {
@@ -65,8 +72,12 @@ impl Runner {
     fn peak(&self) -> Fallible<u64> {
         let command = self.command()?;
         let mut measured = Command::new("/usr/bin/time");
-        let output =
-            measured.args(["-q", "-f", "%M"]).arg(command.get_program()).args(command.get_args()).stdout(Stdio::null()).output()?;
+        let output = measured
+            .args(["-q", "-f", "%M"])
+            .arg(command.get_program())
+            .args(command.get_args())
+            .stdout(Stdio::null())
+            .output()?;
         Ok(String::from_utf8(output.stderr)?.trim().parse()?)
     }
 
@@ -75,7 +86,11 @@ impl Runner {
         let since = Instant::now();
         let status = command.status()?;
         let took = since.elapsed();
-        if status.success() { Ok(took) } else { Err(format!("{}: {status}", self.words.join(" ")).into()) }
+        if status.success() {
+            Ok(took)
+        } else {
+            Err(format!("{}: {status}", self.words.join(" ")).into())
+        }
     }
 
     /// The time below which a share of the runs lies.
@@ -86,7 +101,8 @@ impl Runner {
     }
 }
 
-/// Runs each once as a warm-up and then all in turn, and prints medians, spread, and ratios to the first.
+/// Runs each once as a warm-up and then all in turn, and prints medians, spread, and ratios to the
+/// first.
 fn compare(mut runners: Vec<Runner>, rounds: usize) -> Fallible<Vec<Runner>> {
     for runner in &runners {
         runner.once()?;
@@ -101,8 +117,13 @@ fn compare(mut runners: Vec<Runner>, rounds: usize) -> Fallible<Vec<Runner>> {
     let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
     println!("{:<40} {:>8} {:>8} {:>8} {:>8} {:>7}", "", "median", "min", "p10", "p90", "ratio");
     for runner in &runners {
-        let [median, min, p10, p90] = [0.5, 0.0, 0.1, 0.9].map(|share| milliseconds(runner.at(share)));
-        println!("{:<40} {median:>5.2} ms {min:>5.2} ms {p10:>5.2} ms {p90:>5.2} ms {:>7.2}", runner.name, median / 1e3 / first);
+        let [median, min, p10, p90] =
+            [0.5, 0.0, 0.1, 0.9].map(|share| milliseconds(runner.at(share)));
+        println!(
+            "{:<40} {median:>5.2} ms {min:>5.2} ms {p10:>5.2} ms {p90:>5.2} ms {:>7.2}",
+            runner.name,
+            median / 1e3 / first
+        );
     }
     Ok(runners)
 }
@@ -113,8 +134,14 @@ fn start(rounds: usize) -> Fallible<()> {
     let root = dir.path().to_str().ok_or("a temporary folder that is not text")?;
     let archive = Path::new(env!("CARGO_MANIFEST_DIR")).join("rootfs/rootfs.tar.gz");
     succeed(Command::new("tar").arg("xzf").arg(&archive).arg("-C").arg(root))?;
-    println!("start of `true` on the built-in root, {rounds} rounds in turn; ratio to rustic's median");
-    println!("linux {}, {} processors\n", first_line("uname", &["-r"])?, std::thread::available_parallelism()?);
+    println!(
+        "start of `true` on the built-in root, {rounds} rounds in turn; ratio to rustic's median"
+    );
+    println!(
+        "linux {}, {} processors\n",
+        first_line("uname", &["-r"])?,
+        std::thread::available_parallelism()?
+    );
     let proc = format!("--mount-proc={root}/proc");
     compare(
         vec![
@@ -152,7 +179,8 @@ fn start(rounds: usize) -> Fallible<()> {
 
 /// The archive that scripts/debian-root has made, packed with gzip in a folder.
 fn debian(folder: &Path) -> Fallible<PathBuf> {
-    let plain = std::env::var("RUSTIC_DEBIAN_ROOT").map_err(|_| "RUSTIC_DEBIAN_ROOT names no archive; scripts/bench makes one")?;
+    let plain = std::env::var("RUSTIC_DEBIAN_ROOT")
+        .map_err(|_| "RUSTIC_DEBIAN_ROOT names no archive; scripts/bench makes one")?;
     let packed = folder.join("debian.tar.gz");
     succeed(Command::new("gzip").arg("--stdout").arg(plain).stdout(fs::File::create(&packed)?))?;
     Ok(packed)
@@ -162,35 +190,70 @@ fn debian(folder: &Path) -> Fallible<PathBuf> {
 fn verify(rounds: usize) -> Fallible<()> {
     let rustic = env!("CARGO_BIN_EXE_rustic");
     println!("rustic verify, {rounds} rounds in turn; ratio to the median of a start of `true`");
-    println!("linux {}, {} processors\n", first_line("uname", &["-r"])?, std::thread::available_parallelism()?);
-    let verify =
-        |options: &[&str]| Runner::new(["rustic verify", options.join(" ").as_str()].join(" "), &[&[rustic, "verify"], options].concat());
-    let runners =
-        vec![Runner::new("rustic run true", &[rustic, "run", "true"]), verify(&[]), verify(&["--only", "ipc"]), verify(&["--flip"])];
+    println!(
+        "linux {}, {} processors\n",
+        first_line("uname", &["-r"])?,
+        std::thread::available_parallelism()?
+    );
+    let verify = |options: &[&str]| {
+        Runner::new(
+            ["rustic verify", options.join(" ").as_str()].join(" "),
+            &[&[rustic, "verify"], options].concat(),
+        )
+    };
+    let runners = vec![
+        Runner::new("rustic run true", &[rustic, "run", "true"]),
+        verify(&[]),
+        verify(&["--only", "ipc"]),
+        verify(&["--flip"]),
+    ];
     compare(runners, rounds).map(drop)
 }
 
 fn image(rounds: usize) -> Fallible<()> {
     let rustic = env!("CARGO_BIN_EXE_rustic");
     let dir = tempfile::tempdir()?;
-    let text = |path: &Path| path.to_str().map(str::to_owned).ok_or("a temporary folder that is not text");
+    let text =
+        |path: &Path| path.to_str().map(str::to_owned).ok_or("a temporary folder that is not text");
     let packed = text(&debian(dir.path())?)?;
     let store = text(&dir.path().join("store"))?;
     // The same static program in both.
     let payload = "/bin/busybox:/tmp/busybox";
-    println!("a further start of the same static program, {rounds} rounds in turn; ratio to the built-in root's median");
-    println!("linux {}, {} processors\n", first_line("uname", &["-r"])?, std::thread::available_parallelism()?);
-    let run =
-        |rootfs: &[&str]| [&[rustic, "run", "--store", &store, "--bind", payload], rootfs, &["/tmp/busybox", "true"]].concat().join("\n");
-    let runner = |name: &str, rootfs: &[&str]| Runner::new(name, &run(rootfs).split('\n').collect::<Vec<_>>());
-    compare(vec![runner("the built-in root", &[]), runner("--rootfs debian.tar.gz", &["--rootfs", &packed])], rounds).map(drop)
+    println!(
+        "a further start of the same static program, {rounds} rounds in turn; ratio to the \
+            built-in root's median"
+    );
+    println!(
+        "linux {}, {} processors\n",
+        first_line("uname", &["-r"])?,
+        std::thread::available_parallelism()?
+    );
+    let run = |rootfs: &[&str]| {
+        [&[rustic, "run", "--store", &store, "--bind", payload], rootfs, &["/tmp/busybox", "true"]]
+            .concat()
+            .join("\n")
+    };
+    let runner = |name: &str, rootfs: &[&str]| {
+        Runner::new(name, &run(rootfs).split('\n').collect::<Vec<_>>())
+    };
+    compare(
+        vec![
+            runner("the built-in root", &[]),
+            runner("--rootfs debian.tar.gz", &["--rootfs", &packed]),
+        ],
+        rounds,
+    )
+    .map(drop)
 }
 
 fn unpack(rounds: usize) -> Fallible<()> {
     let rustic = env!("CARGO_BIN_EXE_rustic");
     let memory = Path::new("/dev/shm");
     if first_line("stat", &["-f", "-c", "%T", "/dev/shm"])? != "tmpfs" {
-        return Err("/dev/shm is no tmpfs here, and a disk would be measured in place of the programs".into());
+        return Err(
+            "/dev/shm is no tmpfs here, and a disk would be measured in place of the programs"
+                .into(),
+        );
     }
     let dir = tempfile::tempdir_in(memory)?;
     let out = dir.path().join("out");
@@ -200,20 +263,42 @@ fn unpack(rounds: usize) -> Fallible<()> {
         first_line("uname", &["-r"])?,
         std::thread::available_parallelism()?
     );
-    let version = |program: &str| first_line(program, &["--version"]).map(|line| line.split(" - ").next().unwrap_or_default().to_owned());
-    for (what, archive) in [("a Debian root", debian(dir.path())?), ("the built-in root", built_in)] {
+    let version = |program: &str| {
+        first_line(program, &["--version"])
+            .map(|line| line.split(" - ").next().unwrap_or_default().to_owned())
+    };
+    for (what, archive) in [("a Debian root", debian(dir.path())?), ("the built-in root", built_in)]
+    {
         let report = String::from_utf8(
-            Command::new(rustic).args(["rootfs", "unpack"]).arg(&archive).arg(dir.path().join("shown")).output()?.stdout,
+            Command::new(rustic)
+                .args(["rootfs", "unpack"])
+                .arg(&archive)
+                .arg(dir.path().join("shown"))
+                .output()?
+                .stdout,
         )?;
-        println!("\n{what}:{}", report.split(':').skip(1).collect::<Vec<_>>().join(":").trim_end().replace("\n ", ","));
+        println!(
+            "\n{what}:{}",
+            report.split(':').skip(1).collect::<Vec<_>>().join(":").trim_end().replace("\n ", ",")
+        );
         fs::remove_dir_all(dir.path().join("shown"))?;
         let (archive, to) = (archive.to_str().ok_or("no text")?, out.to_str().ok_or("no text")?);
         let runners = compare(
             vec![
-                Runner::new("rustic rootfs unpack", &[rustic, "rootfs", "unpack", archive, to]).into_fresh(&out),
-                Runner::new(format!("{}, xzf", version("tar")?), &["tar", "xzf", archive, "-C", to]).into_fresh(&out),
-                Runner::new(format!("tar -I {}", version("pigz")?), &["tar", "-I", "pigz", "-xf", archive, "-C", to]).into_fresh(&out),
-                Runner::new(version("bsdtar")?, &["bsdtar", "-xf", archive, "-C", to]).into_fresh(&out),
+                Runner::new("rustic rootfs unpack", &[rustic, "rootfs", "unpack", archive, to])
+                    .into_fresh(&out),
+                Runner::new(
+                    format!("{}, xzf", version("tar")?),
+                    &["tar", "xzf", archive, "-C", to],
+                )
+                .into_fresh(&out),
+                Runner::new(
+                    format!("tar -I {}", version("pigz")?),
+                    &["tar", "-I", "pigz", "-xf", archive, "-C", to],
+                )
+                .into_fresh(&out),
+                Runner::new(version("bsdtar")?, &["bsdtar", "-xf", archive, "-C", to])
+                    .into_fresh(&out),
             ],
             rounds,
         )?;

@@ -1,13 +1,14 @@
 //! What the host and the caller are: the facts that are read once, before anything is decided.
 
-use crate::failure::Failure;
+use crate::error::Failure;
 use crate::namespace::Switch;
 use rustix::process::{Resource, getegid, geteuid, getpid, getrlimit};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::str::FromStr;
 
-/// A line of `/proc/PID/uid_map`: `count` ids from `inside` on are those from `outside` on, user_namespaces(7).
+/// A line of `/proc/PID/uid_map`: `count` ids from `inside` on are those from `outside` on,
+/// user_namespaces(7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Extent {
     /// First id in the namespace.
@@ -46,8 +47,9 @@ pub struct Host {
     pub uid_map: Vec<Extent>,
     /// The caller's own group id map.
     pub gid_map: Vec<Extent>,
-    /// Whether the caller lives in the initial user namespace, which owns the host's other namespaces: its inode number is a constant of
-    /// the kernel (PROC_USER_INIT_INO of linux/proc_ns.h, Linux 3.8).
+    /// Whether the caller lives in the initial user namespace, which owns the host's other
+    /// namespaces: its inode number is a constant of the kernel (PROC_USER_INIT_INO of
+    /// linux/proc_ns.h, Linux 3.8).
     pub user_namespace: UserNamespace,
     /// Whether setgroups(2) is allowed there, /proc/self/setgroups.
     pub setgroups: Switch,
@@ -65,10 +67,13 @@ impl Host {
     pub fn read() -> Result<Self, Failure> {
         own_proc()?;
         let last_cap: u8 = number("/proc/sys/kernel/cap_last_cap")?;
-        let sets = rustix::thread::capabilities(None)
-            .map_err(|errno| Failure::new("cannot read the capabilities of this process").errno(errno))?;
+        let sets = rustix::thread::capabilities(None).map_err(|errno| {
+            Failure::new("cannot read the capabilities of this process").errno(errno)
+        })?;
         let bounding = (0..=last_cap)
-            .filter(|&cap| rustix::thread::capability_is_in_bounding_set(capability(cap)).unwrap_or(false))
+            .filter(|&cap| {
+                rustix::thread::capability_is_in_bounding_set(capability(cap)).unwrap_or(false)
+            })
             .fold(0, |mask, cap| mask | 1 << cap);
         Ok(Self {
             uid: geteuid().as_raw(),
@@ -112,10 +117,12 @@ pub fn capability(number: u8) -> rustix::thread::CapabilitySet {
     rustix::thread::CapabilitySet::from_bits_retain(1 << number)
 }
 
-/// A /proc of another PID namespace shows other processes under the numbers of ours: signals and maps would hit strangers.
+/// A /proc of another PID namespace shows other processes under the numbers of ours: signals and
+/// maps would hit strangers.
 fn own_proc() -> Result<(), Failure> {
-    let shown = fs::read_link("/proc/self")
-        .map_err(|error| Failure::new(format!("cannot read /proc/self: {error}")).remedy("mount -t proc proc /proc"))?;
+    let shown = fs::read_link("/proc/self").map_err(|error| {
+        Failure::new(format!("cannot read /proc/self: {error}")).remedy("mount -t proc proc /proc")
+    })?;
     if shown.to_str().and_then(|pid| pid.parse().ok()) == Some(getpid().as_raw_nonzero().get()) {
         return Ok(());
     }
@@ -126,13 +133,18 @@ fn own_proc() -> Result<(), Failure> {
 }
 
 fn number<T: FromStr>(path: &str) -> Result<T, Failure> {
-    let text = fs::read_to_string(path).map_err(|error| Failure::new(format!("cannot read {path}: {error}")))?;
+    let text = fs::read_to_string(path)
+        .map_err(|error| Failure::new(format!("cannot read {path}: {error}")))?;
     text.trim().parse().map_err(|_| Failure::new(format!("{path} is not a number")))
 }
 
 fn id_map(path: &str) -> Result<Vec<Extent>, Failure> {
-    let text = fs::read_to_string(path).map_err(|error| Failure::new(format!("cannot read {path}: {error}")))?;
-    text.lines().map(extent).collect::<Option<_>>().ok_or_else(|| Failure::new(format!("{path} is not an id map")))
+    let text = fs::read_to_string(path)
+        .map_err(|error| Failure::new(format!("cannot read {path}: {error}")))?;
+    text.lines()
+        .map(extent)
+        .collect::<Option<_>>()
+        .ok_or_else(|| Failure::new(format!("{path} is not an id map")))
 }
 
 fn extent(line: &str) -> Option<Extent> {
@@ -146,7 +158,10 @@ mod tests {
 
     #[test]
     fn an_id_is_inside_its_extent_and_not_one_past_it() {
-        let map = [Extent { inside: 0, outside: 1000, count: 1 }, Extent { inside: 1, outside: 100_000, count: 65_536 }];
+        let map = [
+            Extent { inside: 0, outside: 1000, count: 1 },
+            Extent { inside: 1, outside: 100_000, count: 65_536 },
+        ];
         assert!(contains(&map, 0) && contains(&map, 65_536));
         assert!(!contains(&map, 65_537));
         assert!(!contains(&map, u32::MAX));

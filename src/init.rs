@@ -1,10 +1,11 @@
-//! The reaper that `--init` puts in front of CMD: rustic itself, executed, so that nothing of the caller's environment is left in its memory.
+//! The reaper that `--init` puts in front of CMD: rustic itself, executed, so that nothing of the
+//! caller's environment is left in its memory.
 
+use crate::error::SysError;
 use crate::exit::Exit;
-use crate::failure::Trouble;
 use crate::run::control::{End, FarEnd, Report};
 use crate::run::exec;
-use crate::sealed;
+use crate::self_exe;
 use crate::sys;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
@@ -17,22 +18,35 @@ use std::os::unix::ffi::OsStrExt;
 /// The hidden command of the binary.
 pub const COMMAND: &str = "__init";
 
-/// Replaces the child by the reaper, which is told CMD, the wire for faults and the number of the exec step. Returns only on failure.
-pub fn enter(binary: OwnedFd, wire: BorrowedFd<'_>, step: usize, cmd: &[CString], env: &[CString]) -> Trouble {
+/// Replaces the child by the reaper, which is told CMD, the wire for faults and the number of the
+/// exec step. Returns only on failure.
+pub fn enter(
+    binary: OwnedFd,
+    wire: BorrowedFd<'_>,
+    step: usize,
+    cmd: &[CString],
+    env: &[CString],
+) -> SysError {
     if let Err(errno) = fcntl_setfd(wire, FdFlags::empty()) {
         return errno.into();
     }
-    let own = [c"rustic-init".to_owned()]
-        .into_iter()
-        .chain([COMMAND.to_owned(), wire.as_raw_fd().to_string(), step.to_string()].into_iter().filter_map(|word| CString::new(word).ok()));
-    sealed::execute(&binary, own.chain(cmd.iter().cloned()), env)
+    let own = [c"rustic-init".to_owned()].into_iter().chain(
+        [COMMAND.to_owned(), wire.as_raw_fd().to_string(), step.to_string()]
+            .into_iter()
+            .filter_map(|word| CString::new(word).ok()),
+    );
+    self_exe::execute(&binary, own.chain(cmd.iter().cloned()), env)
 }
 
 /// The reaper: starts CMD, passes signals on to it, reaps every orphan, and ends as CMD does.
 pub fn main(words: &[OsString]) -> Exit {
-    let mut numbers = words.iter().take(2).map(|word| word.to_str().and_then(|word| word.parse::<i32>().ok()));
-    let (Some(Some(wire)), Some(Some(step))) = (numbers.next(), numbers.next()) else { return Exit::Failed };
-    let cmd: Vec<CString> = words[2..].iter().filter_map(|word| CString::new(word.as_bytes()).ok()).collect();
+    let mut numbers =
+        words.iter().take(2).map(|word| word.to_str().and_then(|word| word.parse::<i32>().ok()));
+    let (Some(Some(wire)), Some(Some(step))) = (numbers.next(), numbers.next()) else {
+        return Exit::Failed;
+    };
+    let cmd: Vec<CString> =
+        words[2..].iter().filter_map(|word| CString::new(word.as_bytes()).ok()).collect();
     let wire = sys::adopt(wire);
     if fcntl_setfd(&wire, FdFlags::CLOEXEC).is_err() {
         return Exit::Failed;
@@ -55,7 +69,8 @@ pub fn main(words: &[OsString]) -> Exit {
     }
 }
 
-/// CMD, in a foreground process group of its own, so that a key reaches it once: from the terminal and not from the reaper too.
+/// CMD, in a foreground process group of its own, so that a key reaches it once: from the terminal
+/// and not from the reaper too.
 fn start(cmd: &[CString], wire: OwnedFd, step: usize) -> ! {
     let _ = setpgid(None, None);
     for stream in [stdin(), stdout(), stderr()] {
@@ -65,11 +80,14 @@ fn start(cmd: &[CString], wire: OwnedFd, step: usize) -> ! {
     }
     sys::reset_signal_actions();
     crate::run::signals::unblock_all();
-    let env: Vec<CString> =
-        std::env::vars_os().filter_map(|(name, value)| CString::new([name.as_bytes(), b"=", value.as_bytes()].concat()).ok()).collect();
-    let trouble = exec::execute(cmd, &env);
+    let env: Vec<CString> = std::env::vars_os()
+        .filter_map(|(name, value)| {
+            CString::new([name.as_bytes(), b"=", value.as_bytes()].concat()).ok()
+        })
+        .collect();
+    let error = exec::execute(cmd, &env);
     let wire: FarEnd = End::over(wire);
-    let _ = wire.send(&Report::Fault { step, errno: trouble.errno, detail: trouble.detail }, None);
+    let _ = wire.send(&Report::Fault { step, errno: error.errno, detail: error.detail }, None);
     sys::exit_now(Exit::Failed.code())
 }
 
@@ -84,7 +102,10 @@ fn reap(child: Pid, signals: &SigSet) -> Exit {
             // Stops and continues of the terminal are for the groups that they were sent to.
             Ok(Signal::SIGTSTP | Signal::SIGTTIN | Signal::SIGTTOU | Signal::SIGCONT) => {}
             Ok(signal) => {
-                let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(child.as_raw_nonzero().get()), signal);
+                let _ = nix::sys::signal::kill(
+                    nix::unistd::Pid::from_raw(child.as_raw_nonzero().get()),
+                    signal,
+                );
             }
             Err(_) => {}
         }
@@ -96,7 +117,10 @@ fn reap_all(child: Pid) -> Option<Exit> {
     loop {
         match rustix::process::wait(WaitOptions::NOHANG) {
             Ok(Some((pid, status))) if pid == child => {
-                exit = status.exit_status().map(|code| Exit::Command(code as u8)).or_else(|| status.terminating_signal().map(Exit::Signal));
+                exit = status
+                    .exit_status()
+                    .map(|code| Exit::Command(code as u8))
+                    .or_else(|| status.terminating_signal().map(Exit::Signal));
             }
             Ok(Some(_)) | Err(Errno::INTR) => {}
             Ok(None) | Err(_) => return exit,

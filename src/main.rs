@@ -1,11 +1,11 @@
 //! parse → act → print the one error → exit code.
 
 use rustic::cli::{self, Asked, RootfsOrder, Show, VerifyOrder};
+use rustic::error::Failure;
 use rustic::exit::Exit;
-use rustic::failure::Failure;
 use rustic::host::Host;
 use rustic::rootfs::command::{self, Output};
-use rustic::spec::{self, Talk, Wanted};
+use rustic::spec::{self, RunOptions, Verbosity};
 use rustic::{init, invoke, run, sys, verify};
 use std::fmt::Display;
 use std::io::Write;
@@ -15,16 +15,22 @@ fn main() -> ExitCode {
     sys::reset_sigchld();
     let mut args = std::env::args_os();
     // Under the article's name the binary is the article's program.
-    if let Some(program) = args.next().filter(|program| program.to_string_lossy().ends_with(invoke::NAME)) {
+    if let Some(program) =
+        args.next().filter(|program| program.to_string_lossy().ends_with(invoke::NAME))
+    {
         return invoke::main(&program.to_string_lossy(), &args.collect::<Vec<_>>()).into();
     }
     let (asked, color) = cli::parse(std::env::args_os());
     color.write_global();
     let exit = match asked {
         Asked::Run(wanted) => run(*wanted).unwrap_or_else(|failure| told(&failure, failure.exit)),
-        Asked::Verify(order) => verify(*order).unwrap_or_else(|failure| told(&failure, failure.exit)),
+        Asked::Verify(order) => {
+            verify(*order).unwrap_or_else(|failure| told(&failure, failure.exit))
+        }
         Asked::Probe => verify::probe::main(),
-        Asked::Rootfs(order) => rootfs(&order).unwrap_or_else(|failure| told(&failure, failure.exit)),
+        Asked::Rootfs(order) => {
+            rootfs(&order).unwrap_or_else(|failure| told(&failure, failure.exit))
+        }
         Asked::Invoke(words) => invoke::main("rustic invoke", &words),
         Asked::Init(words) => init::main(&words),
         Asked::Text(text) => shown(&text).unwrap_or_else(|failure| told(&failure, failure.exit)),
@@ -41,15 +47,19 @@ fn rootfs(order: &RootfsOrder) -> Result<Exit, Failure> {
     shown(&command::act(&order.command, store.as_deref(), order.output, &host)?)
 }
 
-fn run(wanted: Wanted) -> Result<Exit, Failure> {
+fn run(wanted: RunOptions) -> Result<Exit, Failure> {
     sys::ignore_sigxfsz();
     let host = Host::read()?;
     let spec = wanted.check(&host)?;
-    if spec.talk != Talk::DryRun {
+    if spec.talk != Verbosity::DryRun {
         return run::run(&spec, &host);
     }
     let plan = run::planned(&spec, &host)?;
-    let lines = plan.steps.iter().enumerate().map(|(number, step)| run::talk::explained(number, step) + "\n");
+    let lines = plan
+        .steps
+        .iter()
+        .enumerate()
+        .map(|(number, step)| run::progress::explained(number, step) + "\n");
     shown(&lines.collect::<String>())
 }
 
@@ -62,7 +72,11 @@ fn verify(asked: VerifyOrder) -> Result<Exit, Failure> {
     let spec = asked.wanted.clone().check(&host).map_err(|failure| failure.exit(Exit::Usage))?;
     if asked.show == Show::Flip {
         let flip = verify::flip(&asked.order, &asked.wanted, &spec, &host);
-        shown(&if asked.output == Output::Json { format!("{:#}\n", flip.json()) } else { flip.matrix() })?;
+        shown(&if asked.output == Output::Json {
+            format!("{:#}\n", flip.json())
+        } else {
+            flip.matrix()
+        })?;
         return Ok(flip.exit());
     }
     let report = verify::verify(&asked.order, &spec, &host);
@@ -75,11 +89,14 @@ fn verify(asked: VerifyOrder) -> Result<Exit, Failure> {
     Ok(report.exit())
 }
 
-/// A result, on stdout; one that could not be written is none. Who reads the first lines only has had what was wanted.
+/// A result, on stdout; one that could not be written is none. Who reads the first lines only has
+/// had what was wanted.
 fn shown(text: &str) -> Result<Exit, Failure> {
     let mut out = anstream::stdout();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::new(format!("cannot write to stdout: {error}"))),
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failure::new(format!("cannot write to stdout: {error}")))
+        }
         _ => Ok(Exit::Command(0)),
     }
 }

@@ -15,7 +15,8 @@ pub struct Mount {
     pub root: PathBuf,
     /// Where, seen from the root of the reader.
     pub point: PathBuf,
-    /// The peer groups that mounts travel to or come from: `shared:N`, `master:N`, `propagate_from:N`.
+    /// The peer groups that mounts travel to or come from: `shared:N`, `master:N`,
+    /// `propagate_from:N`.
     pub peers: Vec<u64>,
     /// The file system's type.
     pub kind: String,
@@ -46,7 +47,8 @@ fn mount(line: &[u8]) -> Option<Mount> {
     // Behind the options of the mount stand optional fields, which end with a hyphen.
     let optional = fields.by_ref().skip(1).take_while(|&field| field != b"-");
     let peers = optional.filter_map(|field| text(field).split_once(':')?.1.parse().ok()).collect();
-    let (kind, source, options) = (text(fields.next()?), OsString::from_vec(unescaped(fields.next()?)), text(fields.next()?));
+    let (kind, source, options) =
+        (text(fields.next()?), OsString::from_vec(unescaped(fields.next()?)), text(fields.next()?));
     Some(Mount { id, root, point, peers, kind, source, options })
 }
 
@@ -81,15 +83,22 @@ mod tests {
 
     #[test]
     fn a_line_is_read_with_and_without_optional_fields() {
-        let table = b"36 35 98:0 /sub /a\\040b rw,noatime master:1 shared:7 - ext3 /dev/root rw,errors=continue\n41 31 0:38 / /c rw - cgroup2 none rw\nx\n";
+        let table = b"36 35 98:0 /sub /a\\040b rw,noatime master:1 shared:7 - ext3 /dev/root \
+            rw,errors=continue\n41 31 0:38 / /c rw - cgroup2 none rw\nx\n";
         let mounts = parse(table);
         assert_eq!(mounts.len(), 2);
-        assert_eq!((mounts[0].id, mounts[0].root.as_path(), mounts[0].point.as_path()), (36, "/sub".as_ref(), "/a b".as_ref()));
+        assert_eq!(
+            (mounts[0].id, mounts[0].root.as_path(), mounts[0].point.as_path()),
+            (36, "/sub".as_ref(), "/a b".as_ref())
+        );
         assert_eq!(
             (mounts[0].kind.as_str(), mounts[0].source.to_str(), mounts[0].options.as_str()),
             ("ext3", Some("/dev/root"), "rw,errors=continue")
         );
-        assert_eq!((mounts[0].peers.as_slice(), mounts[1].peers.as_slice()), ([1, 7].as_slice(), [].as_slice()));
+        assert_eq!(
+            (mounts[0].peers.as_slice(), mounts[1].peers.as_slice()),
+            ([1, 7].as_slice(), [].as_slice())
+        );
         assert_eq!((mounts[1].id, mounts[1].kind.as_str()), (41, "cgroup2"));
     }
 }

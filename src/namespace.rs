@@ -1,6 +1,8 @@
-//! The table of the eight namespaces: what each is called by people, by `/proc`, by clone3(2) and by the manual.
+//! The table of the eight namespaces: what each is called by people, by `/proc`, by clone3(2) and
+//! by the manual.
 
-/// Whether a namespace is new or shared. On the command line `yes` makes a new one, `no` shares the caller's.
+/// Whether a namespace is new or shared. On the command line `yes` makes a new one, `no` shares the
+/// caller's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Switch {
     /// A new namespace: a wall.
@@ -32,7 +34,16 @@ pub enum Namespace {
 
 impl Namespace {
     /// All eight, in the order of the command line.
-    pub const ALL: [Self; 8] = [Self::Pid, Self::Mount, Self::Uts, Self::Net, Self::Ipc, Self::User, Self::Cgroup, Self::Time];
+    pub const ALL: [Self; 8] = [
+        Self::Pid,
+        Self::Mount,
+        Self::Uts,
+        Self::Net,
+        Self::Ipc,
+        Self::User,
+        Self::Cgroup,
+        Self::Time,
+    ];
 
     /// The option's name, without the dashes.
     pub const fn name(self) -> &'static str {
@@ -56,8 +67,8 @@ impl Namespace {
         }
     }
 
-    /// The flag of clone3(2). Bits as in `linux/sched.h`; CLONE_NEWTIME (0x80) collides with the signal byte of clone(2) and works
-    /// with clone3(2) and unshare(2) only.
+    /// The flag of clone3(2). Bits as in `linux/sched.h`; CLONE_NEWTIME (0x80) collides with the
+    /// signal byte of clone(2) and works with clone3(2) and unshare(2) only.
     pub const fn clone_flag(self) -> u64 {
         match self {
             Self::Pid => 0x2000_0000,

@@ -10,5 +10,8 @@ use rustix::rand::{GetRandomFlags, getrandom};
 pub fn letters(count: usize) -> Result<String> {
     let mut bytes = vec![0u8; count];
     getrandom(bytes.as_mut_slice(), GetRandomFlags::empty())?;
-    Ok(bytes.iter().map(|byte| char::from(b"abcdefghijklmnopqrstuvwxyz234567"[usize::from(byte % 32)])).collect())
+    Ok(bytes
+        .iter()
+        .map(|byte| char::from(b"abcdefghijklmnopqrstuvwxyz234567"[usize::from(byte % 32)]))
+        .collect())
 }

@@ -1,14 +1,16 @@
-//! Any bytes are entries or a refusal, and what is not refused the tar crate's own iterator sees alike: `cargo +nightly fuzz run archive`.
+//! Any bytes are entries or a refusal, and what is not refused the tar crate's own iterator sees
+//! alike: `cargo +nightly fuzz run archive`.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use rustic::failure::Failure;
+use rustic::error::Failure;
 use rustic::rootfs::entry::{Entry, Kind};
 use rustic::rootfs::reader::Reader;
 use rustic::rootfs::writer::Content;
 use std::io::Read;
 
-/// Checksums made right, or nothing would come past the first header: of each block that has a magic, and of the first.
+/// Checksums made right, or nothing would come past the first header: of each block that has a
+/// magic, and of the first.
 fn summed(bytes: &[u8]) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     for (number, block) in bytes.chunks_exact_mut(512).enumerate() {
@@ -21,7 +23,8 @@ fn summed(bytes: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Lengths and contents of files; `None` where holes are told, which the tar crate fills in by other rules.
+/// Lengths and contents of files; `None` where holes are told, which the tar crate fills in by
+/// other rules.
 fn ours(bytes: &[u8]) -> Result<Option<Vec<Vec<u8>>>, Failure> {
     let mut reader = Reader::new(bytes);
     let (mut files, mut plain) = (Vec::new(), true);

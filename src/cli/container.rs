@@ -3,7 +3,9 @@
 use super::from_environment;
 use super::values::{bind, capabilities, id, root_switch, seccomp, size, switch, variable};
 use crate::namespace::{Namespace, Switch};
-use crate::spec::{Bind, Capabilities, First, Ready, RootSwitch, Seccomp, Talk, Variable, Wanted, Writing};
+use crate::spec::{
+    Bind, Capabilities, First, Ready, RootSwitch, RunOptions, Seccomp, Variable, Verbosity, Writing,
+};
 use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, Args, Command};
 use std::ffi::{OsStr, OsString};
@@ -13,36 +15,47 @@ use std::time::Duration;
 #[derive(Args)]
 pub(super) struct Container {
     /// Processes: yes makes CMD process 1 of its own tree [default: yes]
-    #[arg(long, value_name = "yes|no", value_parser = switch, help_heading = "Namespaces (yes = new, no = share the caller's)")]
+    #[arg(long, value_name = "yes|no", value_parser = switch, help_heading = "Namespaces (yes = \
+        new, no = share the caller's)")]
     pid: Option<Switch>,
     /// Mounts: no makes no mount at all and enters the root by chroot [default: yes]
-    #[arg(long, value_name = "yes|no", value_parser = switch, help_heading = "Namespaces (yes = new, no = share the caller's)")]
+    #[arg(long, value_name = "yes|no", value_parser = switch, help_heading = "Namespaces (yes = \
+        new, no = share the caller's)")]
     mount: Option<Switch>,
     /// Host name [default: yes]
-    #[arg(long, value_name = "yes|no", value_parser = switch, help_heading = "Namespaces (yes = new, no = share the caller's)")]
+    #[arg(long, value_name = "yes|no", value_parser = switch, help_heading = "Namespaces (yes = \
+        new, no = share the caller's)")]
     uts: Option<Switch>,
     /// Network: yes has a loopback of its own and nothing else [default: yes]
-    #[arg(long, value_name = "yes|no", value_parser = switch, help_heading = "Namespaces (yes = new, no = share the caller's)")]
+    #[arg(long, value_name = "yes|no", value_parser = switch, help_heading = "Namespaces (yes = \
+        new, no = share the caller's)")]
     net: Option<Switch>,
     /// POSIX message queues and System V IPC [default: yes]
-    #[arg(long, value_name = "yes|no", value_parser = switch, help_heading = "Namespaces (yes = new, no = share the caller's)")]
+    #[arg(long, value_name = "yes|no", value_parser = switch, help_heading = "Namespaces (yes = \
+        new, no = share the caller's)")]
     ipc: Option<Switch>,
     /// Users and rights [default: no as root, yes otherwise]
-    #[arg(long, value_name = "yes|no", value_parser = switch, help_heading = "Namespaces (yes = new, no = share the caller's)")]
+    #[arg(long, value_name = "yes|no", value_parser = switch, help_heading = "Namespaces (yes = \
+        new, no = share the caller's)")]
     user: Option<Switch>,
     /// View of the cgroup tree [default: yes]
-    #[arg(long, value_name = "yes|no", value_parser = switch, help_heading = "Namespaces (yes = new, no = share the caller's)")]
+    #[arg(long, value_name = "yes|no", value_parser = switch, help_heading = "Namespaces (yes = \
+        new, no = share the caller's)")]
     cgroup: Option<Switch>,
     /// Monotonic and boot-time clocks [default: no]
-    #[arg(long, value_name = "yes|no", value_parser = switch, help_heading = "Namespaces (yes = new, no = share the caller's)")]
+    #[arg(long, value_name = "yes|no", value_parser = switch, help_heading = "Namespaces (yes = \
+        new, no = share the caller's)")]
     time: Option<Switch>,
 
-    /// An imported name, a tar archive (plain, gzip, zstd, xz, bzip2), or a directory (yours: it is written); without it $RUSTIC_ROOTFS,
-    /// or the built-in root
+    /// An imported name, a tar archive (plain, gzip, zstd, xz, bzip2), or a directory (yours: it is
+    /// written); without it $RUSTIC_ROOTFS, or the built-in root
     #[arg(long, value_name = "NAME|TAR|DIR", help_heading = "Root file system")]
     rootfs: Option<PathBuf>,
     /// How the root is entered [default: pivot; chroot with --mount no]
-    #[arg(long, value_name = "pivot|chroot", value_parser = root_switch, help_heading = "Root file system")]
+    #[arg(
+        long, value_name = "pivot|chroot", value_parser = root_switch,
+        help_heading = "Root file system",
+    )]
     root: Option<RootSwitch>,
     /// Make the root read-only, with the mounts that DIR has below it and the files of /etc
     #[arg(long, help_heading = "Root file system", conflicts_with = "ephemeral")]
@@ -51,15 +64,21 @@ pub(super) struct Container {
     #[arg(long, help_heading = "Root file system")]
     ephemeral: bool,
     /// Size of that layer, in bytes or with K, M, G
-    #[arg(long, value_name = "SIZE", default_value = "512M", value_parser = size, help_heading = "Root file system")]
+    #[arg(
+        long, value_name = "SIZE", default_value = "512M", value_parser = size,
+        help_heading = "Root file system",
+    )]
     scratch_size: u64,
     /// Show the host's SRC at DST inside, with the mounts below it
-    #[arg(long, value_name = "SRC:DST[:ro]", value_parser = bind, help_heading = "Root file system")]
+    #[arg(
+        long, value_name = "SRC:DST[:ro]", value_parser = bind, help_heading = "Root file system",
+    )]
     bind: Vec<Bind>,
     /// An empty tmpfs at DST inside
     #[arg(long, value_name = "DST", help_heading = "Root file system")]
     tmpfs: Vec<PathBuf>,
-    /// Where unpacked images are kept [default: $RUSTIC_STORE, /var/lib/rustic as root, $XDG_DATA_HOME/rustic otherwise]
+    /// Where unpacked images are kept [default: $RUSTIC_STORE, /var/lib/rustic as root,
+    /// $XDG_DATA_HOME/rustic otherwise]
     #[arg(long, value_name = "DIR", help_heading = "Root file system")]
     store: Option<PathBuf>,
 
@@ -76,13 +95,23 @@ pub(super) struct Container {
     #[arg(long, value_name = "N", value_parser = id, help_heading = "Process")]
     gid: Option<u32>,
     /// Set a variable, or pass on the caller's
-    #[arg(long, value_name = "K=V|NAME", value_parser = clap::builder::TypedValueParser::try_map(clap::builder::OsStringValueParser::new(), variable), help_heading = "Process")]
+    #[arg(
+        long, value_name = "K=V|NAME",
+        value_parser = clap::builder::TypedValueParser::try_map(clap::builder::OsStringValueParser::new(), variable),
+        help_heading = "Process",
+    )]
     env: Vec<Variable>,
     /// default (podman's eleven), none, all (all that rustic holds), or a list
-    #[arg(long, value_name = "default|none|all|CAP,...", default_value = "default", value_parser = capabilities, help_heading = "Process")]
+    #[arg(
+        long, value_name = "default|none|all|CAP,...", default_value = "default",
+        value_parser = capabilities, help_heading = "Process",
+    )]
     caps: Capabilities,
     /// default refuses the calls that manage keyrings, none refuses nothing
-    #[arg(long, value_name = "default|none", default_value = "default", value_parser = seccomp, help_heading = "Process")]
+    #[arg(
+        long, value_name = "default|none", default_value = "default", value_parser = seccomp,
+        help_heading = "Process",
+    )]
     seccomp: Seccomp,
 }
 
@@ -91,9 +120,10 @@ pub(super) const READY_TIMEOUT: Duration = Duration::from_secs(60);
 
 impl Container {
     /// What is wanted of it, to run nothing in particular.
-    pub(super) fn wanted(self) -> Wanted {
-        let namespaces = [self.pid, self.mount, self.uts, self.net, self.ipc, self.user, self.cgroup, self.time];
-        Wanted {
+    pub(super) fn wanted(self) -> RunOptions {
+        let namespaces =
+            [self.pid, self.mount, self.uts, self.net, self.ipc, self.user, self.cgroup, self.time];
+        RunOptions {
             namespaces: Namespace::ALL.into_iter().zip(namespaces).collect(),
             rootfs: self.rootfs.or_else(|| from_environment("RUSTIC_ROOTFS")),
             root: self.root,
@@ -117,7 +147,7 @@ impl Container {
             ready: Ready::Queue,
             ready_timeout: READY_TIMEOUT,
             info_fd: None,
-            talk: Talk::Quiet,
+            talk: Verbosity::Quiet,
             cmd: Vec::new(),
         }
     }
@@ -128,17 +158,30 @@ impl Container {
         Some(word("rootfs", variable.as_os_str()))
     }
 
-    /// The options that were given, as words of a command line again; without those of the namespaces.
+    /// The options that were given, as words of a command line again; without those of the
+    /// namespaces.
     pub(super) fn words(matches: &ArgMatches, which: impl Fn(&str) -> bool) -> Vec<OsString> {
         let options = Self::augment_args(Command::new("container"));
-        let namespace = |name: &str| Namespace::ALL.into_iter().any(|namespace| namespace.name() == name);
-        let given = options.get_arguments().filter_map(|option| Some((option, option.get_long()?))).filter(|(option, name)| {
-            !namespace(name) && which(name) && matches.value_source(option.get_id().as_str()) == Some(ValueSource::CommandLine)
-        });
+        let namespace =
+            |name: &str| Namespace::ALL.into_iter().any(|namespace| namespace.name() == name);
+        let given = options
+            .get_arguments()
+            .filter_map(|option| Some((option, option.get_long()?)))
+            .filter(|(option, name)| {
+                !namespace(name)
+                    && which(name)
+                    && matches.value_source(option.get_id().as_str())
+                        == Some(ValueSource::CommandLine)
+            });
         given
             .flat_map(|(option, name)| match option.get_action() {
                 ArgAction::SetTrue => vec![OsString::from(format!("--{name}"))],
-                _ => matches.get_raw(option.get_id().as_str()).into_iter().flatten().map(|value| word(name, value)).collect(),
+                _ => matches
+                    .get_raw(option.get_id().as_str())
+                    .into_iter()
+                    .flatten()
+                    .map(|value| word(name, value))
+                    .collect(),
             })
             .collect()
     }

@@ -1,13 +1,14 @@
-//! clap's types and nothing else: the only room that knows clap. What the options mean together is decided in [`crate::spec`].
+//! clap's types and nothing else: the only room that knows clap. What the options mean together is
+//! decided in [`crate::spec`].
 
 mod container;
 mod rootfs;
 mod values;
 mod verify;
 
+use crate::error::Failure;
 use crate::exit::Exit;
-use crate::failure::Failure;
-use crate::spec::{First, Ready, Talk, Wanted};
+use crate::spec::{First, Ready, RunOptions, Verbosity};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use container::Container;
 pub use rootfs::RootfsOrder;
@@ -43,7 +44,8 @@ In a terminal, ^] three times within a second ends the container.";
 
 /// The command line.
 #[derive(Parser)]
-#[command(name = "rustic", version, about = "A container launcher that shows its work and proves its walls", before_help = EXAMPLES,
+#[command(name = "rustic", version, about = "A container launcher that shows its work and proves \
+    its walls", before_help = EXAMPLES,
           disable_help_subcommand = true)]
 pub struct Cli {
     /// Colour of what is shown
@@ -95,25 +97,35 @@ struct Run {
     #[arg(long, help_heading = "Process")]
     init: bool,
 
-    /// Who says that the container is ready: queue, its walls; app, the program inside (READY=1 on the queue, descriptor 3 or NOTIFY_SOCKET)
-    #[arg(long, value_name = "queue|app|none", default_value = "queue", value_parser = ready, help_heading = "Readiness")]
+    /// Who says that the container is ready: queue, its walls; app, the program inside (READY=1 on
+    /// the queue, descriptor 3 or NOTIFY_SOCKET)
+    #[arg(
+        long, value_name = "queue|app|none", default_value = "queue", value_parser = ready,
+        help_heading = "Readiness",
+    )]
     ready: Ready,
     /// How long to wait for it, in seconds
-    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Readiness")]
+    #[arg(
+        long, value_name = "SECONDS", default_value = "60",
+        value_parser = clap::value_parser!(u32).range(1..), help_heading = "Readiness",
+    )]
     ready_timeout: u32,
 
     /// Write started, ready and exited to this descriptor, a JSON object a line
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(0..), help_heading = "Readiness")]
+    #[arg(
+        long, value_name = "N", value_parser = clap::value_parser!(i32).range(0..),
+        help_heading = "Readiness",
+    )]
     info_fd: Option<i32>,
 
     /// Say what happens, on stderr
-    #[arg(short, long, help_heading = "Talk")]
+    #[arg(short, long, help_heading = "Verbosity")]
     verbose: bool,
     /// Say each step as it happens: its side, its call, the reason, the manual page
-    #[arg(long, help_heading = "Talk")]
+    #[arg(long, help_heading = "Verbosity")]
     explain: bool,
     /// Print the same steps, and take none
-    #[arg(long, help_heading = "Talk")]
+    #[arg(long, help_heading = "Verbosity")]
     dry_run: bool,
 
     #[arg(long, hide = true, conflicts_with = "init")]
@@ -136,7 +148,7 @@ struct Run {
 /// What the command line asks for.
 pub enum Asked {
     /// `rustic run`.
-    Run(Box<Wanted>),
+    Run(Box<RunOptions>),
     /// `rustic verify`.
     Verify(Box<VerifyOrder>),
     /// `rustic rootfs`.
@@ -155,10 +167,13 @@ pub enum Asked {
     Refused(Failure),
 }
 
-/// Reads a command line, program name first. Texts carry colours for [`anstream`] to show or to strip, as the second value says.
+/// Reads a command line, program name first. Texts carry colours for [`anstream`] to show or to
+/// strip, as the second value says.
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> (Asked, anstream::ColorChoice) {
     let args: Vec<OsString> = args.into_iter().collect();
-    let read = Cli::command().try_get_matches_from(&args).and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
+    let read = Cli::command()
+        .try_get_matches_from(&args)
+        .and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
     match read {
         Ok((cli, matches)) => {
             let asked = match cli.command {
@@ -166,7 +181,9 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> (Asked, anstream::Colo
                     Some(hint) => Asked::Refused(Failure::new(hint)),
                     None => Asked::Run(Box::new(run.wanted())),
                 },
-                Some(Command::Verify(verify)) => Asked::Verify(Box::new(verify.order(matches.subcommand().map(|(_, matches)| matches)))),
+                Some(Command::Verify(verify)) => Asked::Verify(Box::new(
+                    verify.order(matches.subcommand().map(|(_, matches)| matches)),
+                )),
                 Some(Command::Rootfs(rootfs)) => Asked::Rootfs(rootfs.order()),
                 Some(Command::Invoke { words }) => Asked::Invoke(words),
                 Some(Command::Probe { .. }) => Asked::Probe,
@@ -192,30 +209,43 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> (Asked, anstream::Colo
 /// The exit code of a wrong call: verify keeps that of diff(1) and grep(1) apart from its verdicts.
 fn wrong_call(args: &[OsString]) -> Exit {
     let commands = Cli::command();
-    let command = args.iter().skip(1).find(|word| commands.get_subcommands().any(|command| command.get_name() == word.as_os_str()));
+    let command = args.iter().skip(1).find(|word| {
+        commands.get_subcommands().any(|command| command.get_name() == word.as_os_str())
+    });
     if command.is_some_and(|word| word == "verify") { Exit::Usage } else { Exit::Failed }
 }
 
 impl Run {
     /// What another launcher's spelling is called here.
     fn foreign(&self) -> Option<String> {
-        let bind_like = self.verbose && self.cmd.first().is_some_and(|word| looks_like_a_volume(&word.to_string_lossy()));
+        let bind_like = self.verbose
+            && self.cmd.first().is_some_and(|word| looks_like_a_volume(&word.to_string_lossy()));
         if self.foreign_interactive || self.foreign_tty {
-            Some("-i and -t are not needed: whatever of stdin, stdout and stderr is a terminal becomes the container's own".into())
+            Some(
+                "-i and -t are not needed: whatever of stdin, stdout and stderr is a terminal \
+                becomes the container's own"
+                    .into(),
+            )
         } else if self.foreign_rm {
             Some("--rm is not needed: nothing of a container is left when it ends".into())
         } else if self.foreign_privileged {
             Some("--privileged is spelled --caps all --seccomp none".into())
         } else if bind_like {
-            let volume = self.cmd.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
-            Some(format!("-v says what happens; another's '-v {volume}' is spelled --bind {volume}"))
+            let volume = self
+                .cmd
+                .first()
+                .map(|word| word.to_string_lossy().into_owned())
+                .unwrap_or_default();
+            Some(format!(
+                "-v says what happens; another's '-v {volume}' is spelled --bind {volume}"
+            ))
         } else {
             None
         }
     }
 
-    fn wanted(self) -> Wanted {
-        Wanted {
+    fn wanted(self) -> RunOptions {
+        RunOptions {
             first: match (self.probe, self.init) {
                 (true, _) => First::Probe,
                 (_, true) => First::Reaper,
@@ -225,10 +255,10 @@ impl Run {
             ready_timeout: std::time::Duration::from_secs(self.ready_timeout.into()),
             info_fd: self.info_fd,
             talk: match (self.dry_run, self.explain, self.verbose) {
-                (true, _, _) => Talk::DryRun,
-                (_, true, _) => Talk::Steps,
-                (_, _, true) => Talk::Story,
-                _ => Talk::Quiet,
+                (true, _, _) => Verbosity::DryRun,
+                (_, true, _) => Verbosity::Steps,
+                (_, _, true) => Verbosity::Story,
+                _ => Verbosity::Quiet,
             },
             cmd: self.cmd,
             ..self.container.wanted()

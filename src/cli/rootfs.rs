@@ -71,7 +71,8 @@ pub(super) struct Limits {
 
 #[derive(Args)]
 pub(super) struct Common {
-    /// Where unpacked images are kept [default: $RUSTIC_STORE, /var/lib/rustic as root, $XDG_DATA_HOME/rustic otherwise]
+    /// Where unpacked images are kept [default: $RUSTIC_STORE, /var/lib/rustic as root,
+    /// $XDG_DATA_HOME/rustic otherwise]
     #[arg(long, value_name = "DIR")]
     store: Option<PathBuf>,
     /// Print one JSON value in place of text
@@ -82,12 +83,15 @@ pub(super) struct Common {
 impl Rootfs {
     pub(super) fn order(self) -> RootfsOrder {
         let (command, Common { store, json }) = match self {
-            Self::Import { name, file, limits, common } => (Command::Import { name, file, limits: limits.into() }, common),
+            Self::Import { name, file, limits, common } => {
+                (Command::Import { name, file, limits: limits.into() }, common)
+            }
             Self::List { common } => (Command::List, common),
             Self::Rm { name, common } => (Command::Remove(name), common),
-            Self::Unpack { file, dir, limits, json } => {
-                (Command::Unpack { file, directory: dir, limits: limits.into() }, Common { store: None, json })
-            }
+            Self::Unpack { file, dir, limits, json } => (
+                Command::Unpack { file, directory: dir, limits: limits.into() },
+                Common { store: None, json },
+            ),
         };
         let output = if json { Output::Json } else { Output::Text };
         RootfsOrder { command, store: store.or_else(|| from_environment("RUSTIC_STORE")), output }

@@ -42,7 +42,8 @@ pub(super) fn seccomp(text: &str) -> Result<Seccomp, String> {
     }
 }
 
-/// An id is decimal digits and nothing else: crun's CVE-2026-30892 made root of `--user 1`, and 4294967295 means "unchanged" to setuid.
+/// An id is decimal digits and nothing else: crun's CVE-2026-30892 made root of `--user 1`, and
+/// 4294967295 means "unchanged" to setuid.
 pub(super) fn id(text: &str) -> Result<u32, String> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     match text.parse::<u32>() {
@@ -58,22 +59,26 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
         Some(b'G' | b'g') => (&text[..text.len() - 1], 1 << 30),
         _ => (text, 1),
     };
-    let number = digits.parse::<u64>().ok().filter(|_| digits.bytes().all(|byte| byte.is_ascii_digit()));
+    let number =
+        digits.parse::<u64>().ok().filter(|_| digits.bytes().all(|byte| byte.is_ascii_digit()));
     // tmpfs(5): size=0 would mean "no limit".
-    number
-        .and_then(|number| number.checked_mul(unit))
-        .filter(|&bytes| bytes > 0)
-        .ok_or_else(|| "a size is a number of bytes above 0, or one with K, M or G behind it".into())
+    number.and_then(|number| number.checked_mul(unit)).filter(|&bytes| bytes > 0).ok_or_else(|| {
+        "a size is a number of bytes above 0, or one with K, M or G behind it".into()
+    })
 }
 
 pub(super) fn bind(text: &str) -> Result<Bind, String> {
     let mut parts = text.split(':');
     match (parts.next(), parts.next(), parts.next(), parts.next()) {
-        (Some(source), Some(target), mode @ (None | Some("ro" | "rw")), None) if !source.is_empty() && !target.is_empty() => Ok(Bind {
-            source: source.into(),
-            target: target.into(),
-            writing: if mode == Some("ro") { Writing::Refused } else { Writing::Allowed },
-        }),
+        (Some(source), Some(target), mode @ (None | Some("ro" | "rw")), None)
+            if !source.is_empty() && !target.is_empty() =>
+        {
+            Ok(Bind {
+                source: source.into(),
+                target: target.into(),
+                writing: if mode == Some("ro") { Writing::Refused } else { Writing::Allowed },
+            })
+        }
         _ => Err("a bind is SRC:DST or SRC:DST:ro".into()),
     }
 }
@@ -83,7 +88,10 @@ pub(super) fn variable(text: OsString) -> Result<Variable, String> {
     let bytes = text.as_bytes();
     match bytes.iter().position(|&byte| byte == b'=') {
         Some(0) => Err("a variable needs a name".into()),
-        Some(at) => Ok(Variable::Set(OsString::from_vec(bytes[..at].to_vec()), OsString::from_vec(bytes[at + 1..].to_vec()))),
+        Some(at) => Ok(Variable::Set(
+            OsString::from_vec(bytes[..at].to_vec()),
+            OsString::from_vec(bytes[at + 1..].to_vec()),
+        )),
         None if bytes.is_empty() => Err("a variable needs a name".into()),
         None => Ok(Variable::PassOn(text)),
     }
@@ -99,7 +107,8 @@ pub(super) fn capabilities(text: &str) -> Result<Capabilities, String> {
             .map(|name| {
                 let upper = name.trim().to_ascii_uppercase();
                 let full = if upper.starts_with("CAP_") { upper } else { format!("CAP_{upper}") };
-                full.parse::<caps::Capability>().map_err(|_| format!("no capability is called '{name}', see capabilities(7)"))
+                full.parse::<caps::Capability>()
+                    .map_err(|_| format!("no capability is called '{name}', see capabilities(7)"))
             })
             .collect::<Result<Vec<_>, _>>()
             .map(Capabilities::Named),
@@ -112,7 +121,20 @@ mod tests {
 
     #[test]
     fn an_id_is_decimal_digits_or_refused() {
-        for wrong in ["", "1:", ":1", "0x0", "-1", "+1", "1 ", " 1", "root", "4294967295", "4294967296", "1\n"] {
+        for wrong in [
+            "",
+            "1:",
+            ":1",
+            "0x0",
+            "-1",
+            "+1",
+            "1 ",
+            " 1",
+            "root",
+            "4294967295",
+            "4294967296",
+            "1\n",
+        ] {
             assert!(id(wrong).is_err(), "{wrong:?}");
         }
         assert_eq!(id("01"), Ok(1));

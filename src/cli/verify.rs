@@ -2,7 +2,7 @@
 
 use super::container::Container;
 use crate::rootfs::command::Output;
-use crate::spec::Wanted;
+use crate::spec::RunOptions;
 use crate::verify::Order;
 use crate::verify::wall::Wall;
 use clap::{ArgMatches, Args};
@@ -35,7 +35,7 @@ Exit code:
 /// What `rustic verify` is asked for.
 pub struct VerifyOrder {
     /// The container.
-    pub wanted: Wanted,
+    pub wanted: RunOptions,
     /// The walls, and the words for `run`.
     pub order: Order,
     /// What is shown of it.
@@ -66,7 +66,13 @@ pub(super) struct Verify {
     #[arg(long, help_heading = "What is tried", conflicts_with = "why")]
     flip: bool,
     /// Show these walls alone, probe by probe: the call, the answer, what was seen outside
-    #[arg(long, value_name = "WALL,...", value_delimiter = ',', help_heading = "What is shown", conflicts_with = "only")]
+    #[arg(
+        long,
+        value_name = "WALL,...",
+        value_delimiter = ',',
+        help_heading = "What is shown",
+        conflicts_with = "only"
+    )]
     why: Vec<Wall>,
     /// Show what would be tried and what that touches; try nothing
     #[arg(long, help_heading = "What is shown", conflicts_with_all = ["why", "flip", "json"])]
@@ -87,7 +93,8 @@ impl Verify {
             let given = matches.map(|matches| Container::words(matches, which)).unwrap_or_default();
             given.into_iter().chain(by_variable.clone()).collect::<Vec<_>>()
         };
-        let (words, root_words) = (words(|_| true), words(|name| matches!(name, "rootfs" | "store")));
+        let (words, root_words) =
+            (words(|_| true), words(|name| matches!(name, "rootfs" | "store")));
         let show = match (self.list, self.flip, self.why.is_empty()) {
             (true, ..) => Show::List,
             (_, true, _) => Show::Flip,
@@ -95,9 +102,17 @@ impl Verify {
             (.., true) => Show::Table,
         };
         let chosen: Vec<Wall> = self.only.into_iter().chain(self.why).collect();
-        let walls = Wall::ALL.into_iter().filter(|wall| chosen.is_empty() || chosen.contains(wall)).collect();
+        let walls = Wall::ALL
+            .into_iter()
+            .filter(|wall| chosen.is_empty() || chosen.contains(wall))
+            .collect();
 
         let output = if self.json { Output::Json } else { Output::Text };
-        VerifyOrder { wanted: self.container.wanted(), order: Order { walls, words, root_words }, show, output }
+        VerifyOrder {
+            wanted: self.container.wanted(),
+            order: Order { walls, words, root_words },
+            show,
+            output,
+        }
     }
 }

@@ -1,8 +1,9 @@
-//! The article's child: says its pid, tries to send a message, takes its namespaces into use, and becomes CMD.
+//! The article's child: says its pid, tries to send a message, takes its namespaces into use, and
+//! becomes CMD.
 
 use crate::beneath::{self, Kind};
+use crate::error::SysError;
 use crate::exit::Exit;
-use crate::failure::Trouble;
 use crate::invoke::options::Options;
 use crate::invoke::words::{QUEUE, complain, note, say};
 use crate::namespace::{Namespace, Switch};
@@ -42,8 +43,8 @@ pub fn main(options: &Options, parent: &FarEnd) -> ! {
         };
         let _ = parent.send(&report, None);
     }
-    if let Err(trouble) = settle(options) {
-        complain(&format!(" Child: {}", trouble.detail), trouble.errno);
+    if let Err(error) = settle(options) {
+        complain(&format!(" Child: {}", error.detail), error.errno);
         sys::exit_now(1);
     }
     if options.cmd.is_empty() {
@@ -52,12 +53,16 @@ pub fn main(options: &Options, parent: &FarEnd) -> ! {
     let shown: Vec<_> = options.cmd.iter().map(|word| word.to_string_lossy()).collect();
     verbose(&format!(" Child: Executing command {} ...\n", shown.join(" ")));
     // The environment is cleared, as in the article.
-    let trouble = exec::execute(&options.cmd, &[]);
-    complain(&format!(" Child: {}", shown[0]), trouble.errno);
-    if !trouble.detail.is_empty() {
-        note(&format!(" Child: {}", trouble.detail));
+    let error = exec::execute(&options.cmd, &[]);
+    complain(&format!(" Child: {}", shown[0]), error.errno);
+    if !error.detail.is_empty() {
+        note(&format!(" Child: {}", error.detail));
     }
-    let exit = if trouble.errno == Errno::NOENT && trouble.detail.is_empty() { Exit::NotFound } else { Exit::CannotRun };
+    let exit = if error.errno == Errno::NOENT && error.detail.is_empty() {
+        Exit::NotFound
+    } else {
+        Exit::CannotRun
+    };
     sys::exit_now(exit.code())
 }
 
@@ -65,14 +70,19 @@ pub fn main(options: &Options, parent: &FarEnd) -> ! {
 fn send(verbose: &impl Fn(&str)) -> Result<(), Errno> {
     let name = QUEUE.to_string_lossy();
     verbose(&format!(" Child: opening message queue {name}\n"));
-    let queue = Queue::open(QUEUE).map_err(|trouble| complained(" Child: mq_open", trouble.errno))?;
-    say(&format!("\n     Child: enter a message to send to the parent process (MAX {LONGEST} chars)\n     >> "));
+    let queue = Queue::open(QUEUE).map_err(|error| complained(" Child: mq_open", error.errno))?;
+    say(&format!(
+        "\n     Child: enter a message to send to the parent process (MAX {LONGEST} chars)\n     \
+            >> "
+    ));
     let result = match line() {
         Ok(Some(mut message)) => {
             say("\n");
             verbose(" Child: sending message to parent\n");
             message.push(0);
-            queue.send_patiently(&message).map_err(|trouble| complained(" Child: mq_send", trouble.errno))
+            queue
+                .send_patiently(&message)
+                .map_err(|error| complained(" Child: mq_send", error.errno))
         }
         Ok(None) => {
             say("\n");
@@ -91,8 +101,9 @@ fn complained(who: &str, errno: Errno) -> Errno {
     errno
 }
 
-/// A line of at most 80 bytes, cut at a character's boundary and at the first NUL; `None` at the end of input. Read byte by byte, so that
-/// what follows the line is CMD's to read; the rest of a longer line goes with it.
+/// A line of at most 80 bytes, cut at a character's boundary and at the first NUL; `None` at the
+/// end of input. Read byte by byte, so that what follows the line is CMD's to read; the rest of a
+/// longer line goes with it.
 fn line() -> Result<Option<Vec<u8>>, Errno> {
     let mut line = Vec::new();
     let mut byte = [0];
@@ -115,8 +126,8 @@ fn line() -> Result<Option<Vec<u8>>, Errno> {
 }
 
 /// Host name, mounts and jail, in this order.
-fn settle(options: &Options) -> Result<(), Trouble> {
-    let named = |what: &'static str| move |errno: Errno| Trouble::new(errno, what);
+fn settle(options: &Options) -> Result<(), SysError> {
+    let named = |what: &'static str| move |errno: Errno| SysError::new(errno, what);
     if let Some(name) = &options.hostname {
         hostname::set(name).map_err(named("sethostname"))?;
     }
@@ -124,14 +135,20 @@ fn settle(options: &Options) -> Result<(), Trouble> {
     if own_mounts {
         mounts::make_private().map_err(named("mount_setattr"))?;
     }
-    // With a PID namespace of its own, or in a jail, the caller's /proc shows others than it should.
+    // With a PID namespace of its own, or in a jail, the caller's /proc shows others than it
+    // should.
     let proc = own_mounts && (options.namespaces.is_new(Namespace::Pid) || options.jail.is_some());
     let jail = options.jail.as_deref();
-    let base = open(jail.unwrap_or(Path::new("/")), OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-        .map_err(named("the directory of -c"))?;
+    let base = open(
+        jail.unwrap_or(Path::new("/")),
+        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )
+    .map_err(named("the directory of -c"))?;
     if proc {
         let safe = Attributes::NO_SUID.and(Attributes::NO_DEVICES).and(Attributes::NO_EXEC);
-        let mount = mounts::new(c"proc", &[], safe).map_err(|trouble| Trouble::new(trouble.errno, "mount proc"))?;
+        let mount = mounts::new(c"proc", &[], safe)
+            .map_err(|error| SysError::new(error.errno, "mount proc"))?;
         let target = beneath::target(&base, Path::new("proc"), Kind::Directory, Switch::No)?;
         mounts::attach(mount, target).map_err(named("mount proc"))?;
     }

@@ -1,8 +1,10 @@
-//! The article's program, option by option: a child in new namespaces tries to send a message to its parent through a POSIX queue.
+//! The article's program, option by option: a child in new namespaces tries to send a message to
+//! its parent through a POSIX queue.
 //!
-//! Its words are kept, and the order in which each side says them. Its faults are not: the queue is made with O_EXCL and mode 0600, the
-//! message is bounded and ends with NUL, an interrupt removes the queue, mounts are private before /proc is touched, each line is printed
-//! once also through a pipe, and CMD's failure shows in the exit code.
+//! Its words are kept, and the order in which each side says them. Its faults are not: the queue is
+//! made with O_EXCL and mode 0600, the message is bounded and ends with NUL, an interrupt removes
+//! the queue, mounts are private before /proc is touched, each line is printed once also through a
+//! pipe, and CMD's failure shows in the exit code.
 
 pub mod child;
 pub mod options;

@@ -78,14 +78,28 @@ pub fn parse(program: &str, words: &[OsString]) -> Result<Options, Aside> {
 }
 
 impl Options {
-    /// A word such as `-vpmu`: letters, the last of which may take the rest of the word, or the next word, as its argument.
-    fn cluster<'a>(&mut self, cluster: &[u8], words: &mut impl Iterator<Item = &'a OsString>) -> Result<(), Aside> {
+    /// A word such as `-vpmu`: letters, the last of which may take the rest of the word, or the
+    /// next word, as its argument.
+    fn cluster<'a>(
+        &mut self,
+        cluster: &[u8],
+        words: &mut impl Iterator<Item = &'a OsString>,
+    ) -> Result<(), Aside> {
         let program = self.program.clone();
         for (at, &letter) in cluster.iter().enumerate() {
             let rest = &cluster[at + 1..];
             let mut argument = || -> Result<String, Aside> {
-                let bytes = if rest.is_empty() { words.next().map(|word| word.as_bytes().to_vec()) } else { Some(rest.to_vec()) };
-                let missing = || Aside::Wrong(format!("{program}: option requires an argument -- '{}'", char::from(letter)));
+                let bytes = if rest.is_empty() {
+                    words.next().map(|word| word.as_bytes().to_vec())
+                } else {
+                    Some(rest.to_vec())
+                };
+                let missing = || {
+                    Aside::Wrong(format!(
+                        "{program}: option requires an argument -- '{}'",
+                        char::from(letter)
+                    ))
+                };
                 bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).ok_or_else(missing)
             };
             match letter {
@@ -103,7 +117,11 @@ impl Options {
                     match argument()?.as_str() {
                         "yes" => self.make(Namespace::Ipc),
                         "no" => {}
-                        _ => return Err(Aside::Wrong(format!("{program}: option requires valid argument -- 'i'"))),
+                        _ => {
+                            return Err(Aside::Wrong(format!(
+                                "{program}: option requires valid argument -- 'i'"
+                            )));
+                        }
                     }
                     self.queue = Switch::Yes;
                     return Ok(());
@@ -112,7 +130,12 @@ impl Options {
                     self.jail = Some(argument()?.into());
                     return Ok(());
                 }
-                other => return Err(Aside::Wrong(format!("{program}: invalid option -- '{}'", char::from(other).escape_default()))),
+                other => {
+                    return Err(Aside::Wrong(format!(
+                        "{program}: invalid option -- '{}'",
+                        char::from(other).escape_default()
+                    )));
+                }
             }
         }
         Ok(())
@@ -125,13 +148,15 @@ impl Options {
 
 fn seconds(program: &str, word: Option<&OsString>) -> Result<Duration, Aside> {
     let number = word.and_then(|word| word.to_str()).and_then(|word| word.parse::<f64>().ok());
-    number
-        .and_then(|number| Duration::try_from_secs_f64(number).ok())
-        .ok_or_else(|| Aside::Wrong(format!("{program}: option requires a number of seconds -- 'timeout'")))
+    number.and_then(|number| Duration::try_from_secs_f64(number).ok()).ok_or_else(|| {
+        Aside::Wrong(format!("{program}: option requires a number of seconds -- 'timeout'"))
+    })
 }
 
 fn c_string(program: &str, word: &OsString) -> Result<Option<CString>, Aside> {
-    CString::new(word.as_bytes()).map(Some).map_err(|_| Aside::Wrong(format!("{program}: a NUL byte inside a word")))
+    CString::new(word.as_bytes())
+        .map(Some)
+        .map_err(|_| Aside::Wrong(format!("{program}: a NUL byte inside a word")))
 }
 
 #[cfg(test)]
@@ -144,14 +169,25 @@ mod tests {
 
     #[test]
     fn options_cluster_and_end_at_the_first_word_of_cmd() {
-        let options = read(&["-vpmu", "box", "-n", "-i", "no", "-cdir", "sh", "-c", "ls -h"]).unwrap();
-        assert_eq!(options.namespaces.new_ones().map(Namespace::name).collect::<Vec<_>>(), ["pid", "mount", "uts", "net"]);
-        assert_eq!((options.hostname.as_deref(), options.queue, options.verbose), (Some("box"), Switch::Yes, Switch::Yes));
+        let options =
+            read(&["-vpmu", "box", "-n", "-i", "no", "-cdir", "sh", "-c", "ls -h"]).unwrap();
+        assert_eq!(
+            options.namespaces.new_ones().map(Namespace::name).collect::<Vec<_>>(),
+            ["pid", "mount", "uts", "net"]
+        );
+        assert_eq!(
+            (options.hostname.as_deref(), options.queue, options.verbose),
+            (Some("box"), Switch::Yes, Switch::Yes)
+        );
         assert_eq!(options.jail, Some("dir".into()));
         assert_eq!(options.cmd, [c"sh".to_owned(), c"-c".to_owned(), c"ls -h".to_owned()]);
         assert!(read(&["-viyes"]).unwrap().namespaces.is_new(Namespace::Ipc));
         assert_eq!(read(&["-v", "--", "-h"]).unwrap().cmd, [c"-h".to_owned()]);
-        assert_eq!(read(&["-"]).unwrap().cmd, [c"-".to_owned()], "getopt takes a lone dash for a word");
+        assert_eq!(
+            read(&["-"]).unwrap().cmd,
+            [c"-".to_owned()],
+            "getopt takes a lone dash for a word"
+        );
     }
 
     #[test]

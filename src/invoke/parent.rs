@@ -1,7 +1,7 @@
 //! The article's parent: makes the queue, clones the child, waits for its message, and cleans up.
 
+use crate::error::{of_nix, printable};
 use crate::exit::Exit;
-use crate::failure::{of_nix, printable};
 use crate::invoke::child::{self, TRIED};
 use crate::invoke::options::{Aside, Options, parse};
 use crate::invoke::words::{QUEUE, complain, note, say, usage};
@@ -85,8 +85,8 @@ impl Parent {
             self.verbose(&format!("closing message queue {name}"));
             queue.close();
             self.verbose(&format!("Removing message queue {name}"));
-            if let Err(trouble) = queue::remove(&self.name()) {
-                complain("Parent: mq_unlink", trouble.errno);
+            if let Err(error) = queue::remove(&self.name()) {
+                complain("Parent: mq_unlink", error.errno);
             }
         }
         if result.is_ok() {
@@ -99,7 +99,8 @@ impl Parent {
         Name { path: QUEUE.to_owned(), nonce: String::new() }
     }
 
-    /// The queue. One that is there already belongs to a run that goes on, or has been left by one; nobody's is taken without a word.
+    /// The queue. One that is there already belongs to a run that goes on, or has been left by one;
+    /// nobody's is taken without a word.
     fn make_queue(&self) -> Result<Queue, Told> {
         let name = self.name();
         self.verbose(&format!("opening message queue {}", name.shown()));
@@ -107,14 +108,17 @@ impl Parent {
             let _ = queue::remove(&name);
         }
         Queue::make(&name, i64::MAX)
-            .or_else(|trouble| match trouble.errno {
+            .or_else(|error| match error.errno {
                 Errno::INVAL => Queue::make(&name, 1),
                 errno => Err(errno.into()),
             })
-            .map_err(|trouble| {
-                complain(&format!("Parent: mq_open {}", name.shown()), trouble.errno);
-                if trouble.errno == Errno::EXIST {
-                    note("Parent: it was left by an earlier run, or belongs to one that goes on; --reuse removes it and makes a new one");
+            .map_err(|error| {
+                complain(&format!("Parent: mq_open {}", name.shown()), error.errno);
+                if error.errno == Errno::EXIST {
+                    note(
+                        "Parent: it was left by an earlier run, or belongs to one that goes on; \
+                        --reuse removes it and makes a new one",
+                    );
                 }
                 Told
             })
@@ -127,7 +131,9 @@ impl Parent {
         failed: &impl Fn(&'static str) -> F,
     ) -> Result<Exit, Told> {
         let (near, far) = wire().map_err(failed("socketpair"))?;
-        let Some((pid, pidfd)) = sys::clone3(self.options.namespaces.clone_flags()).map_err(failed("clone"))? else {
+        let Some((pid, pidfd)) =
+            sys::clone3(self.options.namespaces.clone_flags()).map_err(failed("clone"))?
+        else {
             drop(near);
             child::main(&self.options, &far)
         };
@@ -145,8 +151,9 @@ impl Parent {
         }
     }
 
-    /// Waits for the message as long as one can come; gives the signal that ended the wait, if one did. A child that has said that it
-    /// does not see the queue does not end the wait, and neither does its end: that is the lesson.
+    /// Waits for the message as long as one can come; gives the signal that ended the wait, if one
+    /// did. A child that has said that it does not see the queue does not end the wait, and neither
+    /// does its end: that is the lesson.
     fn await_message(&self, ward: &Ward, queue: &Queue, signals: &SignalFd) -> Option<i32> {
         let deadline = Instant::now() + self.options.patience;
         let mut sources = vec![queue.as_fd(), ward.wire.as_fd()];
@@ -164,11 +171,15 @@ impl Parent {
                     complain("Parent: mq_timedreceive", Errno::TIMEDOUT);
                     return None;
                 }
-                (_, Some(Received::Message(Report::Note(TRIED, Errno::NOENT), _))) if self.options.namespaces.is_new(Namespace::Ipc) => {
+                (_, Some(Received::Message(Report::Note(TRIED, Errno::NOENT), _)))
+                    if self.options.namespaces.is_new(Namespace::Ipc) =>
+                {
                     sources.truncate(1);
                 }
                 // It has sent nothing, or has died before it could: nothing will come.
-                (_, Some(Received::Message(Report::Note(..), _) | Received::Closed)) => return None,
+                (_, Some(Received::Message(Report::Note(..), _) | Received::Closed)) => {
+                    return None;
+                }
                 _ => {}
             }
         }
@@ -178,7 +189,10 @@ impl Parent {
         self.verbose("received message from child");
         let end = message.iter().position(|&byte| byte == 0).unwrap_or(message.len());
         let text = String::from_utf8_lossy(&message[..end]);
-        say(&format!("\n    Parent: the following message was received from the child\n     >> {}\n\n", printable(&text)));
+        say(&format!(
+            "\n    Parent: the following message was received from the child\n     >> {}\n\n",
+            printable(&text)
+        ));
     }
 }
 
@@ -187,7 +201,9 @@ fn wait(sources: &[BorrowedFd<'_>], signals: &SignalFd, deadline: Option<Instant
     loop {
         let all = std::iter::once(signals.as_fd()).chain(sources.iter().copied());
         let mut fds: Vec<_> = all.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
-        let left = deadline.and_then(|deadline| Timespec::try_from(deadline.saturating_duration_since(Instant::now())).ok());
+        let left = deadline.and_then(|deadline| {
+            Timespec::try_from(deadline.saturating_duration_since(Instant::now())).ok()
+        });
         if poll(&mut fds, left.as_ref()).is_err() {
             continue;
         }
@@ -198,7 +214,9 @@ fn wait(sources: &[BorrowedFd<'_>], signals: &SignalFd, deadline: Option<Instant
                 }
             }
             Some(at) => return Woken::By(at - 1),
-            None if deadline.is_some_and(|deadline| Instant::now() >= deadline) => return Woken::Time,
+            None if deadline.is_some_and(|deadline| Instant::now() >= deadline) => {
+                return Woken::Time;
+            }
             None => {}
         }
     }
@@ -219,6 +237,8 @@ fn end(ward: &Ward, signal: i32) -> Exit {
 }
 
 fn reap(ward: &Ward) -> Exit {
-    let status = rustix::io::retry_on_intr(|| waitid(WaitId::PidFd(ward.pidfd.as_fd()), WaitIdOptions::EXITED));
+    let status = rustix::io::retry_on_intr(|| {
+        waitid(WaitId::PidFd(ward.pidfd.as_fd()), WaitIdOptions::EXITED)
+    });
     status.ok().flatten().map_or(Exit::Failed, |status| Ending::of(&status).into())
 }

@@ -1,6 +1,7 @@
-//! The article's words. Each line is one write(2): nothing waits in a buffer that a fork would copy.
+//! The article's words. Each line is one write(2): nothing waits in a buffer that a fork would
+//! copy.
 
-use crate::failure::errno_text;
+use crate::error::errno_text;
 use rustix::io::Errno;
 use rustix::stdio::{stderr, stdout};
 
@@ -33,7 +34,8 @@ pub fn say(text: &str) {
 pub fn complain(who: &str, errno: Errno) {
     // Of "ENOENT (No such file or directory)" the article shows the words.
     let text = errno_text(errno);
-    let words = text.split_once('(').map_or(text.as_str(), |(_, words)| words.trim_end_matches(')'));
+    let words =
+        text.split_once('(').map_or(text.as_str(), |(_, words)| words.trim_end_matches(')'));
     put(stderr(), &format!("{who}: {words}\n"));
 }
 

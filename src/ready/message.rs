@@ -1,4 +1,5 @@
-//! What a message on the queue says: `@r1 <nonce> KEY=VALUE` with sd_notify(3)'s keys, or plain text as in the article. The parser is total.
+//! What a message on the queue says: `@r1 <nonce> KEY=VALUE` with sd_notify(3)'s keys, or plain
+//! text as in the article. The parser is total.
 
 /// Length of a nonce.
 pub const NONCE: usize = 8;
@@ -40,8 +41,10 @@ pub fn parse(bytes: &[u8], nonce: &str) -> Message {
 fn typed(text: &str) -> Option<(&str, &str)> {
     let (nonce, assignment) = text.strip_prefix("@r1 ")?.split_once(' ')?;
     let (key, _) = assignment.split_once('=')?;
-    let nonce_ok = nonce.len() == NONCE && nonce.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'2'..=b'7'));
-    let key_ok = (1..=16).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
+    let nonce_ok =
+        nonce.len() == NONCE && nonce.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'2'..=b'7'));
+    let key_ok = (1..=16).contains(&key.len())
+        && key.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
     (nonce_ok && key_ok).then_some((nonce, assignment))
 }
 

@@ -1,13 +1,14 @@
-//! sd_notify(3): the socket that a program inside says READY=1 to, and the one of whoever started rustic.
+//! sd_notify(3): the socket that a program inside says READY=1 to, and the one of whoever started
+//! rustic.
 
-use crate::failure::Trouble;
+use crate::error::SysError;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, AsRawFd, OwnedFd};
 use rustix::fs::{AtFlags, Mode, chmodat};
 use rustix::io::{Errno, Result};
 use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType, bind, connect, recvmsg, send,
-    socket_with,
+    AddressFamily, RecvAncillaryBuffer, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags,
+    SocketType, bind, connect, recvmsg, send, socket_with,
 };
 use std::ffi::OsString;
 use std::io::IoSliceMut;
@@ -30,17 +31,25 @@ const PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 500_000_000 };
 const MOST_DESCRIPTORS: usize = 253;
 
 fn datagram() -> Result<OwnedFd> {
-    socket_with(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)
+    socket_with(
+        AddressFamily::UNIX,
+        SocketType::DGRAM,
+        SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
+        None,
+    )
 }
 
-/// Makes the socket in a directory, for everybody to write to. The path through /proc is short whatever the directory is called, as
-/// unix(7) leaves 108 bytes for it.
+/// Makes the socket in a directory, for everybody to write to. The path through /proc is short
+/// whatever the directory is called, as unix(7) leaves 108 bytes for it.
 ///
 /// # Errors
 /// EADDRINUSE where the name is taken.
-pub fn make(dev: impl AsFd) -> std::result::Result<OwnedFd, Trouble> {
+pub fn make(dev: impl AsFd) -> std::result::Result<OwnedFd, SysError> {
     let socket = datagram()?;
-    bind(&socket, &SocketAddrUnix::new(format!("/proc/self/fd/{}/{NAME}", dev.as_fd().as_raw_fd()))?)?;
+    bind(
+        &socket,
+        &SocketAddrUnix::new(format!("/proc/self/fd/{}/{NAME}", dev.as_fd().as_raw_fd()))?,
+    )?;
     chmodat(&dev, NAME, Mode::from_raw_mode(0o666), AtFlags::empty())?;
     Ok(socket)
 }
@@ -54,13 +63,19 @@ pub enum Said {
     Other,
 }
 
-/// The next message, or `None` when there is none. Descriptors that came along are closed at once, which also answers BARRIER=1.
+/// The next message, or `None` when there is none. Descriptors that came along are closed at once,
+/// which also answers BARRIER=1.
 pub fn receive(socket: impl AsFd) -> Option<Said> {
     let mut text = [0; LONGEST];
     let mut space = vec![MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     loop {
-        let read = recvmsg(&socket, &mut [IoSliceMut::new(&mut text)], &mut ancillary, RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC);
+        let read = recvmsg(
+            &socket,
+            &mut [IoSliceMut::new(&mut text)],
+            &mut ancillary,
+            RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC,
+        );
         match read {
             Ok(message) => {
                 // Each is owned by what drain gives, and closed when that is dropped.
@@ -74,10 +89,15 @@ pub fn receive(socket: impl AsFd) -> Option<Said> {
 }
 
 fn said(text: &[u8]) -> Said {
-    if text.split(|&byte| byte == b'\n').any(|line| line == b"READY=1") { Said::Ready } else { Said::Other }
+    if text.split(|&byte| byte == b'\n').any(|line| line == b"READY=1") {
+        Said::Ready
+    } else {
+        Said::Other
+    }
 }
 
-/// The socket of whoever started rustic, as systemd names it in NOTIFY_SOCKET: a path, or `@` and an abstract name.
+/// The socket of whoever started rustic, as systemd names it in NOTIFY_SOCKET: a path, or `@` and
+/// an abstract name.
 #[derive(Debug)]
 pub struct Outer(SocketAddrUnix);
 

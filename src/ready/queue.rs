@@ -1,6 +1,7 @@
-//! The POSIX message queue, mq_overview(7): made by the parent, opened by name by the child, seen by whoever shares the IPC namespace.
+//! The POSIX message queue, mq_overview(7): made by the parent, opened by name by the child, seen
+//! by whoever shares the IPC namespace.
 
-use crate::failure::Trouble;
+use crate::error::SysError;
 use crate::random;
 use crate::ready::message::{LONGEST, NONCE};
 use nix::errno::Errno;
@@ -18,7 +19,8 @@ const MESSAGE_SIZE: i64 = LONGEST as i64 + 1;
 /// mq_maxmsg: the article's.
 const MESSAGES: i64 = 10;
 
-/// How long a full message queue limit is waited for: 256 queues of a namespace or a user's bytes come free when other runs end.
+/// How long a full message queue limit is waited for: 256 queues of a namespace or a user's bytes
+/// come free when other runs end.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The name of a queue and the nonce of its messages, both unpredictable.
@@ -35,7 +37,7 @@ impl Name {
     ///
     /// # Errors
     /// Those of getrandom(2).
-    pub fn random() -> Result<Self, Trouble> {
+    pub fn random() -> Result<Self, SysError> {
         let letters = random::letters(26 + NONCE)?;
         let (name, nonce) = letters.split_at(26);
         // A test that plays the stranger has to know the name.
@@ -51,23 +53,36 @@ impl Name {
     }
 }
 
-/// An open queue. The kernel frees its place among the queues of the namespace when every descriptor of it is closed: see [`Queue::close`].
+/// An open queue. The kernel frees its place among the queues of the namespace when every
+/// descriptor of it is closed: see [`Queue::close`].
 #[derive(Debug)]
 pub struct Queue(MqdT);
 
 impl Queue {
-    /// Makes the queue: O_EXCL, so that nobody's older queue of the name is used, mode 0600, non-blocking. `msg_max` bounds the number of
-    /// messages. Where all queues are taken it waits for two seconds.
+    /// Makes the queue: O_EXCL, so that nobody's older queue of the name is used, mode 0600,
+    /// non-blocking. `msg_max` bounds the number of messages. Where all queues are taken it waits
+    /// for two seconds.
     ///
     /// # Errors
     /// EEXIST, EMFILE (RLIMIT_MSGQUEUE), ENOSPC (fs.mqueue.queues_max), ENOSYS.
-    pub fn make(name: &Name, msg_max: i64) -> Result<Self, Trouble> {
-        let flags = MQ_OFlag::O_CREAT | MQ_OFlag::O_EXCL | MQ_OFlag::O_RDWR | MQ_OFlag::O_NONBLOCK | MQ_OFlag::O_CLOEXEC;
+    pub fn make(name: &Name, msg_max: i64) -> Result<Self, SysError> {
+        let flags = MQ_OFlag::O_CREAT
+            | MQ_OFlag::O_EXCL
+            | MQ_OFlag::O_RDWR
+            | MQ_OFlag::O_NONBLOCK
+            | MQ_OFlag::O_CLOEXEC;
         let attributes = MqAttr::new(0, MESSAGES.min(msg_max).max(1), MESSAGE_SIZE, 0);
         let since = Instant::now();
         loop {
-            match mq_open(name.path.as_c_str(), flags, Mode::S_IRUSR | Mode::S_IWUSR, Some(&attributes)) {
-                Err(Errno::EMFILE | Errno::ENOSPC) if since.elapsed() < PATIENCE => std::thread::sleep(Duration::from_millis(20)),
+            match mq_open(
+                name.path.as_c_str(),
+                flags,
+                Mode::S_IRUSR | Mode::S_IWUSR,
+                Some(&attributes),
+            ) {
+                Err(Errno::EMFILE | Errno::ENOSPC) if since.elapsed() < PATIENCE => {
+                    std::thread::sleep(Duration::from_millis(20))
+                }
                 Err(Errno::EINTR) => {}
                 result => {
                     let queue = Self(result?);
@@ -83,7 +98,7 @@ impl Queue {
     ///
     /// # Errors
     /// ENOENT where the caller's IPC namespace has no such queue.
-    pub fn open(name: &CStr) -> Result<Self, Trouble> {
+    pub fn open(name: &CStr) -> Result<Self, SysError> {
         let flags = MQ_OFlag::O_WRONLY | MQ_OFlag::O_NONBLOCK | MQ_OFlag::O_CLOEXEC;
         Ok(Self(mq_open(name, flags, Mode::empty(), None)?))
     }
@@ -92,7 +107,7 @@ impl Queue {
     ///
     /// # Errors
     /// EAGAIN when the queue is full, EMSGSIZE.
-    pub fn send(&self, message: &[u8]) -> Result<(), Trouble> {
+    pub fn send(&self, message: &[u8]) -> Result<(), SysError> {
         loop {
             match mq_send(&self.0, message, 0) {
                 Err(Errno::EINTR) => {}
@@ -101,15 +116,18 @@ impl Queue {
         }
     }
 
-    /// Sends one message, waiting for room: a stranger who fills the queue delays it until the parent has read on.
+    /// Sends one message, waiting for room: a stranger who fills the queue delays it until the
+    /// parent has read on.
     ///
     /// # Errors
     /// EAGAIN when the queue stays full for two seconds.
-    pub fn send_patiently(&self, message: &[u8]) -> Result<(), Trouble> {
+    pub fn send_patiently(&self, message: &[u8]) -> Result<(), SysError> {
         let since = Instant::now();
         loop {
             match self.send(message) {
-                Err(trouble) if trouble.errno == rustix::io::Errno::AGAIN && since.elapsed() < PATIENCE => {
+                Err(error)
+                    if error.errno == rustix::io::Errno::AGAIN && since.elapsed() < PATIENCE =>
+                {
                     let mut room = [PollFd::new(self, PollFlags::OUT)];
                     let left = Timespec::try_from(PATIENCE.saturating_sub(since.elapsed())).ok();
                     let _ = poll(&mut room, left.as_ref());
@@ -123,7 +141,7 @@ impl Queue {
     ///
     /// # Errors
     /// EPERM without CAP_CHOWN.
-    pub fn give_to(&self, uid: u32) -> Result<(), Trouble> {
+    pub fn give_to(&self, uid: u32) -> Result<(), SysError> {
         Ok(fchown(self, Some(rustix::fs::Uid::from_raw(uid)), None)?)
     }
 
@@ -131,7 +149,7 @@ impl Queue {
     ///
     /// # Errors
     /// EBADF and the like; an empty queue is not an error.
-    pub fn receive(&self) -> Result<Option<Vec<u8>>, Trouble> {
+    pub fn receive(&self) -> Result<Option<Vec<u8>>, SysError> {
         let (mut buffer, mut priority) = ([0; MESSAGE_SIZE as usize], 0);
         loop {
             match mq_receive(&self.0, &mut buffer, &mut priority) {
@@ -159,7 +177,7 @@ impl AsFd for Queue {
 ///
 /// # Errors
 /// EACCES for a queue of somebody else.
-pub fn remove(name: &Name) -> Result<(), Trouble> {
+pub fn remove(name: &Name) -> Result<(), SysError> {
     match mq_unlink(name.path.as_c_str()) {
         Err(Errno::ENOENT) => Ok(()),
         result => Ok(result?),

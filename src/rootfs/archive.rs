@@ -1,9 +1,9 @@
 //! An archive: where its bytes come from, and who counts and hashes them on the way.
 
-use crate::failure::{Failure, printable, without_number};
+use crate::error::{Failure, printable, without_number};
 use crate::rootfs::builtin;
 use crate::rootfs::format::{self, BUFFER, Compression, Plain, Unfit};
-use crate::rootfs::rule::unreadable;
+use crate::rootfs::policy::unreadable;
 use crate::rootfs::unpack::{Progress, Watch};
 use sha2::{Digest, Sha256};
 use std::fmt;
@@ -30,7 +30,9 @@ impl fmt::Display for Archive {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Builtin => f.write_str("the built-in root"),
-            Self::File(path) | Self::Stream(path) => f.write_str(&printable(&path.to_string_lossy())),
+            Self::File(path) | Self::Stream(path) => {
+                f.write_str(&printable(&path.to_string_lossy()))
+            }
             Self::Stdin => f.write_str("stdin"),
         }
     }
@@ -59,9 +61,12 @@ impl Meter {
         self.read.load(Ordering::Relaxed)
     }
 
-    /// The sha256 of what was read, which at the end of the stream is the archive's; `None` when it was not wanted.
+    /// The sha256 of what was read, which at the end of the stream is the archive's; `None` when it
+    /// was not wanted.
     pub fn digest(&self) -> Option<String> {
-        self.hash.as_ref().map(|hash| hexadecimal(&hash.lock().unwrap_or_else(PoisonError::into_inner).clone().finalize()))
+        self.hash.as_ref().map(|hash| {
+            hexadecimal(&hash.lock().unwrap_or_else(PoisonError::into_inner).clone().finalize())
+        })
     }
 }
 
@@ -69,7 +74,7 @@ impl Meter {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hashing {
     /// They are.
-    Wanted,
+    RunOptions,
     /// They are not.
     Unwanted,
 }
@@ -107,9 +112,11 @@ impl Archive {
     /// A word for it, where there is little room.
     pub fn short_name(&self) -> String {
         match self {
-            Self::File(path) | Self::Stream(path) => {
-                printable(&path.file_name().map_or_else(|| path.to_string_lossy(), |name| name.to_string_lossy()))
-            }
+            Self::File(path) | Self::Stream(path) => printable(
+                &path
+                    .file_name()
+                    .map_or_else(|| path.to_string_lossy(), |name| name.to_string_lossy()),
+            ),
             other => other.to_string(),
         }
     }
@@ -150,16 +157,21 @@ impl Archive {
     /// A file that cannot be read, or that is no tar archive, by what it is.
     pub fn open(&self, hashing: Hashing) -> Result<Opened, Failure> {
         let (bytes, length) = self.bytes().map_err(|error| self.unreadable(&error))?;
-        let hash = (hashing == Hashing::Wanted).then(Arc::default);
+        let hash = (hashing == Hashing::RunOptions).then(Arc::default);
         let meter = Meter { hash, ..Meter::default() };
         let metered = Metered { inner: bytes, meter: meter.clone() };
         match format::plain(metered, meter.read.clone()) {
             Ok(plain) => Ok(Opened { plain, meter, length }),
-            Err(Unfit::Unreadable(error)) if error.raw_os_error().is_none() => Err(self.blame(unreadable(error))),
+            Err(Unfit::Unreadable(error)) if error.raw_os_error().is_none() => {
+                Err(self.blame(unreadable(error)))
+            }
             Err(Unfit::Unreadable(error)) => Err(self.unreadable(&error)),
             Err(Unfit::Other(kind, within)) => {
-                let within =
-                    if within == Compression::None { String::new() } else { format!(" inside {}", within.name().replace("tar.", "")) };
+                let within = if within == Compression::None {
+                    String::new()
+                } else {
+                    format!(" inside {}", within.name().replace("tar.", ""))
+                };
                 Err(Failure::new(format!("{self} is {kind}{within}, not a root file system"))
                     .remedy("a tar archive, plain or compressed by gzip, zstd, xz or bzip2"))
             }

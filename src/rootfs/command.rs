@@ -1,6 +1,6 @@
 //! `rustic rootfs`: import, list, rm, unpack. Each gives the text for stdout.
 
-use crate::failure::{Failure, printable, without_number};
+use crate::error::{Failure, printable, without_number};
 use crate::host::Host;
 use crate::namespace::Switch;
 use crate::rootfs::archive::{Archive, Hashing};
@@ -54,17 +54,26 @@ pub enum Output {
 /// Does it.
 ///
 /// # Errors
-/// An archive that is refused, a name that is taken or not there, a store that cannot be used; nothing is left half done.
-pub fn act(command: &Command, store: Option<&Path>, output: Output, host: &Host) -> Result<String, Failure> {
+/// An archive that is refused, a name that is taken or not there, a store that cannot be used;
+/// nothing is left half done.
+pub fn act(
+    command: &Command,
+    store: Option<&Path>,
+    output: Output,
+    host: &Host,
+) -> Result<String, Failure> {
     // Every mode is given in full where something is made.
     rustix::process::umask(rustix::fs::Mode::empty());
     let opened = || {
-        let root = store.ok_or_else(|| Failure::new("there is no place for a store").remedy("--store DIR"))?;
-        Store::open(root, host, Switch::Yes, Making::Yes)?.ok_or_else(|| Failure::new("the store cannot be written"))
+        let root = store
+            .ok_or_else(|| Failure::new("there is no place for a store").remedy("--store DIR"))?;
+        Store::open(root, host, Switch::Yes, Making::Yes)?
+            .ok_or_else(|| Failure::new("the store cannot be written"))
     };
     let (value, text) = match command {
         Command::Import { name, file, limits } => {
-            let archive = archive(file).map_err(|failure| swapped(failure, file, Path::new(name), "import NAME FILE"))?;
+            let archive = archive(file)
+                .map_err(|failure| swapped(failure, file, Path::new(name), "import NAME FILE"))?;
             import(&opened()?, name, &archive, *limits)?
         }
         Command::List => match store {
@@ -77,7 +86,8 @@ pub fn act(command: &Command, store: Option<&Path>, output: Output, host: &Host)
             None => remove(&opened()?, words)?,
         },
         Command::Unpack { file, directory, limits } => {
-            let archive = archive(file).map_err(|failure| swapped(failure, file, directory, "unpack FILE DIR"))?;
+            let archive = archive(file)
+                .map_err(|failure| swapped(failure, file, directory, "unpack FILE DIR"))?;
             unpack(&archive, directory, *limits, Rights::of(host))?
         }
     };
@@ -87,9 +97,14 @@ pub fn act(command: &Command, store: Option<&Path>, output: Output, host: &Host)
     })
 }
 
-/// A failure to find the archive, with the right order of the words where the other one is the archive.
+/// A failure to find the archive, with the right order of the words where the other one is the
+/// archive.
 fn swapped(failure: Failure, file: &Path, other: &Path, order: &str) -> Failure {
-    if !file.exists() && other.is_file() { failure.remedy(format!("rustic rootfs {order}: in this order")) } else { failure }
+    if !file.exists() && other.is_file() {
+        failure.remedy(format!("rustic rootfs {order}: in this order"))
+    } else {
+        failure
+    }
 }
 
 fn archive(file: &Path) -> Result<Archive, Failure> {
@@ -102,18 +117,28 @@ fn archive(file: &Path) -> Result<Archive, Failure> {
     };
     let kind = std::fs::metadata(file).map_err(failed)?.file_type();
     if kind.is_dir() {
-        return Err(
-            Failure::new(format!("{} is a directory, not an archive", file.display())).remedy("rustic run --rootfs DIR uses one as it is")
-        );
+        return Err(Failure::new(format!("{} is a directory, not an archive", file.display()))
+            .remedy("rustic run --rootfs DIR uses one as it is"));
     }
     // A fifo of the shell's <(…) has no path that could be made absolute.
-    if kind.is_file() { std::fs::canonicalize(file).map(Archive::File).map_err(failed) } else { Ok(Archive::Stream(file.to_owned())) }
+    if kind.is_file() {
+        std::fs::canonicalize(file).map(Archive::File).map_err(failed)
+    } else {
+        Ok(Archive::Stream(file.to_owned()))
+    }
 }
 
-fn import(store: &Store, name: &str, archive: &Archive, limits: Limits) -> Result<(Value, String), Failure> {
+fn import(
+    store: &Store,
+    name: &str,
+    archive: &Archive,
+    limits: Limits,
+) -> Result<(Value, String), Failure> {
     if !store::is_name(name) {
-        return Err(Failure::new(format!("'{}' cannot be a name", printable(name)))
-            .why("a name has 1 to 64 letters, digits, dots, hyphens or underscores, begins with a letter or digit, and does not look like a digest"));
+        return Err(Failure::new(format!("'{}' cannot be a name", printable(name))).why(
+            "a name has 1 to 64 letters, digits, dots, hyphens or underscores, begins with a \
+                letter or digit, and does not look like a digest",
+        ));
     }
     let mut watch = Bar::new(format!("unpacking {name}")).heeding_signals()?;
     // Said before the archive is unpacked for a name that it cannot have.
@@ -153,13 +178,17 @@ fn list_of(images: &[Listed]) -> (Value, String) {
     }
     let mut rows = vec![["NAME", "DIGEST", "SIZE", "FILES", "USED", "FROM"].map(str::to_owned)];
     for Listed { digest, names, record, used } in images {
-        let known = record.as_ref().map(|record| (size(record.report.bytes), thousands(record.report.files), printable(&record.source)));
+        let known = record.as_ref().map(|record| {
+            (size(record.report.bytes), thousands(record.report.files), printable(&record.source))
+        });
         let (bytes, files, source) = known.unwrap_or_else(|| ("?".into(), "?".into(), "?".into()));
         let used = if *used == Switch::Yes { "yes" } else { "no" };
         let names = if names.is_empty() { "-".into() } else { names.join(",") };
         rows.push([names, digest.chars().take(SHORT).collect(), bytes, files, used.into(), source]);
     }
-    let widths: Vec<usize> = (0..5).map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0)).collect();
+    let widths: Vec<usize> = (0..5)
+        .map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0))
+        .collect();
     let mut text = String::new();
     for row in rows {
         for (cell, width) in row.iter().zip(&widths) {
@@ -174,7 +203,8 @@ fn list_of(images: &[Listed]) -> (Value, String) {
 fn remove(store: &Store, words: &[String]) -> Result<(Value, String), Failure> {
     let mut text = String::new();
     let mut values = Vec::new();
-    // All of them are looked up before the first one goes: a word that is wrong takes nothing with it.
+    // All of them are looked up before the first one goes: a word that is wrong takes nothing with
+    // it.
     let mut wanted: Vec<&String> = Vec::new();
     for word in words {
         if !wanted.contains(&word) {
@@ -193,10 +223,21 @@ fn remove(store: &Store, words: &[String]) -> Result<(Value, String), Failure> {
     Ok((Value::Array(values), text))
 }
 
-fn unpack(archive: &Archive, target: &Path, limits: Limits, rights: Rights) -> Result<(Value, String), Failure> {
+fn unpack(
+    archive: &Archive,
+    target: &Path,
+    limits: Limits,
+    rights: Rights,
+) -> Result<(Value, String), Failure> {
     let mut watch = Bar::new(format!("unpacking {}", archive.short_name())).heeding_signals()?;
     let done = directory::fill(target, |into| {
-        let unpack = Unpack { rights, limits, threads: Threads::Two, hashing: Hashing::Unwanted, watch: &mut watch };
+        let unpack = Unpack {
+            rights,
+            limits,
+            threads: Threads::Two,
+            hashing: Hashing::Unwanted,
+            watch: &mut watch,
+        };
         unpack.unpack(archive, into)
     })?;
     drop(watch);
@@ -206,7 +247,12 @@ fn unpack(archive: &Archive, target: &Path, limits: Limits, rights: Rights) -> R
         "archive_bytes": done.length,
         "report": done.report,
     });
-    let mut text = format!("{}: from {} of {}\n", printable(&target.to_string_lossy()), size(done.length), done.compression.name());
+    let mut text = format!(
+        "{}: from {} of {}\n",
+        printable(&target.to_string_lossy()),
+        size(done.length),
+        done.compression.name()
+    );
     for line in done.report.lines() {
         let _ = writeln!(text, "  {line}");
     }

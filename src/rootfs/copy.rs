@@ -1,12 +1,16 @@
-//! A tree of the store as entries, for a run without a mount namespace: it cannot lay an overlay over the tree, and must not write to it.
+//! A tree of the store as entries, for a run without a mount namespace: it cannot lay an overlay
+//! over the tree, and must not write to it.
 
 use crate::beneath;
-use crate::failure::Failure;
+use crate::error::Failure;
 use crate::rootfs::entry::{Entry, Kind, Metadata, Place, Stretch, Time};
-use crate::rootfs::rule::shown;
+use crate::rootfs::policy::shown;
 use crate::rootfs::writer::{Content, Take, Writer};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{Dir, FileType, Mode, OFlags, SeekFrom, fgetxattr, flistxattr, major, minor, openat, readlinkat, seek, statat};
+use rustix::fs::{
+    Dir, FileType, Mode, OFlags, SeekFrom, fgetxattr, flistxattr, major, minor, openat, readlinkat,
+    seek, statat,
+};
 use rustix::io::Errno;
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -21,7 +25,8 @@ pub(super) fn tree(from: BorrowedFd<'_>, writer: &mut Writer<'_>) -> Result<(), 
     let mut names: HashMap<u64, Place> = HashMap::new();
     let mut next = vec![Vec::new()];
     while let Some(path) = next.pop() {
-        let failed = |errno: Errno| Failure::new(format!("cannot copy '{}'", shown(&path))).errno(errno);
+        let failed =
+            |errno: Errno| Failure::new(format!("cannot copy '{}'", shown(&path))).errno(errno);
         let place = Place::of(&path).map_err(|rule| rule.of(&path))?;
         let (entry, mut file) = entry(from, &place, &mut names).map_err(failed)?;
         if entry.kind == Kind::Directory {
@@ -38,7 +43,11 @@ fn children(root: BorrowedFd<'_>, place: &Place) -> rustix::io::Result<Vec<Vec<u
         let entry = entry?;
         let name = entry.file_name().to_bytes();
         if name != b"." && name != b".." {
-            found.push(if place.is_root() { name.to_vec() } else { [place.bytes(), b"/", name].concat() });
+            found.push(if place.is_root() {
+                name.to_vec()
+            } else {
+                [place.bytes(), b"/", name].concat()
+            });
         }
     }
     Ok(found)
@@ -50,11 +59,20 @@ struct Stored {
     stretches: Vec<Stretch>,
 }
 
-fn entry(root: BorrowedFd<'_>, place: &Place, names: &mut HashMap<u64, Place>) -> rustix::io::Result<(Entry, Stored)> {
+fn entry(
+    root: BorrowedFd<'_>,
+    place: &Place,
+    names: &mut HashMap<u64, Place>,
+) -> rustix::io::Result<(Entry, Stored)> {
     let directory = match place.split() {
-        Some((directory, _)) => {
-            beneath::directory(root, Path::new(if directory.is_empty() { OsStr::new(".") } else { OsStr::from_bytes(directory) }))?
-        }
+        Some((directory, _)) => beneath::directory(
+            root,
+            Path::new(if directory.is_empty() {
+                OsStr::new(".")
+            } else {
+                OsStr::from_bytes(directory)
+            }),
+        )?,
         None => root.try_clone_to_owned().map_err(|_| Errno::MFILE)?,
     };
     let name = place.split().map_or(Path::new("."), |(_, name)| name);
@@ -70,14 +88,22 @@ fn entry(root: BorrowedFd<'_>, place: &Place, names: &mut HashMap<u64, Place>) -
     let kind = FileType::from_raw_mode(stat.st_mode);
     if kind != FileType::Directory && stat.st_nlink > 1 {
         if let Some(first) = names.get(&stat.st_ino) {
-            return Ok((Entry { place: place.clone(), kind: Kind::HardLink(first.clone()), metadata }, stored));
+            return Ok((
+                Entry { place: place.clone(), kind: Kind::HardLink(first.clone()), metadata },
+                stored,
+            ));
         }
         names.insert(stat.st_ino, place.clone());
     }
     let device = (major(stat.st_rdev), minor(stat.st_rdev));
     let kind = match kind {
         FileType::Directory => {
-            let open = openat(&directory, name, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+            let open = openat(
+                &directory,
+                name,
+                OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+                Mode::empty(),
+            )?;
             metadata.attributes = attributes(&open)?;
             Kind::Directory
         }
@@ -87,7 +113,8 @@ fn entry(root: BorrowedFd<'_>, place: &Place, names: &mut HashMap<u64, Place>) -
             let size = stat.st_size as u64;
             stored.stretches = stretches(&file, size)?;
             stored.file = Some(file);
-            let dense = stored.stretches.as_slice() == [Stretch { offset: 0, length: size }] || size == 0;
+            let dense =
+                stored.stretches.as_slice() == [Stretch { offset: 0, length: size }] || size == 0;
             Kind::File { size, data: (!dense).then(|| stored.stretches.clone()) }
         }
         FileType::Symlink => Kind::Symlink(readlinkat(&directory, name, Vec::new())?.into_bytes()),
@@ -125,7 +152,8 @@ pub(super) fn attributes(fd: impl AsFd) -> rustix::io::Result<Vec<(Vec<u8>, Vec<
     let mut found = Vec::new();
     for name in names[..length].split(|&byte| byte == 0).filter(|name| !name.is_empty()) {
         let mut value = vec![0; 64 << 10];
-        // What this process may not read, such as a security module's label, came from the host and not from the archive.
+        // What this process may not read, such as a security module's label, came from the host and
+        // not from the archive.
         if let Ok(length) = fgetxattr(&fd, name, value.as_mut_slice()) {
             value.truncate(length);
             found.push((name.to_vec(), value));
@@ -142,11 +170,16 @@ impl Content for Stored {
         for stretch in &self.stretches {
             let mut done = 0;
             while done < stretch.length {
-                let wanted = usize::try_from(stretch.length - done).unwrap_or(usize::MAX).min(buffer.len());
-                let length = rustix::io::retry_on_intr(|| rustix::io::pread(file, &mut buffer[..wanted], stretch.offset + done))
-                    .map_err(|errno| Failure::new("cannot read a file of the store").errno(errno))?;
+                let wanted =
+                    usize::try_from(stretch.length - done).unwrap_or(usize::MAX).min(buffer.len());
+                let length = rustix::io::retry_on_intr(|| {
+                    rustix::io::pread(file, &mut buffer[..wanted], stretch.offset + done)
+                })
+                .map_err(|errno| Failure::new("cannot read a file of the store").errno(errno))?;
                 if length == 0 {
-                    return Err(Failure::new("a file of the store has become shorter while it was copied"));
+                    return Err(Failure::new(
+                        "a file of the store has become shorter while it was copied",
+                    ));
                 }
                 take(at, &buffer[..length])?;
                 at += length as u64;

@@ -1,16 +1,17 @@
-//! Unpacking into a directory of the user's: a new one appears whole or not at all, an empty one is filled at the end, and of a failed
-//! unpack nothing stays. What a killed one has left is swept by the next.
+//! Unpacking into a directory of the user's: a new one appears whole or not at all, an empty one is
+//! filled at the end, and of a failed unpack nothing stays. What a killed one has left is swept by
+//! the next.
 
 use crate::beneath;
-use crate::failure::Failure;
+use crate::error::Failure;
 use crate::namespace::Switch;
 use crate::rootfs::unpack::Unpacked;
 use crate::rootfs::writer::times_of;
 use crate::rootfs::{copy, remove, run_directory};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{
-    CWD, Dir, FlockOperation, Gid, Mode, OFlags, RenameFlags, Stat, Uid, XattrFlags, fchmod, fchown, flock, fremovexattr, fsetxattr, fstat,
-    futimens, mkdirat, openat, renameat_with, stat,
+    CWD, Dir, FlockOperation, Gid, Mode, OFlags, RenameFlags, Stat, Uid, XattrFlags, fchmod,
+    fchown, flock, fremovexattr, fsetxattr, fstat, futimens, mkdirat, openat, renameat_with, stat,
 };
 use rustix::io::Errno;
 use rustix::process::{getegid, geteuid};
@@ -18,10 +19,12 @@ use std::ffi::{CStr, CString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// What the names of unfinished unpacks begin with, in the directory that is filled or beside the one that is made.
+/// What the names of unfinished unpacks begin with, in the directory that is filled or beside the
+/// one that is made.
 const PREFIX: &str = ".rustic-unpack-";
 
-/// An empty directory to unpack into, with the mode of a root that the archive has no entry for. New entries inherit nothing from it.
+/// An empty directory to unpack into, with the mode of a root that the archive has no entry for.
+/// New entries inherit nothing from it.
 ///
 /// # Errors
 /// EEXIST, EACCES, ENOSPC.
@@ -31,7 +34,8 @@ pub(super) fn make(path: &Path) -> rustix::io::Result<OwnedFd> {
     Ok(dir)
 }
 
-/// A new directory for its owner alone, which has inherited neither a group nor access control lists.
+/// A new directory for its owner alone, which has inherited neither a group nor access control
+/// lists.
 fn private(path: &Path) -> rustix::io::Result<OwnedFd> {
     mkdirat(CWD, path, Mode::RWXU)?;
     let dir = open(path)?;
@@ -42,25 +46,39 @@ fn private(path: &Path) -> rustix::io::Result<OwnedFd> {
 }
 
 fn without_lists(dir: BorrowedFd<'_>) -> rustix::io::Result<()> {
-    ["system.posix_acl_default", "system.posix_acl_access"].into_iter().try_for_each(|list| match fremovexattr(dir, list) {
-        Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(()),
-        result => result,
+    ["system.posix_acl_default", "system.posix_acl_access"].into_iter().try_for_each(|list| {
+        match fremovexattr(dir, list) {
+            Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(()),
+            result => result,
+        }
     })
 }
 
 /// Fills `target` by way of a staging directory that `unpack` is given.
 ///
 /// # Errors
-/// A target that is there and no empty directory of the caller's, one that cannot be made, and what `unpack` fails with; then nothing of it
-/// stays.
-pub(super) fn fill(target: &Path, unpack: impl FnOnce(BorrowedFd<'_>) -> Result<Unpacked, Failure>) -> Result<Unpacked, Failure> {
-    let failed = |errno: Errno| Failure::new(format!("cannot unpack into {}", target.display())).errno(errno);
+/// A target that is there and no empty directory of the caller's, one that cannot be made, and what
+/// `unpack` fails with; then nothing of it stays.
+pub(super) fn fill(
+    target: &Path,
+    unpack: impl FnOnce(BorrowedFd<'_>) -> Result<Unpacked, Failure>,
+) -> Result<Unpacked, Failure> {
+    let failed = |errno: Errno| {
+        Failure::new(format!("cannot unpack into {}", target.display())).errno(errno)
+    };
     let (parent, into) = match stat(target) {
         Ok(stat) if stat.st_uid != geteuid().as_raw() && !geteuid().is_root() => {
             return Err(failed(Errno::PERM).why(format!("it belongs to uid {}", stat.st_uid)));
         }
         Ok(_) => (target.to_owned(), Some(open_to_fill(target).map_err(failed)?)),
-        Err(Errno::NOENT) => (target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned(), None),
+        Err(Errno::NOENT) => (
+            target
+                .parent()
+                .filter(|parent| !parent.as_os_str().is_empty())
+                .unwrap_or(Path::new("."))
+                .to_owned(),
+            None,
+        ),
         Err(errno) => return Err(failed(errno)),
     };
     sweep(&parent);
@@ -80,7 +98,8 @@ pub(super) fn fill(target: &Path, unpack: impl FnOnce(BorrowedFd<'_>) -> Result<
     Ok(done)
 }
 
-/// An unfinished unpack: a tree in a directory that lets nobody else in, locked while its process lives, removed when it is dropped.
+/// An unfinished unpack: a tree in a directory that lets nobody else in, locked while its process
+/// lives, removed when it is dropped.
 struct Staging {
     path: PathBuf,
     shell: OwnedFd,
@@ -114,7 +133,8 @@ impl Staging {
         moved(self.shell.as_fd(), TREE, CWD, &name)
     }
 
-    /// Moves everything up, all of it or nothing, and gives the directory what the archive says of its root.
+    /// Moves everything up, all of it or nothing, and gives the directory what the archive says of
+    /// its root.
     fn pour(self, into: BorrowedFd<'_>, root_named: Switch) -> rustix::io::Result<()> {
         let root = fstat(&self.tree)?;
         // It may be closed already, and nothing could be moved out of it.
@@ -125,7 +145,11 @@ impl Staging {
                 moved(self.tree.as_fd(), &name, into, &name)?;
                 up.push(name);
             }
-            if root_named == Switch::No { Ok(()) } else { dress(into, &root, &copy::attributes(&self.tree)?) }
+            if root_named == Switch::No {
+                Ok(())
+            } else {
+                dress(into, &root, &copy::attributes(&self.tree)?)
+            }
         });
         if poured.is_err() {
             for name in up {
@@ -146,18 +170,30 @@ impl Drop for Staging {
 }
 
 /// Gives a directory the owner, attributes and mode of another.
-fn dress(dir: BorrowedFd<'_>, like: &Stat, attributes: &[(Vec<u8>, Vec<u8>)]) -> rustix::io::Result<()> {
+fn dress(
+    dir: BorrowedFd<'_>,
+    like: &Stat,
+    attributes: &[(Vec<u8>, Vec<u8>)],
+) -> rustix::io::Result<()> {
     let stat = fstat(dir)?;
     if (stat.st_uid, stat.st_gid) != (like.st_uid, like.st_gid) {
         fchown(dir, Some(Uid::from_raw(like.st_uid)), Some(Gid::from_raw(like.st_gid)))?;
     }
     without_lists(dir)?;
     fchmod(dir, Mode::from_raw_mode(like.st_mode & 0o7777))?;
-    attributes.iter().try_for_each(|(name, value)| fsetxattr(dir, name.as_slice(), value, XattrFlags::empty()))
+    attributes
+        .iter()
+        .try_for_each(|(name, value)| fsetxattr(dir, name.as_slice(), value, XattrFlags::empty()))
 }
 
-/// Renames; a directory that moves to another must be writable itself, for its "..", and gets its mode back.
-fn moved(from: BorrowedFd<'_>, old: &CStr, to: BorrowedFd<'_>, new: &CStr) -> rustix::io::Result<()> {
+/// Renames; a directory that moves to another must be writable itself, for its "..", and gets its
+/// mode back.
+fn moved(
+    from: BorrowedFd<'_>,
+    old: &CStr,
+    to: BorrowedFd<'_>,
+    new: &CStr,
+) -> rustix::io::Result<()> {
     let rename = || renameat_with(from, old, to, new, RenameFlags::NOREPLACE);
     match rename() {
         Err(Errno::ACCESS) => {}
@@ -172,7 +208,12 @@ fn moved(from: BorrowedFd<'_>, old: &CStr, to: BorrowedFd<'_>, new: &CStr) -> ru
 }
 
 fn open(path: &Path) -> rustix::io::Result<OwnedFd> {
-    openat(CWD, path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
+    openat(
+        CWD,
+        path,
+        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+        Mode::empty(),
+    )
 }
 
 fn open_to_fill(path: &Path) -> rustix::io::Result<OwnedFd> {
@@ -184,15 +225,16 @@ fn is_at(dir: &OwnedFd, path: &Path) -> bool {
     matches!((fstat(dir), stat(path)), (Ok(held), Ok(found)) if same(&held, &found))
 }
 
-/// Removes what killed unpacks of this user's have left in a folder: what bears the prefix, lets nobody else in, and is not held. Another
-/// user's may be a trap.
+/// Removes what killed unpacks of this user's have left in a folder: what bears the prefix, lets
+/// nobody else in, and is not held. Another user's may be a trap.
 fn sweep(folder: &Path) {
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         if !entry.file_name().as_bytes().starts_with(PREFIX.as_bytes()) {
             continue;
         }
         let Ok(dir) = open(&entry.path()) else { continue };
-        let own = fstat(&dir).is_ok_and(|stat| stat.st_uid == geteuid().as_raw() && stat.st_mode & 0o077 == 0);
+        let own = fstat(&dir)
+            .is_ok_and(|stat| stat.st_uid == geteuid().as_raw() && stat.st_mode & 0o077 == 0);
         if own && flock(&dir, FlockOperation::NonBlockingLockExclusive).is_ok() {
             let _ = remove::tree(&entry.path());
         }

@@ -1,6 +1,6 @@
 //! An entry of an archive, checked: what the reader gives and the writer makes.
 
-use crate::rootfs::rule::{DEEPEST, LONGEST_NAME, LONGEST_PATH, Rule};
+use crate::rootfs::policy::{DEEPEST, LONGEST_NAME, LONGEST_PATH, Rule};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -16,7 +16,8 @@ pub struct Entry {
     pub metadata: Metadata,
 }
 
-/// A path beneath the root, in plain components: no slash at either end, no `.`, no `..`. Empty for the root itself.
+/// A path beneath the root, in plain components: no slash at either end, no `.`, no `..`. Empty for
+/// the root itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Place(Vec<u8>);
 
@@ -32,7 +33,8 @@ pub enum Kind {
         /// The stretches that are not holes, in order; `None` for a file without holes.
         data: Option<Vec<Stretch>>,
     },
-    /// A symbolic link; its target is kept as it is, and the root of an absolute one is the container's.
+    /// A symbolic link; its target is kept as it is, and the root of an absolute one is the
+    /// container's.
     Symlink(Vec<u8>),
     /// Another name of a file that came earlier.
     HardLink(Place),
@@ -151,7 +153,10 @@ mod tests {
         assert_eq!(place(b"a\0b"), Err(Rule::NulInName));
         assert_eq!(place(&[b'a'; 256]), Err(Rule::LongName));
         assert_eq!(place(&b"a/".repeat(257)), Err(Rule::Deep));
-        assert_eq!(place(&[b"b".repeat(255), b"/".to_vec()].concat().repeat(17)), Err(Rule::LongPath));
+        assert_eq!(
+            place(&[b"b".repeat(255), b"/".to_vec()].concat().repeat(17)),
+            Err(Rule::LongPath)
+        );
         assert!(place(b"...").is_ok() && place(b"..a").is_ok(), "only '..' climbs");
     }
 

@@ -1,7 +1,8 @@
-//! What the first bytes of a stream say, and how it is decompressed. The format is told by content, never by name.
+//! What the first bytes of a stream say, and how it is decompressed. The format is told by content,
+//! never by name.
 
+use crate::rootfs::policy::{LARGEST_RATIO, LARGEST_WINDOW, RATIO_FROM, Rule};
 use crate::rootfs::reader::checksum_holds;
-use crate::rootfs::rule::{LARGEST_RATIO, LARGEST_WINDOW, RATIO_FROM, Rule};
 use bzip2::bufread::MultiBzDecoder;
 use flate2::bufread::GzDecoder;
 use lzma_rust2::XzReader;
@@ -75,7 +76,9 @@ impl Format {
             _ if start.is_empty() => Self::Other("empty"),
             // The checksum tells it also of the oldest headers, which have no magic of their own.
             Some(block) if checksum_holds(block) => Self::Tar,
-            Some(block) if block[257..262] == *b"ustar" => Self::Other("a tar archive whose first header is damaged"),
+            Some(block) if block[257..262] == *b"ustar" => {
+                Self::Other("a tar archive whose first header is damaged")
+            }
             Some(block) if *block == [0; 512] => Self::Other("a tar archive without an entry"),
             _ => Self::Other("of an unknown kind"),
         }
@@ -111,7 +114,9 @@ impl From<io::Error> for Unfit {
 pub fn plain(bytes: impl Read + Send + 'static, read: Arc<AtomicU64>) -> Result<Plain, Unfit> {
     let (start, bytes) = peek(bytes)?;
     let compression = match Format::of(&start) {
-        Format::Tar => return Ok(Plain { stream: Box::new(bytes), compression: Compression::None }),
+        Format::Tar => {
+            return Ok(Plain { stream: Box::new(bytes), compression: Compression::None });
+        }
         Format::Other(kind) => return Err(Unfit::Other(kind, Compression::None)),
         Format::Compressed(compression) => compression,
     };
@@ -124,7 +129,11 @@ pub fn plain(bytes: impl Read + Send + 'static, read: Arc<AtomicU64>) -> Result<
             Box::new(Windowed(decoder))
         }
         // In KiB, and for the decoder's own tables a little more than the window.
-        Compression::Xz => Box::new(Windowed(XzReader::new_mem_limit(bytes, true, (LARGEST_WINDOW >> 10) as u32 + 1024))),
+        Compression::Xz => Box::new(Windowed(XzReader::new_mem_limit(
+            bytes,
+            true,
+            (LARGEST_WINDOW >> 10) as u32 + 1024,
+        ))),
         Compression::Bzip2 => Box::new(MultiBzDecoder::new(bytes)),
     };
     let (start, stream) = peek(Measured { inner: decoder, read, written: 0 })?;
@@ -135,14 +144,16 @@ pub fn plain(bytes: impl Read + Send + 'static, read: Arc<AtomicU64>) -> Result<
     }
 }
 
-/// The first bytes, a header's worth where there are so many, and the stream with them still in it: a pipe may give them in small pieces.
+/// The first bytes, a header's worth where there are so many, and the stream with them still in it:
+/// a pipe may give them in small pieces.
 fn peek<R: Read>(mut stream: R) -> io::Result<(Vec<u8>, BufReader<impl Read>)> {
     let mut start = Vec::with_capacity(512);
     (&mut stream).take(512).read_to_end(&mut start)?;
     Ok((start.clone(), BufReader::with_capacity(BUFFER, Cursor::new(start).chain(stream))))
 }
 
-/// The members of a gzip file as one stream, RFC 1952. Zeros behind the last one are the padding of a tape, anything else is damage.
+/// The members of a gzip file as one stream, RFC 1952. Zeros behind the last one are the padding of
+/// a tape, anything else is damage.
 struct Members<R> {
     member: Option<GzDecoder<R>>,
 }
@@ -161,7 +172,9 @@ impl<R: BufRead> Read for Members<R> {
             if length > 0 || buffer.is_empty() {
                 return Ok(length);
             }
-            let Some(mut bytes) = self.member.take().map(GzDecoder::into_inner) else { return Ok(0) };
+            let Some(mut bytes) = self.member.take().map(GzDecoder::into_inner) else {
+                return Ok(0);
+            };
             match bytes.fill_buf()?.first() {
                 None => {}
                 Some(0) => only_zeros(&mut bytes)?,
@@ -178,7 +191,10 @@ fn only_zeros(bytes: &mut impl BufRead) -> io::Result<()> {
             return Ok(());
         }
         if piece.iter().any(|&byte| byte != 0) {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "something stands behind the end of the gzip stream"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "something stands behind the end of the gzip stream",
+            ));
         }
         let length = piece.len();
         bytes.consume(length);
@@ -191,7 +207,8 @@ struct Windowed<R>(R);
 impl<R: Read> Read for Windowed<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.0.read(buffer).map_err(|error| {
-            let too_large = error.kind() == io::ErrorKind::OutOfMemory || error.to_string().contains("requires too much memory");
+            let too_large = error.kind() == io::ErrorKind::OutOfMemory
+                || error.to_string().contains("requires too much memory");
             if too_large { io::Error::other(Rule::Window) } else { error }
         })
     }
@@ -208,7 +225,9 @@ impl<R: Read> Read for Measured<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let length = self.inner.read(buffer)?;
         self.written += length as u64;
-        if self.written > RATIO_FROM && self.written / LARGEST_RATIO > self.read.load(Ordering::Relaxed) {
+        if self.written > RATIO_FROM
+            && self.written / LARGEST_RATIO > self.read.load(Ordering::Relaxed)
+        {
             return Err(io::Error::other(Rule::Ratio));
         }
         Ok(length)

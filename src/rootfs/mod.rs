@@ -1,7 +1,9 @@
-//! Root file systems: what an archive is, how it is unpacked exactly and safely, where it is kept. Knows nothing of containers.
+//! Root file systems: what an archive is, how it is unpacked exactly and safely, where it is kept.
+//! Knows nothing of containers.
 //!
-//! An [`archive`] is opened in its [`format`], the [`reader`] makes entries of its [`stream`], the [`writer`] makes files of them; [`unpack`]
-//! puts the four together, and [`rule`] says what is refused. The [`store`] keeps a tree for each digest, and names for them.
+//! An [`archive`] is opened in its [`format`], the [`reader`] makes entries of its [`stream`], the
+//! [`writer`] makes files of them; [`unpack`] puts the four together, and [`policy`] says what is
+//! refused. The [`store`] keeps a tree for each digest, and names for them.
 
 pub mod archive;
 pub mod builtin;
@@ -10,11 +12,11 @@ mod copy;
 mod directory;
 pub mod entry;
 pub mod format;
+pub mod policy;
 pub mod progress;
 pub mod reader;
 pub mod remove;
 pub mod report;
-pub mod rule;
 pub mod run_directory;
 pub mod store;
 pub mod stream;
@@ -23,7 +25,7 @@ pub mod writer;
 
 pub use archive::Archive;
 
-use crate::failure::{Failure, printable};
+use crate::error::{Failure, printable};
 use report::Report;
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{CWD, Mode, OFlags, openat};
@@ -64,8 +66,15 @@ impl Origin {
         match self {
             Self::Archive(archive) => unpack.unpack(archive, into).map(|done| done.report),
             Self::Stored { name, tree } => {
-                let from = openat(CWD, tree, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-                    .map_err(|errno| Failure::new(format!("cannot read the image '{name}'")).errno(errno))?;
+                let from = openat(
+                    CWD,
+                    tree,
+                    OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
+                    Mode::empty(),
+                )
+                .map_err(|errno| {
+                    Failure::new(format!("cannot read the image '{name}'")).errno(errno)
+                })?;
                 // What is in the store has met its limits already.
                 let limits = Limits { bytes: u64::MAX, entries: u64::MAX };
                 let mut writer = Writer::new(into, unpack.rights, limits);

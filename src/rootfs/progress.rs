@@ -1,7 +1,8 @@
-//! Who watches an unpack on behalf of a user: shows how far it is where it takes long, and ends it when they want it to end.
+//! Who watches an unpack on behalf of a user: shows how far it is where it takes long, and ends it
+//! when they want it to end.
 
+use crate::error::Failure;
 use crate::exit::Exit;
-use crate::failure::Failure;
 use crate::rootfs::unpack::{Progress, Watch};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use nix::sys::signal::{SigSet, Signal};
@@ -25,14 +26,20 @@ impl Bar {
         Self { what: what.into(), since: Instant::now(), shown: None, signals: None }
     }
 
-    /// Takes the signals that a user ends a program with, so that what is half done can be removed first.
+    /// Takes the signals that a user ends a program with, so that what is half done can be removed
+    /// first.
     ///
     /// # Errors
     /// Those of signalfd(2).
     pub fn heeding_signals(mut self) -> Result<Self, Failure> {
-        let signals = SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT]);
-        let listened = signals.thread_block().and_then(|()| SignalFd::with_flags(&signals, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC));
-        self.signals = Some(listened.map_err(|errno| Failure::new(format!("cannot listen for signals: {}", errno.desc())))?);
+        let signals =
+            SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT]);
+        let listened = signals.thread_block().and_then(|()| {
+            SignalFd::with_flags(&signals, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
+        });
+        self.signals = Some(listened.map_err(|errno| {
+            Failure::new(format!("cannot listen for signals: {}", errno.desc()))
+        })?);
         Ok(self)
     }
 
@@ -43,8 +50,11 @@ impl Bar {
                 Some(_) => "{msg} {percent:>3}% {wide_bar} {binary_bytes} of {binary_total_bytes}",
                 None => "{msg} {binary_bytes}",
             };
-            bar.with_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()))
-                .with_message(self.what.clone())
+            bar.with_style(
+                ProgressStyle::with_template(template)
+                    .unwrap_or_else(|_| ProgressStyle::default_bar()),
+            )
+            .with_message(self.what.clone())
         });
         bar.set_position(so_far.read);
     }
@@ -59,7 +69,8 @@ impl Watch for Bar {
         match heard.map(|signal| signal.ssi_signo as i32) {
             Some(number) => {
                 let name = Signal::try_from(number).map_or("a signal", Signal::as_str);
-                Err(Failure::new(format!("interrupted by {name}: nothing of it is left")).exit(Exit::Signal(number)))
+                Err(Failure::new(format!("interrupted by {name}: nothing of it is left"))
+                    .exit(Exit::Signal(number)))
             }
             None => Ok(()),
         }

@@ -1,27 +1,32 @@
-//! Removing a tree that a container has written: as deep as it likes, with directories that forbid it, never through a symlink.
+//! Removing a tree that a container has written: as deep as it likes, with directories that forbid
+//! it, never through a symlink.
 
 use crate::beneath;
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, fchmod, fstat, openat, statat, unlinkat};
+use rustix::fs::{
+    AtFlags, CWD, Dir, FileType, Mode, OFlags, fchmod, fstat, openat, statat, unlinkat,
+};
 use rustix::io::{Errno, Result};
 use std::ffi::{CStr, CString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// Removes a directory with all that is in it. It is fine if there is none. One descriptor is held at a time, whatever the depth: who wrote
-/// the tree could make it deeper than there are descriptors or stack.
+/// Removes a directory with all that is in it. It is fine if there is none. One descriptor is held
+/// at a time, whatever the depth: who wrote the tree could make it deeper than there are
+/// descriptors or stack.
 ///
 /// # Errors
-/// The first thing that could not be removed: EBUSY for a mount, EACCES for what belongs to another id, ESTALE for a directory that somebody
-/// has moved meanwhile.
+/// The first thing that could not be removed: EBUSY for a mount, EACCES for what belongs to another
+/// id, ESTALE for a directory that somebody has moved meanwhile.
 pub fn tree(path: &Path) -> Result<()> {
     let name = CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::INVAL)?;
     let mut here = match open_to_empty(CWD, &name) {
         Err(Errno::NOENT) => return Ok(()),
         result => result?,
     };
-    // The way up is "..": were a directory moved elsewhere meanwhile, it would lead into what is not to be removed. So each step up must
-    // come to the directory from which the step down was taken.
+    // The way up is "..": were a directory moved elsewhere meanwhile, it would lead into what is
+    // not to be removed. So each step up must come to the directory from which the step down was
+    // taken.
     let mut below: Vec<(CString, Identity)> = Vec::new();
     loop {
         if let Some(directory) = empty_of_files(&here)? {
@@ -29,7 +34,12 @@ pub fn tree(path: &Path) -> Result<()> {
             here = open_to_empty(&here, &directory)?;
             below.push((directory, above));
         } else if let Some((emptied, above)) = below.pop() {
-            here = openat(&here, c"..", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+            here = openat(
+                &here,
+                c"..",
+                OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
+                Mode::empty(),
+            )?;
             if identity(&here)? != above {
                 return Err(Errno::STALE);
             }
@@ -48,7 +58,8 @@ fn identity(dir: &OwnedFd) -> Result<Identity> {
     Ok((stat.st_dev, stat.st_ino))
 }
 
-/// Removes everything in a directory until a directory is met; that one's name, or `None` when nothing is left.
+/// Removes everything in a directory until a directory is met; that one's name, or `None` when
+/// nothing is left.
 fn empty_of_files(dir: &OwnedFd) -> Result<Option<CString>> {
     for entry in Dir::read_from(dir)? {
         let entry = entry?;
@@ -60,7 +71,11 @@ fn empty_of_files(dir: &OwnedFd) -> Result<Option<CString>> {
             Ok(()) | Err(Errno::NOENT) => {}
             Err(errno @ (Errno::ISDIR | Errno::PERM)) => {
                 let stat = statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?;
-                return if FileType::from_raw_mode(stat.st_mode) == FileType::Directory { Ok(Some(name.to_owned())) } else { Err(errno) };
+                return if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+                    Ok(Some(name.to_owned()))
+                } else {
+                    Err(errno)
+                };
             }
             Err(errno) => return Err(errno),
         }
@@ -70,10 +85,22 @@ fn empty_of_files(dir: &OwnedFd) -> Result<Option<CString>> {
 
 /// A directory of one's own can be emptied whatever its mode says, once the mode is changed.
 fn open_to_empty(parent: impl AsFd, name: &CStr) -> Result<OwnedFd> {
-    let open = || openat(&parent, name, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty());
+    let open = || {
+        openat(
+            &parent,
+            name,
+            OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+            Mode::empty(),
+        )
+    };
     let dir = match open() {
         Err(Errno::ACCESS) => {
-            let closed = openat(&parent, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+            let closed = openat(
+                &parent,
+                name,
+                OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+                Mode::empty(),
+            )?;
             beneath::chmod(&closed, Mode::RWXU)?;
             open()?
         }
@@ -93,7 +120,8 @@ mod tests {
         let top = tempfile::tempdir().unwrap();
         let root = top.path().join("root");
         std::fs::create_dir(&root).unwrap();
-        let mut here = openat(CWD, &root, OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()).unwrap();
+        let mut here =
+            openat(CWD, &root, OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()).unwrap();
         for _ in 0..3000 {
             rustix::fs::mkdirat(&here, "d", Mode::RWXU).unwrap();
             here = openat(&here, "d", OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()).unwrap();

@@ -35,7 +35,13 @@ pub struct Report {
 impl Report {
     /// Everything that was made.
     pub fn entries(&self) -> u64 {
-        self.files + self.directories + self.symlinks + self.hard_links + self.fifos + self.devices + self.devices_skipped
+        self.files
+            + self.directories
+            + self.symlinks
+            + self.hard_links
+            + self.fifos
+            + self.devices
+            + self.devices_skipped
     }
 
     /// The counts that are not zero, in a line; what was left out, if anything, in a second.
@@ -49,7 +55,8 @@ impl Report {
             (self.devices, "device", "devices"),
             (self.attributes, "extended attribute", "extended attributes"),
         ];
-        let mut made: Vec<_> = counts.into_iter().filter(|(count, ..)| *count > 0).map(counted).collect();
+        let mut made: Vec<_> =
+            counts.into_iter().filter(|(count, ..)| *count > 0).map(counted).collect();
         made.push(size(self.bytes));
         let mut lines = vec![made.join(", ")];
         let left = [
@@ -58,10 +65,19 @@ impl Report {
                 "device (only root outside a user namespace makes them)",
                 "devices (only root outside a user namespace makes them)",
             ),
-            (self.owners_squashed, "other owner (everything is yours)", "other owners (everything is yours)"),
+            (
+                self.owners_squashed,
+                "other owner (everything is yours)",
+                "other owners (everything is yours)",
+            ),
         ];
-        let mut left: Vec<_> = left.into_iter().filter(|(count, ..)| *count > 0).map(counted).collect();
-        left.extend(self.attributes_left_out.iter().map(|(name, count)| format!("{} {name}", thousands(*count))));
+        let mut left: Vec<_> =
+            left.into_iter().filter(|(count, ..)| *count > 0).map(counted).collect();
+        left.extend(
+            self.attributes_left_out
+                .iter()
+                .map(|(name, count)| format!("{} {name}", thousands(*count))),
+        );
         if !left.is_empty() {
             lines.push(format!("left out: {}", left.join(", ")));
         }
@@ -106,15 +122,25 @@ mod tests {
 
     #[test]
     fn sizes_and_numbers_are_for_people() {
-        assert_eq!([size(0), size(1023), size(1536), size(1 << 30)], ["0 B", "1023 B", "1.5 KiB", "1.0 GiB"]);
-        assert_eq!([thousands(0), thousands(999), thousands(1000), thousands(1_234_567)], ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!(
+            [size(0), size(1023), size(1536), size(1 << 30)],
+            ["0 B", "1023 B", "1.5 KiB", "1.0 GiB"]
+        );
+        assert_eq!(
+            [thousands(0), thousands(999), thousands(1000), thousands(1_234_567)],
+            ["0", "999", "1,000", "1,234,567"]
+        );
     }
 
     #[test]
     fn what_was_left_out_is_said() {
-        let mut report = Report { files: 1, symlinks: 2, bytes: 10, owners_squashed: 3, ..Report::default() };
+        let mut report =
+            Report { files: 1, symlinks: 2, bytes: 10, owners_squashed: 3, ..Report::default() };
         report.attributes_left_out.insert("security.selinux".into(), 1);
-        let expected = ["1 file, 2 symlinks, 10 B", "left out: 3 other owners (everything is yours), 1 security.selinux"];
+        let expected = [
+            "1 file, 2 symlinks, 10 B",
+            "left out: 3 other owners (everything is yours), 1 security.selinux",
+        ];
         assert_eq!(report.lines(), expected);
     }
 }

@@ -1,5 +1,5 @@
-//! The directories of runs without a mount namespace: one each, locked while its warden lives, removed by it. What a killed warden has left is
-//! swept by a later run.
+//! The directories of runs without a mount namespace: one each, locked while its warden lives,
+//! removed by it. What a killed warden has left is swept by a later run.
 
 use crate::rootfs::remove;
 use rustix::fd::{IntoRawFd, OwnedFd};
@@ -42,18 +42,29 @@ pub fn make(path: &Path) -> Result<()> {
 }
 
 fn locked(path: &Path) -> Result<OwnedFd> {
-    let dir = openat(CWD, path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+    let dir = openat(
+        CWD,
+        path,
+        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?;
     flock(&dir, FlockOperation::NonBlockingLockExclusive)?;
     Ok(dir)
 }
 
-/// Removes what nobody has locked any more, of this user's, in a folder. What cannot be removed is left to its owner.
+/// Removes what nobody has locked any more, of this user's, in a folder. What cannot be removed is
+/// left to its owner.
 pub fn sweep(folder: &Path, uid: u32) {
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let old = entry.metadata().is_ok_and(|stat| {
-            stat.is_dir() && stat.uid() == uid && stat.modified().is_ok_and(|time| time.elapsed().is_ok_and(|age| age > YOUNG))
+            stat.is_dir()
+                && stat.uid() == uid
+                && stat.modified().is_ok_and(|time| time.elapsed().is_ok_and(|age| age > YOUNG))
         });
-        if old && entry.file_name().to_string_lossy().starts_with(PREFIX) && locked(&entry.path()).is_ok() {
+        if old
+            && entry.file_name().to_string_lossy().starts_with(PREFIX)
+            && locked(&entry.path()).is_ok()
+        {
             let _ = remove::tree(&entry.path());
         }
     }
@@ -73,7 +84,12 @@ mod tests {
             std::fs::File::open(&path).unwrap().set_modified(time).unwrap();
             path
         };
-        let (old, young, other, held) = (made("rustic-run-1", 100), made("rustic-run-2", 1), made("other", 100), made("rustic-run-3", 100));
+        let (old, young, other, held) = (
+            made("rustic-run-1", 100),
+            made("rustic-run-2", 1),
+            made("other", 100),
+            made("rustic-run-3", 100),
+        );
         let lock = locked(&held).unwrap();
         sweep(folder.path(), rustix::process::geteuid().as_raw());
         assert!(!old.exists() && young.exists() && other.exists() && held.exists());

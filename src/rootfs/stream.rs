@@ -1,6 +1,6 @@
 //! The decompressed bytes on their way to the reader, from another thread where that pays.
 
-use crate::failure::Failure;
+use crate::error::Failure;
 use crate::rootfs::archive::Meter;
 use crate::rootfs::unpack::{Progress, Watch};
 use std::io::{self, BufRead, Read};
@@ -17,7 +17,8 @@ pub enum Threads {
     Two,
 }
 
-/// Bytes of a chunk, and how many chunks are on their way at most: together what two threads may be apart.
+/// Bytes of a chunk, and how many chunks are on their way at most: together what two threads may be
+/// apart.
 const CHUNK: usize = 256 << 10;
 const CHUNKS: usize = 8;
 
@@ -63,8 +64,8 @@ impl<'w> Stream<'w> {
         Self { source, meter, length, told: 0, watch }
     }
 
-    /// Ends the thread, which has nothing more to do once the stream is at its end. A stream that is dropped before leaves it: it may wait
-    /// for stdin, and the process is about to end.
+    /// Ends the thread, which has nothing more to do once the stream is at its end. A stream that
+    /// is dropped before leaves it: it may wait for stdin, and the process is about to end.
     ///
     /// # Errors
     /// A thread that has panicked.
@@ -73,7 +74,9 @@ impl<'w> Stream<'w> {
             Source::Direct(_) => Ok(()),
             Source::Threaded(Chunks { full, thread, .. }) => {
                 drop(full);
-                thread.join().map_err(|_| Failure::new("the thread that decompresses has ended too early"))
+                thread
+                    .join()
+                    .map_err(|_| Failure::new("the thread that decompresses has ended too early"))
             }
         }
     }
@@ -88,8 +91,13 @@ impl Chunks {
     }
 }
 
-/// Hands over what each read gives, until the end of the stream, a fault in it, or nobody wants more.
-fn decompress(mut stream: Box<dyn BufRead + Send>, filled: &SyncSender<io::Result<Vec<u8>>>, emptied: &Receiver<Vec<u8>>) {
+/// Hands over what each read gives, until the end of the stream, a fault in it, or nobody wants
+/// more.
+fn decompress(
+    mut stream: Box<dyn BufRead + Send>,
+    filled: &SyncSender<io::Result<Vec<u8>>>,
+    emptied: &Receiver<Vec<u8>>,
+) {
     loop {
         let mut chunk = emptied.try_recv().unwrap_or_default();
         chunk.resize(CHUNK, 0);
@@ -111,7 +119,9 @@ fn decompress(mut stream: Box<dyn BufRead + Send>, filled: &SyncSender<io::Resul
 
 impl BufRead for Stream<'_> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        let mut look = |read| self.watch.look(Progress { read, length: self.length }).map_err(io::Error::other);
+        let mut look = |read| {
+            self.watch.look(Progress { read, length: self.length }).map_err(io::Error::other)
+        };
         match &mut self.source {
             Source::Direct(stream) => {
                 let read = self.meter.read();

@@ -1,6 +1,6 @@
 //! From an archive to a tree: one thread decompresses, the other reads entries and writes files.
 
-use crate::failure::Failure;
+use crate::error::Failure;
 use crate::namespace::Switch;
 use crate::rootfs::archive::{Archive, Hashing, Opened};
 use crate::rootfs::format::Compression;
@@ -70,15 +70,17 @@ impl Unpack<'_> {
     /// Unpacks into an empty directory.
     ///
     /// # Errors
-    /// A stream that is cut or damaged, an entry that breaks a rule, a full disk. What was unpacked until then stays for the caller to remove.
+    /// A stream that is cut or damaged, an entry that breaks a rule, a full disk. What was unpacked
+    /// until then stays for the caller to remove.
     pub fn unpack(self, archive: &Archive, into: BorrowedFd<'_>) -> Result<Unpacked, Failure> {
         let Opened { plain, meter, length } = archive.open(self.hashing)?;
         let compression = plain.compression;
-        // Below that a thread costs more than it gives, and plain bytes are read as fast as they are handed over. But who waits for stdin
-        // cannot be asked whether to go on.
+        // Below that a thread costs more than it gives, and plain bytes are read as fast as they
+        // are handed over. But who waits for stdin cannot be asked whether to go on.
         let pays = length.is_none_or(|length| compression != Compression::None && length > SMALL);
         let threads = if pays { self.threads } else { Threads::One };
-        let mut reader = Reader::new(Stream::new(plain.stream, threads, meter.clone(), length, self.watch));
+        let mut reader =
+            Reader::new(Stream::new(plain.stream, threads, meter.clone(), length, self.watch));
         let mut writer = Writer::new(into, self.rights, self.limits);
         let written = (|| {
             while let Some(entry) = reader.next_entry()? {
@@ -87,8 +89,15 @@ impl Unpack<'_> {
             reader.into_inner().finish()
         })();
         let root_named = writer.root_named();
-        let report = written.and_then(|()| writer.finish()).map_err(|failure| archive.blame(failure))?;
-        Ok(Unpacked { report, length: meter.read(), digest: meter.digest(), compression, root_named })
+        let report =
+            written.and_then(|()| writer.finish()).map_err(|failure| archive.blame(failure))?;
+        Ok(Unpacked {
+            report,
+            length: meter.read(),
+            digest: meter.digest(),
+            compression,
+            root_named,
+        })
     }
 }
 

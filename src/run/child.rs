@@ -1,8 +1,8 @@
-//! The child: inside its new namespaces it walks the plan, one step after another, and becomes CMD. It never returns, decides nothing, and
-//! runs no destructor of the parent.
+//! The child: inside its new namespaces it walks the plan, one step after another, and becomes CMD.
+//! It never returns, decides nothing, and runs no destructor of the parent.
 
 use crate::beneath::{self, Kind};
-use crate::failure::Trouble;
+use crate::error::SysError;
 use crate::namespace::Switch;
 use crate::ready::queue::Queue;
 use crate::ready::{message, notify};
@@ -13,11 +13,11 @@ use crate::rootfs::unpack::{Unpack, Unwatched};
 use crate::rootfs::writer::{Devices, Limits, Owners, Rights, write_all};
 use crate::run::control::{FarEnd, Received, Report};
 use crate::run::plan::{Plan, READY_FD};
+use crate::run::pty::{self, Outer, Streams};
 use crate::run::step::{Mount, Quota, Side, Source, Step, Tree};
-use crate::run::terminal::{self, Outer, Streams};
 use crate::run::{exec, signals};
-use crate::sealed;
-use crate::spec::{First, PROBE, Talk};
+use crate::self_exe;
+use crate::spec::{First, PROBE, Verbosity};
 use crate::sys;
 use crate::walls::seccomp::SelfSignals;
 use crate::walls::{dev, hostname, keyring, loopback, mounts, privileges, root, seccomp};
@@ -25,7 +25,10 @@ use rustix::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags, fchmod, fchown, fstat, mkdirat, open, openat};
 use rustix::io::{Errno, FdFlags, fcntl_dupfd_cloexec, fcntl_setfd};
 use rustix::mount::{UnmountFlags, unmount};
-use rustix::process::{Resource, Rlimit, Signal, chdir, fchdir, set_parent_process_death_signal, setrlimit, setsid, umask};
+use rustix::process::{
+    Resource, Rlimit, Signal, chdir, fchdir, set_parent_process_death_signal, setrlimit, setsid,
+    umask,
+};
 use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -45,7 +48,7 @@ pub struct Inheritance<'a> {
     /// The pipe that CMD says READY=1 on, with `--ready app`.
     pub ready: Option<OwnedFd>,
     /// What is told.
-    pub talk: Talk,
+    pub talk: Verbosity,
 }
 
 /// Walks the child's side of the plan. Ends the process if a step fails.
@@ -60,8 +63,8 @@ pub fn main(plan: &Plan, inheritance: Inheritance<'_>) -> ! {
         given: inheritance,
     };
     for (number, step) in plan.side(Side::Child) {
-        if let Err(trouble) = step.ordered_failure().map_or_else(|| child.take(number, step), Err) {
-            let fault = Report::Fault { step: number, errno: trouble.errno, detail: trouble.detail };
+        if let Err(error) = step.ordered_failure().map_or_else(|| child.take(number, step), Err) {
+            let fault = Report::Fault { step: number, errno: error.errno, detail: error.detail };
             let _ = child.given.report.send(&fault, None);
             sys::exit_now(crate::exit::Exit::Failed.code());
         }
@@ -83,16 +86,19 @@ struct Child<'a> {
 }
 
 /// A descriptor that an earlier step of the plan has opened.
-fn opened(fd: Option<&OwnedFd>) -> Result<BorrowedFd<'_>, Trouble> {
-    fd.map(AsFd::as_fd).ok_or_else(|| Trouble::new(Errno::BADF, "a step of the plan is missing"))
+fn opened(fd: Option<&OwnedFd>) -> Result<BorrowedFd<'_>, SysError> {
+    fd.map(AsFd::as_fd).ok_or_else(|| SysError::new(Errno::BADF, "a step of the plan is missing"))
 }
 
 impl Child<'_> {
-    fn take(&mut self, number: usize, step: &Step) -> Result<(), Trouble> {
+    fn take(&mut self, number: usize, step: &Step) -> Result<(), SysError> {
         match step {
             Step::MakeQueue(_) | Step::ReceiveReady(_) | Step::RemoveQueue(_) => {}
-            Step::Guard | Step::MakeRunDirectory(_) | Step::Clone(_) | Step::WriteIdMaps(_) => {}
-            Step::Gate => self.gate()?,
+            Step::BecomeSubreaper
+            | Step::MakeRunDirectory(_)
+            | Step::Clone(_)
+            | Step::WriteIdMaps(_) => {}
+            Step::WaitForGo => self.gate()?,
             Step::Session => {
                 sys::reset_signal_actions();
                 signals::unblock_all();
@@ -100,7 +106,8 @@ impl Child<'_> {
                 setsid()?;
             }
             Step::OpenBase(path) => {
-                let base = open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+                let base =
+                    open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
                 self.base = Some(base);
             }
             Step::MakePrivate => mounts::make_private()?,
@@ -109,7 +116,12 @@ impl Child<'_> {
                 let scratch = opened(self.scratch.as_ref())?;
                 for (name, content) in files {
                     let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY;
-                    let file = openat(scratch, *name, flags | OFlags::CLOEXEC, Mode::from_raw_mode(0o644))?;
+                    let file = openat(
+                        scratch,
+                        *name,
+                        flags | OFlags::CLOEXEC,
+                        Mode::from_raw_mode(0o644),
+                    )?;
                     write_all(&file, content)?;
                 }
             }
@@ -118,7 +130,11 @@ impl Child<'_> {
                 unpack(origin, tree.as_fd())?;
             }
             Step::UnpackIntoRunDirectory { origin, path } => {
-                let run = open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+                let run = open(
+                    path,
+                    OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+                    Mode::empty(),
+                )?;
                 let tree = make_directory(run.as_fd(), TREE, 0o755)?;
                 unpack(origin, tree.as_fd())?;
                 self.base = Some(tree);
@@ -127,7 +143,9 @@ impl Child<'_> {
             Step::MakeTree { from, attributes } => {
                 let tree = match from {
                     Tree::Base => mounts::copy_tree(opened(self.base.as_ref())?, c"", *attributes)?,
-                    Tree::Scratch => mounts::copy_tree(opened(self.scratch.as_ref())?, TREE, *attributes)?,
+                    Tree::Scratch => {
+                        mounts::copy_tree(opened(self.scratch.as_ref())?, TREE, *attributes)?
+                    }
                 };
                 self.root = Some(tree);
             }
@@ -137,17 +155,29 @@ impl Child<'_> {
                 chdir(c"/")?;
                 self.scratch = None;
             }
-            Step::AttachRoot => mounts::attach(opened(self.root.as_ref())?, opened(self.base.as_ref())?)?,
+            Step::AttachRoot => {
+                mounts::attach(opened(self.root.as_ref())?, opened(self.base.as_ref())?)?
+            }
             Step::Make(mount) => self.mounts[mount.slot] = Some(self.make(mount)?),
             Step::Pivot => root::pivot(opened(self.root.as_ref())?)?,
             Step::Chroot => root::enter(opened(self.root.as_ref().or(self.base.as_ref()))?)?,
             Step::Attach(mount) => {
-                let target = beneath::target(opened(self.root.as_ref())?, &mount.target, mount.kind, mount.make_target)?;
+                let target = beneath::target(
+                    opened(self.root.as_ref())?,
+                    &mount.target,
+                    mount.kind,
+                    mount.make_target,
+                )?;
                 mounts::attach(opened(self.mounts[mount.slot].as_ref())?, target)?;
             }
             Step::DeviceNodes(Some(slot)) => dev::make_nodes(opened(self.mounts[*slot].as_ref())?)?,
             Step::DeviceNodes(None) => {
-                let dev = beneath::target(opened(self.base.as_ref())?, Path::new("dev"), Kind::Directory, Switch::Yes)?;
+                let dev = beneath::target(
+                    opened(self.base.as_ref())?,
+                    Path::new("dev"),
+                    Kind::Directory,
+                    Switch::Yes,
+                )?;
                 dev::make_nodes(dev)?;
             }
             Step::DeviceLinks(slot) => dev::make_links(opened(self.mounts[*slot].as_ref())?)?,
@@ -156,42 +186,61 @@ impl Child<'_> {
             Step::Hostname(name) => hostname::set(name)?,
             Step::Keyring { quota } => match keyring::join_new() {
                 // EPERM: a filter around rustic denies the call, as the one that comes will.
-                Err(errno @ (Errno::DQUOT | Errno::PERM)) if *quota == Quota::Bearable => self.note(number, errno),
+                Err(errno @ (Errno::DQUOT | Errno::PERM)) if *quota == Quota::Bearable => {
+                    self.note(number, errno)
+                }
                 result => result?,
             },
             Step::OpenQueue { name, seen } => match (Queue::open(&name.path), seen) {
                 (Ok(queue), Switch::Yes) => self.queue = Some(queue),
-                (Err(trouble), Switch::No) if trouble.errno == Errno::NOENT => self.note(number, Errno::NOENT),
-                (Ok(_), Switch::No) => return Err(Trouble::new(Errno::EXIST, "the caller's queue is seen from a new IPC namespace")),
-                (Err(trouble), _) => return Err(trouble),
+                (Err(error), Switch::No) if error.errno == Errno::NOENT => {
+                    self.note(number, Errno::NOENT)
+                }
+                (Ok(_), Switch::No) => {
+                    return Err(SysError::new(
+                        Errno::EXIST,
+                        "the caller's queue is seen from a new IPC namespace",
+                    ));
+                }
+                (Err(error), _) => return Err(error),
             },
             Step::NotifySocket(slot) => {
                 let socket = notify::make(opened(self.mounts[*slot].as_ref())?)?;
                 self.given.report.send(&Report::Socket, Some(socket.as_fd()))?;
             }
             Step::LimitQueues(bytes) => {
-                setrlimit(Resource::Msgqueue, Rlimit { current: Some(*bytes), maximum: Some(*bytes) })?;
+                setrlimit(
+                    Resource::Msgqueue,
+                    Rlimit { current: Some(*bytes), maximum: Some(*bytes) },
+                )?;
             }
             Step::CloseDescriptors => self.close_descriptors()?,
-            Step::FindHome(uid) => self.home = CString::new([b"HOME=", home(*uid).as_slice()].concat()).ok(),
-            Step::Bound(unwanted) => privileges::bound(*unwanted)?,
+            Step::FindHome(uid) => {
+                self.home = CString::new([b"HOME=", home(*uid).as_slice()].concat()).ok()
+            }
+            Step::DropBounding(unwanted) => privileges::bound(*unwanted)?,
             Step::DropGroups => privileges::drop_groups()?,
             Step::SetGid(gid) => privileges::set_gid(*gid)?,
             Step::SetUid(uid) => privileges::set_uid(*uid)?,
             Step::SetCapabilities(credentials) => {
-                privileges::set_capabilities(credentials.permitted, credentials.ambient, credentials.last_cap)?;
+                privileges::set_capabilities(
+                    credentials.permitted,
+                    credentials.ambient,
+                    credentials.last_cap,
+                )?;
                 // A change of the uid has cleared it, prctl(2).
                 set_parent_process_death_signal(Some(Signal::KILL))?;
             }
             Step::Chdir(path) => {
                 chdir(path)?;
-                // A directory outside the root has a name that starts with "(unreachable)", getcwd(3).
+                // A directory outside the root has a name that starts with "(unreachable)",
+                // getcwd(3).
                 if !rustix::process::getcwd(Vec::new())?.to_bytes().starts_with(b"/") {
-                    return Err(Trouble::new(Errno::XDEV, "it is outside the root"));
+                    return Err(SysError::new(Errno::XDEV, "it is outside the root"));
                 }
             }
             Step::NoNewPrivs => rustix::thread::set_no_new_privs(true)?,
-            Step::Check(credentials) => privileges::check(credentials)?,
+            Step::VerifyCredentials(credentials) => privileges::check(credentials)?,
             Step::Seccomp(SelfSignals::Untold) => seccomp::install(SelfSignals::Untold)?,
             Step::Seccomp(SelfSignals::Told) => match seccomp::install_with_listener() {
                 Ok(listener) => self.given.gate.send(&Report::Listener, Some(listener.as_fd()))?,
@@ -203,7 +252,8 @@ impl Child<'_> {
             },
             Step::SendReady(name) => {
                 let queue = self.queue.as_ref().ok_or(Errno::BADF)?;
-                // Told before it is sent: the parent reads it at once, and the story would run backwards.
+                // Told before it is sent: the parent reads it at once, and the story would run
+                // backwards.
                 self.tell(number);
                 queue.send_patiently(message::ready(&name.nonce).as_bytes())?;
             }
@@ -214,7 +264,7 @@ impl Child<'_> {
 
     /// Tells a step that is done, where somebody wants to know.
     fn tell(&self, number: usize) {
-        if self.given.talk != Talk::Quiet {
+        if self.given.talk != Verbosity::Quiet {
             let _ = self.given.report.send(&Report::Done(number), None);
         }
     }
@@ -223,9 +273,10 @@ impl Child<'_> {
         let _ = self.given.report.send(&Report::Note(number, errno), None);
     }
 
-    /// The death signal is set before the gate is read: a warden that died earlier leaves the gate at its end, one that dies later kills.
-    /// In a new pid namespace getppid(2) is 0 and tells nothing.
-    fn gate(&self) -> Result<(), Trouble> {
+    /// The death signal is set before the gate is read: a warden that died earlier leaves the gate
+    /// at its end, one that dies later kills. In a new pid namespace getppid(2) is 0 and tells
+    /// nothing.
+    fn gate(&self) -> Result<(), SysError> {
         set_parent_process_death_signal(Some(Signal::KILL))?;
         match self.given.gate.wait() {
             Received::Message(..) => Ok(()),
@@ -233,8 +284,9 @@ impl Child<'_> {
         }
     }
 
-    fn make_scratch(&mut self, size: u64) -> Result<(), Trouble> {
-        let options = [(c"mode", CString::new("0755").ok()), (c"size", CString::new(size.to_string()).ok())];
+    fn make_scratch(&mut self, size: u64) -> Result<(), SysError> {
+        let options =
+            [(c"mode", CString::new("0755").ok()), (c"size", CString::new(size.to_string()).ok())];
         let attributes = mounts::Attributes::NO_SUID.and(mounts::Attributes::NO_DEVICES);
         let scratch = mounts::new(c"tmpfs", &options, attributes)?;
         // Layers of an overlay had to be attached mounts before Linux 6.15.
@@ -243,41 +295,58 @@ impl Child<'_> {
         Ok(())
     }
 
-    fn make_overlay(&mut self, marks: mounts::OverlayMarks, attributes: mounts::Attributes) -> Result<(), Trouble> {
+    fn make_overlay(
+        &mut self,
+        marks: mounts::OverlayMarks,
+        attributes: mounts::Attributes,
+    ) -> Result<(), SysError> {
         let (base, scratch) = (opened(self.base.as_ref())?, opened(self.scratch.as_ref())?);
         let upper = make_directory(scratch, c"upper", 0o755)?;
         let work = make_directory(scratch, c"work", 0o755)?;
-        // The root directory of an overlay has the owner and mode of its upper one. An owner that the user namespace does not map cannot
-        // be given; then it stays with who starts the container.
+        // The root directory of an overlay has the owner and mode of its upper one. An owner that
+        // the user namespace does not map cannot be given; then it stays with who starts the
+        // container.
         let stat = fstat(base)?;
-        let _ = fchown(&upper, Some(rustix::fs::Uid::from_raw(stat.st_uid)), Some(rustix::fs::Gid::from_raw(stat.st_gid)));
+        let _ = fchown(
+            &upper,
+            Some(rustix::fs::Uid::from_raw(stat.st_uid)),
+            Some(rustix::fs::Gid::from_raw(stat.st_gid)),
+        );
         fchmod(&upper, Mode::from_raw_mode(stat.st_mode & 0o7777))?;
         self.root = Some(mounts::overlay(base, upper, work, marks, attributes)?);
         Ok(())
     }
 
-    fn make(&self, mount: &Mount) -> Result<OwnedFd, Trouble> {
+    fn make(&self, mount: &Mount) -> Result<OwnedFd, SysError> {
         match &mount.source {
             Source::New { fs, options } => mounts::new(fs, options, mount.attributes),
             Source::Host(path) => Ok(mounts::copy_tree(CWD, path, mount.attributes)?),
-            Source::Scratch(name) => Ok(mounts::copy_tree(opened(self.scratch.as_ref())?, name, mount.attributes)?),
+            Source::Scratch(name) => {
+                Ok(mounts::copy_tree(opened(self.scratch.as_ref())?, name, mount.attributes)?)
+            }
         }
     }
 
-    fn terminal(&mut self, streams: Streams, devpts: Option<usize>, uid: u32) -> Result<(), Trouble> {
+    fn terminal(
+        &mut self,
+        streams: Streams,
+        devpts: Option<usize>,
+        uid: u32,
+    ) -> Result<(), SysError> {
         let outer = self.given.outer.ok_or(Errno::NOTTY)?;
         let ptmx = match devpts {
-            Some(slot) => terminal::ptmx_of(opened(self.mounts[slot].as_ref())?)?,
+            Some(slot) => pty::ptmx_of(opened(self.mounts[slot].as_ref())?)?,
             None => self.given.ptmx.take().ok_or(Errno::NOTTY)?,
         };
-        let (master, slave) = terminal::pair(ptmx, outer)?;
+        let (master, slave) = pty::pair(ptmx, outer)?;
         self.given.report.send(&Report::Terminal, Some(master.as_fd()))?;
-        terminal::take(&slave, streams, uid)
+        pty::take(&slave, streams, uid)
     }
 
-    /// Closed now and not by execve: a descriptor of the host would be a way back as long as it is open, through /proc/self/fd as a
-    /// working directory above all (CVE-2024-21626). What stays until execve leads nowhere.
-    fn close_descriptors(&mut self) -> Result<(), Trouble> {
+    /// Closed now and not by execve: a descriptor of the host would be a way back as long as it is
+    /// open, through /proc/self/fd as a working directory above all (CVE-2024-21626). What stays
+    /// until execve leads nowhere.
+    fn close_descriptors(&mut self) -> Result<(), SysError> {
         (self.base, self.scratch, self.root) = (None, None, None);
         self.mounts.clear();
         let given = &mut self.given;
@@ -287,28 +356,43 @@ impl Child<'_> {
         for fd in [&mut given.own, &mut given.ready].into_iter().flatten() {
             *fd = fcntl_dupfd_cloexec(&*fd, FIRST_FREE)?;
         }
-        let own = [self.queue.as_ref().map(AsFd::as_fd), given.own.as_ref().map(AsFd::as_fd), given.ready.as_ref().map(AsFd::as_fd)];
-        let kept: Vec<BorrowedFd<'_>> = [given.report.as_fd(), given.gate.as_fd()].into_iter().chain(own.into_iter().flatten()).collect();
+        let own = [
+            self.queue.as_ref().map(AsFd::as_fd),
+            given.own.as_ref().map(AsFd::as_fd),
+            given.ready.as_ref().map(AsFd::as_fd),
+        ];
+        let kept: Vec<BorrowedFd<'_>> = [given.report.as_fd(), given.gate.as_fd()]
+            .into_iter()
+            .chain(own.into_iter().flatten())
+            .collect();
         Ok(sys::close_all_but(&kept)?)
     }
 
-    fn exec(&mut self, number: usize, cmd: &[CString], env: &[CString], first: First) -> Trouble {
+    fn exec(&mut self, number: usize, cmd: &[CString], env: &[CString], first: First) -> SysError {
         umask(Mode::from_raw_mode(0o022));
-        // An end of the wire that comes after this word, and without a fault, is execve's: a child that was killed before has not said it.
+        // An end of the wire that comes after this word, and without a fault, is execve's: a child
+        // that was killed before has not said it.
         let _ = self.given.report.send(&Report::Done(number), None);
         let given = env.iter().any(|line| line.to_bytes().starts_with(b"HOME="));
         if let Some(ready) = self.given.ready.take()
-            && let Err(trouble) = hand_over(&ready)
+            && let Err(error) = hand_over(&ready)
         {
-            return trouble;
+            return error;
         }
-        let env: Vec<CString> = env.iter().cloned().chain(self.home.take().filter(|_| !given)).collect();
+        let env: Vec<CString> =
+            env.iter().cloned().chain(self.home.take().filter(|_| !given)).collect();
         match (first, self.given.own.take()) {
             (First::Cmd, _) => exec::execute(cmd, &env),
-            (First::Reaper, Some(own)) => crate::init::enter(own, self.given.report.as_fd(), number, cmd, &env),
-            (First::Probe, Some(own)) => {
-                sealed::execute(&own, [c"rustic-probe".to_owned(), PROBE.to_owned()].into_iter().chain(cmd.iter().cloned()), &env)
+            (First::Reaper, Some(own)) => {
+                crate::init::enter(own, self.given.report.as_fd(), number, cmd, &env)
             }
+            (First::Probe, Some(own)) => self_exe::execute(
+                &own,
+                [c"rustic-probe".to_owned(), PROBE.to_owned()]
+                    .into_iter()
+                    .chain(cmd.iter().cloned()),
+                &env,
+            ),
             (_, None) => Errno::BADF.into(),
         }
     }
@@ -318,10 +402,10 @@ impl Child<'_> {
 const FIRST_FREE: i32 = 10;
 
 /// The pipe of readiness under the number that CMD is told, left open by execve.
-fn hand_over(ready: &OwnedFd) -> Result<(), Trouble> {
+fn hand_over(ready: &OwnedFd) -> Result<(), SysError> {
     let told = fcntl_dupfd_cloexec(ready, READY_FD)?;
     if told.as_raw_fd() != READY_FD {
-        return Err(Trouble::new(Errno::BUSY, "its number for readiness is taken"));
+        return Err(SysError::new(Errno::BUSY, "its number for readiness is taken"));
     }
     fcntl_setfd(&told, FdFlags::empty())?;
     let _stays_open = told.into_raw_fd();
@@ -331,32 +415,56 @@ fn hand_over(ready: &OwnedFd) -> Result<(), Trouble> {
 /// The tree's name in the scratch tmpfs and in a run directory.
 const TREE: &std::ffi::CStr = c"root";
 
-fn make_directory(parent: BorrowedFd<'_>, name: &std::ffi::CStr, mode: u32) -> Result<OwnedFd, Trouble> {
+fn make_directory(
+    parent: BorrowedFd<'_>,
+    name: &std::ffi::CStr,
+    mode: u32,
+) -> Result<OwnedFd, SysError> {
     mkdirat(parent, name, Mode::from_raw_mode(mode))?;
-    let dir = openat(parent, name, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+    let dir = openat(
+        parent,
+        name,
+        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?;
     Ok(dir)
 }
 
-/// Unpacks for this container alone: device nodes of the archive are left out, because nothing here keeps them from being opened.
-fn unpack(origin: &Origin, into: BorrowedFd<'_>) -> Result<(), Trouble> {
+/// Unpacks for this container alone: device nodes of the archive are left out, because nothing here
+/// keeps them from being opened.
+fn unpack(origin: &Origin, into: BorrowedFd<'_>) -> Result<(), SysError> {
     let owners = if archive_owners_can_be_kept() { Owners::Kept } else { Owners::Squashed };
     let rights = Rights { owners, devices: Devices::Skipped };
-    let unpack = Unpack { rights, limits: Limits::default(), threads: Threads::One, hashing: Hashing::Unwanted, watch: &mut Unwatched };
-    origin.unpack(unpack, into).map(drop).map_err(|failure| Trouble::new(failure.errno.unwrap_or(Errno::IO), failure.what))
+    let unpack = Unpack {
+        rights,
+        limits: Limits::default(),
+        threads: Threads::One,
+        hashing: Hashing::Unwanted,
+        watch: &mut Unwatched,
+    };
+    origin
+        .unpack(unpack, into)
+        .map(drop)
+        .map_err(|failure| SysError::new(failure.errno.unwrap_or(Errno::IO), failure.what))
 }
 
 /// Only a user namespace that maps every id can give files away to any of them.
 fn archive_owners_can_be_kept() -> bool {
-    std::fs::read_to_string("/proc/self/uid_map").is_ok_and(|map| map.split_whitespace().eq(["0", "0", "4294967295"]))
+    std::fs::read_to_string("/proc/self/uid_map")
+        .is_ok_and(|map| map.split_whitespace().eq(["0", "0", "4294967295"]))
 }
 
-/// A user's home in the image's own passwd, which libc would look for on the host; `/root` and `/` where it is not told.
+/// A user's home in the image's own passwd, which libc would look for on the host; `/root` and `/`
+/// where it is not told.
 fn home(uid: u32) -> Vec<u8> {
     const LONGEST: u64 = 1 << 20;
     let mut passwd = Vec::new();
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     if let Ok(file) = open(c"/etc/passwd", flags, Mode::empty()) {
-        let _ = std::io::Read::read_to_end(&mut std::io::Read::take(std::fs::File::from(file), LONGEST), &mut passwd);
+        let _ = std::io::Read::read_to_end(
+            &mut std::io::Read::take(std::fs::File::from(file), LONGEST),
+            &mut passwd,
+        );
     }
     let uid_text = uid.to_string();
     let listed = passwd.split(|&byte| byte == b'\n').find_map(|line| {

@@ -1,19 +1,23 @@
-//! The control plane: socket pairs made before the clone, messages of a fixed size, typed ends. rustic's correctness rests on it alone.
+//! The control plane: socket pairs made before the clone, messages of a fixed size, typed ends.
+//! rustic's correctness rests on it alone.
 //!
 //! ```text
-//!   parent ──Order───▶ warden     Go, Signal, Typed, Kill, Heard; end of file: the parent is gone, clean up
-//!   parent ◀──Report── warden     Started (with a pidfd), Done, Fault, Left, Ended
-//!   warden ──Order───▶ child      Go: the ids are mapped
-//!   warden ◀──Report── child      Listener (with the seccomp listener); end of file: execve succeeded, or the child is gone
-//!   parent ◀──Report── child      Socket (of sd_notify), Done, Note, Terminal (with the pty), Fault; end of file: execve succeeded, or the child is gone
+//!   parent ──Order───▶ warden   Go, Signal, Typed, Kill, Heard;
+//!                               end of file: the parent is gone, clean up
+//!   parent ◀──Report── warden   Started (with a pidfd), Done, Fault, Left, Ended
+//!   warden ──Order───▶ child    Go: the ids are mapped
+//!   warden ◀──Report── child    Listener (with the seccomp listener)
+//!   parent ◀──Report── child    Socket (of sd_notify), Done, Note, Terminal (with the pty), Fault
+//!
+//!   End of file of a child's wire: execve succeeded, or the child is gone.
 //! ```
 
 use crate::exit::Exit;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::{Errno, Result, retry_on_intr};
 use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags,
-    SocketType, recvmsg, sendmsg, socketpair,
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
 };
 use rustix::process::WaitIdStatus;
 use std::io::{IoSlice, IoSliceMut};
@@ -139,7 +143,9 @@ impl Message for Report {
             Self::Done(step) => ([1, *step as i32, 0], ""),
             Self::Note(step, errno) => ([2, *step as i32, errno.raw_os_error()], ""),
             Self::Terminal => ([3, 0, 0], ""),
-            Self::Fault { step, errno, detail } => ([4, *step as i32, errno.raw_os_error()], detail),
+            Self::Fault { step, errno, detail } => {
+                ([4, *step as i32, errno.raw_os_error()], detail)
+            }
             Self::Listener => ([7, 0, 0], ""),
             Self::Socket => ([8, 0, 0], ""),
             Self::Left(errno) => ([9, 0, errno.raw_os_error()], ""),
@@ -186,7 +192,8 @@ pub struct End<Out, In> {
     types: PhantomData<(Out, In)>,
 }
 
-/// The end of who gives orders: the parent's towards the warden and the child, the warden's towards the child.
+/// The end of who gives orders: the parent's towards the warden and the child, the warden's towards
+/// the child.
 pub type NearEnd = End<Order, Report>;
 /// The end of who reports.
 pub type FarEnd = End<Report, Order>;
@@ -196,7 +203,8 @@ pub type FarEnd = End<Report, Order>;
 /// # Errors
 /// EMFILE, ENFILE.
 pub fn wire() -> Result<(NearEnd, FarEnd)> {
-    let (one, other) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+    let (one, other) =
+        socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
     Ok((End::over(one), End::over(other)))
 }
 
@@ -235,7 +243,8 @@ impl<Out: Message, In: Message> End<Out, In> {
             ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
         }
         let bytes = [IoSlice::new(&frame)];
-        retry_on_intr(|| sendmsg(&self.socket, &bytes, &mut ancillary, SendFlags::NOSIGNAL)).map(drop)
+        retry_on_intr(|| sendmsg(&self.socket, &bytes, &mut ancillary, SendFlags::NOSIGNAL))
+            .map(drop)
     }
 
     /// Reads a message without waiting.
@@ -252,8 +261,14 @@ impl<Out: Message, In: Message> End<Out, In> {
         let mut frame = [0; FRAME];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-        let read =
-            retry_on_intr(|| recvmsg(&self.socket, &mut [IoSliceMut::new(&mut frame)], &mut ancillary, flags | RecvFlags::CMSG_CLOEXEC));
+        let read = retry_on_intr(|| {
+            recvmsg(
+                &self.socket,
+                &mut [IoSliceMut::new(&mut frame)],
+                &mut ancillary,
+                flags | RecvFlags::CMSG_CLOEXEC,
+            )
+        });
         match read {
             Err(Errno::AGAIN) => Received::Nothing,
             Ok(received) if received.bytes == FRAME => {
@@ -261,7 +276,9 @@ impl<Out: Message, In: Message> End<Out, In> {
                     RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
                     _ => None,
                 });
-                let number = |at: usize| i32::from_ne_bytes([frame[at], frame[at + 1], frame[at + 2], frame[at + 3]]);
+                let number = |at: usize| {
+                    i32::from_ne_bytes([frame[at], frame[at + 1], frame[at + 2], frame[at + 3]])
+                };
                 let text = String::from_utf8_lossy(&frame[HEAD..]);
                 match In::decode([number(0), number(4), number(8)], text.trim_end_matches('\0')) {
                     Some(message) => Received::Message(message, descriptor),
@@ -303,7 +320,9 @@ mod tests {
             warden.send(report, None).unwrap();
             assert!(matches!(parent.receive(), Received::Message(got, None) if got == *report));
         }
-        warden.send(&Report::Fault { step: 0, errno: Errno::IO, detail: long.clone() }, None).unwrap();
+        warden
+            .send(&Report::Fault { step: 0, errno: Errno::IO, detail: long.clone() }, None)
+            .unwrap();
         assert!(
             matches!(parent.receive(), Received::Message(Report::Fault { detail, .. }, _) if long.starts_with(&detail) && detail.len() > 400)
         );

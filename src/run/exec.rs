@@ -1,6 +1,6 @@
 //! execve of CMD: found along PATH inside, and when it cannot run, why.
 
-use crate::failure::{Trouble, printable};
+use crate::error::{SysError, printable};
 use rustix::io::Errno;
 use std::ffi::{CStr, CString, OsStr};
 use std::fs::File;
@@ -8,10 +8,12 @@ use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// Replaces this process by CMD. A name without a slash is looked for along the PATH of `env`, execvp(3).
+/// Replaces this process by CMD. A name without a slash is looked for along the PATH of `env`,
+/// execvp(3).
 ///
-/// Returns only when CMD cannot be run: ENOENT without a detail means that there is no such command.
-pub fn execute(cmd: &[CString], env: &[CString]) -> Trouble {
+/// Returns only when CMD cannot be run: ENOENT without a detail means that there is no such
+/// command.
+pub fn execute(cmd: &[CString], env: &[CString]) -> SysError {
     let Some(name) = cmd.first() else { return Errno::NOENT.into() };
     let mut refused = None;
     for path in candidates(name, env) {
@@ -20,7 +22,7 @@ pub fn execute(cmd: &[CString], env: &[CString]) -> Trouble {
             Err(nix::errno::Errno::ENOENT | nix::errno::Errno::ENOTDIR) if !exists(&path) => {}
             // execvp goes on after EACCES: another directory may have one that can be executed.
             Err(nix::errno::Errno::EACCES) => refused = refused.or(Some((path, Errno::ACCESS))),
-            Err(errno) => return why(&path, Trouble::from(errno).errno),
+            Err(errno) => return why(&path, SysError::from(errno).errno),
         }
     }
     match refused {
@@ -33,7 +35,10 @@ fn candidates(name: &CStr, env: &[CString]) -> Vec<CString> {
     if name.to_bytes().contains(&b'/') || name.is_empty() {
         return vec![name.to_owned()];
     }
-    let path = env.iter().find_map(|line| line.to_bytes().strip_prefix(b"PATH=")).unwrap_or(b"/bin:/usr/bin");
+    let path = env
+        .iter()
+        .find_map(|line| line.to_bytes().strip_prefix(b"PATH="))
+        .unwrap_or(b"/bin:/usr/bin");
     path.split(|&byte| byte == b':')
         .filter_map(|dir| {
             let dir: &[u8] = if dir.is_empty() { b"." } else { dir };
@@ -51,18 +56,19 @@ fn exists(path: &CStr) -> bool {
 }
 
 /// What execve's errno does not say.
-fn why(path: &CStr, errno: Errno) -> Trouble {
+fn why(path: &CStr, errno: Errno) -> SysError {
     let shown = printable(&path.to_string_lossy());
     let detail = match (errno, path_of(path).metadata()) {
         (_, Err(_)) if exists(path) => format!("{shown} is a symlink to nothing"),
         (_, Ok(stat)) if stat.is_dir() => format!("{shown} is a directory"),
         (Errno::ACCESS, Ok(stat)) if !executable(&stat) => format!("{shown} has no execute bit"),
-        (Errno::NOENT | Errno::NOEXEC, Ok(_)) => {
-            interpreter(path).map_or_else(|| format!("{shown} is not a program that this kernel runs"), |what| format!("{shown} {what}"))
-        }
+        (Errno::NOENT | Errno::NOEXEC, Ok(_)) => interpreter(path).map_or_else(
+            || format!("{shown} is not a program that this kernel runs"),
+            |what| format!("{shown} {what}"),
+        ),
         _ => shown,
     };
-    Trouble::new(errno, detail)
+    SysError::new(errno, detail)
 }
 
 fn executable(stat: &std::fs::Metadata) -> bool {
@@ -77,17 +83,33 @@ fn interpreter(path: &CStr) -> Option<String> {
     if let Some(line) = start.strip_prefix(b"#!") {
         let line = line.split(|&byte| byte == b'\n').next().unwrap_or_default();
         if line.ends_with(b"\r") {
-            return Some("ends its #! line with CR LF: the CR is taken as part of the interpreter's name".into());
+            return Some(
+                "ends its #! line with CR LF: the CR is taken as part of the interpreter's name"
+                    .into(),
+            );
         }
-        let name = line.trim_ascii_start().split(|byte| byte.is_ascii_whitespace()).next().unwrap_or_default();
-        return Some(format!("wants the interpreter {}, which is missing inside", printable(&String::from_utf8_lossy(name))));
+        let name = line
+            .trim_ascii_start()
+            .split(|byte| byte.is_ascii_whitespace())
+            .next()
+            .unwrap_or_default();
+        return Some(format!(
+            "wants the interpreter {}, which is missing inside",
+            printable(&String::from_utf8_lossy(name))
+        ));
     }
     let elf = Elf::read(&start)?;
     if elf.machine != NATIVE_MACHINE {
-        return Some(format!("is for another machine ({}), and this kernel has no emulator for it", machine_name(elf.machine)));
+        return Some(format!(
+            "is for another machine ({}), and this kernel has no emulator for it",
+            machine_name(elf.machine)
+        ));
     }
     let loader = elf.interpreter?;
-    Some(format!("wants the loader {}, which is missing inside", printable(&String::from_utf8_lossy(&loader))))
+    Some(format!(
+        "wants the loader {}, which is missing inside",
+        printable(&String::from_utf8_lossy(&loader))
+    ))
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -127,16 +149,27 @@ impl Elf {
         let number = |at: usize, width: usize| -> Option<u64> {
             let bytes = start.get(at..at.checked_add(width)?)?;
             let add = |value: u64, &byte: &u8| value << 8 | u64::from(byte);
-            Some(if big_endian { bytes.iter().fold(0, add) } else { bytes.iter().rev().fold(0, add) })
+            Some(if big_endian {
+                bytes.iter().fold(0, add)
+            } else {
+                bytes.iter().rev().fold(0, add)
+            })
         };
         let machine = u16::try_from(number(18, 2)?).ok()?;
-        let segments = if start.get(4) == Some(&2) { (number(32, 8)?, number(54, 2)?, number(56, 2)?) } else { (0, 0, 0) };
+        let segments = if start.get(4) == Some(&2) {
+            (number(32, 8)?, number(54, 2)?, number(56, 2)?)
+        } else {
+            (0, 0, 0)
+        };
         let interpreter = (0..segments.2).find_map(|index| {
             let header = usize::try_from(segments.0.checked_add(index * segments.1)?).ok()?;
             if number(header, 4)? != PT_INTERP {
                 return None;
             }
-            let (offset, length) = (usize::try_from(number(header + 8, 8)?).ok()?, usize::try_from(number(header + 32, 8)?).ok()?);
+            let (offset, length) = (
+                usize::try_from(number(header + 8, 8)?).ok()?,
+                usize::try_from(number(header + 32, 8)?).ok()?,
+            );
             let name = start.get(offset..offset.checked_add(length)?)?;
             Some(name.split(|&byte| byte == 0).next().unwrap_or_default().to_vec())
         });

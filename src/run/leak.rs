@@ -1,5 +1,5 @@
-//! A leak on purpose: in debug builds RUSTIC_LEAK edits the list of steps, so that the tests can show that verify sees it. Release builds do
-//! not have it.
+//! A leak on purpose: in debug builds RUSTIC_LEAK edits the list of steps, so that the tests can
+//! show that verify sees it. Release builds do not have it.
 
 use crate::mountinfo;
 use crate::run::step::{Mount, Source, Step};
@@ -22,9 +22,14 @@ pub(super) fn ordered(steps: &mut Vec<Step>) {
         Ok("proc") => replace_mount(steps, c"proc", c"/proc"),
         Ok("descriptor") => steps.retain(|step| !matches!(step, Step::CloseDescriptors)),
         Ok("propagation") => steps.retain(|step| !matches!(step, Step::MakePrivate)),
-        Ok("keyring") => steps.retain(|step| !matches!(step, Step::Keyring { .. } | Step::Seccomp(_))),
+        Ok("keyring") => {
+            steps.retain(|step| !matches!(step, Step::Keyring { .. } | Step::Seccomp(_)))
+        }
         Ok("terminal") => steps.retain(|step| !matches!(step, Step::Terminal { .. })),
-        Ok("chroot") => steps.iter_mut().filter(|step| matches!(step, Step::Pivot)).for_each(|step| *step = Step::Chroot),
+        Ok("chroot") => steps
+            .iter_mut()
+            .filter(|step| matches!(step, Step::Pivot))
+            .for_each(|step| *step = Step::Chroot),
         Ok("capability") => steps.iter_mut().for_each(keep_capability),
         _ => {}
     }
@@ -51,7 +56,9 @@ fn replace_mount(steps: &mut [Step], of: &CStr, by: &CStr) {
 
 fn first_mount_of(fs: &str) -> CString {
     let mount = mountinfo::read().unwrap_or_default().into_iter().find(|mount| mount.kind == fs);
-    mount.and_then(|mount| CString::new(mount.point.into_os_string().into_vec()).ok()).unwrap_or_default()
+    mount
+        .and_then(|mount| CString::new(mount.point.into_os_string().into_vec()).ok())
+        .unwrap_or_default()
 }
 
 fn keep_capability(step: &mut Step) {
@@ -60,8 +67,10 @@ fn keep_capability(step: &mut Step) {
         credentials.permitted |= KEPT;
     };
     match step {
-        Step::Bound(dropped) => *dropped &= !KEPT,
-        Step::SetCapabilities(credentials) | Step::Check(credentials) => keep(credentials),
+        Step::DropBounding(dropped) => *dropped &= !KEPT,
+        Step::SetCapabilities(credentials) | Step::VerifyCredentials(credentials) => {
+            keep(credentials)
+        }
         _ => {}
     }
 }

@@ -1,7 +1,7 @@
 //! The parent: makes ready, forks the warden, and cleans up after itself.
 
+use crate::error::{Failure, of_nix, without_number};
 use crate::exit::Exit;
-use crate::failure::{Failure, of_nix, without_number};
 use crate::host::Host;
 use crate::namespace::{Namespace, Switch};
 use crate::ready::queue::{self, Queue};
@@ -13,16 +13,16 @@ use crate::rootfs::writer::Limits;
 use crate::rootfs::{Archive, Image, Origin};
 use crate::run::child::Inheritance;
 use crate::run::control::{Order, wire};
-use crate::run::front::Front;
-use crate::run::info::Info;
+use crate::run::events::Events;
 use crate::run::plan::{Ingredients, Plan};
+use crate::run::progress::Voice;
+use crate::run::pty::{Outer, Streams, host_ptmx};
 use crate::run::signals;
 use crate::run::step::{Side, Step};
-use crate::run::talk::Voice;
-use crate::run::terminal::{Outer, Streams, host_ptmx};
+use crate::run::supervise::Supervisor;
 use crate::run::warden::{self, Given};
-use crate::sealed;
-use crate::spec::{First, Ready, Rootfs, Spec, Talk};
+use crate::self_exe;
+use crate::spec::{First, Ready, Rootfs, Spec, Verbosity};
 use crate::sys;
 use rustix::fd::OwnedFd;
 use rustix::fs::{FileType, Mode, OFlags, fcntl_setfl, fstat};
@@ -36,7 +36,7 @@ use std::path::PathBuf;
 /// # Errors
 /// Those of [`Plan::new`], and a root file system that is not one.
 pub fn planned(spec: &Spec, host: &Host) -> Result<Plan, Failure> {
-    Info::over(spec.info_fd)?;
+    Events::over(spec.info_fd)?;
     if let Rootfs::Archive(path) = &spec.rootfs {
         Archive::File(path.clone()).open(Hashing::Unwanted)?;
     }
@@ -50,7 +50,10 @@ fn plan(spec: &Spec, host: &Host, image: Image, streams: Streams) -> Result<Plan
         Ready::App => !spec.namespaces.is_new(Namespace::Ipc),
         Ready::None => false,
     };
-    let name = || queue::Name::random().map_err(|trouble| Failure::new("cannot name a message queue").errno(trouble.errno));
+    let name = || {
+        queue::Name::random()
+            .map_err(|error| Failure::new("cannot name a message queue").errno(error.errno))
+    };
     let queue = wanted.then(name).transpose()?;
     Plan::new(Ingredients { spec, host, image, streams, queue })
 }
@@ -60,19 +63,22 @@ fn plan(spec: &Spec, host: &Host, image: Image, streams: Streams) -> Result<Plan
 /// # Errors
 /// Whatever kept CMD from running, or from being ready in time; nothing is left behind then.
 pub fn run(spec: &Spec, host: &Host) -> Result<Exit, Failure> {
-    let mut info = Info::over(spec.info_fd)?;
+    let mut info = Events::over(spec.info_fd)?;
     let result = run_told(spec, host, &mut info);
     info.exited(result.as_ref().map_or_else(|failure| failure.exit, |exit| *exit));
     result
 }
 
-fn run_told(spec: &Spec, host: &Host, info: &mut Info) -> Result<Exit, Failure> {
-    // Every mode is given in full where something is made: the caller's umask would cut those of the store and of an image's files.
+fn run_told(spec: &Spec, host: &Host, info: &mut Events) -> Result<Exit, Failure> {
+    // Every mode is given in full where something is made: the caller's umask would cut those of
+    // the store and of an image's files.
     umask(Mode::empty());
     no_directory_as_stream()?;
-    let outer = Outer::look().map_err(|errno| Failure::new("cannot read the modes of the terminal").errno(errno))?;
+    let outer = Outer::look()
+        .map_err(|errno| Failure::new("cannot read the modes of the terminal").errno(errno))?;
     let streams = outer.as_ref().map_or_else(Streams::default, |outer| outer.streams);
-    // Neither here nor in the warden, which inherits it, is the lock given back before the container has ended.
+    // Neither here nor in the warden, which inherits it, is the lock given back before the
+    // container has ended.
     let Found { image, held } = find_image(spec, host, Making::Yes)?;
     let plan = plan(spec, host, image, streams)?;
 
@@ -81,31 +87,47 @@ fn run_told(spec: &Spec, host: &Host, info: &mut Info) -> Result<Exit, Failure> 
     let ptmx = own_pty.then(host_ptmx).transpose().map_err(io("cannot open /dev/ptmx"))?;
     let own = match spec.first {
         First::Cmd => None,
-        First::Reaper | First::Probe => {
-            Some(sealed::binary().map_err(|error| Failure::new(format!("cannot copy rustic into memory: {}", without_number(&error))))?)
-        }
+        First::Reaper | First::Probe => Some(self_exe::binary().map_err(|error| {
+            Failure::new(format!("cannot copy rustic into memory: {}", without_number(&error)))
+        })?),
     };
     let (ready, app) = ready_pipe(spec)?.unzip();
-    let signals = signals::listen().map_err(|errno| io("cannot listen for signals")(of_nix(errno)))?;
+    let signals =
+        signals::listen().map_err(|errno| io("cannot listen for signals")(of_nix(errno)))?;
     let (parent_end, warden_end) = wire().map_err(io("cannot make a socket pair"))?;
     let (listening_end, child_end) = wire().map_err(io("cannot make a socket pair"))?;
     let (opener, gate) = wire().map_err(io("cannot make a socket pair"))?;
 
     let voice = Voice { talk: spec.talk, line_end: if streams.any() { "\r\n" } else { "\n" } };
     spec.warnings().iter().for_each(|warning| voice.warning(warning));
-    for line in held.iter().filter_map(|held| held.unpacked.as_ref()).flat_map(|record| record.report.lines()) {
+    for line in held
+        .iter()
+        .filter_map(|held| held.unpacked.as_ref())
+        .flat_map(|record| record.report.lines())
+    {
         voice.parent(&format!("root: unpacked {line}"));
     }
     voice.parent(&format!("PID of parent is {}", getpid().as_raw_nonzero()));
     let Some(warden) = sys::fork().map_err(io("cannot fork the warden"))? else {
         drop((parent_end, listening_end, signals, ready));
-        let child = Inheritance { report: child_end, gate, outer: outer.as_ref(), ptmx, own, ready: app, talk: spec.talk };
+        let child = Inheritance {
+            report: child_end,
+            gate,
+            outer: outer.as_ref(),
+            ptmx,
+            own,
+            ready: app,
+            talk: spec.talk,
+        };
         warden::main(&plan, Given { wire: warden_end, child, gate: opener })
     };
     drop((warden_end, child_end, gate, opener, ptmx, app));
 
     let result = match make_queue(&plan, spec, host, voice) {
-        Ok(queue) => Front::new(spec, host, &plan, voice, info, signals, parent_end, listening_end).wait(queue, ready, outer),
+        Ok(queue) => {
+            Supervisor::new(spec, host, &plan, voice, info, signals, parent_end, listening_end)
+                .wait(queue, ready, outer)
+        }
         Err(failure) => {
             // Nothing was made: a queue of this name is somebody else's, and stays.
             let _ = parent_end.send(&Order::Heard, None);
@@ -117,31 +139,47 @@ fn run_told(spec: &Spec, host: &Host, info: &mut Info) -> Result<Exit, Failure> 
     result
 }
 
-/// A directory of the host as stdin, stdout or stderr would be a way around every wall: CMD could open what is beneath it.
+/// A directory of the host as stdin, stdout or stderr would be a way around every wall: CMD could
+/// open what is beneath it.
 fn no_directory_as_stream() -> Result<(), Failure> {
     for (name, stream) in [("stdin", stdin()), ("stdout", stdout()), ("stderr", stderr())] {
-        if fstat(stream).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory) {
-            return Err(Failure::new(format!("{name} is a directory: it would show the host from inside")).remedy("</dev/null"));
+        if fstat(stream)
+            .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
+        {
+            return Err(Failure::new(format!(
+                "{name} is a directory: it would show the host from inside"
+            ))
+            .remedy("</dev/null"));
         }
     }
     Ok(())
 }
 
 /// The parent's first step, taken when the warden is there to clean up after it.
-fn make_queue(plan: &Plan, spec: &Spec, host: &Host, voice: Voice) -> Result<Option<Queue>, Failure> {
-    let Some((number, step @ Step::MakeQueue(name))) = plan.side(Side::Parent).find(|(_, step)| matches!(step, Step::MakeQueue(_))) else {
+fn make_queue(
+    plan: &Plan,
+    spec: &Spec,
+    host: &Host,
+    voice: Voice,
+) -> Result<Option<Queue>, Failure> {
+    let Some((number, step @ Step::MakeQueue(name))) =
+        plan.side(Side::Parent).find(|(_, step)| matches!(step, Step::MakeQueue(_)))
+    else {
         return Ok(None);
     };
     voice.parent(&format!("opening message queue {}", name.shown()));
-    let made = step.ordered_failure().map_or_else(|| Queue::make(name, host.msg_max), Err).and_then(|queue| {
-        // The program inside opens it after its uid has changed.
-        if spec.ready == Ready::App && spec.uid != host.uid && host.uid == 0 {
-            queue.give_to(spec.uid)?;
-        }
-        Ok(queue)
-    });
-    let queue = made.map_err(|trouble| step.failure(trouble.errno, &trouble.detail, host))?;
-    if voice.talk == Talk::Steps {
+    let made = step
+        .ordered_failure()
+        .map_or_else(|| Queue::make(name, host.msg_max), Err)
+        .and_then(|queue| {
+            // The program inside opens it after its uid has changed.
+            if spec.ready == Ready::App && spec.uid != host.uid && host.uid == 0 {
+                queue.give_to(spec.uid)?;
+            }
+            Ok(queue)
+        });
+    let queue = made.map_err(|error| step.diagnose(error.errno, &error.detail, host))?;
+    if voice.talk == Verbosity::Steps {
         voice.done(number, step);
     }
     Ok(Some(queue))
@@ -152,54 +190,90 @@ fn ready_pipe(spec: &Spec) -> Result<Option<(OwnedFd, OwnedFd)>, Failure> {
     if spec.ready != Ready::App {
         return Ok(None);
     }
-    let (reader, writer) = std::io::pipe().map_err(|error| Failure::new(format!("cannot make a pipe: {error}")))?;
-    fcntl_setfl(&reader, OFlags::NONBLOCK).map_err(|errno| Failure::new("cannot make a pipe").errno(errno))?;
+    let (reader, writer) =
+        std::io::pipe().map_err(|error| Failure::new(format!("cannot make a pipe: {error}")))?;
+    fcntl_setfl(&reader, OFlags::NONBLOCK)
+        .map_err(|errno| Failure::new("cannot make a pipe").errno(errno))?;
     Ok(Some((reader.into(), writer.into())))
 }
 
-/// A root file system, and the lock that keeps it where it is: this process and the warden hold it as long as the container lives.
+/// A root file system, and the lock that keeps it where it is: this process and the warden hold it
+/// as long as the container lives.
 struct Found {
     image: Image,
     held: Option<Held>,
 }
 
-/// The root file system, unpacked into the store where it has to be, and where something is to be made at all.
+/// The root file system, unpacked into the store where it has to be, and where something is to be
+/// made at all.
 fn find_image(spec: &Spec, host: &Host, making: Making) -> Result<Found, Failure> {
     let archive = match &spec.rootfs {
-        Rootfs::Directory(path) => return Ok(Found { image: Image::Directory(path.clone()), held: None }),
+        Rootfs::Directory(path) => {
+            return Ok(Found { image: Image::Directory(path.clone()), held: None });
+        }
         Rootfs::Stored(name) => return find_stored(name, spec, host, making),
         Rootfs::Archive(path) => Archive::File(path.clone()),
         Rootfs::Builtin => Archive::builtin()?,
     };
     let store = open_store(spec, host, spec.store_by_name, making)?;
     if spec.namespaces.is_new(Namespace::Mount) {
-        let Some(store) = store else { return Ok(Found { image: Image::Unpacked(Origin::Archive(archive)), held: None }) };
-        let held = store.tree(&archive, making, Limits::default(), &mut Bar::new(format!("unpacking {}", archive.short_name())))?;
+        let Some(store) = store else {
+            return Ok(Found { image: Image::Unpacked(Origin::Archive(archive)), held: None });
+        };
+        let held = store.tree(
+            &archive,
+            making,
+            Limits::default(),
+            &mut Bar::new(format!("unpacking {}", archive.short_name())),
+        )?;
         return Ok(Found { image: Image::Tree(held.tree.clone()), held: Some(held) });
     }
-    Ok(Found { image: per_run(Origin::Archive(archive), store.as_ref(), host, making)?, held: None })
+    Ok(Found {
+        image: per_run(Origin::Archive(archive), store.as_ref(), host, making)?,
+        held: None,
+    })
 }
 
 fn find_stored(name: &str, spec: &Spec, host: &Host, making: Making) -> Result<Found, Failure> {
-    let store = open_store(spec, host, Switch::Yes, making)?.ok_or_else(|| Failure::new("the store cannot be written"))?;
+    let store = open_store(spec, host, Switch::Yes, making)?
+        .ok_or_else(|| Failure::new("the store cannot be written"))?;
     let held = store.named(name, making)?;
     let image = if spec.namespaces.is_new(Namespace::Mount) {
         Image::Tree(held.tree.clone())
     } else {
-        per_run(Origin::Stored { name: name.to_owned(), tree: held.tree.clone() }, Some(&store), host, making)?
+        per_run(
+            Origin::Stored { name: name.to_owned(), tree: held.tree.clone() },
+            Some(&store),
+            host,
+            making,
+        )?
     };
     Ok(Found { image, held: Some(held) })
 }
 
-fn open_store(spec: &Spec, host: &Host, by_name: Switch, making: Making) -> Result<Option<Store>, Failure> {
+fn open_store(
+    spec: &Spec,
+    host: &Host,
+    by_name: Switch,
+    making: Making,
+) -> Result<Option<Store>, Failure> {
     spec.store.as_ref().map_or(Ok(None), |root| Store::open(root, host, by_name, making))
 }
 
-fn per_run(origin: Origin, store: Option<&Store>, host: &Host, making: Making) -> Result<Image, Failure> {
-    let runs = store.map_or_else(|| std::env::var_os("XDG_RUNTIME_DIR").map_or_else(std::env::temp_dir, PathBuf::from), Store::runs);
+fn per_run(
+    origin: Origin,
+    store: Option<&Store>,
+    host: &Host,
+    making: Making,
+) -> Result<Image, Failure> {
+    let runs = store.map_or_else(
+        || std::env::var_os("XDG_RUNTIME_DIR").map_or_else(std::env::temp_dir, PathBuf::from),
+        Store::runs,
+    );
     if making == Making::Yes {
         run_directory::sweep(&runs, host.uid);
     }
-    let directory = run_directory::name_in(&runs).map_err(|errno| Failure::new("cannot name a directory").errno(errno))?;
+    let directory = run_directory::name_in(&runs)
+        .map_err(|errno| Failure::new("cannot name a directory").errno(errno))?;
     Ok(Image::PerRun { origin, directory })
 }

@@ -1,13 +1,14 @@
-//! The parent's wait for readiness: from the queue, from CMD's pipe, from its socket; and where it is passed on.
+//! The parent's wait for readiness: from the queue, from CMD's pipe, from its socket; and where it
+//! is passed on.
 
-use crate::failure::{Failure, errno_text, printable};
+use crate::error::{Failure, errno_text, printable};
 use crate::ready::message::{self, Message};
 use crate::ready::notify::{self, Said};
 use crate::ready::queue;
 use crate::run::control::Order;
-use crate::run::front::{Front, Stage};
 use crate::run::plan::READY_FD;
 use crate::run::step::Step;
+use crate::run::supervise::{Stage, Supervisor};
 use crate::spec::Ready;
 use rustix::io::Errno;
 use std::time::Instant;
@@ -23,8 +24,9 @@ pub(super) enum Readiness {
     Settled,
 }
 
-impl Front<'_> {
-    /// The child's wire has ended: it has become CMD, unless it has said why not, or was killed before.
+impl Supervisor<'_> {
+    /// The child's wire has ended: it has become CMD, unless it has said why not, or was killed
+    /// before.
     pub(super) fn child_is_cmd(&mut self) {
         if self.failure.is_some() || self.stage == Stage::SettingUp {
             return;
@@ -33,8 +35,12 @@ impl Front<'_> {
         if let Some(pid) = self.pid {
             self.info.started(pid.as_raw_nonzero().get(), &self.namespaces);
         }
-        // The wall between the child and the queue stands: nothing more will tell, and that CMD runs tells enough.
-        if self.spec.ready == Ready::Queue && self.queue.is_none() && matches!(self.readiness, Readiness::Awaited(_)) {
+        // The wall between the child and the queue stands: nothing more will tell, and that CMD
+        // runs tells enough.
+        if self.spec.ready == Ready::Queue
+            && self.queue.is_none()
+            && matches!(self.readiness, Readiness::Awaited(_))
+        {
             self.readiness = Readiness::Told("exec");
         }
         self.announce();
@@ -49,7 +55,10 @@ impl Front<'_> {
         if let (Some(outer), Some(pid)) = (outer, self.pid) {
             // A supervisor that does not listen ends no container; that it was not told is said.
             if let Err(errno) = outer.ready(pid.as_raw_nonzero().get()) {
-                self.voice.parent(&format!("NOTIFY_SOCKET: READY could not be passed on: {}", errno_text(errno)));
+                self.voice.parent(&format!(
+                    "NOTIFY_SOCKET: READY could not be passed on: {}",
+                    errno_text(errno)
+                ));
             }
         }
     }
@@ -67,11 +76,22 @@ impl Front<'_> {
             let Ok(Some(bytes)) = queue.receive() else { return };
             match message::parse(&bytes, &name.nonce) {
                 Message::Ready => return self.ready_on_the_queue(),
-                Message::Plain(text) if self.spec.ready == Ready::App && text.trim() == "READY=1" => return self.ready_on_the_queue(),
-                Message::Other(assignment) => self.voice.parent(&format!("the child says {}", printable(&assignment))),
-                Message::Foreign => self.voice.parent("a message for another run was on the queue, and is ignored"),
+                Message::Plain(text)
+                    if self.spec.ready == Ready::App && text.trim() == "READY=1" =>
+                {
+                    return self.ready_on_the_queue();
+                }
+                Message::Other(assignment) => {
+                    self.voice.parent(&format!("the child says {}", printable(&assignment)))
+                }
+                Message::Foreign => {
+                    self.voice.parent("a message for another run was on the queue, and is ignored")
+                }
                 Message::Plain(text) => {
-                    self.voice.parent(&format!("a foreign message was on the queue, and is ignored: {}", printable(&text)));
+                    self.voice.parent(&format!(
+                        "a foreign message was on the queue, and is ignored: {}",
+                        printable(&text)
+                    ));
                 }
             }
         }
@@ -79,8 +99,8 @@ impl Front<'_> {
 
     fn ready_on_the_queue(&mut self) {
         let step = self.plan.steps.iter().find(|step| matches!(step, Step::ReceiveReady(_)));
-        if let Some((step, trouble)) = step.and_then(|step| Some((step, step.ordered_failure()?))) {
-            self.failure = Some(step.failure(trouble.errno, &trouble.detail, self.host));
+        if let Some((step, error)) = step.and_then(|step| Some((step, step.ordered_failure()?))) {
+            self.failure = Some(step.diagnose(error.errno, &error.detail, self.host));
             self.order(Order::Kill);
         }
         self.hear_child();
@@ -90,7 +110,8 @@ impl Front<'_> {
         self.told("queue");
     }
 
-    /// The end of a line, whatever stands in it (s6's rule), or a line that is READY=1 before its end has come.
+    /// The end of a line, whatever stands in it (s6's rule), or a line that is READY=1 before its
+    /// end has come.
     pub(super) fn read_pipe(&mut self) {
         const READY: &[u8] = b"READY=1";
         let mut bytes = [0; 4096];
@@ -102,7 +123,8 @@ impl Front<'_> {
                     let room = (READY.len() + 1).saturating_sub(self.line.len());
                     self.line.extend(said.iter().take(room));
                     if said.contains(&b'\n') || self.line == READY {
-                        self.voice.parent(&format!("the program said READY on descriptor {READY_FD}"));
+                        self.voice
+                            .parent(&format!("the program said READY on descriptor {READY_FD}"));
                         self.told("fd");
                     }
                 }
@@ -127,8 +149,8 @@ impl Front<'_> {
             let step = self.plan.steps.iter().find(|step| matches!(step, Step::RemoveQueue(_)));
             let removed = queue::remove(name);
             let ordered = step.and_then(Step::ordered_failure).map_or(removed, Err);
-            if let (Some(step), Err(trouble)) = (step, ordered) {
-                self.failure = Some(step.failure(trouble.errno, &trouble.detail, self.host));
+            if let (Some(step), Err(error)) = (step, ordered) {
+                self.failure = Some(step.diagnose(error.errno, &error.detail, self.host));
                 return self.order(Order::Kill);
             }
             self.voice.parent(&format!("removed message queue {}", name.shown()));
@@ -139,10 +161,14 @@ impl Front<'_> {
     pub(super) fn give_up(&mut self) {
         self.readiness = Readiness::Settled;
         self.close_queue();
-        let (who, seconds) =
-            (if self.spec.ready == Ready::App { "the program" } else { "the container" }, self.spec.ready_timeout.as_secs());
-        self.failure =
-            Some(Failure::new(format!("{who} did not say that it is ready within {seconds} s")).remedy("--ready-timeout SECONDS"));
+        let (who, seconds) = (
+            if self.spec.ready == Ready::App { "the program" } else { "the container" },
+            self.spec.ready_timeout.as_secs(),
+        );
+        self.failure = Some(
+            Failure::new(format!("{who} did not say that it is ready within {seconds} s"))
+                .remedy("--ready-timeout SECONDS"),
+        );
         self.order(Order::Kill);
     }
 }

@@ -7,19 +7,28 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 
 /// Those that the parent passes on to the child.
-pub const FORWARDED: [Signal; 6] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGUSR1, Signal::SIGUSR2];
+pub const FORWARDED: [Signal; 6] = [
+    Signal::SIGTERM,
+    Signal::SIGINT,
+    Signal::SIGHUP,
+    Signal::SIGQUIT,
+    Signal::SIGUSR1,
+    Signal::SIGUSR2,
+];
 
 /// Those that the parent acts on itself.
 const OWN: [Signal; 3] = [Signal::SIGWINCH, Signal::SIGTSTP, Signal::SIGCONT];
 
-/// Blocks the signals that the parent handles, and opens a descriptor that tells of them, signalfd(2). One that the caller ignores, as
-/// nohup(1) has it, stays ignored: blocked it would be told all the same.
+/// Blocks the signals that the parent handles, and opens a descriptor that tells of them,
+/// signalfd(2). One that the caller ignores, as nohup(1) has it, stays ignored: blocked it would be
+/// told all the same.
 ///
 /// # Errors
 /// EMFILE.
 pub fn listen() -> nix::Result<SignalFd> {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let ignored = |signal: &Signal| field(&status, "SigIgn").is_some_and(|mask| has(mask, *signal as i32));
+    let ignored =
+        |signal: &Signal| field(&status, "SigIgn").is_some_and(|mask| has(mask, *signal as i32));
     let mut set = SigSet::empty();
     for signal in FORWARDED.into_iter().filter(|signal| !ignored(signal)).chain(OWN) {
         set.add(signal);
@@ -28,7 +37,8 @@ pub fn listen() -> nix::Result<SignalFd> {
     SignalFd::with_flags(&set, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
 }
 
-/// Blocks every signal that can be blocked: nothing but SIGKILL ends the warden before it has cleaned up.
+/// Blocks every signal that can be blocked: nothing but SIGKILL ends the warden before it has
+/// cleaned up.
 pub fn block_all() {
     let _ = SigSet::all().thread_block();
 }
@@ -38,14 +48,19 @@ pub fn unblock_all() {
     let _ = SigSet::empty().thread_set_mask();
 }
 
-/// What becomes of a signal that would end any other process: `send` sends it, and PID 1 of a pid namespace is looked at before and after.
-/// The kernel drops it when PID 1 has no handler for it (SIGNAL_UNKILLABLE, pid_namespaces(7)), unless the leading thread blocks it, or
-/// had it blocked when it began to wait for it with sigwait.
+/// What becomes of a signal that would end any other process: `send` sends it, and PID 1 of a pid
+/// namespace is looked at before and after. The kernel drops it when PID 1 has no handler for it
+/// (SIGNAL_UNKILLABLE, pid_namespaces(7)), unless the leading thread blocks it, or had it blocked
+/// when it began to wait for it with sigwait.
 pub fn fate(pid: Pid, signal: i32, send: impl FnOnce()) -> Fate {
     let before = Look::at(pid, signal);
     send();
     match (before, Look::at(pid, signal)) {
-        (Some(before), Some(after)) if before.cares == after.cares && !after.cares && !after.has_taken_since(&before) => Fate::Lost,
+        (Some(before), Some(after))
+            if before.cares == after.cares && !after.cares && !after.has_taken_since(&before) =>
+        {
+            Fate::Lost
+        }
         _ => Fate::Arrives,
     }
 }
@@ -69,23 +84,41 @@ impl Look {
         let read = || fs::read_to_string(format!("/proc/{pid}/status")).ok();
         let status = read()?;
         let waits = waits(pid, signal);
-        // Read again: a thread that took the signal after the first look and is back in sigwait has slept once more.
+        // Read again: a thread that took the signal after the first look and is back in sigwait has
+        // slept once more.
         let switches = field(&read()?, "voluntary_ctxt_switches").unwrap_or_default().to_owned();
-        let any = |names: &[&str]| names.iter().any(|name| field(&status, name).is_some_and(|mask| has(mask, signal)));
-        Some(Self { cares: any(&["SigBlk", "SigIgn", "SigCgt"]), waits, pending: any(&["ShdPnd", "SigPnd"]), switches })
+        let any = |names: &[&str]| {
+            names.iter().any(|name| field(&status, name).is_some_and(|mask| has(mask, signal)))
+        };
+        Some(Self {
+            cares: any(&["SigBlk", "SigIgn", "SigCgt"]),
+            waits,
+            pending: any(&["ShdPnd", "SigPnd"]),
+            switches,
+        })
     }
 
-    /// Whether the thread was waiting for the signal and has been given it. Of a wait without a block the kernel takes no notice: then
-    /// nothing is pending, and the thread sleeps on in the same call.
+    /// Whether the thread was waiting for the signal and has been given it. Of a wait without a
+    /// block the kernel takes no notice: then nothing is pending, and the thread sleeps on in the
+    /// same call.
     fn has_taken_since(&self, before: &Self) -> bool {
         before.waits && (!self.waits || self.pending || self.switches != before.switches)
     }
 }
 
-/// Whether a signal's default action ends a process, signal(7). Number 0 only asks whether the process is there.
+/// Whether a signal's default action ends a process, signal(7). Number 0 only asks whether the
+/// process is there.
 pub fn ends_a_process(signal: i32) -> bool {
-    const HARMLESS: [i32; 8] =
-        [libc::SIGCHLD, libc::SIGCONT, libc::SIGSTOP, libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU, libc::SIGURG, libc::SIGWINCH];
+    const HARMLESS: [i32; 8] = [
+        libc::SIGCHLD,
+        libc::SIGCONT,
+        libc::SIGSTOP,
+        libc::SIGTSTP,
+        libc::SIGTTIN,
+        libc::SIGTTOU,
+        libc::SIGURG,
+        libc::SIGWINCH,
+    ];
     (1..=libc::SIGRTMAX()).contains(&signal) && !HARMLESS.contains(&signal)
 }
 
@@ -107,16 +140,20 @@ fn has(mask: &str, signal: i32) -> bool {
     u64::from_str_radix(mask, 16).is_ok_and(|mask| mask & 1 << (signal - 1) != 0)
 }
 
-/// Whether the leading thread is in rt_sigtimedwait(2) for the signal: the call's first argument points to the set, proc_pid_syscall(5).
+/// Whether the leading thread is in rt_sigtimedwait(2) for the signal: the call's first argument
+/// points to the set, proc_pid_syscall(5).
 fn waits(pid: i32, signal: i32) -> bool {
     let line = fs::read_to_string(format!("/proc/{pid}/task/{pid}/syscall")).unwrap_or_default();
     let mut words = line.split_whitespace();
     if words.next().and_then(|word| word.parse().ok()) != Some(libc::SYS_rt_sigtimedwait) {
         return false;
     }
-    let address = words.next().and_then(|word| u64::from_str_radix(word.trim_start_matches("0x"), 16).ok());
+    let address =
+        words.next().and_then(|word| u64::from_str_radix(word.trim_start_matches("0x"), 16).ok());
     let mut set = [0; 8];
-    let read = address.and_then(|address| File::open(format!("/proc/{pid}/mem")).ok()?.read_exact_at(&mut set, address).ok());
+    let read = address.and_then(|address| {
+        File::open(format!("/proc/{pid}/mem")).ok()?.read_exact_at(&mut set, address).ok()
+    });
     read.is_some() && u64::from_ne_bytes(set) & 1 << (signal - 1) != 0
 }
 
@@ -134,7 +171,14 @@ mod tests {
 
     #[test]
     fn only_signals_that_end_a_process_count() {
-        assert!(ends_a_process(libc::SIGKILL) && ends_a_process(libc::SIGTERM) && ends_a_process(64));
-        assert!(!ends_a_process(0) && !ends_a_process(libc::SIGSTOP) && !ends_a_process(libc::SIGWINCH) && !ends_a_process(65));
+        assert!(
+            ends_a_process(libc::SIGKILL) && ends_a_process(libc::SIGTERM) && ends_a_process(64)
+        );
+        assert!(
+            !ends_a_process(0)
+                && !ends_a_process(libc::SIGSTOP)
+                && !ends_a_process(libc::SIGWINCH)
+                && !ends_a_process(65)
+        );
     }
 }

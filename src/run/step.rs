@@ -1,11 +1,12 @@
-//! A step: data in the shape of the system calls that it stands for. What is said about each stands in [`crate::run::words`].
+//! A step: data in the shape of the system calls that it stands for. What is said about each stands
+//! in [`crate::run::describe`].
 
 use crate::beneath::Kind;
-use crate::failure::Trouble;
+use crate::error::SysError;
 use crate::namespace::{Namespaces, Switch};
 use crate::ready::queue::Name;
 use crate::rootfs::Origin;
-use crate::run::terminal::Streams;
+use crate::run::pty::Streams;
 use crate::spec::First;
 use crate::walls::idmap::IdMaps;
 use crate::walls::mounts::{Attributes, FsOption, OverlayMarks};
@@ -90,13 +91,13 @@ pub enum Step {
     /// The queue's name taken away.
     RemoveQueue(Name),
     /// The warden, out of reach of the caller's process group, and heir to every orphan.
-    Guard,
+    BecomeSubreaper,
     /// The child, in its new namespaces.
     Clone(Namespaces),
     /// The ids of the new user namespace.
     WriteIdMaps(IdMaps),
     /// The child waits for the warden, and dies with it.
-    Gate,
+    WaitForGo,
     /// A session without a terminal, default signal actions, umask 0.
     Session,
     /// The directory that the root is made from.
@@ -155,7 +156,8 @@ pub enum Step {
     Terminal {
         /// Which of the standard streams become it.
         streams: Streams,
-        /// The slot of the devpts it comes from; `None` for the one that the parent opened on the host.
+        /// The slot of the devpts it comes from; `None` for the one that the parent opened on the
+        /// host.
         devpts: Option<usize>,
         /// Who owns it.
         uid: u32,
@@ -166,7 +168,8 @@ pub enum Step {
     Hostname(String),
     /// A new session keyring.
     Keyring {
-        /// Whether a full quota of keys is no error, because the seccomp filter denies the calls anyway.
+        /// Whether a full quota of keys is no error, because the seccomp filter denies the calls
+        /// anyway.
         quota: Quota,
     },
     /// The parent's queue, opened by name from the child's own side.
@@ -185,7 +188,7 @@ pub enum Step {
     /// HOME, from the image's passwd.
     FindHome(u32),
     /// Capabilities taken out of the bounding set, a bit each.
-    Bound(u64),
+    DropBounding(u64),
     /// The supplementary groups given up.
     DropGroups,
     /// The group id.
@@ -199,7 +202,7 @@ pub enum Step {
     /// no_new_privs.
     NoNewPrivs,
     /// What the kernel says of the child compared with what was ordered.
-    Check(Credentials),
+    VerifyCredentials(Credentials),
     /// The seccomp filter.
     Seccomp(SelfSignals),
     /// READY on the queue.
@@ -225,9 +228,9 @@ pub enum Quota {
 }
 
 impl Step {
-    /// The failure that a test has ordered for this step, by the name of its variant and an errno in RUSTIC_FAIL_STEP. Release builds do
-    /// not have it.
-    pub fn ordered_failure(&self) -> Option<Trouble> {
+    /// The failure that a test has ordered for this step, by the name of its variant and an errno
+    /// in RUSTIC_FAIL_STEP. Release builds do not have it.
+    pub fn ordered_failure(&self) -> Option<SysError> {
         if !cfg!(debug_assertions) {
             return None;
         }
@@ -235,14 +238,22 @@ impl Step {
         let (variant, errno) = ordered.split_once(':')?;
         let debug = format!("{self:?}");
         let mine = debug.split(|c: char| !c.is_alphanumeric()).next()? == variant;
-        mine.then(|| Trouble::new(Errno::from_raw_os_error(errno.parse().unwrap_or(libc::EIO)), "ordered by a test"))
+        mine.then(|| {
+            SysError::new(
+                Errno::from_raw_os_error(errno.parse().unwrap_or(libc::EIO)),
+                "ordered by a test",
+            )
+        })
     }
 
     /// Who takes it.
     pub fn side(&self) -> Side {
         match self {
             Self::MakeQueue(_) | Self::ReceiveReady(_) | Self::RemoveQueue(_) => Side::Parent,
-            Self::Guard | Self::MakeRunDirectory(_) | Self::Clone(_) | Self::WriteIdMaps(_) => Side::Warden,
+            Self::BecomeSubreaper
+            | Self::MakeRunDirectory(_)
+            | Self::Clone(_)
+            | Self::WriteIdMaps(_) => Side::Warden,
             _ => Side::Child,
         }
     }

@@ -1,25 +1,29 @@
-//! The warden: the child's parent and a subreaper, outside every wall. It holds a wire to the parent; when that ends, whatever the child has
-//! done to its credentials, its death signal or its process group, the warden ends the container and removes what the run has made.
+//! The warden: the child's parent and a subreaper, outside every wall. It holds a wire to the
+//! parent; when that ends, whatever the child has done to its credentials, its death signal or its
+//! process group, the warden ends the container and removes what the run has made.
 
+use crate::error::SysError;
 use crate::exit::Exit;
-use crate::failure::Trouble;
 use crate::namespace::{Namespace, Switch};
 use crate::ready::queue;
 use crate::rootfs::{remove, run_directory};
 use crate::run::child::{self, Inheritance};
 use crate::run::control::{Ending, FarEnd, NearEnd, Order, Received, Report};
 use crate::run::plan::Plan;
+use crate::run::pty::Outer;
 use crate::run::signals::{self, Fate};
 use crate::run::step::{Side, Step};
-use crate::run::terminal::Outer;
-use crate::spec::Talk;
+use crate::spec::Verbosity;
 use crate::sys;
 use crate::walls::idmap::Writer;
 use crate::walls::seccomp;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, getpid, kill_process, pidfd_send_signal, set_child_subreaper, setsid, waitid};
+use rustix::process::{
+    Pid, Signal, WaitId, WaitIdOptions, getpid, kill_process, pidfd_send_signal,
+    set_child_subreaper, setsid, waitid,
+};
 
 /// What the warden is given.
 pub struct Given<'a> {
@@ -79,19 +83,25 @@ impl Ward {
         let input = PollFlags::IN;
         let sources = [
             // The gate first: what the parent orders depends on whether the child has become CMD.
-            self.gate.as_ref().map(|gate| (Event::Gate, PollFd::from_borrowed_fd(gate.as_fd(), input))),
+            self.gate
+                .as_ref()
+                .map(|gate| (Event::Gate, PollFd::from_borrowed_fd(gate.as_fd(), input))),
             Some((Event::Parent, PollFd::from_borrowed_fd(wire.as_fd(), input))),
-            self.listener.as_ref().map(|listener| (Event::Listener, PollFd::from_borrowed_fd(listener.as_fd(), input))),
+            self.listener.as_ref().map(|listener| {
+                (Event::Listener, PollFd::from_borrowed_fd(listener.as_fd(), input))
+            }),
             Some((Event::Ended, PollFd::from_borrowed_fd(self.pidfd.as_fd(), input))),
         ];
-        let (events, mut fds): (Vec<Event>, Vec<PollFd<'_>>) = sources.into_iter().flatten().unzip();
+        let (events, mut fds): (Vec<Event>, Vec<PollFd<'_>>) =
+            sources.into_iter().flatten().unzip();
         if poll(&mut fds, None).is_err() {
             return Vec::new();
         }
         let happened = events.into_iter().zip(fds).filter(|(_, fd)| !fd.revents().is_empty());
         happened
             .map(|(event, fd)| match event {
-                // Once the last process with the filter is gone the listener hangs up, and a read of it could wait for ever.
+                // Once the last process with the filter is gone the listener hangs up, and a read
+                // of it could wait for ever.
                 Event::Listener if !fd.revents().contains(PollFlags::IN) => Event::Unlistened,
                 event => event,
             })
@@ -103,8 +113,10 @@ impl Warden<'_> {
     fn guard(mut self, inheritance: Inheritance<'_>, gate: NearEnd) -> ! {
         let mut ward = match self.start(inheritance, gate) {
             Ok(ward) => ward,
-            Err((step, trouble)) => {
-                let _ = self.wire.send(&Report::Fault { step, errno: trouble.errno, detail: trouble.detail }, None);
+            Err((step, error)) => {
+                let _ = self
+                    .wire
+                    .send(&Report::Fault { step, errno: error.errno, detail: error.detail }, None);
                 self.clear(None);
                 self.finish(Ending::Code(Exit::Failed.code()))
             }
@@ -138,12 +150,18 @@ impl Warden<'_> {
         }
     }
 
-    /// PID 1 sends itself a signal. One that it would lose does what it does to every other process; for anything else the kernel goes on.
+    /// PID 1 sends itself a signal. One that it would lose does what it does to every other
+    /// process; for anything else the kernel goes on.
     fn hear_listener(&mut self, ward: &mut Ward) {
         let Some(listener) = &ward.listener else { return };
         match seccomp::told(listener) {
             Ok(told) => {
-                let itself = std::fs::exists(format!("/proc/{}/task/{}", ward.pid.as_raw_nonzero(), told.sender)).unwrap_or(false);
+                let itself = std::fs::exists(format!(
+                    "/proc/{}/task/{}",
+                    ward.pid.as_raw_nonzero(),
+                    told.sender
+                ))
+                .unwrap_or(false);
                 if itself && signals::ends_a_process(told.signal) {
                     self.deliver(told.signal, ward, || {});
                 }
@@ -156,31 +174,47 @@ impl Warden<'_> {
     }
 
     /// Takes the warden's steps. On a failure: the step's number and what was answered.
-    fn start(&self, inheritance: Inheritance<'_>, gate: NearEnd) -> Result<Ward, (usize, Trouble)> {
+    fn start(
+        &self,
+        inheritance: Inheritance<'_>,
+        gate: NearEnd,
+    ) -> Result<Ward, (usize, SysError)> {
         let talk = inheritance.talk;
         let (mut inheritance, mut gate) = (Some(inheritance), Some(gate));
         let mut ward = None;
         for (number, step) in self.plan.side(Side::Warden) {
-            let failed = |trouble: Trouble| (number, trouble);
-            if let Some(trouble) = step.ordered_failure() {
+            let failed = |error: SysError| (number, error);
+            if let Some(error) = step.ordered_failure() {
                 ward.iter().for_each(|ward| self.kill(ward));
-                return Err(failed(trouble));
+                return Err(failed(error));
             }
             match (step, &ward) {
-                (Step::Guard, _) => {
+                (Step::BecomeSubreaper, _) => {
                     setsid().map_err(|errno| failed(errno.into()))?;
                     set_child_subreaper(Some(getpid())).map_err(|errno| failed(errno.into()))?;
                 }
                 (Step::MakeRunDirectory(path), _) => {
                     run_directory::make(path).map_err(|errno| failed(errno.into()))?;
                 }
-                (Step::Clone(namespaces), _) => match sys::clone3(namespaces.clone_flags()).map_err(|errno| failed(errno.into()))? {
+                (Step::Clone(namespaces), _) => match sys::clone3(namespaces.clone_flags())
+                    .map_err(|errno| failed(errno.into()))?
+                {
                     Some((pid, pidfd)) => {
-                        let _ = self.wire.send(&Report::Started(pid.as_raw_nonzero().get()), Some(pidfd.as_fd()));
-                        // The warden's copy of the child's end would keep the parent from seeing its end of file.
+                        let _ = self.wire.send(
+                            &Report::Started(pid.as_raw_nonzero().get()),
+                            Some(pidfd.as_fd()),
+                        );
+                        // The warden's copy of the child's end would keep the parent from seeing
+                        // its end of file.
                         drop(inheritance.take());
                         let user_namespace = self.user_namespace(pid);
-                        ward = Some(Ward { pid, pidfd, gate: gate.take(), listener: None, user_namespace });
+                        ward = Some(Ward {
+                            pid,
+                            pidfd,
+                            gate: gate.take(),
+                            listener: None,
+                            user_namespace,
+                        });
                     }
                     None => {
                         drop(gate.take());
@@ -191,18 +225,18 @@ impl Warden<'_> {
                     }
                 },
                 (Step::WriteIdMaps(maps), Some(ward)) => {
-                    if let Err(trouble) = maps.write(ward.pid) {
+                    if let Err(error) = maps.write(ward.pid) {
                         self.kill(ward);
-                        return Err(failed(trouble));
+                        return Err(failed(error));
                     }
                 }
                 _ => {}
             }
-            if talk != Talk::Quiet {
+            if talk != Verbosity::Quiet {
                 let _ = self.wire.send(&Report::Done(number), None);
             }
         }
-        let ward = ward.ok_or_else(|| (0, Trouble::from(Errno::CHILD)))?;
+        let ward = ward.ok_or_else(|| (0, SysError::from(Errno::CHILD)))?;
         // A child that is gone already has said why on its own wire.
         if let Some(gate) = &ward.gate {
             let _ = gate.send(&Order::Go, None);
@@ -211,7 +245,11 @@ impl Warden<'_> {
     }
 
     fn user_namespace(&self, pid: Pid) -> Option<OwnedFd> {
-        let helped = self.plan.maps.as_ref().is_some_and(|maps| matches!(maps.writer, Writer::Helpers { .. }));
+        let helped = self
+            .plan
+            .maps
+            .as_ref()
+            .is_some_and(|maps| matches!(maps.writer, Writer::Helpers { .. }));
         (helped && self.plan.run_directory.is_some())
             .then(|| std::fs::File::open(format!("/proc/{}/ns/user", pid.as_raw_nonzero())).ok())
             .flatten()
@@ -231,8 +269,9 @@ impl Warden<'_> {
         }
     }
 
-    /// A signal that PID 1 of a new pid namespace would lose ends the container, as it would have ended the process outside.
-    /// Before execve the child has every signal blocked or none handled, and nothing to decide: it is ended too.
+    /// A signal that PID 1 of a new pid namespace would lose ends the container, as it would have
+    /// ended the process outside. Before execve the child has every signal blocked or none handled,
+    /// and nothing to decide: it is ended too.
     fn deliver(&mut self, number: i32, ward: &Ward, by: impl FnOnce()) {
         let lost = if ward.gate.is_some() {
             Fate::Lost
@@ -269,11 +308,15 @@ impl Warden<'_> {
         if remove::tree(directory).is_ok() {
             return;
         }
-        // Files of subordinate ids in directories of subordinate ids: only the root of that user namespace may remove them.
+        // Files of subordinate ids in directories of subordinate ids: only the root of that user
+        // namespace may remove them.
         if let Some(namespace) = ward.and_then(|ward| ward.user_namespace.as_ref())
             && let Ok(None) = sys::fork()
         {
-            let entered = rustix::thread::move_into_link_name_space(namespace.as_fd(), Some(rustix::thread::LinkNameSpaceType::User));
+            let entered = rustix::thread::move_into_link_name_space(
+                namespace.as_fd(),
+                Some(rustix::thread::LinkNameSpaceType::User),
+            );
             let _ = entered.and_then(|()| remove::tree(directory));
             sys::exit_now(0);
         }
@@ -297,7 +340,8 @@ impl Warden<'_> {
         }
     }
 
-    /// The parent has ended before it could do it itself: the terminal's modes and the queue are left.
+    /// The parent has ended before it could do it itself: the terminal's modes and the queue are
+    /// left.
     fn parent_is_gone(&self) -> ! {
         if let Some(outer) = &self.outer {
             outer.restore_after_death();
@@ -309,7 +353,8 @@ impl Warden<'_> {
     }
 }
 
-/// Everything that is there, so that a child which has become CMD is known as such before the next order is obeyed.
+/// Everything that is there, so that a child which has become CMD is known as such before the next
+/// order is obeyed.
 fn hear_child(ward: &mut Ward) {
     while let Some(gate) = &ward.gate {
         match gate.receive() {
@@ -326,14 +371,17 @@ fn send(ward: &Ward, signal: Signal) {
 }
 
 fn reap(ward: &Ward) -> Option<Ending> {
-    match rustix::io::retry_on_intr(|| waitid(WaitId::PidFd(ward.pidfd.as_fd()), WaitIdOptions::EXITED)) {
+    match rustix::io::retry_on_intr(|| {
+        waitid(WaitId::PidFd(ward.pidfd.as_fd()), WaitIdOptions::EXITED)
+    }) {
         Ok(Some(status)) => Some(Ending::of(&status)),
         _ => None,
     }
 }
 
-/// SIGKILL for every descendant, until none is left. The warden is a subreaper: a process whose parent dies becomes its child, and its
-/// children are what it kills, round by round. Their numbers cannot be used anew meanwhile, since nobody but the warden reaps them.
+/// SIGKILL for every descendant, until none is left. The warden is a subreaper: a process whose
+/// parent dies becomes its child, and its children are what it kills, round by round. Their numbers
+/// cannot be used anew meanwhile, since nobody but the warden reaps them.
 fn end_descendants() {
     while reap_the_ended() == Children::Some {
         for pid in children().into_iter().filter_map(Pid::from_raw) {
@@ -364,15 +412,16 @@ fn end_children_by_waiting() {
     while !matches!(waitid(WaitId::All, WaitIdOptions::EXITED), Err(Errno::CHILD)) {}
 }
 
-/// The children of this process, which has one thread: proc_pid_task(5), or where the kernel is built without CONFIG_PROC_CHILDREN the
-/// parent fields of all processes.
+/// The children of this process, which has one thread: proc_pid_task(5), or where the kernel is
+/// built without CONFIG_PROC_CHILDREN the parent fields of all processes.
 fn children() -> Vec<i32> {
     let own = getpid().as_raw_nonzero();
     match std::fs::read_to_string(format!("/proc/self/task/{own}/children")) {
         Ok(list) => list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect(),
         Err(_) => {
             let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-            let pids = entries.filter_map(|entry| entry.file_name().to_str().and_then(|name| name.parse().ok()));
+            let pids = entries
+                .filter_map(|entry| entry.file_name().to_str().and_then(|name| name.parse().ok()));
             pids.filter(|&pid| parent_of(pid) == Some(own.get())).collect()
         }
     }

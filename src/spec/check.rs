@@ -1,11 +1,13 @@
 //! Every rule that spans several options, in one place.
 
-use crate::failure::{Failure, printable, without_number};
+use crate::error::{Failure, printable, without_number};
 use crate::host::Host;
 use crate::mountinfo;
 use crate::namespace::{Namespace, Namespaces, Switch};
 use crate::rootfs::store;
-use crate::spec::{Bind, Capabilities, RootSwitch, Rootfs, Spec, Variable, Wanted, Writing, shown};
+use crate::spec::{
+    Bind, Capabilities, RootSwitch, Rootfs, RunOptions, Spec, Variable, Writing, shown,
+};
 use caps::Capability;
 use std::collections::BTreeMap;
 use std::ffi::{CString, OsStr, OsString};
@@ -30,7 +32,7 @@ const PODMANS_ELEVEN: [Capability; 11] = [
 /// The PATH inside.
 pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-impl Wanted {
+impl RunOptions {
     /// Checks the options against each other and against the host.
     ///
     /// # Errors
@@ -96,7 +98,9 @@ impl Wanted {
                 _ => Switch::Yes,
             };
             if namespace == Namespace::Uts && given == Some(Switch::No) && self.hostname.is_some() {
-                return Err(Failure::new("--hostname asks for --uts yes, and --uts no shares the caller's name"));
+                return Err(Failure::new(
+                    "--hostname asks for --uts yes, and --uts no shares the caller's name",
+                ));
             }
             namespaces = namespaces.with(namespace, given.unwrap_or(default));
         }
@@ -105,10 +109,11 @@ impl Wanted {
 
     fn root_switch(&self, namespaces: Namespaces) -> Result<RootSwitch, Failure> {
         match (self.root, namespaces.get(Namespace::Mount)) {
-            (Some(RootSwitch::Pivot), Switch::No) => {
-                Err(Failure::new("--root pivot needs --mount yes: pivot_root would move the root of everybody in the mount namespace")
-                    .man("pivot_root(2)"))
-            }
+            (Some(RootSwitch::Pivot), Switch::No) => Err(Failure::new(
+                "--root pivot needs --mount yes: pivot_root would move the root \
+                    of everybody in the mount namespace",
+            )
+            .man("pivot_root(2)")),
             (None, Switch::No) => Ok(RootSwitch::Chroot),
             (given, _) => Ok(given.unwrap_or(RootSwitch::Pivot)),
         }
@@ -126,7 +131,10 @@ impl Wanted {
             Writing::Allowed => None,
         };
         match option {
-            Some(option) => Err(Failure::new(format!("{option} makes a mount, and --mount no makes none")).remedy("leave out --mount no")),
+            Some(option) => {
+                Err(Failure::new(format!("{option} makes a mount, and --mount no makes none"))
+                    .remedy("leave out --mount no"))
+            }
             None => Ok(()),
         }
     }
@@ -145,9 +153,12 @@ impl Wanted {
         if host.holds(capability) {
             return Ok(());
         }
-        Err(Failure::new(format!("{what} with --user no needs {capability}, which uid {} does not hold here", host.uid))
-            .remedy("sudo, or --user yes")
-            .man("capabilities(7)"))
+        Err(Failure::new(format!(
+            "{what} with --user no needs {capability}, which uid {} does not hold here",
+            host.uid
+        ))
+        .remedy("sudo, or --user yes")
+        .man("capabilities(7)"))
     }
 
     fn hostname(&self, namespaces: Namespaces) -> Result<Option<String>, Failure> {
@@ -156,16 +167,21 @@ impl Wanted {
         }
         let name = self.hostname.as_deref().unwrap_or("rustic");
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
-        // hostname(7) and HOST_NAME_MAX of limits.h; a newline or a space would forge lines of /etc/hosts.
+        // hostname(7) and HOST_NAME_MAX of limits.h; a newline or a space would forge lines of
+        // /etc/hosts.
         if name.is_empty() || name.len() > 64 || !name.bytes().all(allowed) {
-            return Err(Failure::new(format!("--hostname '{}' is not a host name", printable(name)))
-                .why("a host name has 1 to 64 letters, digits, dots, hyphens or underscores")
-                .man("hostname(7)"));
+            return Err(Failure::new(format!(
+                "--hostname '{}' is not a host name",
+                printable(name)
+            ))
+            .why("a host name has 1 to 64 letters, digits, dots, hyphens or underscores")
+            .man("hostname(7)"));
         }
         Ok(Some(name.to_owned()))
     }
 
-    /// A word is a stored name or an existing path. Where it is both it must be written as a path, with a slash.
+    /// A word is a stored name or an existing path. Where it is both it must be written as a path,
+    /// with a slash.
     fn rootfs(&self, store: Option<&Path>) -> Result<Rootfs, Failure> {
         let Some(given) = &self.rootfs else { return Ok(Rootfs::Builtin) };
         let word = given.to_str().filter(|word| store::is_name(word) || store::is_digest(word));
@@ -173,35 +189,48 @@ impl Wanted {
         let found = std::fs::canonicalize(given);
         let path = match (stored, found) {
             (Some(word), Ok(_)) => {
-                return Err(Failure::new(format!("--rootfs {word} is both an image of the store and a path here"))
-                    .remedy(format!("./{word} for the file, the digest that rustic rootfs list shows for the image")));
+                return Err(Failure::new(format!(
+                    "--rootfs {word} is both an image of the store and a path here"
+                ))
+                .remedy(format!(
+                    "./{word} for the file, the digest that rustic rootfs list shows for the image"
+                )));
             }
             (Some(word), Err(_)) => return Ok(Rootfs::Stored(word.to_owned())),
             (None, Ok(path)) => path,
             (None, Err(error)) => {
-                let failure = Failure::new(format!("--rootfs {}: {}", shown(given), without_number(&error)));
+                let failure =
+                    Failure::new(format!("--rootfs {}: {}", shown(given), without_number(&error)));
                 return Err(match word {
-                    Some(_) => failure.why(absent(store)).remedy("rustic rootfs list shows the images"),
+                    Some(_) => {
+                        failure.why(absent(store)).remedy("rustic rootfs list shows the images")
+                    }
                     None => failure,
                 });
             }
         };
         let kind = std::fs::metadata(&path)
-            .map_err(|error| Failure::new(format!("--rootfs {}: {}", shown(given), without_number(&error))))?
+            .map_err(|error| {
+                Failure::new(format!("--rootfs {}: {}", shown(given), without_number(&error)))
+            })?
             .file_type();
         if kind.is_dir() {
             Ok(Rootfs::Directory(path))
         } else if kind.is_file() {
             Ok(Rootfs::Archive(path))
         } else {
-            Err(Failure::new(format!("--rootfs {} is neither a directory nor a tar archive", shown(given)))
-                .remedy("rustic rootfs import NAME - reads a stream"))
+            Err(Failure::new(format!(
+                "--rootfs {} is neither a directory nor a tar archive",
+                shown(given)
+            ))
+            .remedy("rustic rootfs import NAME - reads a stream"))
         }
     }
 
     fn environment(&self) -> Result<Vec<CString>, Failure> {
-        let mut variables: BTreeMap<OsString, OsString> =
-            [("PATH", PATH), ("container", "rustic")].map(|(name, value)| (name.into(), value.into())).into();
+        let mut variables: BTreeMap<OsString, OsString> = [("PATH", PATH), ("container", "rustic")]
+            .map(|(name, value)| (name.into(), value.into()))
+            .into();
         if let Some(term) = std::env::var_os("TERM") {
             variables.insert("TERM".into(), term);
         }
@@ -211,8 +240,11 @@ impl Wanted {
                 Variable::PassOn(name) => match std::env::var_os(name) {
                     Some(value) => variables.insert(name.clone(), value),
                     None => {
-                        return Err(Failure::new(format!("--env {}: the caller has no such variable", printable(&name.to_string_lossy())))
-                            .remedy("--env NAME=VALUE"));
+                        return Err(Failure::new(format!(
+                            "--env {}: the caller has no such variable",
+                            printable(&name.to_string_lossy())
+                        ))
+                        .remedy("--env NAME=VALUE"));
                     }
                 },
             };
@@ -228,8 +260,14 @@ impl Wanted {
             .collect()
     }
 
-    /// The capabilities of CMD, a bit each. In a new user namespace the kernel grants all of them, user_namespaces(7).
-    fn cap_mask(&self, namespaces: Namespaces, root: RootSwitch, host: &Host) -> Result<u64, Failure> {
+    /// The capabilities of CMD, a bit each. In a new user namespace the kernel grants all of them,
+    /// user_namespaces(7).
+    fn cap_mask(
+        &self,
+        namespaces: Namespaces,
+        root: RootSwitch,
+        host: &Host,
+    ) -> Result<u64, Failure> {
         let held = if namespaces.is_new(Namespace::User) { host.known_caps() } else { host.held };
         let mask = |caps: &[Capability]| caps.iter().fold(0, |mask, cap| mask | cap.bitmask());
         match &self.caps {
@@ -242,24 +280,37 @@ impl Wanted {
                     RootSwitch::Chroot => eleven & !Capability::CAP_SYS_CHROOT.bitmask(),
                 })
             }
-            Capabilities::Named(named) => match named.iter().find(|cap| cap.bitmask() & held == 0) {
-                Some(missing) => Err(Failure::new(format!("--caps {missing}: rustic does not hold it, so it cannot pass it on"))
+            Capabilities::Named(named) => {
+                match named.iter().find(|cap| cap.bitmask() & held == 0) {
+                    Some(missing) => Err(Failure::new(format!(
+                        "--caps {missing}: rustic does not hold it, so it cannot pass it on"
+                    ))
                     .why("it is not in the caller's permitted and bounding sets")
                     .man("capabilities(7)")),
-                None => Ok(mask(named)),
-            },
+                    None => Ok(mask(named)),
+                }
+            }
         }
     }
 }
 
 /// Why a word is no image of the store.
 fn absent(store: Option<&Path>) -> String {
-    let Some(root) = store else { return "there is no such file here, and no store to look for an image in".into() };
+    let Some(root) = store else {
+        return "there is no such file here, and no store to look for an image in".into();
+    };
     match std::fs::read_dir(root.join("names")) {
         Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
-            format!("there is no such file here, and the store {} cannot be read: {}", shown(root), without_number(&error))
+            format!(
+                "there is no such file here, and the store {} cannot be read: {}",
+                shown(root),
+                without_number(&error)
+            )
         }
-        _ => format!("there is no such file here, and no image of this name in the store {}", shown(root)),
+        _ => format!(
+            "there is no such file here, and no image of this name in the store {}",
+            shown(root)
+        ),
     }
 }
 
@@ -269,7 +320,9 @@ fn absent(store: Option<&Path>) -> String {
 /// A relative path without a working directory.
 pub fn store(given: Option<&Path>, host: &Host) -> Result<Option<PathBuf>, Failure> {
     let absolute = |path: &Path| {
-        std::path::absolute(path).map_err(|error| Failure::new(format!("--store {}: {}", shown(path), without_number(&error))))
+        std::path::absolute(path).map_err(|error| {
+            Failure::new(format!("--store {}: {}", shown(path), without_number(&error)))
+        })
     };
     if let Some(given) = given {
         return absolute(given).map(Some);
@@ -278,40 +331,57 @@ pub fn store(given: Option<&Path>, host: &Host) -> Result<Option<PathBuf>, Failu
         return Ok(Some("/var/lib/rustic".into()));
     }
     let set = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    Ok(set("XDG_DATA_HOME").or_else(|| Some(set("HOME")?.join(".local/share"))).map(|data| data.join("rustic")))
+    Ok(set("XDG_DATA_HOME")
+        .or_else(|| Some(set("HOME")?.join(".local/share")))
+        .map(|data| data.join("rustic")))
 }
 
-/// An overlay shows its lower directory without the mounts below it: files would be missing in silence, so it is refused.
+/// An overlay shows its lower directory without the mounts below it: files would be missing in
+/// silence, so it is refused.
 fn no_mounts_below(dir: &Path) -> Result<(), Failure> {
-    let mounts =
-        mountinfo::read().map_err(|error| Failure::new(format!("cannot read /proc/self/mountinfo: {}", without_number(&error))))?;
-    let below = mounts.into_iter().map(|mount| mount.point).find(|point| point.starts_with(dir) && point != dir);
+    let mounts = mountinfo::read().map_err(|error| {
+        Failure::new(format!("cannot read /proc/self/mountinfo: {}", without_number(&error)))
+    })?;
+    let below = mounts
+        .into_iter()
+        .map(|mount| mount.point)
+        .find(|point| point.starts_with(dir) && point != dir);
     match below {
-        Some(point) => Err(Failure::new(format!("--ephemeral {}: {} is a mount of its own", shown(dir), shown(&point)))
-            .why("an overlay does not show the mounts below its lower directory")
-            .remedy("unmount it, or leave out --ephemeral")),
+        Some(point) => Err(Failure::new(format!(
+            "--ephemeral {}: {} is a mount of its own",
+            shown(dir),
+            shown(&point)
+        ))
+        .why("an overlay does not show the mounts below its lower directory")
+        .remedy("unmount it, or leave out --ephemeral")),
         None => Ok(()),
     }
 }
 
 fn checked_bind(bind: &Bind) -> Result<Bind, Failure> {
     inside(&bind.target, "--bind")?;
-    let source = std::fs::canonicalize(&bind.source)
-        .map_err(|error| Failure::new(format!("--bind {}: {}", shown(&bind.source), without_number(&error))))?;
+    let source = std::fs::canonicalize(&bind.source).map_err(|error| {
+        Failure::new(format!("--bind {}: {}", shown(&bind.source), without_number(&error)))
+    })?;
     Ok(Bind { source, ..bind.clone() })
 }
 
 /// A mount target: absolute, not the root itself, and without `..`, which no step would follow.
 fn inside(target: &Path, option: &str) -> Result<(), Failure> {
-    let plain = target.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
+    let plain =
+        target.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
     if target.is_absolute() && plain && target.file_name().is_some() {
         return Ok(());
     }
-    Err(Failure::new(format!("{option}: {} is not an absolute path below / without '..'", shown(target))))
+    Err(Failure::new(format!(
+        "{option}: {} is not an absolute path below / without '..'",
+        shown(target)
+    )))
 }
 
 fn c_string(word: &OsStr, what: &str) -> Result<CString, Failure> {
-    CString::new(word.as_bytes()).map_err(|_| Failure::new(format!("{what}: a NUL byte inside a word")))
+    CString::new(word.as_bytes())
+        .map_err(|_| Failure::new(format!("{what}: a NUL byte inside a word")))
 }
 
 #[cfg(test)]

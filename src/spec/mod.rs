@@ -4,7 +4,7 @@ mod check;
 
 pub use check::{PATH, store};
 
-use crate::failure::printable;
+use crate::error::printable;
 use crate::namespace::{Namespace, Namespaces, Switch};
 use caps::Capability;
 use std::ffi::{CStr, CString, OsString};
@@ -36,7 +36,8 @@ pub enum Writing {
 pub enum Ready {
     /// A message on the POSIX queue that the parent made, when its walls stand.
     Queue,
-    /// READY=1 from the program inside: on the queue, on descriptor 3, or on the socket of sd_notify(3).
+    /// READY=1 from the program inside: on the queue, on descriptor 3, or on the socket of
+    /// sd_notify(3).
     App,
     /// Not at all.
     None,
@@ -44,7 +45,7 @@ pub enum Ready {
 
 /// What is told besides what CMD says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Talk {
+pub enum Verbosity {
     /// Nothing.
     Quiet,
     /// The story, in the article's voice: `-v`.
@@ -62,7 +63,8 @@ pub enum First {
     Cmd,
     /// rustic's reaper, which starts CMD: `--init`.
     Reaper,
-    /// rustic's probe, with CMD as its arguments: how `rustic verify` gets inside of any root file system.
+    /// rustic's probe, with CMD as its arguments: how `rustic verify` gets inside of any root file
+    /// system.
     Probe,
 }
 
@@ -81,7 +83,8 @@ pub enum Seccomp {
 /// The capabilities of CMD.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Capabilities {
-    /// Podman's eleven, as far as rustic holds them, less CAP_SYS_CHROOT where the root is entered by chroot.
+    /// Podman's eleven, as far as rustic holds them, less CAP_SYS_CHROOT where the root is entered
+    /// by chroot.
     Default,
     /// None.
     None,
@@ -126,8 +129,11 @@ pub enum Rootfs {
 
 /// The options as they were given.
 #[derive(Clone)]
-#[allow(missing_docs, reason = "each field is the option of that name, documented in cli.rs and in --help")]
-pub struct Wanted {
+#[allow(
+    missing_docs,
+    reason = "each field is the option of that name, documented in cli.rs and in --help"
+)]
+pub struct RunOptions {
     pub namespaces: Vec<(Namespace, Option<Switch>)>,
     pub rootfs: Option<PathBuf>,
     pub root: Option<RootSwitch>,
@@ -147,19 +153,24 @@ pub struct Wanted {
     pub ready: Ready,
     pub ready_timeout: Duration,
     pub info_fd: Option<i32>,
-    pub talk: Talk,
+    pub talk: Verbosity,
     pub cmd: Vec<OsString>,
 }
 
-impl Wanted {
-    /// The same with one namespace ordered, and without the options that ask for it where it is to be shared.
+impl RunOptions {
+    /// The same with one namespace ordered, and without the options that ask for it where it is to
+    /// be shared.
     #[must_use]
     pub fn with(mut self, namespace: Namespace, switch: Switch) -> Self {
-        self.namespaces.iter_mut().filter(|(one, _)| *one == namespace).for_each(|(_, given)| *given = Some(switch));
+        self.namespaces
+            .iter_mut()
+            .filter(|(one, _)| *one == namespace)
+            .for_each(|(_, given)| *given = Some(switch));
         match (namespace, switch) {
             (Namespace::Uts, Switch::No) => self.hostname = None,
             (Namespace::Mount, Switch::No) => {
-                (self.binds, self.tmpfs, self.writing, self.root) = (Vec::new(), Vec::new(), Writing::Allowed, None);
+                (self.binds, self.tmpfs, self.writing, self.root) =
+                    (Vec::new(), Vec::new(), Writing::Allowed, None);
             }
             _ => {}
         }
@@ -205,7 +216,8 @@ pub struct Spec {
     pub uid: u32,
     /// Group id inside.
     pub gid: u32,
-    /// CMD's environment but for HOME, which the image's passwd decides unless it was given: `K=V` strings.
+    /// CMD's environment but for HOME, which the image's passwd decides unless it was given: `K=V`
+    /// strings.
     pub env: Vec<CString>,
     /// The capabilities that were asked for.
     pub caps: Capabilities,
@@ -222,7 +234,7 @@ pub struct Spec {
     /// The descriptor of rustic's own that events are written to.
     pub info_fd: Option<i32>,
     /// What is told on stderr.
-    pub talk: Talk,
+    pub talk: Verbosity,
     /// CMD and its arguments; never empty.
     pub cmd: Vec<CString>,
 }
@@ -230,8 +242,15 @@ pub struct Spec {
 impl Spec {
     /// What was ordered and undoes a wall: allowed, and said.
     pub fn warnings(&self) -> Vec<String> {
-        let climbs = self.root == RootSwitch::Chroot && self.cap_mask & Capability::CAP_SYS_CHROOT.bitmask() != 0;
-        climbs.then(|| "with CAP_SYS_CHROOT a chroot is no wall: CMD can climb out of it, chroot(2)".to_owned()).into_iter().collect()
+        let climbs = self.root == RootSwitch::Chroot
+            && self.cap_mask & Capability::CAP_SYS_CHROOT.bitmask() != 0;
+        climbs
+            .then(|| {
+                "with CAP_SYS_CHROOT a chroot is no wall: CMD can climb out of it, chroot(2)"
+                    .to_owned()
+            })
+            .into_iter()
+            .collect()
     }
 }
 

@@ -1,5 +1,10 @@
-//! Every unsafe block of rustic, and only the calls that nix and rustix lack: one call each, an errno when it fails.
-#![allow(unsafe_code, reason = "the fence: system calls without a safe wrapper in nix or rustix stand here and nowhere else")]
+//! Every unsafe block of rustic, and only the calls that nix and rustix lack: one call each, an
+//! errno when it fails.
+#![allow(
+    unsafe_code,
+    reason = "the fence: system calls without a safe wrapper in nix or rustix stand here and \
+        nowhere else"
+)]
 
 pub mod handle;
 pub mod keys;
@@ -22,14 +27,14 @@ fn last_errno() -> Errno {
 
 /// fork(2). `None` in the new process.
 pub fn fork() -> Result<Option<Pid>> {
-    // SAFETY: rustic has a single thread whenever it forks (threads of the unpacker are joined before), so no lock is held by a thread
-    // that the copy lacks, and the copy may allocate.
+    // SAFETY: rustic has a single thread whenever it forks (threads of the unpacker are joined
+    // before), so no lock is held by a thread that the copy lacks, and the copy may allocate.
     let pid = checked(libc::c_long::from(unsafe { libc::fork() }))?;
     Ok(Pid::from_raw(pid as i32))
 }
 
-/// clone3(2) with fork's semantics, the given namespace flags and CLONE_PIDFD (Linux 5.3). `None` in the new process; in the caller the
-/// child's pid and a descriptor for it.
+/// clone3(2) with fork's semantics, the given namespace flags and CLONE_PIDFD (Linux 5.3). `None`
+/// in the new process; in the caller the child's pid and a descriptor for it.
 pub fn clone3(namespace_flags: u64) -> Result<Option<(Pid, OwnedFd)>> {
     let mut pidfd: RawFd = -1;
     // SAFETY: clone_args is plain integers, for which zero is the documented "not used".
@@ -37,16 +42,21 @@ pub fn clone3(namespace_flags: u64) -> Result<Option<(Pid, OwnedFd)>> {
     args.flags = namespace_flags | libc::CLONE_PIDFD as u64;
     args.pidfd = &raw mut pidfd as u64;
     args.exit_signal = libc::SIGCHLD as u64;
-    // SAFETY: without CLONE_VM the child gets a copy of everything, as with fork; the caller has one thread. `args` and `pidfd` outlive
-    // the call, and the size is that of the structure passed.
-    let pid = checked(unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of::<libc::clone_args>()) })?;
+    // SAFETY: without CLONE_VM the child gets a copy of everything, as with fork; the caller has
+    // one thread. `args` and `pidfd` outlive the call, and the size is that of the structure
+    // passed.
+    let pid = checked(unsafe {
+        libc::syscall(libc::SYS_clone3, &raw const args, size_of::<libc::clone_args>())
+    })?;
     Ok(Pid::from_raw(pid as i32).map(|pid| {
-        // SAFETY: in the parent the kernel has stored a new descriptor there, which nobody else owns.
+        // SAFETY: in the parent the kernel has stored a new descriptor there, which nobody else
+        // owns.
         (pid, unsafe { OwnedFd::from_raw_fd(pidfd) })
     }))
 }
 
-/// _exit(2): ends the process without running a destructor or flushing a buffer that belongs to its parent.
+/// _exit(2): ends the process without running a destructor or flushing a buffer that belongs to its
+/// parent.
 pub fn exit_now(code: u8) -> ! {
     // SAFETY: _exit takes any integer and does not return.
     unsafe { libc::_exit(i32::from(code)) }
@@ -68,21 +78,31 @@ pub struct MountAttr {
 
 /// mount_setattr(2), Linux 5.12, on `path` relative to `dir` (with AT_EMPTY_PATH on `dir` itself).
 pub fn mount_setattr(dir: BorrowedFd<'_>, path: &CStr, flags: i32, attr: &MountAttr) -> Result<()> {
-    // SAFETY: `path` ends with NUL, `attr` has the kernel's layout and its size is passed; both outlive the call.
+    // SAFETY: `path` ends with NUL, `attr` has the kernel's layout and its size is passed; both
+    // outlive the call.
     checked(unsafe {
-        libc::syscall(libc::SYS_mount_setattr, dir.as_raw_fd(), path.as_ptr(), flags, std::ptr::from_ref(attr), size_of::<MountAttr>())
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            dir.as_raw_fd(),
+            path.as_ptr(),
+            flags,
+            std::ptr::from_ref(attr),
+            size_of::<MountAttr>(),
+        )
     })?;
     Ok(())
 }
 
-/// close_range(2), Linux 5.9, over every descriptor from 3 up that is not among `kept`. Whoever owned one of them must be gone.
+/// close_range(2), Linux 5.9, over every descriptor from 3 up that is not among `kept`. Whoever
+/// owned one of them must be gone.
 pub fn close_all_but(kept: &[BorrowedFd<'_>]) -> Result<()> {
     let mut kept: Vec<u32> = kept.iter().map(|fd| fd.as_raw_fd() as u32).collect();
     kept.sort_unstable();
     let firsts = std::iter::once(3).chain(kept.iter().map(|fd| fd + 1));
     let lasts = kept.iter().map(|fd| fd - 1).chain(std::iter::once(u32::MAX));
     for (first, last) in firsts.zip(lasts).filter(|(first, last)| first <= last) {
-        // SAFETY: numbers only. Its callers have just been forked, keep no owner of a descriptor outside `kept`, and run no destructor.
+        // SAFETY: numbers only. Its callers have just been forked, keep no owner of a descriptor
+        // outside `kept`, and run no destructor.
         checked(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) })?;
     }
     Ok(())
@@ -90,7 +110,8 @@ pub fn close_all_but(kept: &[BorrowedFd<'_>]) -> Result<()> {
 
 /// Takes over a descriptor that was inherited through execve and is known only by its number.
 pub fn adopt(fd: RawFd) -> OwnedFd {
-    // SAFETY: the caller was handed this number by the process that executed it (rustic's own init) and nothing else uses it.
+    // SAFETY: the caller was handed this number by the process that executed it (rustic's own init)
+    // and nothing else uses it.
     unsafe { OwnedFd::from_raw_fd(fd) }
 }
 
@@ -99,7 +120,8 @@ pub fn copy_of_inherited(fd: RawFd) -> Result<OwnedFd> {
     if fd < 0 {
         return Err(Errno::BADF);
     }
-    // SAFETY: the borrow ends with the call, which answers EBADF if there is no such descriptor; nothing is closed.
+    // SAFETY: the borrow ends with the call, which answers EBADF if there is no such descriptor;
+    // nothing is closed.
     rustix::io::fcntl_dupfd_cloexec(unsafe { BorrowedFd::borrow_raw(fd) }, 3)
 }
 
@@ -109,37 +131,49 @@ pub fn message_queue(fd: OwnedFd) -> MqdT {
     unsafe { MqdT::from_raw_fd(fd.into_raw_fd()) }
 }
 
-/// The number that no other namespace of this boot has, ioctl NS_GET_ID (Linux 6.18). ENOTTY in older kernels.
+/// The number that no other namespace of this boot has, ioctl NS_GET_ID (Linux 6.18). ENOTTY in
+/// older kernels.
 pub fn namespace_id(namespace: impl AsFd) -> Result<u64> {
     /// `_IOR(0xb7, 13, __u64)` of linux/nsfs.h.
     const NS_GET_ID: libc::Ioctl = 0x8008_b70du32 as libc::Ioctl;
     let mut id = 0u64;
     // SAFETY: the request takes a pointer to 64 bits, which outlive the call.
-    checked(libc::c_long::from(unsafe { libc::ioctl(namespace.as_fd().as_raw_fd(), NS_GET_ID, &raw mut id) }))?;
+    checked(libc::c_long::from(unsafe {
+        libc::ioctl(namespace.as_fd().as_raw_fd(), NS_GET_ID, &raw mut id)
+    }))?;
     Ok(id)
 }
 
 /// TIOCSTI: a byte as if it had been typed into a terminal, tty_ioctl(4).
 pub fn type_into(terminal: impl AsFd, byte: u8) -> Result<()> {
     // SAFETY: the request takes a pointer to one byte, which outlives the call.
-    checked(libc::c_long::from(unsafe { libc::ioctl(terminal.as_fd().as_raw_fd(), libc::TIOCSTI, &raw const byte) })).map(drop)
+    checked(libc::c_long::from(unsafe {
+        libc::ioctl(terminal.as_fd().as_raw_fd(), libc::TIOCSTI, &raw const byte)
+    }))
+    .map(drop)
 }
 
 /// seccomp(SECCOMP_SET_MODE_FILTER), seccomp(2). Needs no_new_privs or CAP_SYS_ADMIN.
 pub fn set_seccomp_filter(filter: &[libc::sock_filter]) -> Result<()> {
     let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_ptr().cast_mut() };
-    // SAFETY: `program` names exactly the instructions of `filter`; the kernel copies them and writes nothing.
-    checked(unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const program) })?;
+    // SAFETY: `program` names exactly the instructions of `filter`; the kernel copies them and
+    // writes nothing.
+    checked(unsafe {
+        libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const program)
+    })?;
     Ok(())
 }
 
-/// As [`set_seccomp_filter`], with SECCOMP_FILTER_FLAG_NEW_LISTENER (Linux 5.0): the descriptor is told of calls that the filter answers
-/// with SECCOMP_RET_USER_NOTIF. The kernel gives it close-on-exec.
+/// As [`set_seccomp_filter`], with SECCOMP_FILTER_FLAG_NEW_LISTENER (Linux 5.0): the descriptor is
+/// told of calls that the filter answers with SECCOMP_RET_USER_NOTIF. The kernel gives it
+/// close-on-exec.
 pub fn set_seccomp_filter_with_listener(filter: &[libc::sock_filter]) -> Result<OwnedFd> {
     let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_ptr().cast_mut() };
     let flags = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER;
     // SAFETY: as above.
-    let fd = checked(unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const program) })?;
+    let fd = checked(unsafe {
+        libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const program)
+    })?;
     // SAFETY: with this flag a result that is no error is a new descriptor, which nobody else owns.
     Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
 }
@@ -160,25 +194,43 @@ pub struct Notification {
 
 /// SECCOMP_IOCTL_NOTIF_RECV: waits for a call.
 pub fn receive_notification(listener: impl AsFd) -> Result<Notification> {
-    // SAFETY: the structure is plain integers, and the kernel demands that it is zero before the call.
+    // SAFETY: the structure is plain integers, and the kernel demands that it is zero before the
+    // call.
     let mut notification: libc::seccomp_notif = unsafe { std::mem::zeroed() };
     let fd = listener.as_fd().as_raw_fd();
     // SAFETY: the request takes a pointer to this structure, which outlives the call.
-    checked(libc::c_long::from(unsafe { libc::ioctl(fd, libc::SECCOMP_IOCTL_NOTIF_RECV, &raw mut notification) }))?;
+    checked(libc::c_long::from(unsafe {
+        libc::ioctl(fd, libc::SECCOMP_IOCTL_NOTIF_RECV, &raw mut notification)
+    }))?;
     let data = notification.data;
-    Ok(Notification { id: notification.id, pid: notification.pid, arch: data.arch, number: data.nr as u32, arguments: data.args })
+    Ok(Notification {
+        id: notification.id,
+        pid: notification.pid,
+        arch: data.arch,
+        number: data.nr as u32,
+        arguments: data.args,
+    })
 }
 
-/// SECCOMP_IOCTL_NOTIF_SEND with SECCOMP_USER_NOTIF_FLAG_CONTINUE (Linux 5.5): the call is made as if nobody had been asked.
+/// SECCOMP_IOCTL_NOTIF_SEND with SECCOMP_USER_NOTIF_FLAG_CONTINUE (Linux 5.5): the call is made as
+/// if nobody had been asked.
 pub fn continue_notified(listener: impl AsFd, id: u64) -> Result<()> {
-    let mut answer = libc::seccomp_notif_resp { id, val: 0, error: 0, flags: libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE as u32 };
+    let mut answer = libc::seccomp_notif_resp {
+        id,
+        val: 0,
+        error: 0,
+        flags: libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE as u32,
+    };
     let fd = listener.as_fd().as_raw_fd();
     // SAFETY: the request takes a pointer to this structure, which outlives the call.
-    checked(libc::c_long::from(unsafe { libc::ioctl(fd, libc::SECCOMP_IOCTL_NOTIF_SEND, &raw mut answer) }))?;
+    checked(libc::c_long::from(unsafe {
+        libc::ioctl(fd, libc::SECCOMP_IOCTL_NOTIF_SEND, &raw mut answer)
+    }))?;
     Ok(())
 }
 
-/// Brings a network interface of the caller's network namespace up: SIOCGIFFLAGS and SIOCSIFFLAGS, netdevice(7).
+/// Brings a network interface of the caller's network namespace up: SIOCGIFFLAGS and SIOCSIFFLAGS,
+/// netdevice(7).
 pub fn interface_up(socket: impl AsFd, name: &CStr) -> Result<()> {
     // SAFETY: ifreq is integers and bytes, for which zero is valid.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
@@ -186,7 +238,8 @@ pub fn interface_up(socket: impl AsFd, name: &CStr) -> Result<()> {
         *to = *from as libc::c_char;
     }
     let fd = socket.as_fd().as_raw_fd();
-    // SAFETY: both requests take a pointer to an ifreq, which lives on this stack; ifr_name ends with NUL, as names are shorter.
+    // SAFETY: both requests take a pointer to an ifreq, which lives on this stack; ifr_name ends
+    // with NUL, as names are shorter.
     checked(libc::c_long::from(unsafe { libc::ioctl(fd, libc::SIOCGIFFLAGS, &raw mut request) }))?;
     // SAFETY: the request above filled ifru_flags, the member that both requests use.
     unsafe { request.ifr_ifru.ifru_flags |= libc::IFF_UP as libc::c_short };
@@ -195,23 +248,26 @@ pub fn interface_up(socket: impl AsFd, name: &CStr) -> Result<()> {
     Ok(())
 }
 
-/// SIGCHLD back to its default action: where the caller ignores it, the kernel reaps children by itself and their codes are lost, wait(2).
+/// SIGCHLD back to its default action: where the caller ignores it, the kernel reaps children by
+/// itself and their codes are lost, wait(2).
 pub fn reset_sigchld() {
     // SAFETY: SIG_DFL installs no code.
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
 }
 
-/// SIGXFSZ ignored: a write beyond RLIMIT_FSIZE then is EFBIG, which can be told and cleaned up after, setrlimit(2).
+/// SIGXFSZ ignored: a write beyond RLIMIT_FSIZE then is EFBIG, which can be told and cleaned up
+/// after, setrlimit(2).
 pub fn ignore_sigxfsz() {
     // SAFETY: SIG_IGN installs no code.
     unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
 }
 
-/// Every signal back to its default action, also those that the caller ignored: std ignores SIGPIPE, nohup SIGHUP, and execve keeps
-/// ignored signals ignored.
+/// Every signal back to its default action, also those that the caller ignored: std ignores
+/// SIGPIPE, nohup SIGHUP, and execve keeps ignored signals ignored.
 pub fn reset_signal_actions() {
     for signal in 1..=libc::SIGRTMAX() {
-        // SAFETY: SIG_DFL installs no code. SIGKILL, SIGSTOP and the two that libc keeps for itself answer EINVAL, which is right.
+        // SAFETY: SIG_DFL installs no code. SIGKILL, SIGSTOP and the two that libc keeps for itself
+        // answer EINVAL, which is right.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
 }

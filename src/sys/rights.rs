@@ -1,5 +1,6 @@
-//! Calls that can never succeed in doing anything, and whose errno tells whether the right to do it is there: the kernel asks for the right
-//! first and looks at the arguments, which are wrong on purpose, afterwards.
+//! Calls that can never succeed in doing anything, and whose errno tells whether the right to do it
+//! is there: the kernel asks for the right first and looks at the arguments, which are wrong on
+//! purpose, afterwards.
 
 use super::checked;
 use rustix::io::Result;
@@ -25,20 +26,22 @@ pub fn swap_on_nothing() -> Result<()> {
     checked(unsafe { libc::syscall(libc::SYS_swapon, 0usize, 0) }).map(drop)
 }
 
-/// syslog(2), SYSLOG_ACTION_SIZE_UNREAD: how much of the kernel's log is unread with CAP_SYSLOG, EPERM without, whatever
-/// kernel.dmesg_restrict says.
+/// syslog(2), SYSLOG_ACTION_SIZE_UNREAD: how much of the kernel's log is unread with CAP_SYSLOG,
+/// EPERM without, whatever kernel.dmesg_restrict says.
 pub fn kernel_log_unread() -> Result<i64> {
     // SAFETY: this action reads no buffer.
     checked(unsafe { libc::syscall(libc::SYS_syslog, 9, 0usize, 0) })
 }
 
-/// reboot(2) with four zeros for its magic numbers: EINVAL with CAP_SYS_BOOT over the pid namespace, EPERM without.
+/// reboot(2) with four zeros for its magic numbers: EINVAL with CAP_SYS_BOOT over the pid
+/// namespace, EPERM without.
 pub fn reboot_without_magic() -> Result<()> {
     // SAFETY: without the magic numbers the call does nothing, reboot(2).
     checked(unsafe { libc::syscall(libc::SYS_reboot, 0, 0, 0, 0usize) }).map(drop)
 }
 
-/// finit_module(2) on descriptor -1: EBADF with CAP_SYS_MODULE, EPERM without, ENOSYS in a kernel without modules.
+/// finit_module(2) on descriptor -1: EBADF with CAP_SYS_MODULE, EPERM without, ENOSYS in a kernel
+/// without modules.
 pub fn load_module_from_nothing() -> Result<()> {
     // SAFETY: there is no descriptor -1; the parameters are an empty string with NUL.
     checked(unsafe { libc::syscall(libc::SYS_finit_module, -1, c"".as_ptr(), 0) }).map(drop)

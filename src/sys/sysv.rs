@@ -59,7 +59,8 @@ fn with_memory<T>(id: i32, flags: i32, act: impl FnOnce(*mut [u8; LENGTH]) -> T)
 
 /// The bytes of a segment.
 pub fn read_memory(id: i32) -> Result<[u8; LENGTH]> {
-    // SAFETY: shmat has mapped a whole page for reading at this address, which is longer; bytes are valid whatever another process writes.
+    // SAFETY: shmat has mapped a whole page for reading at this address, which is longer; bytes are
+    // valid whatever another process writes.
     with_memory(id, libc::SHM_RDONLY, |memory| unsafe { std::ptr::read_volatile(memory) })
 }
 
@@ -73,21 +74,31 @@ pub fn write_memory(id: i32, bytes: [u8; LENGTH]) -> Result<()> {
 pub fn send(id: i32, text: &[u8]) -> Result<()> {
     let mut message = Message { kind: 1, text: [0; LENGTH] };
     message.text.get_mut(..text.len()).ok_or(Errno::MSGSIZE)?.copy_from_slice(text);
-    // SAFETY: the structure starts with its type, and has at least `text.len()` bytes behind it; it outlives the call.
-    checked(unsafe { libc::msgsnd(id, (&raw const message).cast(), text.len(), libc::IPC_NOWAIT) }.into()).map(drop)
+    // SAFETY: the structure starts with its type, and has at least `text.len()` bytes behind it; it
+    // outlives the call.
+    checked(
+        unsafe { libc::msgsnd(id, (&raw const message).cast(), text.len(), libc::IPC_NOWAIT) }
+            .into(),
+    )
+    .map(drop)
 }
 
 /// The next message, without waiting. ENOMSG where there is none.
 pub fn receive(id: i32) -> Result<Vec<u8>> {
     let mut message = Message { kind: 0, text: [0; LENGTH] };
     // SAFETY: the structure has room for the type and `LENGTH` bytes, and outlives the call.
-    let length = checked(unsafe { libc::msgrcv(id, (&raw mut message).cast(), LENGTH, 0, libc::IPC_NOWAIT) } as libc::c_long)?;
+    let length =
+        checked(
+            unsafe { libc::msgrcv(id, (&raw mut message).cast(), LENGTH, 0, libc::IPC_NOWAIT) }
+                as libc::c_long,
+        )?;
     Ok(message.text[..length as usize].to_vec())
 }
 
 /// Adds one to a semaphore, without waiting.
 pub fn raise(id: i32) -> Result<()> {
-    let mut operation = libc::sembuf { sem_num: 0, sem_op: 1, sem_flg: libc::IPC_NOWAIT as libc::c_short };
+    let mut operation =
+        libc::sembuf { sem_num: 0, sem_op: 1, sem_flg: libc::IPC_NOWAIT as libc::c_short };
     // SAFETY: one operation, which outlives the call.
     checked(unsafe { libc::semop(id, &raw mut operation, 1) }.into()).map(drop)
 }

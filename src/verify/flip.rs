@@ -1,10 +1,10 @@
-//! `--flip`: one namespace after another is toggled, and its own wall must follow. What else changes is shown too, and must be explained by
-//! how namespaces hang together.
+//! `--flip`: one namespace after another is toggled, and its own wall must follow. What else
+//! changes is shown too, and must be explained by how namespaces hang together.
 
+use crate::error::Failure;
 use crate::exit::Exit;
-use crate::failure::Failure;
 use crate::namespace::{Namespace, Namespaces, Switch};
-use crate::spec::{Spec, Wanted};
+use crate::spec::{RunOptions, Spec};
 use crate::verify::Order;
 use crate::verify::probes::Probe;
 use crate::verify::report::{Finding, Report, WallReport};
@@ -45,34 +45,57 @@ pub struct Change {
 }
 
 impl Flip {
-    /// Toggles each in turn, on one stage. `flipped` is the container with one namespace the other way, or why this caller cannot have it.
-    pub fn of(verifier: &Verifier<'_>, order: &Order, spec: &Spec, flipped: impl Fn(Namespace, Switch) -> Result<Spec, Failure>) -> Self {
+    /// Toggles each in turn, on one stage. `flipped` is the container with one namespace the other
+    /// way, or why this caller cannot have it.
+    pub fn of(
+        verifier: &Verifier<'_>,
+        order: &Order,
+        spec: &Spec,
+        flipped: impl Fn(Namespace, Switch) -> Result<Spec, Failure>,
+    ) -> Self {
         let base = verifier.verify(spec);
-        // Those whose own wall is tried; all of them where only the walls that no namespace makes are.
-        let tried = |namespace: &Namespace| base.walls.iter().any(|wall| wall.wall.namespace() == Some(*namespace));
+        // Those whose own wall is tried; all of them where only the walls that no namespace makes
+        // are.
+        let tried = |namespace: &Namespace| {
+            base.walls.iter().any(|wall| wall.wall.namespace() == Some(*namespace))
+        };
         let any = Namespace::ALL.iter().any(tried);
-        let rows = Namespace::ALL.into_iter().filter(|namespace| !any || tried(namespace)).map(|namespace| {
-            let switch = match spec.namespaces.get(namespace) {
-                Switch::Yes => Switch::No,
-                Switch::No => Switch::Yes,
-            };
-            let report = match flipped(namespace, switch) {
-                Ok(spec) if switch == Switch::No => verifier.verify_without(&spec, Wanted::asking_for(namespace)),
-                Ok(spec) => verifier.verify(&spec),
-                Err(failure) => Report::untried(order, spec.namespaces.with(namespace, switch), &failure),
-            };
-            let others = changes(namespace, spec.namespaces, &base, &report);
-            Row { namespace, switch, report, others }
-        });
+        let rows = Namespace::ALL.into_iter().filter(|namespace| !any || tried(namespace)).map(
+            |namespace| {
+                let switch = match spec.namespaces.get(namespace) {
+                    Switch::Yes => Switch::No,
+                    Switch::No => Switch::Yes,
+                };
+                let report = match flipped(namespace, switch) {
+                    Ok(spec) if switch == Switch::No => {
+                        verifier.verify_without(&spec, RunOptions::asking_for(namespace))
+                    }
+                    Ok(spec) => verifier.verify(&spec),
+                    Err(failure) => {
+                        Report::untried(order, spec.namespaces.with(namespace, switch), &failure)
+                    }
+                };
+                let others = changes(namespace, spec.namespaces, &base, &report);
+                Row { namespace, switch, report, others }
+            },
+        );
         let rows = rows.collect();
         Self { base, rows }
     }
 
-    /// 0 where every wall followed its own namespace and every other change is explained, 1 where not, 3 where that cannot be said.
+    /// 0 where every wall followed its own namespace and every other change is explained, 1 where
+    /// not, 3 where that cannot be said.
     pub fn exit(&self) -> Exit {
-        let exits: Vec<Exit> = std::iter::once(&self.base).chain(self.rows.iter().map(|row| &row.report)).map(Report::exit).collect();
-        let unexplained = self.rows.iter().flat_map(|row| &row.others).any(|change| change.because.is_none());
-        if unexplained || exits.contains(&Exit::NotAsOrdered) || self.rows.iter().any(|row| row.followed(&self.base) == Followed::No) {
+        let exits: Vec<Exit> = std::iter::once(&self.base)
+            .chain(self.rows.iter().map(|row| &row.report))
+            .map(Report::exit)
+            .collect();
+        let unexplained =
+            self.rows.iter().flat_map(|row| &row.others).any(|change| change.because.is_none());
+        if unexplained
+            || exits.contains(&Exit::NotAsOrdered)
+            || self.rows.iter().any(|row| row.followed(&self.base) == Followed::No)
+        {
             Exit::NotAsOrdered
         } else if exits.contains(&Exit::Inconclusive) {
             Exit::Inconclusive
@@ -97,32 +120,56 @@ impl Row {
     /// Whether its own wall has followed.
     pub fn followed(&self, base: &Report) -> Followed {
         let own = |report: &Report| {
-            report.walls.iter().find(|wall| wall.wall.namespace() == Some(self.namespace)).map(|wall| wall.verdict.clone())
+            report
+                .walls
+                .iter()
+                .find(|wall| wall.wall.namespace() == Some(self.namespace))
+                .map(|wall| wall.verdict.clone())
         };
         match (own(base), own(&self.report)) {
-            (Some(Verdict::Held), Some(Verdict::Shared)) | (Some(Verdict::Shared), Some(Verdict::Held)) => Followed::Yes,
-            (None | Some(Verdict::Unknown(_)), _) | (_, None | Some(Verdict::Unknown(_))) => Followed::Unknown,
+            (Some(Verdict::Held), Some(Verdict::Shared))
+            | (Some(Verdict::Shared), Some(Verdict::Held)) => Followed::Yes,
+            (None | Some(Verdict::Unknown(_)), _) | (_, None | Some(Verdict::Unknown(_))) => {
+                Followed::Unknown
+            }
             _ => Followed::No,
         }
     }
 }
 
-fn changes(flipped: Namespace, namespaces: Namespaces, base: &Report, report: &Report) -> Vec<Change> {
+fn changes(
+    flipped: Namespace,
+    namespaces: Namespaces,
+    base: &Report,
+    report: &Report,
+) -> Vec<Change> {
     let findings = |wall: &WallReport| wall.findings.iter().map(said).collect::<Vec<_>>();
     base.walls
         .iter()
         .zip(&report.walls)
-        .filter(|(wall, flipped_wall)| wall.wall.namespace() != Some(flipped) && !flipped_wall.findings.is_empty())
-        .flat_map(|(before, after)| before.findings.iter().zip(findings(before).into_iter().zip(findings(after))))
+        .filter(|(wall, flipped_wall)| {
+            wall.wall.namespace() != Some(flipped) && !flipped_wall.findings.is_empty()
+        })
+        .flat_map(|(before, after)| {
+            before.findings.iter().zip(findings(before).into_iter().zip(findings(after)))
+        })
         // What is not known has not changed.
-        .filter(|(_, (from, to))| from != to && !from.starts_with(UNKNOWN) && !to.starts_with(UNKNOWN))
-        .map(|(finding, (from, to))| Change { probe: finding.probe, from, to, because: because(flipped, namespaces, finding.probe.wall) })
+        .filter(|(_, (from, to))| {
+            from != to && !from.starts_with(UNKNOWN) && !to.starts_with(UNKNOWN)
+        })
+        .map(|(finding, (from, to))| Change {
+            probe: finding.probe,
+            from,
+            to,
+            because: because(flipped, namespaces, finding.probe.wall),
+        })
         .collect()
 }
 
 const UNKNOWN: &str = "unknown";
 
-/// The verdict of a probe with its errno, or the reason why it was not tried: what can be compared between two runs.
+/// The verdict of a probe with its errno, or the reason why it was not tried: what can be compared
+/// between two runs.
 fn said(finding: &Finding) -> String {
     match (&finding.verdict, finding.attempt.errno()) {
         (Verdict::Untried(reason), _) => format!("not tried, {reason}"),
@@ -131,29 +178,35 @@ fn said(finding: &Finding) -> String {
     }
 }
 
-/// How namespaces hang together, as far as a toggled one changes what probes of other walls are answered.
+/// How namespaces hang together, as far as a toggled one changes what probes of other walls are
+/// answered.
 fn because(flipped: Namespace, namespaces: Namespaces, wall: Wall) -> Option<&'static str> {
     let of_a_user_namespace = namespaces.is_new(Namespace::User);
     match (flipped, wall) {
-        (Namespace::Mount, Wall::Pid | Wall::Net | Wall::Ipc | Wall::Cgroup) => {
-            Some("without a mount namespace nothing is mounted: there is no /proc, /sys or /dev/mqueue to look into")
-        }
-        (Namespace::Mount, Wall::Root | Wall::User) => {
-            Some("without a mount namespace the root is entered by chroot, and CAP_SYS_CHROOT is withheld, or leads out of it")
-        }
+        (Namespace::Mount, Wall::Pid | Wall::Net | Wall::Ipc | Wall::Cgroup) => Some(
+            "without a mount namespace nothing is mounted: there is no /proc, /sys or /dev/mqueue \
+                to look into",
+        ),
+        (Namespace::Mount, Wall::Root | Wall::User) => Some(
+            "without a mount namespace the root is entered by chroot, and CAP_SYS_CHROOT is \
+                withheld, or leads out of it",
+        ),
         (Namespace::User, Wall::Keyring) => Some("a user namespace has user keyrings of its own"),
-        (Namespace::User, Wall::Pid | Wall::Mnt | Wall::Root | Wall::Uts | Wall::Net | Wall::Ipc | Wall::Terminal) => {
-            Some("rights inside a user namespace count over what it owns, and over nothing else")
-        }
+        (
+            Namespace::User,
+            Wall::Pid | Wall::Mnt | Wall::Root | Wall::Uts | Wall::Net | Wall::Ipc | Wall::Terminal,
+        ) => Some("rights inside a user namespace count over what it owns, and over nothing else"),
         (Namespace::Pid | Namespace::Net | Namespace::Ipc, Wall::User) if of_a_user_namespace => {
             Some("rights over a shared namespace are those of the user namespace that owns it")
         }
-        (Namespace::Net, Wall::Cgroup) if of_a_user_namespace => {
-            Some("a user namespace may mount no sysfs of a network that it does not own: the caller's is bound")
-        }
-        (Namespace::Pid, Wall::Root | Wall::Cgroup) if of_a_user_namespace => {
-            Some("a user namespace may mount no proc of a pid namespace that it does not own: the caller's is bound")
-        }
+        (Namespace::Net, Wall::Cgroup) if of_a_user_namespace => Some(
+            "a user namespace may mount no sysfs of a network that it does not own: the caller's \
+                is bound",
+        ),
+        (Namespace::Pid, Wall::Root | Wall::Cgroup) if of_a_user_namespace => Some(
+            "a user namespace may mount no proc of a pid namespace that it does not own: the \
+                caller's is bound",
+        ),
         _ => None,
     }
 }

@@ -1,4 +1,5 @@
-//! verify: every wall is tried from inside and checked from outside, with a control that must succeed.
+//! verify: every wall is tried from inside and checked from outside, with a control that must
+//! succeed.
 //!
 //! ```text
 //!   the stage: a throw-away host                         behind the walls
@@ -6,29 +7,30 @@
 //!   receipt      identity: /proc/PID/ns, from outside
 //! ```
 //!
-//! [`verdict`] is a pure function of what [`probes`] find. [`stage`] is the outside, [`subject`] who is verified, [`probe`] the inside of it,
-//! [`crossing`] what passes between them, [`janitor`] who cleans up. [`verifier`] brings them together, [`report`] shows what came of it. It starts rustic as anybody would, and knows
-//! nothing of `run`.
+//! [`verdict`] is a pure function of what [`probes`] find. [`stage`] is the outside, [`target`] who
+//! is verified, [`probe`] the inside of it, [`protocol`] what passes between them, [`cleanup`] who
+//! cleans up. [`verifier`] brings them together, [`report`] shows what came of it. It starts rustic
+//! as anybody would, and knows nothing of `run`.
 
 mod child;
-pub mod crossing;
-pub mod entered;
+pub mod cleanup;
 pub mod flip;
-pub mod janitor;
+pub mod nsenter;
 pub mod place;
 pub mod probe;
 pub mod probes;
+pub mod protocol;
 pub mod report;
 pub mod rtnetlink;
 pub mod stage;
-pub mod subject;
+pub mod target;
 pub mod verdict;
 pub mod verifier;
 pub mod wall;
 
 use crate::host::Host;
 use crate::namespace::{Namespace, Switch};
-use crate::spec::{Spec, Wanted};
+use crate::spec::{RunOptions, Spec};
 use flip::Flip;
 use probes::Probe;
 use report::Report;
@@ -61,11 +63,15 @@ pub fn verify(order: &Order, spec: &Spec, host: &Host) -> Report {
     }
 }
 
-/// Verifies one container, and with it each in which one namespace is the other way. There is always a report, as above.
-pub fn flip(order: &Order, wanted: &Wanted, spec: &Spec, host: &Host) -> Flip {
-    let flipped = |namespace: Namespace, switch: Switch| wanted.clone().with(namespace, switch).check(host);
+/// Verifies one container, and with it each in which one namespace is the other way. There is
+/// always a report, as above.
+pub fn flip(order: &Order, wanted: &RunOptions, spec: &Spec, host: &Host) -> Flip {
+    let flipped =
+        |namespace: Namespace, switch: Switch| wanted.clone().with(namespace, switch).check(host);
     match Verifier::new(order, spec, host) {
         Ok(verifier) => Flip::of(&verifier, order, spec, flipped),
-        Err(failure) => Flip { base: Report::untried(order, spec.namespaces, &failure), rows: Vec::new() },
+        Err(failure) => {
+            Flip { base: Report::untried(order, spec.namespaces, &failure), rows: Vec::new() }
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! The place of the outside in the cgroup tree: what a cgroup namespace is to hide.
 
-use crate::failure::{errno_of, without_number};
+use crate::error::{errno_of, without_number};
 use crate::mountinfo::{self, Mount};
 use crate::sys;
 use crate::verify::child::ended;
@@ -28,33 +28,60 @@ struct Hierarchy {
 }
 
 impl Place {
-    /// The verifier's own place in the first hierarchy where that is not `/`; else one of its own, in the first that can be written. Nothing
-    /// is made yet.
+    /// The verifier's own place in the first hierarchy where that is not `/`; else one of its own,
+    /// in the first that can be written. Nothing is made yet.
     pub fn choose(nonce: &str) -> Result<Self, String> {
-        let own = fs::read_to_string("/proc/self/cgroup").map_err(|error| format!("/proc/self/cgroup: {}", without_number(&error)))?;
+        let own = fs::read_to_string("/proc/self/cgroup")
+            .map_err(|error| format!("/proc/self/cgroup: {}", without_number(&error)))?;
         let own: Vec<(u32, &str, &str)> = own.lines().filter_map(line).collect();
         let mounted = hierarchies(&own);
         if let Some((hierarchy, _, path)) = own.iter().find(|(_, _, path)| *path != "/") {
-            let point = mounted.iter().find(|mounted| mounted.number == *hierarchy).map(|mounted| mounted.point.as_path());
+            let point = mounted
+                .iter()
+                .find(|mounted| mounted.number == *hierarchy)
+                .map(|mounted| mounted.point.as_path());
             let directory = point.map(|point| point.join(path.trim_start_matches('/')));
-            return Ok(Self { hierarchy: *hierarchy, path: (*path).to_owned(), directory, made: None });
+            return Ok(Self {
+                hierarchy: *hierarchy,
+                path: (*path).to_owned(),
+                directory,
+                made: None,
+            });
         }
-        let usable = |mounted: &&Hierarchy| rustix::fs::access(&mounted.point, rustix::fs::Access::WRITE_OK).is_ok();
-        let free = mounted.iter().find(usable).ok_or("its own cgroup is / and no other can be made here")?;
+        let usable = |mounted: &&Hierarchy| {
+            rustix::fs::access(&mounted.point, rustix::fs::Access::WRITE_OK).is_ok()
+        };
+        let free = mounted
+            .iter()
+            .find(usable)
+            .ok_or("its own cgroup is / and no other can be made here")?;
         let name = format!("rustic.{nonce}");
         let directory = free.point.join(&name);
-        Ok(Self { hierarchy: free.number, path: format!("/{name}"), made: Some(directory.clone()), directory: Some(directory) })
+        Ok(Self {
+            hierarchy: free.number,
+            path: format!("/{name}"),
+            made: Some(directory.clone()),
+            directory: Some(directory),
+        })
     }
 
     /// Makes it, where it is one of its own.
     pub fn make(self) -> Result<Self, String> {
         if let Some(directory) = &self.made {
-            fs::create_dir(directory)
-                .map_err(|error| format!("its own cgroup is / and {} cannot be made: {}", directory.display(), without_number(&error)))?;
+            fs::create_dir(directory).map_err(|error| {
+                format!(
+                    "its own cgroup is / and {} cannot be made: {}",
+                    directory.display(),
+                    without_number(&error)
+                )
+            })?;
             // A cgroup of cpuset, say, takes nobody in before it has a processor.
             if !self.can_be_entered() {
                 let _ = fs::remove_dir(directory);
-                return Err(format!("its own cgroup is / and {} cannot be entered", directory.display()));
+                return Err(format!(
+                    "its own cgroup is / and {} cannot be entered",
+                    directory.display()
+                ));
             }
         }
         Ok(self)
@@ -72,7 +99,9 @@ impl Place {
     /// Moves this process into it, where it is one of its own.
     pub fn enter(&self) -> Result<(), Errno> {
         match &self.made {
-            Some(directory) => fs::write(directory.join("cgroup.procs"), "0").map_err(|error| errno_of(&error)),
+            Some(directory) => {
+                fs::write(directory.join("cgroup.procs"), "0").map_err(|error| errno_of(&error))
+            }
             None => Ok(()),
         }
     }
@@ -86,13 +115,23 @@ pub fn line(line: &str) -> Option<(u32, &str, &str)> {
 
 /// Where hierarchies are mounted, version 2 first. A mount of a part of one does not count.
 fn hierarchies(own: &[(u32, &str, &str)]) -> Vec<Hierarchy> {
-    let mounted = mountinfo::read().unwrap_or_default().into_iter().filter(|mount| mount.root == Path::new("/"));
+    let mounted = mountinfo::read()
+        .unwrap_or_default()
+        .into_iter()
+        .filter(|mount| mount.root == Path::new("/"));
     let number = |mount: &Mount| match mount.kind.as_str() {
         "cgroup2" => Some(0),
-        "cgroup" => own.iter().find(|(_, controllers, _)| !controllers.is_empty() && mount.options.ends_with(controllers)).map(|own| own.0),
+        "cgroup" => own
+            .iter()
+            .find(|(_, controllers, _)| {
+                !controllers.is_empty() && mount.options.ends_with(controllers)
+            })
+            .map(|own| own.0),
         _ => None,
     };
-    let mut found: Vec<Hierarchy> = mounted.filter_map(|mount| Some(Hierarchy { number: number(&mount)?, point: mount.point })).collect();
+    let mut found: Vec<Hierarchy> = mounted
+        .filter_map(|mount| Some(Hierarchy { number: number(&mount)?, point: mount.point }))
+        .collect();
     found.sort_by_key(|hierarchy| hierarchy.number);
     found
 }

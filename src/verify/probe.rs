@@ -1,10 +1,11 @@
-//! The probe: rustic inside of what is verified. It does what it is told, one crossing after another, each in a process of its own, so that
-//! one which is killed or changes its root does not spoil the next; and it judges nothing.
+//! The probe: rustic inside of what is verified. It does what it is told, one crossing after
+//! another, each in a process of its own, so that one which is killed or changes its root does not
+//! spoil the next; and it judges nothing.
 
 use crate::exit::Exit;
 use crate::sys;
 use crate::verify::child::ended_within;
-use crate::verify::crossing::{Crossing, HELLO, LONGEST, Numbered, Outcome, Reply};
+use crate::verify::protocol::{Crossing, HELLO, LONGEST, Numbered, Outcome, Reply};
 use rustix::event::Timespec;
 use rustix::fd::OwnedFd;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
@@ -28,8 +29,13 @@ pub fn main() -> Exit {
             }
             // It has answered by itself, unless it was ended before.
             Ok(Some(child)) => {
-                let signal = ended_within(child, &PATIENCE).and_then(|status| status.terminating_signal());
-                signal.map(|signal| Reply { call: "wait".into(), arg: String::new(), outcome: Outcome::Killed(signal) })
+                let signal =
+                    ended_within(child, &PATIENCE).and_then(|status| status.terminating_signal());
+                signal.map(|signal| Reply {
+                    call: "wait".into(),
+                    arg: String::new(),
+                    outcome: Outcome::Killed(signal),
+                })
             }
             Err(errno) => Some(Reply::plain("fork", "", Err(errno))),
         };
@@ -44,8 +50,10 @@ fn order() -> Option<(Numbered<Crossing>, Option<OwnedFd>)> {
     let mut text = vec![0; LONGEST];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-    let message =
-        rustix::io::retry_on_intr(|| recvmsg(stdin(), &mut [IoSliceMut::new(&mut text)], &mut ancillary, RecvFlags::CMSG_CLOEXEC)).ok()?;
+    let message = rustix::io::retry_on_intr(|| {
+        recvmsg(stdin(), &mut [IoSliceMut::new(&mut text)], &mut ancillary, RecvFlags::CMSG_CLOEXEC)
+    })
+    .ok()?;
     let passed = ancillary.drain().find_map(|message| match message {
         RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
         _ => None,

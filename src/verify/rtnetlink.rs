@@ -1,7 +1,10 @@
-//! One message of rtnetlink(7): an alias for the loopback, so that the stage's can be told from every other.
+//! One message of rtnetlink(7): an alias for the loopback, so that the stage's can be told from
+//! every other.
 
 use rustix::io::{Errno, Result};
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socket_with};
+use rustix::net::{
+    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socket_with,
+};
 
 /// The loopback is the first interface of every network namespace.
 const LOOPBACK: u32 = 1;
@@ -34,7 +37,12 @@ pub fn set_alias(alias: &str) -> Result<()> {
     let mut answer = [0u8; 256];
     let (_, received) = recv(&socket, answer.as_mut_slice(), RecvFlags::empty())?;
     // nlmsgerr: a negative errno behind the header, 0 for done.
-    match answer.get(16..20).filter(|_| received >= 20).and_then(|bytes| bytes.try_into().ok()).map(i32::from_ne_bytes) {
+    match answer
+        .get(16..20)
+        .filter(|_| received >= 20)
+        .and_then(|bytes| bytes.try_into().ok())
+        .map(i32::from_ne_bytes)
+    {
         Some(0) => Ok(()),
         Some(negative) => Err(Errno::from_raw_os_error(-negative)),
         None => Err(Errno::PROTO),

@@ -1,12 +1,13 @@
-//! The stage: a throw-away host. The verifier gives itself new uts, ipc, net, mount and time namespaces, and plays the outside in them: host
-//! names, listeners, queues, mounts and clocks of the real host are never touched, also where a container shares everything.
+//! The stage: a throw-away host. The verifier gives itself new uts, ipc, net, mount and time
+//! namespaces, and plays the outside in them: host names, listeners, queues, mounts and clocks of
+//! the real host are never touched, also where a container shares everything.
 
-use crate::failure::{Failure, errno_text, of_nix, without_number};
+use crate::error::{Failure, errno_text, of_nix, without_number};
 use crate::host::{Host, UserNamespace};
 use crate::namespace::Namespace;
 use crate::random;
 use crate::spec::Bind;
-use crate::verify::janitor::{Janitor, Traces};
+use crate::verify::cleanup::{Cleanup, Traces};
 use crate::verify::place::Place;
 use crate::verify::report::Caller;
 use crate::verify::rtnetlink;
@@ -56,7 +57,7 @@ pub struct Stage {
     /// Where in the cgroup tree the outside is.
     pub cgroup: Result<Place, String>,
     /// What is removed last, when everything above is gone.
-    _janitor: Janitor,
+    _janitor: Cleanup,
 }
 
 impl Stage {
@@ -69,12 +70,21 @@ impl Stage {
         let caller = Caller::here();
         let nonce = random::letters(8).map_err(failed("cannot get random bytes"))?;
         let secret = random::letters(16).map_err(failed("cannot get random bytes"))?;
-        let directories: Vec<PathBuf> = folders(binds).into_iter().map(|folder| folder.join(format!("rustic.{nonce}"))).collect();
+        let directories: Vec<PathBuf> = folders(binds)
+            .into_iter()
+            .map(|folder| folder.join(format!("rustic.{nonce}")))
+            .collect();
         let cgroup = Place::choose(&nonce);
         let key = CString::new(key_name(&nonce)).unwrap_or_default();
-        let janitor = Janitor::start(Traces { directories: directories.clone(), cgroup: made(&cgroup), key })?;
+        let cleanup = Cleanup::start(Traces {
+            directories: directories.clone(),
+            cgroup: made(&cgroup),
+            key,
+        })?;
         let directory = first_made(directories)?;
-        let at = |what: &str, errno: Errno| Failure::new(format!("{what} {}", directory.display())).errno(errno);
+        let at = |what: &str, errno: Errno| {
+            Failure::new(format!("{what} {}", directory.display())).errno(errno)
+        };
         let cgroup = cgroup.and_then(Place::make);
         let (rights, namespaces) = enter(host)?;
         let clocks = set_clocks(&namespaces);
@@ -83,8 +93,21 @@ impl Stage {
         let _ = loopback::up();
         // A sysfs shows the network of who mounted it.
         let no_sysfs = rtnetlink::set_alias(&secret).and_then(|()| own_sysfs()).err();
-        let no_sysfs = no_sysfs.map(|errno| format!("the stage has no sysfs of its own: {}", errno_text(errno)));
-        Ok(Self { nonce, secret, directory, namespaces, clocks, rights, held: host.held, caller, no_sysfs, cgroup, _janitor: janitor })
+        let no_sysfs = no_sysfs
+            .map(|errno| format!("the stage has no sysfs of its own: {}", errno_text(errno)));
+        Ok(Self {
+            nonce,
+            secret,
+            directory,
+            namespaces,
+            clocks,
+            rights,
+            held: host.held,
+            caller,
+            no_sysfs,
+            cgroup,
+            _janitor: cleanup,
+        })
     }
 
     /// Whether the caller holds a right over the machine.
@@ -117,20 +140,28 @@ fn made(cgroup: &Result<Place, String>) -> Option<PathBuf> {
     cgroup.as_ref().ok().and_then(|place| place.made.clone())
 }
 
-/// Where the stage's directory can be made: rather outside of what is shown inside on purpose, and where every uid may look. Its path goes
-/// into orders and into addresses of sockets, which have little room, unix(7).
+/// Where the stage's directory can be made: rather outside of what is shown inside on purpose, and
+/// where every uid may look. Its path goes into orders and into addresses of sockets, which have
+/// little room, unix(7).
 fn folders(binds: &[Bind]) -> Vec<PathBuf> {
     const LONGEST: usize = 64;
-    let folders = [std::env::temp_dir(), "/tmp".into(), "/dev/shm".into(), "/run".into(), "/var/tmp".into()];
+    let folders =
+        [std::env::temp_dir(), "/tmp".into(), "/dev/shm".into(), "/run".into(), "/var/tmp".into()];
     let usable = folders.iter().filter_map(|folder| folder.canonicalize().ok());
     let usable = usable.filter(|folder| folder.to_str().is_some_and(|path| path.len() <= LONGEST));
-    let mut usable: Vec<PathBuf> = usable.filter(|folder| access(folder, Access::WRITE_OK | Access::EXEC_OK).is_ok()).collect();
-    usable.sort_by_key(|folder| (binds.iter().any(|bind| folder.starts_with(&bind.source)), !open_to_all(folder)));
+    let mut usable: Vec<PathBuf> = usable
+        .filter(|folder| access(folder, Access::WRITE_OK | Access::EXEC_OK).is_ok())
+        .collect();
+    usable.sort_by_key(|folder| {
+        (binds.iter().any(|bind| folder.starts_with(&bind.source)), !open_to_all(folder))
+    });
     usable
 }
 
 fn open_to_all(folder: &Path) -> bool {
-    folder.ancestors().all(|folder| fs::metadata(folder).is_ok_and(|stat| stat.permissions().mode() & 0o001 != 0))
+    folder
+        .ancestors()
+        .all(|folder| fs::metadata(folder).is_ok_and(|stat| stat.permissions().mode() & 0o001 != 0))
 }
 
 fn first_made(directories: Vec<PathBuf>) -> Result<PathBuf, Failure> {
@@ -138,16 +169,23 @@ fn first_made(directories: Vec<PathBuf>) -> Result<PathBuf, Failure> {
     for directory in directories {
         match mkdirat(CWD, &directory, Mode::RWXU) {
             Ok(()) => return Ok(directory),
-            Err(errno) => failure = Failure::new(format!("cannot make {}", directory.display())).errno(errno).remedy("TMPDIR=…"),
+            Err(errno) => {
+                failure = Failure::new(format!("cannot make {}", directory.display()))
+                    .errno(errno)
+                    .remedy("TMPDIR=…")
+            }
         }
     }
     Err(failure)
 }
 
-/// The namespaces. Who holds no CAP_SYS_ADMIN makes a user namespace of one id first, his own, and has every right in it.
+/// The namespaces. Who holds no CAP_SYS_ADMIN makes a user namespace of one id first, his own, and
+/// has every right in it.
 fn enter(host: &Host) -> Result<(Rights, Vec<Namespace>), Failure> {
-    let wanted = [Namespace::Uts, Namespace::Ipc, Namespace::Net, Namespace::Mount, Namespace::Time];
-    let rights = if host.holds(Capability::CAP_SYS_ADMIN) { Rights::Machine } else { Rights::Stage };
+    let wanted =
+        [Namespace::Uts, Namespace::Ipc, Namespace::Net, Namespace::Mount, Namespace::Time];
+    let rights =
+        if host.holds(Capability::CAP_SYS_ADMIN) { Rights::Machine } else { Rights::Stage };
     if rights == Rights::Stage {
         unshare_all(&[Namespace::User])?;
         map_own_id(host)?;
@@ -168,22 +206,27 @@ fn set_clocks(namespaces: &[Namespace]) -> Result<(), String> {
         return Err("the stage has no time namespace".into());
     }
     let offsets = format!("monotonic {CLOCK_OFFSET} 0\nboottime {CLOCK_OFFSET} 0\n");
-    fs::write("/proc/self/timens_offsets", offsets).map_err(|error| format!("the stage's clocks cannot be set: {}", without_number(&error)))
+    fs::write("/proc/self/timens_offsets", offsets)
+        .map_err(|error| format!("the stage's clocks cannot be set: {}", without_number(&error)))
 }
 
 fn unshare_all(namespaces: &[Namespace]) -> Result<(), Failure> {
     let flags = namespaces.iter().fold(0, |flags, namespace| flags | namespace.clone_flag() as i32);
     let names: Vec<_> = namespaces.iter().map(|namespace| namespace.flag_name()).collect();
     unshare(CloneFlags::from_bits_retain(flags)).map_err(|errno| {
-        let failure = Failure::new(format!("cannot build a stage: unshare({})", names.join("|"))).man("unshare(2)");
+        let failure = Failure::new(format!("cannot build a stage: unshare({})", names.join("|")))
+            .man("unshare(2)");
         let failure = failure.errno(of_nix(errno));
-        let none = namespaces.iter().find(|namespace| number("/proc/sys/user", namespace.limit()) == Some(0));
+        let none = namespaces
+            .iter()
+            .find(|namespace| number("/proc/sys/user", namespace.limit()) == Some(0));
         match (none, errno) {
             (Some(namespace), _) => failure.why(format!("user.{} is 0", namespace.limit())),
             (None, nix::errno::Errno::EPERM) if number("/proc/sys/kernel", APPARMOR) == Some(1) => {
                 failure.why(format!("kernel.{APPARMOR} is 1"))
             }
-            (None, nix::errno::Errno::EPERM) => failure.why("in a chroot, and where a filter denies it, no user namespace can be made"),
+            (None, nix::errno::Errno::EPERM) => failure
+                .why("in a chroot, and where a filter denies it, no user namespace can be made"),
             _ => failure,
         }
         .remedy("sudo rustic verify")
@@ -200,10 +243,14 @@ fn map_own_id(host: &Host) -> Result<(), Failure> {
     let written = fs::write("/proc/self/setgroups", "deny")
         .and_then(|()| fs::write("/proc/self/uid_map", format!("{0} {0} 1", host.uid)))
         .and_then(|()| fs::write("/proc/self/gid_map", format!("{0} {0} 1", host.gid)));
-    written.map_err(|error| Failure::new(format!("cannot build a stage: the id map: {}", without_number(&error))).man("user_namespaces(7)"))
+    written.map_err(|error| {
+        Failure::new(format!("cannot build a stage: the id map: {}", without_number(&error)))
+            .man("user_namespaces(7)")
+    })
 }
 
-/// A tree of mounts that do not reach the host, but that do reach whoever copies them and does not make his copy private: as systemd has it.
+/// A tree of mounts that do not reach the host, but that do reach whoever copies them and does not
+/// make his copy private: as systemd has it.
 fn stage_mounts(directory: &Path) -> Result<(), Errno> {
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
     mount_change("/", MountPropagationFlags::SHARED | MountPropagationFlags::REC)?;
@@ -219,9 +266,19 @@ fn stage_mounts(directory: &Path) -> Result<(), Errno> {
 /// A sysfs of the stage's network, with the host's cgroups where they were.
 fn own_sysfs() -> Result<(), Errno> {
     let cgroups = mounts::copy_tree(CWD, c"/sys/fs/cgroup", mounts::Attributes::NONE);
-    mount("sysfs", "/sys", "sysfs", MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC, None)?;
+    mount(
+        "sysfs",
+        "/sys",
+        "sysfs",
+        MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC,
+        None,
+    )?;
     if let Ok(cgroups) = cgroups {
-        let place = rustix::fs::open("/sys/fs/cgroup", rustix::fs::OFlags::PATH | rustix::fs::OFlags::CLOEXEC, Mode::empty())?;
+        let place = rustix::fs::open(
+            "/sys/fs/cgroup",
+            rustix::fs::OFlags::PATH | rustix::fs::OFlags::CLOEXEC,
+            Mode::empty(),
+        )?;
         mounts::attach(cgroups, place)?;
     }
     Ok(())

@@ -1,7 +1,8 @@
-//! The verdict: a pure function of who is who, what was answered inside, what was seen outside, and whether the same crossing works where
-//! there is no wall.
+//! The verdict: a pure function of who is who, what was answered inside, what was seen outside, and
+//! whether the same crossing works where there is no wall.
 
-/// Whether both sides are in the same namespace, compared from outside with both held open: inode numbers are used anew.
+/// Whether both sides are in the same namespace, compared from outside with both held open: inode
+/// numbers are used anew.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Identity {
     /// They share it: nothing is to be held.
@@ -49,7 +50,8 @@ pub enum Refusal {
     Other,
 }
 
-/// What was seen outside. That something has arrived nobody inside can feign: it is there, or it is a secret that only the outside knows.
+/// What was seen outside. That something has arrived nobody inside can feign: it is there, or it is
+/// a secret that only the outside knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Receipt {
     /// The crossing has left its mark, or has brought back what only the outside knows.
@@ -109,11 +111,18 @@ impl Verdict {
 
 /// The verdict of one probe.
 ///
-/// What has arrived outside outweighs what is said inside. "Held" needs a control that has crossed, a refusal that is this wall's, and two
-/// sides that are known not to be one.
-pub fn verdict(identity: &Identity, answer: &Answer, receipt: Receipt, control: &Control) -> Verdict {
+/// What has arrived outside outweighs what is said inside. "Held" needs a control that has crossed,
+/// a refusal that is this wall's, and two sides that are known not to be one.
+pub fn verdict(
+    identity: &Identity,
+    answer: &Answer,
+    receipt: Receipt,
+    control: &Control,
+) -> Verdict {
     match control {
-        Control::Failed(reason) => return Verdict::Unknown(format!("the control failed: {reason}")),
+        Control::Failed(reason) => {
+            return Verdict::Unknown(format!("the control failed: {reason}"));
+        }
         Control::Unplanted(reason) => return Verdict::Unknown(reason.clone()),
         Control::Untried(reason) => return Verdict::Untried(reason.clone()),
         Control::Crossed => {}
@@ -123,25 +132,49 @@ pub fn verdict(identity: &Identity, answer: &Answer, receipt: Receipt, control: 
         (Answer::Unplanted(reason), ..) => Verdict::Unknown(reason.clone()),
         (_, Receipt::Arrived, Identity::Same | Identity::Unreadable(_)) => Verdict::Shared,
         (_, Receipt::Arrived, Identity::Different | Identity::NoNamespace) => Verdict::Leaked,
-        (Answer::Through, ..) => Verdict::Unknown("inside it is said to work, and outside nothing was seen".into()),
-        (_, _, Identity::Unreadable(reason)) => Verdict::Unknown(format!("whose namespace it is could not be read: {reason}")),
-        (Answer::Refused(Refusal::Right | Refusal::WallOrRight, _), _, Identity::Same) => Verdict::Shared,
-        (Answer::Refused(_, errno), _, Identity::Same) => Verdict::Unknown(format!("both sides share it, and yet the answer is {errno}")),
-        (Answer::Stayed, _, Identity::Same) => Verdict::Unknown("both sides share it, and yet nothing was seen outside".into()),
-        (Answer::Stayed | Answer::Refused(Refusal::Wall | Refusal::WallOrRight, _), ..) => Verdict::Held,
-        (Answer::Refused(_, errno), ..) => Verdict::Unknown(format!("{errno} is no answer of this wall")),
+        (Answer::Through, ..) => {
+            Verdict::Unknown("inside it is said to work, and outside nothing was seen".into())
+        }
+        (_, _, Identity::Unreadable(reason)) => {
+            Verdict::Unknown(format!("whose namespace it is could not be read: {reason}"))
+        }
+        (Answer::Refused(Refusal::Right | Refusal::WallOrRight, _), _, Identity::Same) => {
+            Verdict::Shared
+        }
+        (Answer::Refused(_, errno), _, Identity::Same) => {
+            Verdict::Unknown(format!("both sides share it, and yet the answer is {errno}"))
+        }
+        (Answer::Stayed, _, Identity::Same) => {
+            Verdict::Unknown("both sides share it, and yet nothing was seen outside".into())
+        }
+        (Answer::Stayed | Answer::Refused(Refusal::Wall | Refusal::WallOrRight, _), ..) => {
+            Verdict::Held
+        }
+        (Answer::Refused(_, errno), ..) => {
+            Verdict::Unknown(format!("{errno} is no answer of this wall"))
+        }
     }
 }
 
-/// The verdict of a wall from those of its probes: one leak is a leak, one open way is a door, one doubt is a doubt, and only then it holds.
-/// Probes that had nothing to try do not count, but there must be one that had.
+/// The verdict of a wall from those of its probes: one leak is a leak, one open way is a door, one
+/// doubt is a doubt, and only then it holds. Probes that had nothing to try do not count, but there
+/// must be one that had.
 pub fn of_all<'a>(verdicts: impl Iterator<Item = &'a Verdict> + Clone) -> Verdict {
-    let find = |wanted: fn(&Verdict) -> bool| verdicts.clone().find(|verdict| wanted(verdict)).cloned();
+    let find =
+        |wanted: fn(&Verdict) -> bool| verdicts.clone().find(|verdict| wanted(verdict)).cloned();
     find(|verdict| *verdict == Verdict::Leaked)
         .or_else(|| find(|verdict| *verdict == Verdict::Shared))
         .or_else(|| find(|verdict| matches!(verdict, Verdict::Unknown(_))))
         .or_else(|| find(|verdict| *verdict == Verdict::Held))
-        .unwrap_or_else(|| Verdict::Unknown(verdicts.clone().find_map(Verdict::because).unwrap_or("no probe was tried").to_owned()))
+        .unwrap_or_else(|| {
+            Verdict::Unknown(
+                verdicts
+                    .clone()
+                    .find_map(Verdict::because)
+                    .unwrap_or("no probe was tried")
+                    .to_owned(),
+            )
+        })
 }
 
 #[cfg(test)]
@@ -149,7 +182,12 @@ mod tests {
     use super::*;
 
     fn identities() -> [Identity; 4] {
-        [Identity::Same, Identity::Different, Identity::NoNamespace, Identity::Unreadable("hidden".into())]
+        [
+            Identity::Same,
+            Identity::Different,
+            Identity::NoNamespace,
+            Identity::Unreadable("hidden".into()),
+        ]
     }
 
     fn answers() -> Vec<Answer> {
@@ -163,7 +201,9 @@ mod tests {
         identities().into_iter().flat_map(|identity| {
             answers().into_iter().flat_map(move |answer| {
                 let identity = identity.clone();
-                [Receipt::Arrived, Receipt::Absent].into_iter().map(move |receipt| (identity.clone(), answer.clone(), receipt))
+                [Receipt::Arrived, Receipt::Absent]
+                    .into_iter()
+                    .map(move |receipt| (identity.clone(), answer.clone(), receipt))
             })
         })
     }
@@ -195,7 +235,11 @@ mod tests {
             (Identity::Different, Answer::Unplanted("x".into()), Receipt::Absent, "unknown"),
         ];
         for (identity, answer, receipt, word) in table {
-            assert_eq!(verdict(&identity, &answer, receipt, &Control::Crossed).word(), word, "{identity:?} {answer:?} {receipt:?}");
+            assert_eq!(
+                verdict(&identity, &answer, receipt, &Control::Crossed).word(),
+                word,
+                "{identity:?} {answer:?} {receipt:?}"
+            );
         }
     }
 
@@ -203,10 +247,14 @@ mod tests {
     fn nothing_is_held_without_a_control_that_crossed() {
         for (identity, answer, receipt) in every_case() {
             let failed = verdict(&identity, &answer, receipt, &Control::Failed("EPERM".into()));
-            assert!(matches!(&failed, Verdict::Unknown(reason) if reason.contains("control failed") && reason.contains("EPERM")));
-            let unplanted = verdict(&identity, &answer, receipt, &Control::Unplanted("no queue".into()));
+            assert!(
+                matches!(&failed, Verdict::Unknown(reason) if reason.contains("control failed") && reason.contains("EPERM"))
+            );
+            let unplanted =
+                verdict(&identity, &answer, receipt, &Control::Unplanted("no queue".into()));
             assert_eq!(unplanted, Verdict::Unknown("no queue".into()));
-            let untried = verdict(&identity, &answer, receipt, &Control::Untried("no right".into()));
+            let untried =
+                verdict(&identity, &answer, receipt, &Control::Untried("no right".into()));
             assert_eq!(untried, Verdict::Untried("no right".into()));
         }
     }
@@ -229,7 +277,10 @@ mod tests {
     fn one_leak_is_a_leak_and_only_what_all_probes_hold_is_held() {
         let (unknown, untried) = (Verdict::Unknown("a".into()), Verdict::Untried("b".into()));
         let of = |verdicts: &[&Verdict]| of_all(verdicts.iter().copied());
-        assert_eq!(of(&[&Verdict::Held, &Verdict::Shared, &unknown, &Verdict::Leaked]), Verdict::Leaked);
+        assert_eq!(
+            of(&[&Verdict::Held, &Verdict::Shared, &unknown, &Verdict::Leaked]),
+            Verdict::Leaked
+        );
         assert_eq!(of(&[&Verdict::Held, &unknown, &Verdict::Shared]), Verdict::Shared);
         assert_eq!(of(&[&Verdict::Held, &unknown]), unknown);
         assert_eq!(of(&[&Verdict::Held, &untried]), Verdict::Held);

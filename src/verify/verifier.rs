@@ -1,15 +1,16 @@
-//! The verifier: a stage, what is planted in it, the two controls, and any number of containers after another.
+//! The verifier: a stage, what is planted in it, the two controls, and any number of containers
+//! after another.
 
-use crate::failure::Failure;
+use crate::error::Failure;
 use crate::host::Host;
 use crate::namespace::{Namespace, Namespaces, Switch};
 use crate::spec::{Bind, RootSwitch, Rootfs, Spec, shown};
 use crate::verify::Order;
-use crate::verify::entered::Seen;
+use crate::verify::nsenter::Seen;
 use crate::verify::probes::{Canaries, Outside, Probe, Try, root, time, user};
 use crate::verify::report::{self, Controls, Finding, Report, Tally, WallReport};
 use crate::verify::stage::Stage;
-use crate::verify::subject::{Ordered, Role, Subject};
+use crate::verify::target::{Ordered, Role, Target};
 use crate::verify::verdict::{Answer, Control, Receipt, Verdict, of_all, verdict};
 use crate::verify::wall::Wall;
 use std::ffi::OsStr;
@@ -19,7 +20,7 @@ use std::time::Instant;
 
 /// A verifier on its stage, with everything planted, and what the controls have shown.
 pub struct Verifier<'a> {
-    /// Gone before the stage: the canary process has a copy of the wire to the janitor.
+    /// Gone before the stage: the canary process has a copy of the wire to the cleanup process.
     canaries: Canaries,
     stage: Stage,
     order: &'a Order,
@@ -45,25 +46,33 @@ struct Trial {
 
 /// Every probe on one subject.
 struct Trials {
-    subject: Subject,
+    subject: Target,
     each: Vec<Trial>,
     /// Whether the host's tree is still in its mount namespace.
     behind: Option<Seen>,
 }
 
 impl<'a> Verifier<'a> {
-    /// Builds the stage around this process, and runs both controls: without walls every crossing must succeed, with all walls none.
+    /// Builds the stage around this process, and runs both controls: without walls every crossing
+    /// must succeed, with all walls none.
     ///
     /// # Errors
     /// No stage: then nothing can be tried.
     pub fn new(order: &'a Order, spec: &Spec, host: &Host) -> Result<Self, Failure> {
         let stage = Stage::build(host, &spec.binds)?;
-        let shown: Vec<PathBuf> = directory(spec).into_iter().chain(spec.binds.iter().map(|bind| bind.source.clone())).collect();
+        let shown: Vec<PathBuf> = directory(spec)
+            .into_iter()
+            .chain(spec.binds.iter().map(|bind| bind.source.clone()))
+            .collect();
         let canaries = Canaries::plant(&stage, &shown);
         let mut verifier = Self { canaries, stage, order, controls: Vec::new(), not_closed: None };
         let open = verifier.open_control();
         let closed = verifier.closed_control(every_wall(order, spec));
-        verifier.controls = open.into_iter().zip(closed).map(|(open, closed)| Controlled { open, closed }).collect();
+        verifier.controls = open
+            .into_iter()
+            .zip(closed)
+            .map(|(open, closed)| Controlled { open, closed })
+            .collect();
         Ok(verifier)
     }
 
@@ -76,7 +85,11 @@ impl<'a> Verifier<'a> {
 
     fn closed_control(&mut self, every_wall: Ordered) -> Vec<Option<Receipt>> {
         match self.trials(Role::Contained(every_wall)) {
-            Ok(trials) => trials.each.iter().map(|trial| trial.tried().then_some(trial.attempt.receipt)).collect(),
+            Ok(trials) => trials
+                .each
+                .iter()
+                .map(|trial| trial.tried().then_some(trial.attempt.receipt))
+                .collect(),
             Err(reason) => {
                 self.not_closed = Some(reason);
                 self.order.probes().map(|_| None).collect()
@@ -91,9 +104,15 @@ impl<'a> Verifier<'a> {
 
     /// The same, with these options of the order left out.
     pub fn verify_without(&self, spec: &Spec, options: &[&str]) -> Report {
-        let words = self.order.words.iter().filter(|word| !options.iter().any(|option| is(word, option)));
+        let words =
+            self.order.words.iter().filter(|word| !options.iter().any(|option| is(word, option)));
         let words = words.cloned().collect();
-        let ordered = Ordered { namespaces: spec.namespaces, cap_mask: spec.cap_mask, directory: directory(spec), words };
+        let ordered = Ordered {
+            namespaces: spec.namespaces,
+            cap_mask: spec.cap_mask,
+            directory: directory(spec),
+            words,
+        };
         let role = Role::Contained(ordered);
         let argv = role.argv(&self.stage.nonce);
         let trials = self.trials(role);
@@ -106,32 +125,55 @@ impl<'a> Verifier<'a> {
         let namespaces = spec.namespaces;
         let trials = match trials {
             Ok(trials) => trials,
-            Err(reason) => return WallReport::untried(wall, namespaces, &format!("the container could not be started: {reason}")),
+            Err(reason) => {
+                return WallReport::untried(
+                    wall,
+                    namespaces,
+                    &format!("the container could not be started: {reason}"),
+                );
+            }
         };
-        let of_this_wall = trials.each.iter().zip(&self.controls).filter(|(trial, _)| trial.probe.wall == wall);
-        let findings: Vec<Finding> = of_this_wall.map(|(trial, controlled)| found(trial, controlled)).collect();
+        let of_this_wall =
+            trials.each.iter().zip(&self.controls).filter(|(trial, _)| trial.probe.wall == wall);
+        let findings: Vec<Finding> =
+            of_this_wall.map(|(trial, controlled)| found(trial, controlled)).collect();
         let verdict = of_all(findings.iter().map(|finding| &finding.verdict));
         let sides = wall.namespace().and_then(|namespace| trials.subject.sides(namespace).ok());
         let sides = sides.and_then(|sides| report::Identity::of(sides).ok());
         let remarks = remarks(wall, spec, trials, &verdict);
-        WallReport { wall, ordered: report::ordered(wall, namespaces), verdict, sides, findings, remarks }
+        WallReport {
+            wall,
+            ordered: report::ordered(wall, namespaces),
+            verdict,
+            sides,
+            findings,
+            remarks,
+        }
     }
 
     fn controls(&self) -> Controls {
-        let tried = self.controls.iter().filter(|controlled| matches!(controlled.open, Control::Crossed | Control::Failed(_)));
+        let tried = self
+            .controls
+            .iter()
+            .filter(|controlled| matches!(controlled.open, Control::Crossed | Control::Failed(_)));
         let crossed = |controlled: &&Controlled| controlled.open == Control::Crossed;
-        let closed = self.controls.iter().filter(crossed).filter_map(|controlled| controlled.closed);
+        let closed =
+            self.controls.iter().filter(crossed).filter_map(|controlled| controlled.closed);
         Controls {
             open: tried.map(|controlled| controlled.open == Control::Crossed).collect(),
             closed: closed.map(|receipt| receipt == Receipt::Arrived).collect::<Tally>(),
-            unplanted: self.controls.iter().filter(|controlled| matches!(controlled.open, Control::Unplanted(_))).count(),
+            unplanted: self
+                .controls
+                .iter()
+                .filter(|controlled| matches!(controlled.open, Control::Unplanted(_)))
+                .count(),
             not_started: self.not_closed.clone(),
         }
     }
 
     /// Every probe on one subject, which ends with the result.
     fn trials(&self, role: Role) -> Result<Trials, String> {
-        let subject = Subject::start(&self.stage, &self.canaries, role)?;
+        let subject = Target::start(&self.stage, &self.canaries, role)?;
         let outside = Outside { stage: &self.stage, canaries: &self.canaries };
         let each = self.order.probes().map(|probe| {
             let since = Instant::now();
@@ -164,13 +206,22 @@ fn found(trial: &Trial, controlled: &Controlled) -> Finding {
 fn remarks(wall: Wall, spec: &Spec, trials: &Trials, verdict: &Verdict) -> Vec<String> {
     match wall {
         Wall::Root => {
-            let behind = spec.root == RootSwitch::Chroot && trials.behind == Some(Seen::Yes) && *verdict == Verdict::Held;
+            let behind = spec.root == RootSwitch::Chroot
+                && trials.behind == Some(Seen::Yes)
+                && *verdict == Verdict::Held;
             let behind = behind.then(|| root::REMARK.to_owned());
-            let bind =
-                |bind: &Bind| format!("a door that was ordered: {} of the host is {} inside", shown(&bind.source), shown(&bind.target));
+            let bind = |bind: &Bind| {
+                format!(
+                    "a door that was ordered: {} of the host is {} inside",
+                    shown(&bind.source),
+                    shown(&bind.target)
+                )
+            };
             behind.into_iter().chain(spec.binds.iter().map(bind)).collect()
         }
-        Wall::User => vec![user::remark(trials.each.iter().map(|trial| (trial.probe, &trial.attempt)))],
+        Wall::User => {
+            vec![user::remark(trials.each.iter().map(|trial| (trial.probe, &trial.attempt)))]
+        }
         Wall::Time if *verdict == Verdict::Held => vec![time::REMARK.to_owned()],
         _ => Vec::new(),
     }
@@ -178,15 +229,22 @@ fn remarks(wall: Wall, spec: &Spec, trials: &Trials, verdict: &Verdict) -> Vec<S
 
 /// The container with every wall: all eight namespaces, and otherwise what rustic does by itself.
 fn every_wall(order: &Order, spec: &Spec) -> Ordered {
-    let namespaces = Namespace::ALL.into_iter().fold(Namespaces::shared(), |all, namespace| all.with(namespace, Switch::Yes));
-    // Missing mount targets are made in a directory of the host's: it is left alone, and the built-in root serves.
-    let words = order.root_words.iter().filter(|word| directory(spec).is_none() || !is(word, "rootfs"));
+    let namespaces = Namespace::ALL
+        .into_iter()
+        .fold(Namespaces::shared(), |all, namespace| all.with(namespace, Switch::Yes));
+    // Missing mount targets are made in a directory of the host's: it is left alone, and the
+    // built-in root serves.
+    let words =
+        order.root_words.iter().filter(|word| directory(spec).is_none() || !is(word, "rootfs"));
     Ordered { namespaces, cap_mask: 0, directory: None, words: words.cloned().collect() }
 }
 
 /// Whether a word is this option, with a value or without.
 fn is(word: &OsStr, option: &str) -> bool {
-    let name = word.as_bytes().strip_prefix(b"--").and_then(|rest| rest.split(|&byte| byte == b'=').next());
+    let name = word
+        .as_bytes()
+        .strip_prefix(b"--")
+        .and_then(|rest| rest.split(|&byte| byte == b'=').next());
     name == Some(option.as_bytes())
 }
 
@@ -208,11 +266,14 @@ fn control(trial: &Trial) -> Control {
         Answer::Unplanted(reason) => Control::Unplanted(reason.clone()),
         _ if attempt.receipt == Receipt::Arrived => Control::Crossed,
         Answer::Refused(_, answer) => Control::Failed(format!("without a wall it is {answer} too")),
-        Answer::Through | Answer::Stayed => Control::Failed("without a wall nothing is seen outside either".into()),
+        Answer::Through | Answer::Stayed => {
+            Control::Failed("without a wall nothing is seen outside either".into())
+        }
     }
 }
 
-/// Whether a test has ordered that a probe's control fails, by its name in RUSTIC_FAIL_CONTROL. Release builds do not have it.
+/// Whether a test has ordered that a probe's control fails, by its name in RUSTIC_FAIL_CONTROL.
+/// Release builds do not have it.
 fn ordered_failure(probe: &Probe) -> bool {
     cfg!(debug_assertions) && std::env::var("RUSTIC_FAIL_CONTROL").is_ok_and(|id| id == probe.id)
 }

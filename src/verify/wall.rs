@@ -61,7 +61,8 @@ impl Wall {
         }
     }
 
-    /// The namespace that makes it; the other four are made by what rustic closes, joins and replaces.
+    /// The namespace that makes it; the other four are made by what rustic closes, joins and
+    /// replaces.
     pub const fn namespace(self) -> Option<Namespace> {
         match self {
             Self::Pid => Some(Namespace::Pid),
@@ -81,7 +82,9 @@ impl Wall {
         match self {
             Self::Pid => "processes outside can be neither named nor read",
             Self::Mnt => "a mount on one side does not appear on the other",
-            Self::Root => "the host's files are out of reach, by path, descriptor, handle or climbing",
+            Self::Root => {
+                "the host's files are out of reach, by path, descriptor, handle or climbing"
+            }
             Self::Uts => "the host name is the container's own",
             Self::Net => "interfaces, ports and abstract sockets are the container's own",
             Self::Ipc => "message queues, shared memory and semaphores are the container's own",

@@ -1,15 +1,22 @@
-//! An own /dev: the six nodes that every program expects, links to the descriptors, and nothing of the host's hardware.
+//! An own /dev: the six nodes that every program expects, links to the descriptors, and nothing of
+//! the host's hardware.
 
 use crate::beneath;
-use crate::failure::Trouble;
+use crate::error::SysError;
 use rustix::fd::AsFd;
 use rustix::fs::{FileType, Mode, OFlags, fstat, makedev, mknodat, symlinkat};
 use rustix::io::Errno;
 use std::path::Path;
 
 /// The nodes: name, major and minor number, see null(4), full(4), random(4), tty(4).
-pub const NODES: [(&str, u32, u32); 6] =
-    [("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0)];
+pub const NODES: [(&str, u32, u32); 6] = [
+    ("null", 1, 3),
+    ("zero", 1, 5),
+    ("full", 1, 7),
+    ("random", 1, 8),
+    ("urandom", 1, 9),
+    ("tty", 5, 0),
+];
 
 /// The links: name and what it points to.
 pub const LINKS: [(&str, &str); 5] = [
@@ -24,13 +31,19 @@ pub const LINKS: [(&str, &str); 5] = [
 ///
 /// # Errors
 /// EPERM outside the initial user namespace; EEXIST where `dev` is not empty.
-pub fn make_nodes(dev: impl AsFd) -> Result<(), Trouble> {
+pub fn make_nodes(dev: impl AsFd) -> Result<(), SysError> {
     for (name, major, minor) in NODES {
-        let named = |errno| Trouble::new(errno, format!("/dev/{name}"));
+        let named = |errno| SysError::new(errno, format!("/dev/{name}"));
         let device = makedev(major, minor);
-        mknodat(&dev, name, FileType::CharacterDevice, Mode::from_raw_mode(0o666), device).map_err(named)?;
-        let stat = fstat(beneath::open(&dev, Path::new(name), OFlags::PATH, Mode::empty()).map_err(named)?).map_err(named)?;
-        if FileType::from_raw_mode(stat.st_mode) != FileType::CharacterDevice || stat.st_rdev != device {
+        mknodat(&dev, name, FileType::CharacterDevice, Mode::from_raw_mode(0o666), device)
+            .map_err(named)?;
+        let stat = fstat(
+            beneath::open(&dev, Path::new(name), OFlags::PATH, Mode::empty()).map_err(named)?,
+        )
+        .map_err(named)?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::CharacterDevice
+            || stat.st_rdev != device
+        {
             return Err(named(Errno::NODEV));
         }
     }
@@ -41,9 +54,9 @@ pub fn make_nodes(dev: impl AsFd) -> Result<(), Trouble> {
 ///
 /// # Errors
 /// EEXIST where `dev` is not empty.
-pub fn make_links(dev: impl AsFd) -> Result<(), Trouble> {
+pub fn make_links(dev: impl AsFd) -> Result<(), SysError> {
     for (name, to) in LINKS {
-        symlinkat(to, &dev, name).map_err(|errno| Trouble::new(errno, format!("/dev/{name}")))?;
+        symlinkat(to, &dev, name).map_err(|errno| SysError::new(errno, format!("/dev/{name}")))?;
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Which ids a new user namespace has, user_namespaces(7).
 
-use crate::failure::{Trouble, errno_of};
+use crate::error::{SysError, errno_of};
 use crate::host::{Extent, Host};
 use rustix::io::Errno;
 use rustix::process::Pid;
@@ -37,12 +37,19 @@ pub enum Writer {
 }
 
 impl IdMaps {
-    /// The maps for this caller: as root every id that the caller itself has, one to one; otherwise 0 is the caller, and 1 and up are
-    /// its subordinate ids where it has some and the helpers are installed.
+    /// The maps for this caller: as root every id that the caller itself has, one to one; otherwise
+    /// 0 is the caller, and 1 and up are its subordinate ids where it has some and the helpers are
+    /// installed.
     pub fn of(host: &Host) -> Self {
         if host.uid == 0 {
-            let same = |map: &[Extent]| map.iter().map(|extent| Extent { outside: extent.inside, ..*extent }).collect();
-            return Self { uids: same(&host.uid_map), gids: same(&host.gid_map), writer: Writer::Privileged };
+            let same = |map: &[Extent]| {
+                map.iter().map(|extent| Extent { outside: extent.inside, ..*extent }).collect()
+            };
+            return Self {
+                uids: same(&host.uid_map),
+                gids: same(&host.gid_map),
+                writer: Writer::Privileged,
+            };
         }
         let one = |id| vec![Extent { inside: 0, outside: id, count: 1 }];
         let helpers = (program("newuidmap"), program("newgidmap"));
@@ -61,7 +68,7 @@ impl IdMaps {
     ///
     /// # Errors
     /// EPERM when the writer lacks the right; what a helper said when it refuses.
-    pub fn write(&self, pid: Pid) -> Result<(), Trouble> {
+    pub fn write(&self, pid: Pid) -> Result<(), SysError> {
         let proc = format!("/proc/{}", pid.as_raw_nonzero());
         match &self.writer {
             Writer::Privileged => {
@@ -89,30 +96,35 @@ fn lines(map: &[Extent]) -> String {
 }
 
 /// One write(2) with everything: a second one is refused by the kernel.
-fn put(path: &str, text: &str) -> Result<(), Trouble> {
-    fs::write(path, text).map_err(|error| Trouble::new(errno_of(&error), format!("writing {path}")))
+fn put(path: &str, text: &str) -> Result<(), SysError> {
+    fs::write(path, text)
+        .map_err(|error| SysError::new(errno_of(&error), format!("writing {path}")))
 }
 
-fn helper(program: &Path, pid: Pid, map: &[Extent]) -> Result<(), Trouble> {
+fn helper(program: &Path, pid: Pid, map: &[Extent]) -> Result<(), SysError> {
     let numbers = map.iter().flat_map(|extent| [extent.inside, extent.outside, extent.count]);
     let output = Command::new(program)
         .arg(pid.as_raw_nonzero().to_string())
         .args(numbers.map(|number| number.to_string()))
         .stdin(Stdio::null())
         .output()
-        .map_err(|error| Trouble::new(errno_of(&error), program.display().to_string()))?;
+        .map_err(|error| SysError::new(errno_of(&error), program.display().to_string()))?;
     if output.status.success() {
         return Ok(());
     }
-    Err(Trouble::new(Errno::PERM, String::from_utf8_lossy(&output.stderr).trim().to_owned()))
+    Err(SysError::new(Errno::PERM, String::from_utf8_lossy(&output.stderr).trim().to_owned()))
 }
 
 /// A helper in the places where distributions put it; PATH is the caller's and is not asked.
 fn program(name: &str) -> Option<PathBuf> {
-    ["/usr/bin", "/bin", "/usr/local/bin"].iter().map(|dir| Path::new(dir).join(name)).find(|path| path.is_file())
+    ["/usr/bin", "/bin", "/usr/local/bin"]
+        .iter()
+        .map(|dir| Path::new(dir).join(name))
+        .find(|path| path.is_file())
 }
 
-/// The first range of a user in subuid(5), mapped from 1 up. Users stand there by name or by number.
+/// The first range of a user in subuid(5), mapped from 1 up. Users stand there by name or by
+/// number.
 fn subordinate(file: &str, uid: u32) -> Option<Extent> {
     let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
     let name = passwd.lines().find_map(|line| {

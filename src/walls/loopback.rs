@@ -9,6 +9,8 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 /// EPERM without CAP_NET_ADMIN over the namespace.
 pub fn up() -> Result<()> {
     let any = socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)
-        .or_else(|_| socket_with(AddressFamily::INET6, SocketType::DGRAM, SocketFlags::CLOEXEC, None))?;
+        .or_else(|_| {
+            socket_with(AddressFamily::INET6, SocketType::DGRAM, SocketFlags::CLOEXEC, None)
+        })?;
     crate::sys::interface_up(any, c"lo")
 }

@@ -1,4 +1,5 @@
-//! The walls, one file each. No wall knows another, and none knows when it is built: order lives in [`crate::run::plan`].
+//! The walls, one file each. No wall knows another, and none knows when it is built: order lives in
+//! [`crate::run::plan`].
 
 pub mod dev;
 pub mod hostname;

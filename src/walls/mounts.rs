@@ -1,14 +1,14 @@
-//! Mounts, made detached with the API of Linux 5.2 and 5.12 and attached to a descriptor, so that no path is resolved twice:
-//! fsopen(2), fsmount(2), open_tree(2), mount_setattr(2), move_mount(2).
+//! Mounts, made detached with the API of Linux 5.2 and 5.12 and attached to a descriptor, so that
+//! no path is resolved twice: fsopen(2), fsmount(2), open_tree(2), mount_setattr(2), move_mount(2).
 
-use crate::failure::Trouble;
+use crate::error::SysError;
 use crate::sys::{self, MountAttr};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::CWD;
 use rustix::io::Result;
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create, fsconfig_set_flag, fsconfig_set_string,
-    fsmount, fsopen, move_mount, open_tree,
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create,
+    fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
 };
 use std::ffi::{CStr, CString};
 use std::os::fd::AsRawFd;
@@ -37,8 +37,17 @@ impl Attributes {
 
     /// The kernel's names, `MOUNT_ATTR_` left out, joined by `|`; "0" for none.
     pub fn names(self) -> String {
-        let names = [(Self::READ_ONLY, "RDONLY"), (Self::NO_SUID, "NOSUID"), (Self::NO_DEVICES, "NODEV"), (Self::NO_EXEC, "NOEXEC")];
-        let set: Vec<_> = names.into_iter().filter(|(one, _)| self.0 & one.0 != 0).map(|(_, name)| name).collect();
+        let names = [
+            (Self::READ_ONLY, "RDONLY"),
+            (Self::NO_SUID, "NOSUID"),
+            (Self::NO_DEVICES, "NODEV"),
+            (Self::NO_EXEC, "NOEXEC"),
+        ];
+        let set: Vec<_> = names
+            .into_iter()
+            .filter(|(one, _)| self.0 & one.0 != 0)
+            .map(|(_, name)| name)
+            .collect();
         if set.is_empty() { "0".into() } else { set.join("|") }
     }
 }
@@ -50,7 +59,11 @@ pub type FsOption = (&'static CStr, Option<CString>);
 ///
 /// # Errors
 /// The kernel's errno, with the last line of its own log of the mount where it wrote one.
-pub fn new(fs: &CStr, options: &[FsOption], attributes: Attributes) -> std::result::Result<OwnedFd, Trouble> {
+pub fn new(
+    fs: &CStr,
+    options: &[FsOption],
+    attributes: Attributes,
+) -> std::result::Result<OwnedFd, SysError> {
     let context = fsopen(fs, FsOpenFlags::FSOPEN_CLOEXEC)?;
     // What /proc/mounts shows as the source: rather the type than "none".
     let source = (c"source", Some(fs.to_owned()));
@@ -61,8 +74,14 @@ pub fn new(fs: &CStr, options: &[FsOption], attributes: Attributes) -> std::resu
             None => fsconfig_set_flag(&context, *key),
         })
         .and_then(|()| fsconfig_create(&context))
-        .and_then(|()| fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::from_bits_retain(attributes.0)));
-    configured.map_err(|errno| Trouble::new(errno, last_log_line(context.as_fd())))
+        .and_then(|()| {
+            fsmount(
+                &context,
+                FsMountFlags::FSMOUNT_CLOEXEC,
+                MountAttrFlags::from_bits_retain(attributes.0),
+            )
+        });
+    configured.map_err(|errno| SysError::new(errno, last_log_line(context.as_fd())))
 }
 
 /// What the kernel wrote into the log of a file system context, see fsopen(2).
@@ -75,8 +94,8 @@ fn last_log_line(context: BorrowedFd<'_>) -> String {
     last
 }
 
-/// An overlay as a detached mount. Both directories are given by descriptor through /proc/self/fd: fsconfig(2) cuts strings at 255 bytes,
-/// and descriptors as layers came with Linux 6.13 only.
+/// An overlay as a detached mount. Both directories are given by descriptor through /proc/self/fd:
+/// fsconfig(2) cuts strings at 255 bytes, and descriptors as layers came with Linux 6.13 only.
 ///
 /// # Errors
 /// EINVAL where the kernel cannot stack on these file systems, with its log line.
@@ -86,10 +105,13 @@ pub fn overlay(
     work: impl AsFd,
     marks: OverlayMarks,
     attributes: Attributes,
-) -> std::result::Result<OwnedFd, Trouble> {
+) -> std::result::Result<OwnedFd, SysError> {
     let by_fd = |fd: BorrowedFd<'_>| CString::new(format!("/proc/self/fd/{}", fd.as_raw_fd())).ok();
-    let mut options: Vec<FsOption> =
-        vec![(c"lowerdir", by_fd(lower.as_fd())), (c"upperdir", by_fd(upper.as_fd())), (c"workdir", by_fd(work.as_fd()))];
+    let mut options: Vec<FsOption> = vec![
+        (c"lowerdir", by_fd(lower.as_fd())),
+        (c"upperdir", by_fd(upper.as_fd())),
+        (c"workdir", by_fd(work.as_fd())),
+    ];
     if marks == OverlayMarks::User {
         options.push((c"userxattr", None));
     }
@@ -110,9 +132,12 @@ pub enum OverlayMarks {
 /// # Errors
 /// EINVAL for a path outside the caller's mount namespace, ENOENT for none.
 pub fn copy_tree(dir: impl AsFd, path: &CStr, attributes: Attributes) -> Result<OwnedFd> {
-    // AT_EMPTY_PATH shows the descriptor itself when the path is empty, and changes nothing when it is not.
-    let flags =
-        OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_RECURSIVE | OpenTreeFlags::AT_EMPTY_PATH;
+    // AT_EMPTY_PATH shows the descriptor itself when the path is empty, and changes nothing when it
+    // is not.
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE
+        | OpenTreeFlags::OPEN_TREE_CLOEXEC
+        | OpenTreeFlags::AT_RECURSIVE
+        | OpenTreeFlags::AT_EMPTY_PATH;
     let tree = open_tree(dir, path, flags)?;
     if attributes != Attributes::NONE {
         let attr = MountAttr { set: attributes.0.into(), ..MountAttr::default() };
@@ -130,8 +155,8 @@ pub fn attach(mount: impl AsFd, target: impl AsFd) -> Result<()> {
     move_mount(mount, c"", target, c"", flags)
 }
 
-/// Makes every mount of the namespace private: a new one starts as a copy in which mounts still travel to the host and back, where / is
-/// shared (systemd makes it so), mount_namespaces(7).
+/// Makes every mount of the namespace private: a new one starts as a copy in which mounts still
+/// travel to the host and back, where / is shared (systemd makes it so), mount_namespaces(7).
 ///
 /// # Errors
 /// EPERM without CAP_SYS_ADMIN over the namespace.

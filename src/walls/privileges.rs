@@ -1,6 +1,7 @@
-//! Ids, capabilities and no_new_privs, and the proof that they are what was ordered, capabilities(7).
+//! Ids, capabilities and no_new_privs, and the proof that they are what was ordered,
+//! capabilities(7).
 
-use crate::failure::Trouble;
+use crate::error::SysError;
 use crate::host::capability;
 use rustix::io::{Errno, Result};
 use rustix::process::{Gid, Uid};
@@ -13,7 +14,8 @@ pub struct Credentials {
     pub uid: u32,
     /// Real, effective and saved group id.
     pub gid: u32,
-    /// Whether the supplementary groups were given up; a user namespace of one id forbids setgroups(2).
+    /// Whether the supplementary groups were given up; a user namespace of one id forbids
+    /// setgroups(2).
     pub groups: Groups,
     /// The bounding set.
     pub bounding: u64,
@@ -36,7 +38,14 @@ pub enum Groups {
 
 impl Credentials {
     /// What `--uid`, `--gid` and `--caps` come to.
-    pub fn ordered(uid: u32, gid: u32, caps: u64, keep: Keep, groups: Groups, last_cap: u8) -> Self {
+    pub fn ordered(
+        uid: u32,
+        gid: u32,
+        caps: u64,
+        keep: Keep,
+        groups: Groups,
+        last_cap: u8,
+    ) -> Self {
         let (permitted, ambient) = match (uid, keep) {
             (0, _) => (caps, 0),
             (_, Keep::Named) => (caps, caps),
@@ -59,12 +68,15 @@ fn set(mask: u64) -> CapabilitySet {
     CapabilitySet::from_bits_retain(mask)
 }
 
-/// Takes capabilities out of the bounding set. Done while CAP_SETPCAP is held, that is before the uid changes.
+/// Takes capabilities out of the bounding set. Done while CAP_SETPCAP is held, that is before the
+/// uid changes.
 ///
 /// # Errors
 /// EPERM without CAP_SETPCAP.
 pub fn bound(unwanted: u64) -> Result<()> {
-    (0..64).filter(|cap| unwanted & 1 << cap != 0).try_for_each(|cap| thread::remove_capability_from_bounding_set(capability(cap)))
+    (0..64)
+        .filter(|cap| unwanted & 1 << cap != 0)
+        .try_for_each(|cap| thread::remove_capability_from_bounding_set(capability(cap)))
 }
 
 /// Gives up every supplementary group.
@@ -84,7 +96,8 @@ pub fn set_gid(gid: u32) -> Result<()> {
     thread::set_thread_res_gid(gid, gid, gid)
 }
 
-/// Real, effective and saved user id. Permitted capabilities are kept, so that [`set_capabilities`] can choose among them.
+/// Real, effective and saved user id. Permitted capabilities are kept, so that [`set_capabilities`]
+/// can choose among them.
 ///
 /// # Errors
 /// EINVAL for an id that the user namespace does not map.
@@ -102,30 +115,55 @@ pub fn set_uid(uid: u32) -> Result<()> {
 /// EPERM for a capability that is not held.
 pub fn set_capabilities(permitted: u64, ambient: u64, last_cap: u8) -> Result<()> {
     thread::clear_ambient_capability_set()?;
-    thread::set_capabilities(None, CapabilitySets { effective: set(permitted), permitted: set(permitted), inheritable: set(ambient) })?;
+    thread::set_capabilities(
+        None,
+        CapabilitySets {
+            effective: set(permitted),
+            permitted: set(permitted),
+            inheritable: set(ambient),
+        },
+    )?;
     for cap in (0..=last_cap).filter(|cap| ambient & 1 << cap != 0) {
         thread::configure_capability_in_ambient_set(capability(cap), true)?;
     }
     Ok(())
 }
 
-/// Compares what the kernel says of this process with what was ordered: the start fails where they differ.
+/// Compares what the kernel says of this process with what was ordered: the start fails where they
+/// differ.
 ///
 /// # Errors
 /// EPERM, with the first field of /proc/self/status that differs.
-pub fn check(ordered: &Credentials) -> std::result::Result<(), Trouble> {
+pub fn check(ordered: &Credentials) -> std::result::Result<(), SysError> {
     let sets = thread::capabilities(None)?;
     let mask = |present: fn(CapabilitySet) -> Result<bool>| -> Result<u64> {
-        (0..=ordered.last_cap).try_fold(0, |mask, cap| Ok(mask | u64::from(present(capability(cap))?) << cap))
+        (0..=ordered.last_cap)
+            .try_fold(0, |mask, cap| Ok(mask | u64::from(present(capability(cap))?) << cap))
     };
     let bounding = mask(thread::capability_is_in_bounding_set)?;
     let ambient = mask(thread::capability_is_in_ambient_set)?;
-    let uid = nix::unistd::getresuid().map_err(Trouble::from)?;
-    let gid = nix::unistd::getresgid().map_err(Trouble::from)?;
-    let groups = nix::unistd::getgroups().map_err(Trouble::from)?.len();
+    let uid = nix::unistd::getresuid().map_err(SysError::from)?;
+    let gid = nix::unistd::getresgid().map_err(SysError::from)?;
+    let groups = nix::unistd::getgroups().map_err(SysError::from)?.len();
     let numbers = [
-        ("Uid", u64::from(ordered.uid), vec![uid.real.as_raw().into(), uid.effective.as_raw().into(), uid.saved.as_raw().into()]),
-        ("Gid", u64::from(ordered.gid), vec![gid.real.as_raw().into(), gid.effective.as_raw().into(), gid.saved.as_raw().into()]),
+        (
+            "Uid",
+            u64::from(ordered.uid),
+            vec![
+                uid.real.as_raw().into(),
+                uid.effective.as_raw().into(),
+                uid.saved.as_raw().into(),
+            ],
+        ),
+        (
+            "Gid",
+            u64::from(ordered.gid),
+            vec![
+                gid.real.as_raw().into(),
+                gid.effective.as_raw().into(),
+                gid.saved.as_raw().into(),
+            ],
+        ),
         ("CapBnd", ordered.bounding, vec![bounding]),
         ("CapPrm", ordered.permitted, vec![sets.permitted.bits()]),
         ("CapEff", ordered.permitted, vec![sets.effective.bits()]),
@@ -135,11 +173,17 @@ pub fn check(ordered: &Credentials) -> std::result::Result<(), Trouble> {
     ];
     for (field, wanted, found) in numbers {
         if let Some(other) = found.iter().find(|&&value: &&u64| value != wanted) {
-            return Err(Trouble::new(Errno::PERM, format!("{field} is {other:#x} and was ordered as {wanted:#x}")));
+            return Err(SysError::new(
+                Errno::PERM,
+                format!("{field} is {other:#x} and was ordered as {wanted:#x}"),
+            ));
         }
     }
     if ordered.groups == Groups::Dropped && groups != 0 {
-        return Err(Trouble::new(Errno::PERM, format!("Groups has {groups} and none was ordered")));
+        return Err(SysError::new(
+            Errno::PERM,
+            format!("Groups has {groups} and none was ordered"),
+        ));
     }
     Ok(())
 }

@@ -5,8 +5,9 @@ use rustix::io::Result;
 use rustix::mount::{UnmountFlags, unmount};
 use rustix::process::{chdir, chroot, fchdir, pivot_root};
 
-/// pivot_root(".", "."): the new root is stacked under the old one at the same place, and detaching the topmost takes the old tree out of
-/// the namespace. The notes of pivot_root(2) describe it; no directory for the old root is needed inside.
+/// pivot_root(".", "."): the new root is stacked under the old one at the same place, and detaching
+/// the topmost takes the old tree out of the namespace. The notes of pivot_root(2) describe it; no
+/// directory for the old root is needed inside.
 ///
 /// # Errors
 /// EINVAL when the caller's own root is not a mount (an initramfs), EBUSY never here.

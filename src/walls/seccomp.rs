@@ -1,11 +1,15 @@
-//! The first seccomp filter. The calls that manage keyrings answer EPERM: the user keyring of the caller's uid can be reached whatever the
-//! session keyring is, so joining a new one is not a wall by itself, keyrings(7).
+//! The first seccomp filter. The calls that manage keyrings answer EPERM: the user keyring of the
+//! caller's uid can be reached whatever the session keyring is, so joining a new one is not a wall
+//! by itself, keyrings(7).
 //!
-//! The same filter hands the warden the signals that PID 1 sends itself: the kernel drops those of them that have no handler
-//! (pid_namespaces(7)), so `kill -9 $$` would do nothing where outside it ends the shell.
+//! The same filter hands the warden the signals that PID 1 sends itself: the kernel drops those of
+//! them that have no handler (pid_namespaces(7)), so `kill -9 $$` would do nothing where outside it
+//! ends the shell.
 
 use crate::sys::{self, Notification};
-use libc::{BPF_ABS, BPF_ALU, BPF_AND, BPF_JEQ, BPF_JMP, BPF_K, BPF_LD, BPF_RET, BPF_W, sock_filter};
+use libc::{
+    BPF_ABS, BPF_ALU, BPF_AND, BPF_JEQ, BPF_JMP, BPF_K, BPF_LD, BPF_RET, BPF_W, sock_filter,
+};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Result;
 
@@ -18,8 +22,9 @@ struct Abi {
     signals: [u32; 3],
 }
 
-/// AUDIT_ARCH_* of linux/audit.h, numbers of the kernel's system call tables. The 32-bit convention is there on every 64-bit kernel
-/// built for it, so a filter that knows only the native one has a second entrance.
+/// AUDIT_ARCH_* of linux/audit.h, numbers of the kernel's system call tables. The 32-bit convention
+/// is there on every 64-bit kernel built for it, so a filter that knows only the native one has a
+/// second entrance.
 #[cfg(target_arch = "x86_64")]
 const ABIS: [Abi; 2] = [
     Abi { audit_arch: 0xc000_003e, keys: [248, 249, 250], signals: [62, 200, 234] },
@@ -34,7 +39,8 @@ const ABIS: [Abi; 2] = [
 /// x32 shares AUDIT_ARCH_X86_64 and sets this bit in the number (`__X32_SYSCALL_BIT`).
 const WITHOUT_X32_BIT: u32 = !0x4000_0000;
 
-/// Offsets in `struct seccomp_data`, seccomp(2); a pid is an int, the low half of its argument on these little-endian machines.
+/// Offsets in `struct seccomp_data`, seccomp(2); a pid is an int, the low half of its argument on
+/// these little-endian machines.
 const NUMBER: u32 = 0;
 const ARCH: u32 = 4;
 const FIRST_ARGUMENT: u32 = 16;
@@ -84,7 +90,8 @@ pub fn filter(self_signals: SelfSignals) -> Vec<sock_filter> {
             statement(BPF_RET | BPF_K, libc::SECCOMP_RET_ALLOW),
         ]);
     }
-    // A third convention does not exist on these machines; if one comes, it is refused rather than let through unseen.
+    // A third convention does not exist on these machines; if one comes, it is refused rather than
+    // let through unseen.
     program.push(statement(BPF_RET | BPF_K, libc::SECCOMP_RET_KILL_PROCESS));
     program
 }
@@ -121,7 +128,8 @@ pub struct SelfSignal {
 /// ENOENT when the sender is gone meanwhile.
 pub fn told(listener: impl AsFd) -> Result<SelfSignal> {
     let Notification { id, pid, arch, number, arguments } = sys::receive_notification(listener)?;
-    let tgkill = ABIS.iter().any(|abi| abi.audit_arch == arch && abi.signals[2] == number & WITHOUT_X32_BIT);
+    let tgkill =
+        ABIS.iter().any(|abi| abi.audit_arch == arch && abi.signals[2] == number & WITHOUT_X32_BIT);
     let signal = if tgkill { arguments[2] } else { arguments[1] };
     Ok(SelfSignal { sender: pid, signal: signal as i32, id })
 }
@@ -156,7 +164,11 @@ mod tests {
                 }
                 code if code == BPF_ALU | BPF_AND | BPF_K => accumulator &= instruction.k,
                 code if code == BPF_JMP | BPF_JEQ | BPF_K => {
-                    at += usize::from(if accumulator == instruction.k { instruction.jt } else { instruction.jf });
+                    at += usize::from(if accumulator == instruction.k {
+                        instruction.jt
+                    } else {
+                        instruction.jf
+                    });
                 }
                 code if code == BPF_RET | BPF_K => return instruction.k,
                 code => panic!("instruction {code}"),
@@ -177,7 +189,12 @@ mod tests {
                     } else {
                         libc::SECCOMP_RET_ALLOW
                     };
-                    assert_eq!(verdict(abi.audit_arch, number, target), expected, "{:x} {number} {target}", abi.audit_arch);
+                    assert_eq!(
+                        verdict(abi.audit_arch, number, target),
+                        expected,
+                        "{:x} {number} {target}",
+                        abi.audit_arch
+                    );
                 }
             }
             assert_eq!(verdict(abi.audit_arch, abi.keys[2] | 0x4000_0000, 0), DENIED);

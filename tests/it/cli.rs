@@ -17,7 +17,8 @@ fn help_says_what_yes_and_no_mean_and_how_others_spell_it() {
     let output = Command::new(binary()).args(["run", "--help"]).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success());
-    for word in ["a new namespace (a wall)", "podman", "bubblewrap", "unshare", "125", "126", "127"] {
+    for word in ["a new namespace (a wall)", "podman", "bubblewrap", "unshare", "125", "126", "127"]
+    {
         assert!(text.contains(word), "{word}: {text}");
     }
 }
@@ -61,7 +62,10 @@ fn another_launchers_spelling_gets_rustics() {
 #[test]
 fn options_end_at_the_first_word_of_cmd() {
     need!(root);
-    let out = Rustic::run().opt(["sh", "-c", "echo \"$@\"", "name", "--ipc", "no", "--help", "-v"]).ran().ok();
+    let out = Rustic::run()
+        .opt(["sh", "-c", "echo \"$@\"", "name", "--ipc", "no", "--help", "-v"])
+        .ran()
+        .ok();
     assert_eq!(out, "--ipc no --help -v\n");
     Rustic::run().opt(["--", "--help"]).ran().fails(127, &["--help"]);
 }
@@ -100,8 +104,12 @@ fn bad_input_is_named() {
 #[test]
 fn colour_follows_the_flag_and_the_environment() {
     let shown = |args: &[&str], env: &[(&str, &str)]| {
-        let output =
-            Command::new(binary()).args(args).args(["run", "--rootfs", "/nonexistent", "sh"]).envs(env.iter().copied()).output().unwrap();
+        let output = Command::new(binary())
+            .args(args)
+            .args(["run", "--rootfs", "/nonexistent", "sh"])
+            .envs(env.iter().copied())
+            .output()
+            .unwrap();
         output.stderr.contains(&0x1b)
     };
     assert!(!shown(&[], &[]), "stderr is a pipe");

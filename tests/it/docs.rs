@@ -36,7 +36,10 @@ fn as_shown(shown: &str, line: &str) -> bool {
             None => return false,
         }
     }
-    rest.is_empty() || open && (shown.ends_with('…') || line.ends_with(shown.rsplit('…').next().unwrap_or_default()))
+    rest.is_empty()
+        || open
+            && (shown.ends_with('…')
+                || line.ends_with(shown.rsplit('…').next().unwrap_or_default()))
 }
 
 #[test]
@@ -71,11 +74,15 @@ fn every_console_block_of_readme_shows_what_it_says() {
                 }
                 let skip = shown.iter().any(|line| line == "…");
                 let found = lines[at..].iter().position(|line| as_shown(expected, line));
-                let found = found.unwrap_or_else(|| panic!("`{command}` shows\n{text}\nand not '{expected}'"));
+                let found = found
+                    .unwrap_or_else(|| panic!("`{command}` shows\n{text}\nand not '{expected}'"));
                 assert!(skip || found == 0, "`{command}` shows\n{text}\nbefore '{expected}'");
                 at += found + 1;
             }
-            assert!(shown.iter().any(|line| line == "…") || at == lines.len(), "`{command}` shows more:\n{text}");
+            assert!(
+                shown.iter().any(|line| line == "…") || at == lines.len(),
+                "`{command}` shows more:\n{text}"
+            );
         }
     }
 }
@@ -91,13 +98,23 @@ fn the_demonstration_plays_to_its_end() {
     need!(root);
     // In an IPC namespace of its own: the article's queue has one name for everybody.
     let demo = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/demo");
-    let output =
-        Command::new("unshare").args(["--ipc", demo]).env("RUSTIC", binary()).env("RUSTIC_STORE", shared().join("store")).output().unwrap();
+    let output = Command::new("unshare")
+        .args(["--ipc", demo])
+        .env("RUSTIC", binary())
+        .env("RUSTIC_STORE", shared().join("store"))
+        .output()
+        .unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{text} {}", String::from_utf8_lossy(&output.stderr));
-    for line in
-        ["I am process 1", "box", "inet 127.0.0.1/8", "rustic.", "\n0\n", "     >> I will return to haunt you", "Connection timed out"]
-    {
+    for line in [
+        "I am process 1",
+        "box",
+        "inet 127.0.0.1/8",
+        "rustic.",
+        "\n0\n",
+        "     >> I will return to haunt you",
+        "Connection timed out",
+    ] {
         assert!(text.contains(line), "{line}: {text}");
     }
 }

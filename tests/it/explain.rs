@@ -1,7 +1,9 @@
 //! `--dry-run` prints what `--explain` says as it happens, and both say what strace sees.
 
 use crate::need;
-use crate::support::{Rustic, binary, payload, processes, queues, scratch, shared, traced, tree, unique};
+use crate::support::{
+    Rustic, binary, payload, processes, queues, scratch, shared, traced, tree, unique,
+};
 use std::collections::BTreeMap;
 use std::fs;
 use std::process::{Command, Stdio};
@@ -13,7 +15,10 @@ fn steps(text: &str) -> BTreeMap<String, Vec<String>> {
         let mut words = line.split_whitespace();
         let (number, side) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
         if number.parse::<u32>().is_ok() && ["parent", "warden", "child"].contains(&side) {
-            sides.entry(side.into()).or_default().push(without_random(&words.collect::<Vec<_>>().join(" ")));
+            sides
+                .entry(side.into())
+                .or_default()
+                .push(without_random(&words.collect::<Vec<_>>().join(" ")));
         }
     }
     sides
@@ -22,10 +27,14 @@ fn steps(text: &str) -> BTreeMap<String, Vec<String>> {
 fn without_random(text: &str) -> String {
     let mut plain = text.to_owned();
     for prefix in ["/rustic.", "rustic-run-"] {
-        while let Some(at) =
-            plain.find(prefix).map(|at| at + prefix.len()).filter(|&at| plain.as_bytes().get(at).is_some_and(u8::is_ascii_alphanumeric))
+        while let Some(at) = plain
+            .find(prefix)
+            .map(|at| at + prefix.len())
+            .filter(|&at| plain.as_bytes().get(at).is_some_and(u8::is_ascii_alphanumeric))
         {
-            let end = plain[at..].find(|c: char| !c.is_ascii_alphanumeric()).map_or(plain.len(), |end| at + end);
+            let end = plain[at..]
+                .find(|c: char| !c.is_ascii_alphanumeric())
+                .map_or(plain.len(), |end| at + end);
             plain.replace_range(at..end, "…");
         }
     }
@@ -73,14 +82,24 @@ fn a_dry_run_prints_the_steps_that_the_run_then_explains() {
     for nobody in [false, true] {
         for options in variants() {
             let run = || if nobody { Rustic::run().nobody() } else { Rustic::run() };
-            // A plain user has no second id, and cannot make mount targets in the tree, which is root's.
+            // A plain user has no second id, and cannot make mount targets in the tree, which is
+            // root's.
             if nobody && options.iter().any(|word| word == "--uid" || word == "--rootfs") {
                 continue;
             }
             let dry = run().opt(options.clone()).opt(["--dry-run"]).opt(command(&options)).ran();
-            let explained = run().opt(options.clone()).opt(["--explain"]).opt(command(&options)).ran();
-            assert_eq!((dry.code, dry.stderr.as_str(), explained.code), (0, "", 0), "{options:?}: {dry:?} {explained:?}");
-            assert_eq!(steps(&dry.stdout), steps(&explained.stderr), "nobody: {nobody}, {options:?}");
+            let explained =
+                run().opt(options.clone()).opt(["--explain"]).opt(command(&options)).ran();
+            assert_eq!(
+                (dry.code, dry.stderr.as_str(), explained.code),
+                (0, "", 0),
+                "{options:?}: {dry:?} {explained:?}"
+            );
+            assert_eq!(
+                steps(&dry.stdout),
+                steps(&explained.stderr),
+                "nobody: {nobody}, {options:?}"
+            );
             assert!(steps(&dry.stdout)["child"].len() > 10);
             assert_eq!(explained.stdout, "");
         }
@@ -94,14 +113,32 @@ fn a_dry_run_does_nothing() {
     let (store, queue) = (scratch("dry").join("store"), format!("dry-{}", unique()));
     let ran = Rustic::run()
         .env("RUSTIC_QUEUE_NAME", &queue)
-        .opt(["--store", store.to_str().unwrap(), "--dry-run", "--ipc", "no", "sh", "-c", "echo done"])
+        .opt([
+            "--store",
+            store.to_str().unwrap(),
+            "--dry-run",
+            "--ipc",
+            "no",
+            "sh",
+            "-c",
+            "echo done",
+        ])
         .ran();
-    assert!(ran.code == 0 && ran.stdout.contains("execve(sh)") && !ran.stdout.contains("done"), "{ran:?}");
+    assert!(
+        ran.code == 0 && ran.stdout.contains("execve(sh)") && !ran.stdout.contains("done"),
+        "{ran:?}"
+    );
     assert!(!store.exists());
-    assert!(ran.stdout.contains(&format!("/rustic.{queue}")) && !queues().contains(&format!("rustic.{queue}")));
+    assert!(
+        ran.stdout.contains(&format!("/rustic.{queue}"))
+            && !queues().contains(&format!("rustic.{queue}"))
+    );
     assert!(processes("echo\u{20}done").is_empty());
     Rustic::run().opt(["--dry-run", "--hostname", "two words"]).ran().fails(125, &["two words"]);
-    Rustic::run().opt(["--dry-run", "--rootfs", "/etc/passwd"]).ran().fails(125, &["not a root file system"]);
+    Rustic::run()
+        .opt(["--dry-run", "--rootfs", "/etc/passwd"])
+        .ran()
+        .fails(125, &["not a root file system"]);
     Rustic::run().opt(["--dry-run", "--info-fd", "77"]).ran().fails(125, &["--info-fd 77"]);
     Rustic::run().nobody().opt(["--dry-run", "--user", "no"]).ran().fails(125, &["CAP_SYS_ADMIN"]);
 }
@@ -133,7 +170,8 @@ const SET: [&str; 24] = [
     "mq_timedsend",
     "mq_unlink",
 ];
-const PRCTL: [&str; 4] = ["PR_CAPBSET_DROP", "PR_CAP_AMBIENT", "PR_SET_KEEPCAPS", "PR_SET_NO_NEW_PRIVS"];
+const PRCTL: [&str; 4] =
+    ["PR_CAPBSET_DROP", "PR_CAP_AMBIENT", "PR_SET_KEEPCAPS", "PR_SET_NO_NEW_PRIVS"];
 
 /// The calls of the set in a line, in order.
 fn calls(line: &str) -> Vec<String> {
@@ -144,14 +182,18 @@ fn calls(line: &str) -> Vec<String> {
         let argument = line[at + 1..].split(|c| !word(c)).next().unwrap_or_default();
         if SET.contains(&name) || ["execve", "execveat", "mq_timedreceive"].contains(&name) {
             found.push(name.to_owned());
-        } else if name == "prctl" && PRCTL.contains(&argument) && !line.contains("PR_CAP_AMBIENT_IS_SET") {
+        } else if name == "prctl"
+            && PRCTL.contains(&argument)
+            && !line.contains("PR_CAP_AMBIENT_IS_SET")
+        {
             found.push(format!("prctl {argument}"));
         }
     }
     found
 }
 
-/// Repetitions of a call stand for one: several options of one file system, several capabilities, the places of PATH.
+/// Repetitions of a call stand for one: several options of one file system, several capabilities,
+/// the places of PATH.
 fn collapsed(calls: Vec<String>) -> Vec<String> {
     let mut once = calls;
     once.dedup();
@@ -172,22 +214,34 @@ fn what_is_said_is_what_strace_sees() {
             .args(&options)
             .arg("--explain")
             .args(command(&options));
-        let output = strace.env("RUSTIC_STORE", shared().join("store")).stdin(Stdio::null()).output().unwrap();
+        let output = strace
+            .env("RUSTIC_STORE", shared().join("store"))
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
         assert!(output.status.success(), "{options:?}: {output:?}");
         let said = steps(&String::from_utf8_lossy(&output.stderr));
 
-        // Who is who: the first pid is the parent; who calls clone3 is the warden; whom that makes is the child.
+        // Who is who: the first pid is the parent; who calls clone3 is the warden; whom that makes
+        // is the child.
         let trace = traced(&fs::read_to_string(&trace).unwrap());
         let parent = trace.first().map(|(pid, _)| pid.clone()).unwrap();
-        let (warden, answer) = trace.iter().find(|(_, call)| call.starts_with("clone3(")).cloned().unwrap();
+        let (warden, answer) =
+            trace.iter().find(|(_, call)| call.starts_with("clone3(")).cloned().unwrap();
         let child = answer.rsplit_once("= ").unwrap().1.trim().to_owned();
         let mut seen = BTreeMap::<String, Vec<String>>::new();
         for (pid, call) in trace {
             // The first call only: what an argument is called is no call.
-            seen.entry(pid).or_default().extend(calls(call.split_once('"').map_or(call.as_str(), |(head, _)| head)).into_iter().take(1));
+            seen.entry(pid).or_default().extend(
+                calls(call.split_once('"').map_or(call.as_str(), |(head, _)| head))
+                    .into_iter()
+                    .take(1),
+            );
         }
         let mut seen_of = |pid: &str| collapsed(seen.remove(pid).unwrap_or_default());
-        let said_of = |side: &str| collapsed(said.get(side).into_iter().flatten().flat_map(|step| calls(step)).collect());
+        let said_of = |side: &str| {
+            collapsed(said.get(side).into_iter().flatten().flat_map(|step| calls(step)).collect())
+        };
         let (parent, warden, child) = (seen_of(&parent), seen_of(&warden), seen_of(&child));
         assert_eq!(
             parent.split_first().map(|(_, rest)| rest.to_vec()),

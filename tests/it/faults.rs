@@ -1,15 +1,21 @@
-//! Every step failing, rustic killed at every moment, limits of every size: one clear error, and nothing left behind.
+//! Every step failing, rustic killed at every moment, limits of every size: one clear error, and
+//! nothing left behind.
 
 use crate::need;
-use crate::support::{NOBODY, Rustic, binary, eventually, host, marker, payload, processes, queues, scratch, shared, tree};
+use crate::support::{
+    NOBODY, Rustic, binary, eventually, host, marker, payload, processes, queues, scratch, shared,
+    tree,
+};
 use std::collections::BTreeSet;
 use std::fs;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-/// The variants of Step, read from the source: a new one without a plan here that takes it fails the first test below.
+/// The variants of Step, read from the source: a new one without a plan here that takes it fails
+/// the first test below.
 fn variants() -> BTreeSet<String> {
-    let source = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/src/run/step.rs")).unwrap();
+    let source =
+        fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/src/run/step.rs")).unwrap();
     let body = source.split_once("pub enum Step {").unwrap().1.split_once("\n}\n").unwrap().0;
     body.lines()
         .filter_map(|line| line.strip_prefix("    "))
@@ -38,13 +44,26 @@ fn every_step_that_fails_is_named_and_leaves_nothing() {
     for plan in plans() {
         for variant in variants() {
             let mark = marker();
-            let ran = plan.clone().opt([&mark]).env("RUSTIC_FAIL_STEP", &format!("{variant}:{}", libc::EPERM)).ran();
+            let ran = plan
+                .clone()
+                .opt([&mark])
+                .env("RUSTIC_FAIL_STEP", &format!("{variant}:{}", libc::EPERM))
+                .ran();
             match ran.code {
                 0 => {} // This plan has no such step.
                 125 | 126 => {
                     failed.insert(variant.clone());
-                    assert_eq!(ran.stderr.matches("rustic: ").count(), 1, "{variant}: {}", ran.stderr);
-                    assert!(ran.stderr.starts_with("rustic: cannot ") && ran.stderr.contains("EPERM"), "{variant}: {}", ran.stderr);
+                    assert_eq!(
+                        ran.stderr.matches("rustic: ").count(),
+                        1,
+                        "{variant}: {}",
+                        ran.stderr
+                    );
+                    assert!(
+                        ran.stderr.starts_with("rustic: cannot ") && ran.stderr.contains("EPERM"),
+                        "{variant}: {}",
+                        ran.stderr
+                    );
                     assert_eq!(ran.code == 126, variant == "Exec", "{variant}: {ran:?}");
                 }
                 code => panic!("{variant}: {code}: {ran:?}"),
@@ -62,7 +81,8 @@ fn every_step_that_fails_is_named_and_leaves_nothing() {
     eventually("no queue is left", || queues().is_subset(&before));
 }
 
-/// What the kernel answers when one of its calls fails: the calls of strace's injection, and words of the message.
+/// What the kernel answers when one of its calls fails: the calls of strace's injection, and words
+/// of the message.
 #[test]
 fn calls_that_fail_are_named() {
     need!(root);
@@ -90,7 +110,12 @@ fn calls_that_fail_are_named() {
         // The execve of rustic itself is made before the injection counts: strace starts it.
         command.args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("inject={inject}")]);
         let mark = marker();
-        command.arg(binary()).arg("run").args(&options).args(["true", &mark]).env("RUSTIC_STORE", shared().join("store"));
+        command
+            .arg(binary())
+            .arg("run")
+            .args(&options)
+            .args(["true", &mark])
+            .env("RUSTIC_STORE", shared().join("store"));
         let output = command.stdin(Stdio::null()).output().unwrap();
         let text = String::from_utf8_lossy(&output.stderr);
         assert!(matches!(output.status.code(), Some(125..=127)), "{inject}: {output:?}");
@@ -108,7 +133,12 @@ fn a_full_key_quota_is_bearable_behind_the_filter() {
     let run = |options: &[&str]| {
         let mut command = Command::new("strace");
         command.args(["-f", "-qq", "-o", "/dev/null", "-e", "inject=keyctl:error=EDQUOT:when=1"]);
-        command.arg(binary()).arg("run").args(options).args(["echo", "up"]).env("RUSTIC_STORE", shared().join("store"));
+        command
+            .arg(binary())
+            .arg("run")
+            .args(options)
+            .args(["echo", "up"])
+            .env("RUSTIC_STORE", shared().join("store"));
         command.output().unwrap()
     };
     assert_eq!(run(&[]).stdout, b"up\n");
@@ -121,11 +151,17 @@ fn every_number_of_descriptors_starts_or_says_so() {
     let mut started = false;
     for limit in 3..40 {
         let script = format!("ulimit -n {limit}; exec {} run true", binary().display());
-        let output = Command::new("sh").args(["-c", &script]).env("RUSTIC_STORE", shared().join("store")).output().unwrap();
+        let output = Command::new("sh")
+            .args(["-c", &script])
+            .env("RUSTIC_STORE", shared().join("store"))
+            .output()
+            .unwrap();
         let text = String::from_utf8_lossy(&output.stderr);
         match output.status.code() {
             Some(0) => started = true,
-            Some(125) => assert!(!started && text.matches("rustic: ").count() == 1, "{limit}: {text}"),
+            Some(125) => {
+                assert!(!started && text.matches("rustic: ").count() == 1, "{limit}: {text}")
+            }
             other => panic!("{limit}: {other:?} {text}"),
         }
     }
@@ -138,7 +174,10 @@ fn stubborn(kind: usize, mark: &str) -> Vec<String> {
         0 => format!("sleep 600; : {mark}"),
         1 => format!("exec /mnt/payload uid 1 sh -c 'sleep 600; : {mark}'"),
         2 => format!("exec /mnt/payload no-death-signal sh -c 'sleep 600; : {mark}'"),
-        _ => format!("(setsid sh -c '(setsid sh -c \"sleep 600; : {mark}\") & sleep 600; : {mark}' &) ; sleep 600; : {mark}"),
+        _ => format!(
+            "(setsid sh -c '(setsid sh -c \"sleep 600; : {mark}\") & sleep 600; : {mark}' &) ; \
+                sleep 600; : {mark}"
+        ),
     };
     ["sh", "-c", &words].map(str::to_owned).to_vec()
 }
@@ -153,7 +192,11 @@ fn rustic_killed_at_any_moment_leaves_nothing() {
         let (kind, pid, nobody) = (round % 4, round / 4 % 2, round / 8 % 2);
         let mark = marker();
         let run = if nobody == 1 { Rustic::run().nobody() } else { Rustic::run() };
-        let run = run.ns("pid", if pid == 1 { "no" } else { "yes" }).ns("ipc", "no").opt(["--bind", &bind]).opt(stubborn(kind, &mark));
+        let run = run
+            .ns("pid", if pid == 1 { "no" } else { "yes" })
+            .ns("ipc", "no")
+            .opt(["--bind", &bind])
+            .opt(stubborn(kind, &mark));
         let mut child = run.started();
         // Spread over the start, with some in the middle of CMD.
         std::thread::sleep(Duration::from_micros((round as u64 * 7919) % 25_000));
@@ -174,11 +217,24 @@ fn rustic_killed_without_mounts_leaves_no_directory() {
     // Root has the directory in the store; nobody, who has none, in the temporary folder.
     let (store, temporary) = (scratch("runs").join("store"), scratch("temporary"));
     std::os::unix::fs::chown(&temporary, Some(NOBODY), Some(NOBODY)).unwrap();
-    let left = || [store.join("runs"), temporary.clone()].iter().filter_map(|dir| fs::read_dir(dir).ok()).flatten().count();
+    let left = || {
+        [store.join("runs"), temporary.clone()]
+            .iter()
+            .filter_map(|dir| fs::read_dir(dir).ok())
+            .flatten()
+            .count()
+    };
     let mut seen = 0;
     for round in 0..60 {
-        let run = if round % 2 == 0 { Rustic::run().opt(["--store", store.to_str().unwrap()]) } else { Rustic::run().nobody() };
-        let run = run.env("TMPDIR", temporary.to_str().unwrap()).ns("mount", "no").sh("mkdir -p /a/b; chmod 0 /a; sleep 600");
+        let run = if round % 2 == 0 {
+            Rustic::run().opt(["--store", store.to_str().unwrap()])
+        } else {
+            Rustic::run().nobody()
+        };
+        let run = run
+            .env("TMPDIR", temporary.to_str().unwrap())
+            .ns("mount", "no")
+            .sh("mkdir -p /a/b; chmod 0 /a; sleep 600");
         let mut child = run.started();
         std::thread::sleep(Duration::from_micros(round * 1500));
         seen += left();
@@ -193,7 +249,8 @@ fn rustic_killed_without_mounts_leaves_no_directory() {
 fn the_queue_of_a_killed_rustic_is_removed() {
     need!(root);
     // In an IPC namespace of its own, where no other test has queues.
-    let script = "for i in $(seq 1 60); do $RUSTIC run --ipc no sleep 600 & p=$!; sleep 0.00$((i % 10)); kill -9 $p; wait $p 2>/dev/null; done; \
+    let script = "for i in $(seq 1 60); do $RUSTIC run --ipc no sleep 600 & p=$!; sleep 0.00$((i \
+        % 10)); kill -9 $p; wait $p 2>/dev/null; done; \
                   sleep 0.3; mount -t mqueue none /mnt && ls /mnt | wc -l";
     let output = Command::new("unshare")
         .args(["--ipc", "--mount", "sh", "-c", script])
@@ -217,10 +274,15 @@ fn a_kill_of_the_whole_process_group_leaves_nothing() {
         "-c",
         &format!("setsid sh -c 'sleep 600; : {mark}' & echo up; sleep 600; : {mark}"),
     ]);
-    let mut child = command.env("RUSTIC_STORE", shared().join("store")).stdout(Stdio::piped()).spawn().unwrap();
+    let mut child =
+        command.env("RUSTIC_STORE", shared().join("store")).stdout(Stdio::piped()).spawn().unwrap();
     let mut up = [0; 3];
     std::io::Read::read_exact(&mut child.stdout.take().unwrap(), &mut up).unwrap();
-    nix::sys::signal::killpg(nix::unistd::Pid::from_raw(child.id() as i32), nix::sys::signal::Signal::SIGKILL).unwrap();
+    nix::sys::signal::killpg(
+        nix::unistd::Pid::from_raw(child.id() as i32),
+        nix::sys::signal::Signal::SIGKILL,
+    )
+    .unwrap();
     child.wait().unwrap();
     eventually("no process is left", || processes(&mark).is_empty());
 }
@@ -229,23 +291,43 @@ fn a_kill_of_the_whole_process_group_leaves_nothing() {
 fn a_tree_deeper_than_there_are_descriptors_is_removed_with_its_run() {
     need!(root);
     let store = scratch("deep").join("store");
-    let script = "i=0; while [ $i -lt 600 ]; do mkdir d && cd d || break; i=$((i+1)); done; echo $i";
+    let script =
+        "i=0; while [ $i -lt 600 ]; do mkdir d && cd d || break; i=$((i+1)); done; echo $i";
     let mut command = Command::new("sh");
-    command.args(["-c", "ulimit -n 64; exec \"$RUSTIC\" run --mount no --store \"$STORE\" --workdir /tmp sh -c \"$SCRIPT\""]);
+    command.args([
+        "-c",
+        "ulimit -n 64; exec \"$RUSTIC\" run --mount no --store \"$STORE\" \
+        --workdir /tmp sh -c \"$SCRIPT\"",
+    ]);
     command.env("RUSTIC", binary()).env("STORE", &store).env("SCRIPT", script);
     let output = command.output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout), "600\n", "{output:?}");
-    assert_eq!((fs::read_dir(store.join("runs")).unwrap().count(), String::from_utf8_lossy(&output.stderr).as_ref()), (0, ""));
+    assert_eq!(
+        (
+            fs::read_dir(store.join("runs")).unwrap().count(),
+            String::from_utf8_lossy(&output.stderr).as_ref()
+        ),
+        (0, "")
+    );
 }
 
 #[test]
 fn what_cannot_be_removed_is_said() {
     need!(root);
     let store = scratch("mounted").join("store");
-    let script = format!("{} run --mount no --store {} --caps all sh -c 'mount -t tmpfs x /tmp'", binary().display(), store.display());
+    let script = format!(
+        "{} run --mount no --store {} --caps all sh -c 'mount -t tmpfs x /tmp'",
+        binary().display(),
+        store.display()
+    );
     let output = Command::new("unshare").args(["--mount", "sh", "-c", &script]).output().unwrap();
     let text = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && text.contains("warning: cannot remove ") && text.contains("EBUSY"), "{output:?}");
+    assert!(
+        output.status.success()
+            && text.contains("warning: cannot remove ")
+            && text.contains("EBUSY"),
+        "{output:?}"
+    );
 }
 
 #[test]
@@ -253,7 +335,10 @@ fn orphans_that_keep_forking_are_caught() {
     need!(root);
     let mark = marker();
     // Each link of a chain forks the next and ends; nothing signals the warden.
-    let script = format!("f() {{ (f &) ; : {mark}; }}; for i in 1 2 3 4 5; do (f &); done; echo up; sleep 600; : {mark}");
+    let script = format!(
+        "f() {{ (f &) ; : {mark}; }}; for i in 1 2 3 4 5; do (f &); done; echo up; sleep 600; : \
+            {mark}"
+    );
     let mut child = Rustic::run().ns("pid", "no").opt(["--uid", "1000"]).sh(&script).started();
     let mut up = [0; 3];
     std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut up).unwrap();

@@ -1,4 +1,5 @@
-//! Images and directories that want to reach the host, and archives that want to leave their directory.
+//! Images and directories that want to reach the host, and archives that want to leave their
+//! directory.
 
 use crate::need;
 use crate::support::{Rustic, archive, scratch, shared, tree};
@@ -23,7 +24,10 @@ fn snapshot(dir: &Path) -> BTreeMap<String, String> {
             } else {
                 fs::read_to_string(&path).unwrap_or_default()
             };
-            found.insert(path.display().to_string(), format!("{:o} {}:{} {content}", stat.mode(), stat.uid(), stat.gid()));
+            found.insert(
+                path.display().to_string(),
+                format!("{:o} {}:{} {content}", stat.mode(), stat.uid(), stat.gid()),
+            );
         }
     }
     found
@@ -75,8 +79,13 @@ fn an_image_whose_mount_targets_are_symlinks_is_refused_by_name_or_harmless() {
             for nobody in [false, true] {
                 for extra in [vec![], vec!["--ephemeral"], vec!["--root", "chroot"]] {
                     let run = if nobody { Rustic::run().nobody() } else { Rustic::run() };
-                    let ran = run.opt(["--rootfs", root.to_str().unwrap()]).opt(extra.iter().copied()).opt(["payload", "true"]).ran();
-                    // Below /dev and in /tmp nothing of the image is touched: a mount of rustic's own covers the one, nothing the other.
+                    let ran = run
+                        .opt(["--rootfs", root.to_str().unwrap()])
+                        .opt(extra.iter().copied())
+                        .opt(["payload", "true"])
+                        .ran();
+                    // Below /dev and in /tmp nothing of the image is touched: a mount of rustic's
+                    // own covers the one, nothing the other.
                     let covered = target.starts_with("dev/") || target == "tmp";
                     let denied = nobody && ran.code == 125;
                     if covered {
@@ -84,7 +93,11 @@ fn an_image_whose_mount_targets_are_symlinks_is_refused_by_name_or_harmless() {
                     } else {
                         assert_eq!(ran.code, 125, "{target} -> {link} {extra:?}: {ran:?}");
                         let named = format!("/{}", if target == "etc" { "etc" } else { target });
-                        assert!(denied || ran.stderr.contains(&named) && ran.stderr.contains("symlink"), "{target}: {}", ran.stderr);
+                        assert!(
+                            denied || ran.stderr.contains(&named) && ran.stderr.contains("symlink"),
+                            "{target}: {}",
+                            ran.stderr
+                        );
                     }
                 }
             }
@@ -103,7 +116,11 @@ fn an_archive_whose_mount_targets_are_symlinks_is_refused_too() {
         let image = scratch("image").join("image.tar");
         archive(&image, &[("etc/", ""), (target, &link)]);
         for mount in ["yes", "no"] {
-            let ran = Rustic::run().opt(["--rootfs", image.to_str().unwrap()]).ns("mount", mount).opt(["sh"]).ran();
+            let ran = Rustic::run()
+                .opt(["--rootfs", image.to_str().unwrap()])
+                .ns("mount", mount)
+                .opt(["sh"])
+                .ran();
             assert!(ran.code == 125 || ran.code == 127, "{target}: {ran:?}");
             if mount == "yes" || target == "dev" {
                 assert!(ran.stderr.contains("symlink"), "{target}: {ran:?}");
@@ -119,7 +136,9 @@ fn a_target_of_the_wrong_kind_is_refused_by_name() {
     let root = tree("kinds");
     fs::remove_dir(root.join("proc")).unwrap();
     fs::write(root.join("proc"), "").unwrap();
-    let run = |root: &Path| Rustic::run().opt(["--rootfs", root.to_str().unwrap(), "payload", "true"]).ran();
+    let run = |root: &Path| {
+        Rustic::run().opt(["--rootfs", root.to_str().unwrap(), "payload", "true"]).ran()
+    };
     run(&root).fails(125, &["/proc", "not of the right kind"]);
     let root = tree("kinds");
     fs::create_dir(root.join("etc/hosts")).unwrap();
@@ -133,7 +152,14 @@ fn a_bind_target_through_a_symlink_is_refused() {
     let before = snapshot(&victim);
     let root = tree("bind");
     std::os::unix::fs::symlink(&victim, root.join("mnt")).unwrap();
-    let run = Rustic::run().opt(["--rootfs", root.to_str().unwrap(), "--bind", "/usr:/mnt/new/dir", "payload", "true"]);
+    let run = Rustic::run().opt([
+        "--rootfs",
+        root.to_str().unwrap(),
+        "--bind",
+        "/usr:/mnt/new/dir",
+        "payload",
+        "true",
+    ]);
     run.ran().fails(125, &["/mnt", "symlink"]);
     assert_eq!(snapshot(&victim), before);
 }
@@ -149,14 +175,28 @@ fn a_racer_that_exchanges_a_mount_target_hits_nothing_of_the_host() {
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            let dir = rustix::fs::open(&root, rustix::fs::OFlags::PATH, rustix::fs::Mode::empty()).unwrap();
+            let dir = rustix::fs::open(&root, rustix::fs::OFlags::PATH, rustix::fs::Mode::empty())
+                .unwrap();
             while !done.load(Ordering::Relaxed) {
-                let _ = rustix::fs::renameat_with(&dir, "a", &dir, "b", rustix::fs::RenameFlags::EXCHANGE);
+                let _ = rustix::fs::renameat_with(
+                    &dir,
+                    "a",
+                    &dir,
+                    "b",
+                    rustix::fs::RenameFlags::EXCHANGE,
+                );
             }
         });
         let mut codes = [0, 0];
         for _ in 0..60 {
-            let run = Rustic::run().opt(["--rootfs", root.to_str().unwrap(), "--tmpfs", "/a/new", "payload", "true"]);
+            let run = Rustic::run().opt([
+                "--rootfs",
+                root.to_str().unwrap(),
+                "--tmpfs",
+                "/a/new",
+                "payload",
+                "true",
+            ]);
             let ran = run.ran();
             assert!(ran.code == 0 || ran.stderr.contains("/a"), "{ran:?}");
             codes[usize::from(ran.code != 0)] += 1;
@@ -189,14 +229,18 @@ fn an_archive_cannot_write_outside_its_tree() {
             assert_eq!(snapshot(&victim), before, "{name}");
         }
     }
-    assert!(fs::read_dir(shared().join("store/staging")).unwrap().next().is_none(), "nothing half is left");
+    assert!(
+        fs::read_dir(shared().join("store/staging")).unwrap().next().is_none(),
+        "nothing half is left"
+    );
 }
 
 #[test]
 fn names_with_escape_sequences_are_shown_and_not_sent() {
     need!(root);
     let dir = scratch("esc");
-    let ran = Rustic::run().opt(["--rootfs", dir.join("a\x1b]0;x\x07b").to_str().unwrap(), "sh"]).ran();
+    let ran =
+        Rustic::run().opt(["--rootfs", dir.join("a\x1b]0;x\x07b").to_str().unwrap(), "sh"]).ran();
     assert!(ran.code == 125 && !ran.stderr.contains('\x1b'), "{ran:?}");
     let ran = Rustic::run().opt(["no\x1b[2Jsuch"]).ran();
     assert!(ran.code == 127 && !ran.stderr.contains('\x1b'), "{ran:?}");

@@ -1,5 +1,10 @@
 //! One integration binary: black box first, the binary as a user runs it, seen from both sides.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "a test fails by panicking, and says why it is skipped")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "a test fails by panicking, and says why it is skipped"
+)]
 
 mod support;
 

@@ -1,15 +1,21 @@
 //! All combinations of the eight, read from outside and from inside.
 
 use crate::need;
-use crate::support::{NAMES, NOBODY, Rustic, combination, each_of, finish, namespace, number_after, tree};
+use crate::support::{
+    NAMES, NOBODY, Rustic, combination, each_of, finish, namespace, number_after, tree,
+};
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::MetadataExt;
 
 /// Starts a combination, looks from both sides while it runs, and tells what was wrong.
-#[allow(clippy::zombie_processes, reason = "a run whose pipes break is a failure of the test, which then ends")]
+#[allow(
+    clippy::zombie_processes,
+    reason = "a run whose pipes break is a failure of the test, which then ends"
+)]
 fn looked_at(run: Rustic, mask: u32) -> Result<(), String> {
-    let run = combination(mask).fold(run.opt(["-v"]), |run, (name, _, switch)| run.ns(name, switch));
+    let run =
+        combination(mask).fold(run.opt(["-v"]), |run, (name, _, switch)| run.ns(name, switch));
     let run = run.sh("echo up; ls -l /proc/self/ns 2>/dev/null; echo looked; read end");
     let mut child = run.started();
     let mut out = BufReader::new(child.stdout.take().ok_or("no stdout")?);
@@ -17,7 +23,10 @@ fn looked_at(run: Rustic, mask: u32) -> Result<(), String> {
     while !inside.contains("looked\n") {
         if out.read_line(&mut inside).map_err(|error| error.to_string())? == 0 {
             let mut text = String::new();
-            let _ = std::io::Read::read_to_string(&mut child.stderr.take().ok_or("no stderr")?, &mut text);
+            let _ = std::io::Read::read_to_string(
+                &mut child.stderr.take().ok_or("no stderr")?,
+                &mut text,
+            );
             let code = child.wait().map_err(|error| error.to_string())?;
             return Err(format!("{:?}: {code} {text}", run.args()));
         }
@@ -66,14 +75,18 @@ fn all_256_combinations_start_as_root_and_are_what_was_ordered() {
 #[test]
 fn the_128_with_a_user_namespace_start_nobody() {
     need!(root);
-    assert_eq!(all_looked_at(&Rustic::run().nobody(), (0..256).filter(|mask| mask >> 5 & 1 == 1)), Vec::<String>::new());
+    assert_eq!(
+        all_looked_at(&Rustic::run().nobody(), (0..256).filter(|mask| mask >> 5 & 1 == 1)),
+        Vec::<String>::new()
+    );
 }
 
 #[test]
 fn the_other_128_say_which_right_is_missing() {
     need!(root);
     for mask in (0..256).filter(|mask| mask >> 5 & 1 == 0) {
-        let run = combination(mask).fold(Rustic::run().nobody(), |run, (name, _, switch)| run.ns(name, switch));
+        let run = combination(mask)
+            .fold(Rustic::run().nobody(), |run, (name, _, switch)| run.ns(name, switch));
         let right = if mask == 0 { "CAP_SYS_CHROOT" } else { "CAP_SYS_ADMIN" };
         run.sh("true").ran().fails(125, &[right, &format!("uid {NOBODY}")]);
     }
@@ -85,10 +98,18 @@ fn defaults_are_six_walls_for_root_and_a_seventh_for_a_plain_user() {
     let ours: Vec<_> = NAMES.iter().map(|(_, entry)| namespace("self", entry)).collect();
     let new = |run: Rustic| {
         let inside = run.opt(["ls", "-l", "/proc/self/ns"]).ran().ok();
-        NAMES.iter().zip(&ours).filter(|(_, ours)| !inside.contains(ours.as_str())).map(|((name, _), _)| *name).collect::<Vec<_>>()
+        NAMES
+            .iter()
+            .zip(&ours)
+            .filter(|(_, ours)| !inside.contains(ours.as_str()))
+            .map(|((name, _), _)| *name)
+            .collect::<Vec<_>>()
     };
     assert_eq!(new(Rustic::run()), ["pid", "mount", "uts", "net", "ipc", "cgroup"]);
-    assert_eq!(new(Rustic::run().nobody()), ["pid", "mount", "uts", "net", "ipc", "user", "cgroup"]);
+    assert_eq!(
+        new(Rustic::run().nobody()),
+        ["pid", "mount", "uts", "net", "ipc", "user", "cgroup"]
+    );
 }
 
 #[test]
@@ -96,12 +117,17 @@ fn mount_no_leaves_the_hosts_mountinfo_as_it_was() {
     need!(root);
     let before = fs::read("/proc/self/mountinfo").unwrap();
     for user in ["no", "yes"] {
-        let out = Rustic::run().ns("mount", "no").ns("user", user).sh("ls /proc; echo $?; ls /").ran();
+        let out =
+            Rustic::run().ns("mount", "no").ns("user", user).sh("ls /proc; echo $?; ls /").ran();
         assert!(out.stdout.contains("bin"), "{out:?}");
         assert_eq!(fs::read("/proc/self/mountinfo").unwrap(), before);
     }
     let root = tree("mount-no");
-    Rustic::run().ns("mount", "no").opt(["--rootfs", root.to_str().unwrap(), "payload", "true"]).ran().ok();
+    Rustic::run()
+        .ns("mount", "no")
+        .opt(["--rootfs", root.to_str().unwrap(), "payload", "true"])
+        .ran()
+        .ok();
     assert_eq!(fs::read("/proc/self/mountinfo").unwrap(), before);
 }
 
@@ -109,7 +135,8 @@ fn mount_no_leaves_the_hosts_mountinfo_as_it_was() {
 fn a_shared_root_of_the_caller_stays_shared_and_nothing_travels_out() {
     need!(root);
     // In a mount namespace of its own whose root is shared, as systemd makes it.
-    let script = "mount --make-rshared / && cat /proc/self/mountinfo >$DIR/before && $RUSTIC run true && cat /proc/self/mountinfo >$DIR/after && \
+    let script = "mount --make-rshared / && cat /proc/self/mountinfo >$DIR/before && $RUSTIC run \
+        true && cat /proc/self/mountinfo >$DIR/after && \
                   cmp $DIR/before $DIR/after && grep -c 'shared:' $DIR/after";
     let dir = crate::support::scratch("shared");
     let output = std::process::Command::new("unshare")
@@ -121,8 +148,8 @@ fn a_shared_root_of_the_caller_stays_shared_and_nothing_travels_out() {
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     // The control: the same namespace without MS_PRIVATE shows a mount outside.
-    let control =
-        "mount --make-rshared / && unshare --mount --propagation unchanged mount -t tmpfs nonce /mnt && grep -c nonce /proc/self/mountinfo";
+    let control = "mount --make-rshared / && unshare --mount --propagation unchanged mount -t \
+        tmpfs nonce /mnt && grep -c nonce /proc/self/mountinfo";
     assert_eq!(crate::support::host("unshare", ["--mount", "sh", "-c", control]).trim(), "1");
 }
 
@@ -142,14 +169,28 @@ fn a_user_namespace_of_root_maps_every_id_to_itself() {
 #[test]
 fn a_limit_of_zero_namespaces_is_named_for_each_kind() {
     need!(root);
-    for (name, limit) in
-        [("pid", "pid"), ("mount", "mnt"), ("uts", "uts"), ("net", "net"), ("ipc", "ipc"), ("cgroup", "cgroup"), ("time", "time")]
-    {
-        let script = format!("echo 0 >/proc/sys/user/max_{limit}_namespaces; exec \"$RUSTIC\" run --{name} yes true");
+    for (name, limit) in [
+        ("pid", "pid"),
+        ("mount", "mnt"),
+        ("uts", "uts"),
+        ("net", "net"),
+        ("ipc", "ipc"),
+        ("cgroup", "cgroup"),
+        ("time", "time"),
+    ] {
+        let script = format!(
+            "echo 0 >/proc/sys/user/max_{limit}_namespaces; exec \"$RUSTIC\" run --{name} yes true"
+        );
         let mut command = std::process::Command::new("unshare");
-        command.args(["--user", "--map-root-user", "sh", "-c", &script]).env("RUSTIC", crate::support::binary());
+        command
+            .args(["--user", "--map-root-user", "sh", "-c", &script])
+            .env("RUSTIC", crate::support::binary());
         command.env("RUSTIC_STORE", crate::support::shared().join("store"));
-        command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
-        finish(command.spawn().unwrap()).fails(125, &[&format!("user.max_{limit}_namespaces is 0")]);
+        command
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped());
+        finish(command.spawn().unwrap())
+            .fails(125, &[&format!("user.max_{limit}_namespaces is 0")]);
     }
 }

@@ -34,7 +34,17 @@ fn status(run: Rustic) -> ([u64; 5], String) {
 fn held() -> u64 {
     let text = std::fs::read_to_string("/proc/self/status").unwrap();
     let cap = |name: &str| {
-        u64::from_str_radix(text.lines().find(|line| line.starts_with(name)).unwrap().split_once(':').unwrap().1.trim(), 16).unwrap()
+        u64::from_str_radix(
+            text.lines()
+                .find(|line| line.starts_with(name))
+                .unwrap()
+                .split_once(':')
+                .unwrap()
+                .1
+                .trim(),
+            16,
+        )
+        .unwrap()
     };
     cap("CapPrm") & cap("CapBnd")
 }
@@ -48,7 +58,10 @@ fn the_five_sets_are_exactly_what_was_ordered() {
         (vec!["--caps", "none"], [0; 5]),
         (vec!["--caps", "all"], [0, all, all, all, 0]),
         (vec!["--caps", "NET_RAW,cap_chown"], [0, 0x2001, 0x2001, 0x2001, 0]),
-        (vec!["--root", "chroot"], [0, ELEVEN & !(1 << 18), ELEVEN & !(1 << 18), ELEVEN & !(1 << 18), 0]),
+        (
+            vec!["--root", "chroot"],
+            [0, ELEVEN & !(1 << 18), ELEVEN & !(1 << 18), ELEVEN & !(1 << 18), 0],
+        ),
         (vec!["--root", "chroot", "--caps", "SYS_CHROOT"], [0, 1 << 18, 1 << 18, 1 << 18, 0]),
         // Another uid: the default set bounds it, a named one reaches CMD through the ambient set.
         (vec!["--uid", "1000"], [0, 0, 0, ELEVEN, 0]),
@@ -65,7 +78,13 @@ fn the_five_sets_are_exactly_what_was_ordered() {
 #[test]
 fn in_a_user_namespace_the_sets_are_full_again_and_are_dropped_inside() {
     need!(root);
-    let known = u64::MAX >> (63 - std::fs::read_to_string("/proc/sys/kernel/cap_last_cap").unwrap().trim().parse::<u64>().unwrap());
+    let known = u64::MAX
+        >> (63
+            - std::fs::read_to_string("/proc/sys/kernel/cap_last_cap")
+                .unwrap()
+                .trim()
+                .parse::<u64>()
+                .unwrap());
     for run in [Rustic::run().ns("user", "yes"), Rustic::run().nobody()] {
         assert_eq!(status(run.clone()).0, [0, ELEVEN, ELEVEN, ELEVEN, 0]);
         assert_eq!(status(run.clone().opt(["--caps", "none"])).0, [0; 5]);
@@ -78,7 +97,11 @@ fn a_bounding_set_that_lacks_one_bends_the_default_and_refuses_the_name() {
     need!(root);
     let run = |args: &[&str]| {
         let mut command = Command::new("setpriv");
-        command.args(["--bounding-set", "-chown", "--inh-caps", "-chown"]).arg(binary()).arg("run").args(args);
+        command
+            .args(["--bounding-set", "-chown", "--inh-caps", "-chown"])
+            .arg(binary())
+            .arg("run")
+            .args(args);
         command.env("RUSTIC_STORE", shared().join("store"));
         let output = command.output().unwrap();
         String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
@@ -101,15 +124,30 @@ fn ids_are_the_ordered_ones_and_no_group_of_the_caller_is_left() {
         .unwrap();
     assert_eq!(String::from_utf8_lossy(&grouped.stdout), "uid=7 gid=8\n");
     let (_, rest) = status(Rustic::run().opt(["--uid", "1000"]));
-    assert!(rest.starts_with("uid 1000 1000 1000 1000 gid 1000 1000 1000 1000 groups  nnp"), "{rest}");
+    assert!(
+        rest.starts_with("uid 1000 1000 1000 1000 gid 1000 1000 1000 1000 groups  nnp"),
+        "{rest}"
+    );
 }
 
 #[test]
 fn a_plain_user_is_0_inside_and_himself_outside() {
     need!(root);
     assert_eq!(Rustic::run().nobody().opt(["id", "-u"]).ran().ok(), "0\n");
-    assert!(Rustic::run().nobody().opt(["cat", "/proc/self/uid_map"]).ran().ok().split_whitespace().eq(["0", &NOBODY.to_string(), "1"]));
-    Rustic::run().nobody().opt(["--uid", "1000", "id"]).ran().fails(125, &["--uid 1000", "/etc/subuid"]);
+    assert!(
+        Rustic::run()
+            .nobody()
+            .opt(["cat", "/proc/self/uid_map"])
+            .ran()
+            .ok()
+            .split_whitespace()
+            .eq(["0", &NOBODY.to_string(), "1"])
+    );
+    Rustic::run()
+        .nobody()
+        .opt(["--uid", "1000", "id"])
+        .ran()
+        .fails(125, &["--uid 1000", "/etc/subuid"]);
 }
 
 #[test]
@@ -120,7 +158,8 @@ fn subordinate_ids_are_used_where_the_user_has_some() {
     std::os::unix::fs::chown(&temporary, Some(NOBODY), Some(NOBODY)).unwrap();
     std::fs::write(dir.join("sub"), "nobody:200000:65536\n").unwrap();
     let script = format!(
-        "touch /etc/subuid /etc/subgid; mount --bind {dir}/sub /etc/subuid && mount --bind {dir}/sub /etc/subgid && \
+        "touch /etc/subuid /etc/subgid; mount --bind {dir}/sub /etc/subuid && mount --bind \
+            {dir}/sub /etc/subgid && \
          exec setpriv --reuid {NOBODY} --regid {NOBODY} --clear-groups env -i PATH=$PATH TMPDIR={temporary} {rustic} run \"$@\"",
         dir = dir.display(),
         temporary = temporary.display(),
@@ -131,31 +170,62 @@ fn subordinate_ids_are_used_where_the_user_has_some() {
         words.extend(args);
         host("unshare", words)
     };
-    assert!(run(&["cat", "/proc/self/uid_map"]).split_whitespace().eq(["0", "65534", "1", "1", "200000", "65536"]));
+    assert!(
+        run(&["cat", "/proc/self/uid_map"])
+            .split_whitespace()
+            .eq(["0", "65534", "1", "1", "200000", "65536"])
+    );
     assert_eq!(run(&["--uid", "1000", "id"]), "uid=1000 gid=1000\n");
     assert_eq!(
-        run(&["--mount", "no", "--uid", "1000", "sh", "-c", "mkdir -m 700 /tmp/mine && touch /tmp/mine/file && ls /tmp/mine"]),
+        run(&[
+            "--mount",
+            "no",
+            "--uid",
+            "1000",
+            "sh",
+            "-c",
+            "mkdir -m 700 /tmp/mine && touch /tmp/mine/file && ls /tmp/mine"
+        ]),
         "file\n"
     );
-    assert_eq!(std::fs::read_dir(&temporary).unwrap().count(), 0, "files of subordinate ids are removed too");
+    assert_eq!(
+        std::fs::read_dir(&temporary).unwrap().count(),
+        0,
+        "files of subordinate ids are removed too"
+    );
 }
 
 #[test]
 fn keyring_calls_are_refused_and_the_session_keyring_is_new() {
     need!(root);
     let bind = format!("{}:/mnt/payload", payload().display());
-    let run = |args: &[&str]| Rustic::run().opt(["--bind", &bind]).opt(args.iter().copied()).ran().ok();
+    let run =
+        |args: &[&str]| Rustic::run().opt(["--bind", &bind]).opt(args.iter().copied()).ran().ok();
     assert_eq!(run(&["/mnt/payload", "add-key"]), "add_key Operation not permitted (os error 1)\n");
-    // The control: without the filter the call is made, and the session is another one all the same.
+    // The control: without the filter the call is made, and the session is another one all the
+    // same.
     let session = run(&["--seccomp", "none", "/mnt/payload", "session-keyring"]);
     let ours = Command::new(payload()).arg("session-keyring").output().unwrap();
-    assert!(session.starts_with("session ") && session != String::from_utf8_lossy(&ours.stdout), "{session}");
-    assert_eq!(run(&["--seccomp", "none", "grep", "Seccomp:", "/proc/self/status"]), "Seccomp:\t0\n");
+    assert!(
+        session.starts_with("session ") && session != String::from_utf8_lossy(&ours.stdout),
+        "{session}"
+    );
+    assert_eq!(
+        run(&["--seccomp", "none", "grep", "Seccomp:", "/proc/self/status"]),
+        "Seccomp:\t0\n"
+    );
 }
 
 #[test]
 fn what_the_host_can_do_the_container_cannot() {
     need!(root);
-    let ran = Rustic::run().sh("mount -t tmpfs none /tmp 2>&1; mknod /tmp/x b 8 0 2>&1; dmesg 2>&1 | tail -1").ran();
-    assert_eq!(ran.stdout.matches("ermission denied").count() + ran.stdout.matches("not permitted").count(), 3, "{ran:?}");
+    let ran = Rustic::run()
+        .sh("mount -t tmpfs none /tmp 2>&1; mknod /tmp/x b 8 0 2>&1; dmesg 2>&1 | tail -1")
+        .ran();
+    assert_eq!(
+        ran.stdout.matches("ermission denied").count()
+            + ran.stdout.matches("not permitted").count(),
+        3,
+        "{ran:?}"
+    );
 }

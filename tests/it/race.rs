@@ -1,4 +1,5 @@
-//! A racer that exchanges a directory of a half-made tree with a symlink to a tree of the host, while files are unpacked into it.
+//! A racer that exchanges a directory of a half-made tree with a symlink to a tree of the host,
+//! while files are unpacked into it.
 
 use crate::corpus::bytes::{Raw, dir, file, hard, raw, symlink};
 use crate::manifest::manifest;
@@ -33,10 +34,15 @@ fn archive(path: &Path) {
     fs::write(path, bytes).unwrap();
 }
 
-/// Swaps `d` and a symlink to the victim in whatever tree `find` finds, until it is told to stop; counts the swaps.
+/// Swaps `d` and a symlink to the victim in whatever tree `find` finds, until it is told to stop;
+/// counts the swaps.
 fn race(find: impl Fn() -> Option<PathBuf>, victim: &Path, stop: &AtomicBool, swaps: &AtomicUsize) {
     while !stop.load(Ordering::Relaxed) {
-        let Some(tree) = find().and_then(|path| openat(CWD, path, OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).ok()) else { continue };
+        let Some(tree) = find().and_then(|path| {
+            openat(CWD, path, OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).ok()
+        }) else {
+            continue;
+        };
         let _ = symlinkat(victim, &tree, "swap");
         // Until the tree is done, removed, or moved to where it belongs.
         while !stop.load(Ordering::Relaxed) {
@@ -68,7 +74,10 @@ fn a_hundred_thousand_swaps_lead_nothing_outside() {
     fs::create_dir(&home).unwrap();
     let (stop, swaps) = (AtomicBool::new(false), AtomicUsize::new(0));
     let staging = || {
-        let found = fs::read_dir(&home).ok()?.flatten().find(|entry| entry.file_name().to_string_lossy().starts_with(".rustic-unpack-"))?;
+        let found = fs::read_dir(&home)
+            .ok()?
+            .flatten()
+            .find(|entry| entry.file_name().to_string_lossy().starts_with(".rustic-unpack-"))?;
         let tree = found.path().join("tree");
         tree.join("d").symlink_metadata().is_ok().then_some(tree)
     };
@@ -78,7 +87,9 @@ fn a_hundred_thousand_swaps_lead_nothing_outside() {
         let since = Instant::now();
         while swaps.load(Ordering::Relaxed) < 100_000 && since.elapsed() < 4 * CEILING {
             let out = home.join("out");
-            let ran = Rustic::command("rootfs").opt(["unpack", packed.to_str().unwrap(), out.to_str().unwrap()]).ran();
+            let ran = Rustic::command("rootfs")
+                .opt(["unpack", packed.to_str().unwrap(), out.to_str().unwrap()])
+                .ran();
             match ran.code {
                 0 => done += 1,
                 _ => {
@@ -88,7 +99,12 @@ fn a_hundred_thousand_swaps_lead_nothing_outside() {
             }
             let _ = fs::remove_dir_all(&out);
             if (refused + done) % 50 == 0 {
-                assert_eq!(manifest(&victim), before, "after {} swaps", swaps.load(Ordering::Relaxed));
+                assert_eq!(
+                    manifest(&victim),
+                    before,
+                    "after {} swaps",
+                    swaps.load(Ordering::Relaxed)
+                );
             }
         }
         stop.store(true, Ordering::Relaxed);
@@ -117,7 +133,9 @@ fn the_same_race_leads_another_unpacker_outside() {
         while manifest(&victim) == before && since.elapsed() < CEILING {
             fs::create_dir(&out).unwrap();
             let mut tar = Command::new("tar");
-            tar.args(["-xf", packed.to_str().unwrap(), "-C", out.to_str().unwrap()]).stdout(Stdio::null()).stderr(Stdio::null());
+            tar.args(["-xf", packed.to_str().unwrap(), "-C", out.to_str().unwrap()])
+                .stdout(Stdio::null())
+                .stderr(Stdio::null());
             let _ = tar.status().unwrap();
             let _ = fs::remove_dir_all(&out);
         }

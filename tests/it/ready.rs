@@ -1,7 +1,10 @@
 //! The queue of readiness: seen and not seen, and every way in which it cannot be had.
 
 use crate::need;
-use crate::support::{Rustic, binary, eventually, finish, host, marker, payload, processes, queues, scratch, shared, traced, tree};
+use crate::support::{
+    Rustic, binary, eventually, finish, host, marker, payload, processes, queues, scratch, shared,
+    traced, tree,
+};
 use std::fs;
 use std::io::Read;
 use std::os::unix::net::UnixDatagram;
@@ -29,7 +32,11 @@ fn ipc_yes_hides_them_and_that_is_said_at_once() {
     need!(root);
     let ran = Rustic::run().opt(["-v"]).ns("ipc", "yes").sh("exit 3").ran();
     assert_eq!(ran.code, 3);
-    for line in [" Child: mq_open: ENOENT", "Parent: the child cannot see /rustic.", "another IPC namespace"] {
+    for line in [
+        " Child: mq_open: ENOENT",
+        "Parent: the child cannot see /rustic.",
+        "another IPC namespace",
+    ] {
         assert!(ran.stderr.contains(line), "{line}: {}", ran.stderr);
     }
     assert!(!ran.stderr.contains("received READY"));
@@ -42,7 +49,13 @@ fn a_queue_of_the_host_is_listed_inside_with_ipc_no_and_not_with_yes() {
     let name = format!("/rustic-it.{}", std::process::id());
     let mode = nix::sys::stat::Mode::S_IRUSR | nix::sys::stat::Mode::S_IWUSR;
     let attributes = nix::mqueue::MqAttr::new(0, 1, 8, 0);
-    let queue = mq_open(name.as_str(), MQ_OFlag::O_CREAT | MQ_OFlag::O_EXCL | MQ_OFlag::O_RDWR, mode, Some(&attributes)).unwrap();
+    let queue = mq_open(
+        name.as_str(),
+        MQ_OFlag::O_CREAT | MQ_OFlag::O_EXCL | MQ_OFlag::O_RDWR,
+        mode,
+        Some(&attributes),
+    )
+    .unwrap();
     let listed = |ipc| Rustic::run().ns("ipc", ipc).opt(["ls", "/dev/mqueue"]).ran().ok();
     let (open, closed) = (listed("no"), listed("yes"));
     mq_unlink(name.as_str()).unwrap();
@@ -67,22 +80,30 @@ fn in_own_ipc(script: &str) -> (i32, String) {
         .stdin(Stdio::null())
         .output()
         .unwrap();
-    (output.status.code().unwrap(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+    (
+        output.status.code().unwrap(),
+        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned(),
+    )
 }
 
 #[test]
 fn queue_limits_bend_or_are_named() {
     need!(root);
-    let (code, text) =
-        in_own_ipc("echo 1 >/proc/sys/fs/mqueue/msg_max; echo 128 >/proc/sys/fs/mqueue/msgsize_max; $RUSTIC run --ipc no echo up");
+    let (code, text) = in_own_ipc(
+        "echo 1 >/proc/sys/fs/mqueue/msg_max; echo 128 >/proc/sys/fs/mqueue/msgsize_max; $RUSTIC \
+            run --ipc no echo up",
+    );
     assert_eq!((code, text.as_str()), (0, "up\n"), "one small message is enough");
     let (code, text) = in_own_ipc(
-        "echo 0 >/proc/sys/fs/mqueue/queues_max; setpriv --bounding-set -sys_resource --inh-caps -sys_resource $RUSTIC run --ipc no echo up",
+        "echo 0 >/proc/sys/fs/mqueue/queues_max; setpriv --bounding-set -sys_resource --inh-caps \
+            -sys_resource $RUSTIC run --ipc no echo up",
     );
     assert_eq!(code, 125, "{text}");
     assert!(text.contains("queues_max") && text.contains("--ready none"), "{text}");
-    let (code, text) =
-        in_own_ipc("setpriv --bounding-set -sys_resource --inh-caps -sys_resource prlimit --msgqueue=0 $RUSTIC run --ipc no echo up");
+    let (code, text) = in_own_ipc(
+        "setpriv --bounding-set -sys_resource --inh-caps -sys_resource prlimit --msgqueue=0 \
+            $RUSTIC run --ipc no echo up",
+    );
     assert_eq!(code, 125, "{text}");
     assert!(text.contains("RLIMIT_MSGQUEUE"), "{text}");
     let (code, text) = in_own_ipc("prlimit --msgqueue=0 $RUSTIC run --ready none --ipc no echo up");
@@ -92,8 +113,15 @@ fn queue_limits_bend_or_are_named() {
 #[test]
 fn the_payload_has_half_of_the_queue_bytes() {
     need!(root);
-    let outside: u64 = host("awk", ["/Max msgqueue/ {print $4}", "/proc/self/limits"]).trim().parse().unwrap();
-    let inside: u64 = Rustic::run().sh("grep 'Max msgqueue' /proc/self/limits | awk '{print $4}'").ran().ok().trim().parse().unwrap();
+    let outside: u64 =
+        host("awk", ["/Max msgqueue/ {print $4}", "/proc/self/limits"]).trim().parse().unwrap();
+    let inside: u64 = Rustic::run()
+        .sh("grep 'Max msgqueue' /proc/self/limits | awk '{print $4}'")
+        .ran()
+        .ok()
+        .trim()
+        .parse()
+        .unwrap();
     assert_eq!(inside, outside / 2);
 }
 
@@ -109,22 +137,44 @@ fn nothing_of_the_queue_is_left() {
     eventually("no queue is left", || queues().is_subset(&before));
 }
 
-/// A run whose events go to a pipe: the shell gives it descriptor 5, and the events come behind what CMD says.
+/// A run whose events go to a pipe: the shell gives it descriptor 5, and the events come behind
+/// what CMD says.
 fn with_events(options: &[&str], script: &str) -> (i32, String, String) {
     let events = scratch("events").join("events");
     let mut command = Command::new("sh");
-    command.args(["-c", "exec 5>\"$EVENTS\"; exec \"$RUSTIC\" run --info-fd 5 \"$@\"", "sh"]).args(options).args(["sh", "-c", script]);
-    command.env("EVENTS", &events).env("RUSTIC", binary()).env("RUSTIC_STORE", shared().join("store"));
-    let ran = finish(command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
+    command
+        .args(["-c", "exec 5>\"$EVENTS\"; exec \"$RUSTIC\" run --info-fd 5 \"$@\"", "sh"])
+        .args(options)
+        .args(["sh", "-c", script]);
+    command
+        .env("EVENTS", &events)
+        .env("RUSTIC", binary())
+        .env("RUSTIC_STORE", shared().join("store"));
+    let ran = finish(
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap(),
+    );
     (ran.code, ran.stdout + &ran.stderr, fs::read_to_string(events).unwrap())
 }
 
 /// The names of the events, and by which way readiness was told.
 fn order(events: &str) -> Vec<String> {
-    let field = |line: &str, name: &str| Some(line.split_once(&format!("\"{name}\":\""))?.1.split('"').next()?.to_owned());
+    let field = |line: &str, name: &str| {
+        Some(line.split_once(&format!("\"{name}\":\""))?.1.split('"').next()?.to_owned())
+    };
     events
         .lines()
-        .map(|line| format!("{}{}", field(line, "event").unwrap(), field(line, "via").map(|via| format!(" via {via}")).unwrap_or_default()))
+        .map(|line| {
+            format!(
+                "{}{}",
+                field(line, "event").unwrap(),
+                field(line, "via").map(|via| format!(" via {via}")).unwrap_or_default()
+            )
+        })
         .collect()
 }
 
@@ -140,23 +190,41 @@ fn the_program_inside_says_ready_by_queue_by_descriptor_or_by_socket() {
         (vec!["--user", "yes", "--uid", "7"], "echo >&$RUSTIC_READY_FD", "fd"),
         (vec!["--mount", "no"], "echo >&$RUSTIC_READY_FD", "fd"),
         (vec!["--init"], "echo >&$RUSTIC_READY_FD", "fd"),
-        (vec!["--ipc", "yes", "--uid", "1000"], "/mnt/payload notify 'STATUS=warm\\nREADY=1'", "socket"),
+        (
+            vec!["--ipc", "yes", "--uid", "1000"],
+            "/mnt/payload notify 'STATUS=warm\\nREADY=1'",
+            "socket",
+        ),
     ] {
-        let bound = if options.contains(&"no") && options.contains(&"--mount") { vec![] } else { vec!["--bind", &bind] };
-        let all: Vec<_> = ["--ready", "app"].into_iter().chain(options.iter().copied()).chain(bound).collect();
+        let bound = if options.contains(&"no") && options.contains(&"--mount") {
+            vec![]
+        } else {
+            vec!["--bind", &bind]
+        };
+        let all: Vec<_> =
+            ["--ready", "app"].into_iter().chain(options.iter().copied()).chain(bound).collect();
         let (code, text, events) = with_events(&all, &format!("{script}; sleep 0.1; exit 6"));
         assert_eq!(code, 6, "{options:?}: {text}");
-        assert_eq!(order(&events), ["started", &format!("ready via {via}"), "exited"], "{options:?}: {text} {events}");
+        assert_eq!(
+            order(&events),
+            ["started", &format!("ready via {via}"), "exited"],
+            "{options:?}: {text} {events}"
+        );
     }
 }
 
 #[test]
 fn the_walls_say_ready_when_they_stand() {
     need!(root);
-    for (options, via) in [(vec!["--ipc", "no"], Some("queue")), (vec!["--ipc", "yes"], Some("exec")), (vec!["--ready", "none"], None)] {
+    for (options, via) in [
+        (vec!["--ipc", "no"], Some("queue")),
+        (vec!["--ipc", "yes"], Some("exec")),
+        (vec!["--ready", "none"], None),
+    ] {
         let (code, _, events) = with_events(&options, "exit 4");
         let ready = via.map(|via| format!("ready via {via}"));
-        let expected: Vec<_> = ["started".to_owned()].into_iter().chain(ready).chain(["exited".to_owned()]).collect();
+        let expected: Vec<_> =
+            ["started".to_owned()].into_iter().chain(ready).chain(["exited".to_owned()]).collect();
         assert_eq!((code, order(&events)), (4, expected), "{options:?}");
     }
 }
@@ -164,13 +232,23 @@ fn the_walls_say_ready_when_they_stand() {
 #[test]
 fn events_tell_pid_namespaces_code_and_milliseconds() {
     need!(root);
-    let (_, out, events) = with_events(&["--ipc", "no"], "readlink /proc/self/ns/ipc; readlink /proc/self/ns/net; kill -9 $$");
-    let inode = |entry: &str| crate::support::number_after::<u64>(&out, &format!("{entry}:[")).unwrap();
+    let (_, out, events) = with_events(
+        &["--ipc", "no"],
+        "readlink /proc/self/ns/ipc; readlink /proc/self/ns/net; kill -9 $$",
+    );
+    let inode =
+        |entry: &str| crate::support::number_after::<u64>(&out, &format!("{entry}:[")).unwrap();
     let lines: Vec<_> = events.lines().collect();
-    assert!(lines[0].contains(&format!("\"ipc\":{}", inode("ipc"))) && lines[0].contains("\"pid\":"), "{events} {out}");
+    assert!(
+        lines[0].contains(&format!("\"ipc\":{}", inode("ipc"))) && lines[0].contains("\"pid\":"),
+        "{events} {out}"
+    );
     assert!(lines[0].contains(&format!("\"net\":{}", inode("net"))), "{events} {out}");
     assert!(lines[2].contains("\"code\":137,\"signal\":9"), "{events}");
-    let times: Vec<f64> = lines.iter().map(|line| line.rsplit_once(":").unwrap().1.trim_end_matches('}').parse().unwrap()).collect();
+    let times: Vec<f64> = lines
+        .iter()
+        .map(|line| line.rsplit_once(":").unwrap().1.trim_end_matches('}').parse().unwrap())
+        .collect();
     assert!(times.is_sorted(), "{events}");
     Rustic::run().opt(["--info-fd", "77", "true"]).ran().fails(125, &["--info-fd 77", "EBADF"]);
 }
@@ -190,9 +268,21 @@ fn a_container_that_was_ended_before_it_ran_did_not_start() {
     need!(root);
     let events = scratch("events").join("events");
     let mut command = Command::new("strace");
-    command.args(["-f", "-qq", "-o", "/dev/null", "-e", "inject=sethostname:signal=SIGKILL", "sh", "-c"]);
+    command.args([
+        "-f",
+        "-qq",
+        "-o",
+        "/dev/null",
+        "-e",
+        "inject=sethostname:signal=SIGKILL",
+        "sh",
+        "-c",
+    ]);
     command.arg("exec 5>\"$EVENTS\"; exec \"$RUSTIC\" run --info-fd 5 true");
-    command.env("EVENTS", &events).env("RUSTIC", binary()).env("RUSTIC_STORE", shared().join("store"));
+    command
+        .env("EVENTS", &events)
+        .env("RUSTIC", binary())
+        .env("RUSTIC_STORE", shared().join("store"));
     assert_eq!(command.output().unwrap().status.code(), Some(137));
     assert_eq!(order(&fs::read_to_string(events).unwrap()), ["exited"]);
 }
@@ -201,7 +291,10 @@ fn a_container_that_was_ended_before_it_ran_did_not_start() {
 fn a_program_that_never_says_so_is_ended_with_a_sentence() {
     need!(root);
     let mark = marker();
-    let ran = Rustic::run().opt(["--ready", "app", "--ready-timeout", "1"]).sh(&format!("sleep 600; : {mark}")).ran();
+    let ran = Rustic::run()
+        .opt(["--ready", "app", "--ready-timeout", "1"])
+        .sh(&format!("sleep 600; : {mark}"))
+        .ran();
     ran.fails(125, &["did not say that it is ready within 1 s", "--ready-timeout"]);
     assert_eq!(processes(&mark), Vec::<i32>::new());
 }
@@ -237,10 +330,14 @@ fn the_real_systemd_notify_is_understood() {
 fn the_notify_socket_answers_barriers_and_keeps_no_descriptor() {
     need!(root);
     let bind = format!("{}:/mnt/payload", payload().display());
-    let script =
-        "stat -c %a $NOTIFY_SOCKET; for i in $(seq 30); do /mnt/payload notify STATUS=$i; done; /mnt/payload notify BARRIER=1; echo >&3";
+    let script = "stat -c %a $NOTIFY_SOCKET; for i in $(seq 30); do /mnt/payload notify \
+        STATUS=$i; done; /mnt/payload notify BARRIER=1; echo >&3";
     let out = Rustic::run().opt(["--ready", "app", "--bind", &bind]).sh(script).ran().ok();
-    assert_eq!(out, format!("666\n{}", "barrier Ok(0)\n".repeat(31)), "everything is read, and what came along is closed");
+    assert_eq!(
+        out,
+        format!("666\n{}", "barrier Ok(0)\n".repeat(31)),
+        "everything is read, and what came along is closed"
+    );
 }
 
 #[test]
@@ -267,7 +364,9 @@ fn ready_and_mainpid_reach_the_outside_and_its_socket_does_not_get_inside() {
 /// A run whose queue has a name that the test knows, held for a moment before it says READY.
 fn held(name: &str, options: &[&str]) -> std::process::Child {
     let mut command = Command::new("strace");
-    command.args(["-f", "-qq", "-o", "/dev/null", "-e", "inject=sethostname:delay_enter=700000"]).arg(binary());
+    command
+        .args(["-f", "-qq", "-o", "/dev/null", "-e", "inject=sethostname:delay_enter=700000"])
+        .arg(binary());
     command.args(["run", "-v", "--ipc", "no"]).args(options).args(["sh", "-c", "echo up"]);
     command.env("RUSTIC_QUEUE_NAME", name).env("RUSTIC_STORE", shared().join("store"));
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
@@ -281,8 +380,13 @@ fn strangers_on_the_queue_are_told_apart_and_do_not_hold_the_start() {
     let child = held(&name, &[]);
     let mut queue = None;
     eventually("the queue is there", || {
-        queue = mq_open(format!("/rustic.{name}").as_str(), MQ_OFlag::O_WRONLY | MQ_OFlag::O_NONBLOCK, nix::sys::stat::Mode::empty(), None)
-            .ok();
+        queue = mq_open(
+            format!("/rustic.{name}").as_str(),
+            MQ_OFlag::O_WRONLY | MQ_OFlag::O_NONBLOCK,
+            nix::sys::stat::Mode::empty(),
+            None,
+        )
+        .ok();
         queue.is_some()
     });
     let queue = queue.unwrap();
@@ -300,7 +404,12 @@ fn strangers_on_the_queue_are_told_apart_and_do_not_hold_the_start() {
     let ran = finish(child);
     flood.join().unwrap();
     assert_eq!((ran.code, ran.stdout.as_str()), (0, "up\n"), "{}", ran.stderr);
-    for line in ["and is ignored: hello", "a message for another run", "and is ignored: READY=1", "received READY from child"] {
+    for line in [
+        "and is ignored: hello",
+        "a message for another run",
+        "and is ignored: READY=1",
+        "received READY from child",
+    ] {
         assert!(ran.stderr.contains(line), "{line}: {}", ran.stderr);
     }
 }
@@ -313,8 +422,14 @@ fn a_squatter_on_the_name_is_named_and_not_used() {
     let path = format!("/rustic.{name}");
     let attributes = nix::mqueue::MqAttr::new(0, 1, 128, 0);
     let mode = nix::sys::stat::Mode::from_bits_truncate(0o666);
-    let queue = mq_open(path.as_str(), MQ_OFlag::O_CREAT | MQ_OFlag::O_RDWR, mode, Some(&attributes)).unwrap();
-    Rustic::run().env("RUSTIC_QUEUE_NAME", &name).sh("true").ran().fails(125, &["EEXIST", "somebody else"]);
+    let queue =
+        mq_open(path.as_str(), MQ_OFlag::O_CREAT | MQ_OFlag::O_RDWR, mode, Some(&attributes))
+            .unwrap();
+    Rustic::run()
+        .env("RUSTIC_QUEUE_NAME", &name)
+        .sh("true")
+        .ran()
+        .fails(125, &["EEXIST", "somebody else"]);
     let still = mq_open(path.as_str(), MQ_OFlag::O_RDWR, nix::sys::stat::Mode::empty(), None);
     mq_unlink(path.as_str()).unwrap();
     assert!(still.is_ok(), "and what is somebody else's is left to them");
@@ -325,12 +440,18 @@ fn a_squatter_on_the_name_is_named_and_not_used() {
 fn all_queues_taken_is_named_and_ends() {
     need!(root);
     // 256 queues of a namespace, held by a process in it.
-    let script = "/mnt/payload fill-queues >/tmp/filled & while ! grep -q filled /tmp/filled 2>/dev/null; do sleep 0.05; done; $RUSTIC run --ipc no echo up";
-    let script =
-        script.replace("/mnt/payload", payload().to_str().unwrap()).replace("/tmp/filled", scratch("fill").join("out").to_str().unwrap());
+    let script = "/mnt/payload fill-queues >/tmp/filled & while ! grep -q filled /tmp/filled \
+        2>/dev/null; do sleep 0.05; done; $RUSTIC run --ipc no echo up";
+    let script = script
+        .replace("/mnt/payload", payload().to_str().unwrap())
+        .replace("/tmp/filled", scratch("fill").join("out").to_str().unwrap());
     let (code, text) = in_own_ipc(&format!("{script}; code=$?; kill $!; exit $code"));
     assert_eq!(code, 125, "{text}");
-    assert!(text.contains("cannot make message queue") && (text.contains("EMFILE") || text.contains("ENOSPC")), "{text}");
+    assert!(
+        text.contains("cannot make message queue")
+            && (text.contains("EMFILE") || text.contains("ENOSPC")),
+        "{text}"
+    );
 }
 
 #[test]
@@ -361,7 +482,11 @@ fn no_wait_looks_at_the_wall_clock() {
             "trace=mq_timedreceive,mq_timedsend,ppoll,poll,pselect6,clock_nanosleep,timer_settime,timerfd_settime,futex",
             "-o",
         ]);
-        command.arg(&trace).arg(binary()).arg("run").args(&options).args(["sh", "-c", "test -z \"$RUSTIC_READY_FD\" || echo >&3"]);
+        command.arg(&trace).arg(binary()).arg("run").args(&options).args([
+            "sh",
+            "-c",
+            "test -z \"$RUSTIC_READY_FD\" || echo >&3",
+        ]);
         assert!(command.env("RUSTIC_STORE", shared().join("store")).status().unwrap().success());
         let text = fs::read_to_string(&trace).unwrap();
         assert!(text.contains("poll("), "the control: the waits are seen");
@@ -377,11 +502,22 @@ fn a_reader_of_events_that_does_not_read_holds_nothing() {
     need!(root);
     // A fifo that nobody reads, filled by its own writer.
     let dir = scratch("full");
-    let script = "mkfifo $DIR/fifo; exec 6<>$DIR/fifo; timeout 1 dd if=/dev/zero of=$DIR/fifo bs=4096 2>/dev/null; \
-                  exec 5>$DIR/fifo; exec \"$RUSTIC\" run --info-fd 5 --ready app --ready-timeout 1 sleep 600";
+    let script = "mkfifo $DIR/fifo; exec 6<>$DIR/fifo; timeout 1 dd if=/dev/zero of=$DIR/fifo \
+        bs=4096 2>/dev/null; \
+                  exec 5>$DIR/fifo; exec \"$RUSTIC\" run --info-fd 5 --ready app --ready-timeout \
+                      1 sleep 600";
     let mut command = Command::new("sh");
-    command.args(["-c", script]).env("DIR", &dir).env("RUSTIC", binary()).env("RUSTIC_STORE", shared().join("store"));
-    let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    command
+        .args(["-c", script])
+        .env("DIR", &dir)
+        .env("RUSTIC", binary())
+        .env("RUSTIC_STORE", shared().join("store"));
+    let child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     finish(child).fails(125, &["did not say that it is ready"]);
 }
 
@@ -389,7 +525,10 @@ fn a_reader_of_events_that_does_not_read_holds_nothing() {
 fn ready_on_the_descriptor_is_a_line_however_it_is_cut() {
     need!(root);
     for (script, expected) in [
-        ("printf R >&3; sleep 0.1; printf EADY=1 >&3; sleep 0.2", vec!["started", "ready via fd", "exited"]),
+        (
+            "printf R >&3; sleep 0.1; printf EADY=1 >&3; sleep 0.2",
+            vec!["started", "ready via fd", "exited"],
+        ),
         ("printf NOTREADY=10 >&3; sleep 0.2", vec!["started", "exited"]),
         ("printf READY=10 >&3; sleep 0.2", vec!["started", "exited"]),
         ("printf 'anything\\n' >&3; sleep 0.2", vec!["started", "ready via fd", "exited"]),
@@ -404,7 +543,17 @@ fn a_descriptor_that_cannot_carry_events_is_refused() {
     need!(root);
     for open in ["5</dev/null", "5</"] {
         let mut command = Command::new("sh");
-        command.args(["-c", &format!("exec {open}; exec \"$RUSTIC\" run --info-fd 5 true")]).env("RUSTIC", binary());
-        finish(command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()).fails(125, &["--info-fd 5"]);
+        command
+            .args(["-c", &format!("exec {open}; exec \"$RUSTIC\" run --info-fd 5 true")])
+            .env("RUSTIC", binary());
+        finish(
+            command
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap(),
+        )
+        .fails(125, &["--info-fd 5"]);
     }
 }

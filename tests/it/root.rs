@@ -7,7 +7,12 @@ use std::path::Path;
 
 fn in_tree(root: &Path) -> Rustic {
     // Without a shell of its own a tree borrows the host's static busybox.
-    Rustic::run().opt(["--rootfs", root.to_str().unwrap(), "--bind", "/bin/busybox:/bin/busybox:ro"])
+    Rustic::run().opt([
+        "--rootfs",
+        root.to_str().unwrap(),
+        "--bind",
+        "/bin/busybox:/bin/busybox:ro",
+    ])
 }
 
 #[test]
@@ -16,7 +21,10 @@ fn an_image_is_never_changed_and_what_was_written_vanishes() {
     for nobody in [false, true] {
         let run = || if nobody { Rustic::run().nobody() } else { Rustic::run() };
         assert_eq!(run().sh("echo x >/new && rm /etc/passwd && cat /new").ran().ok(), "x\n");
-        assert_eq!(run().sh("ls /new /etc/passwd 2>&1").ran().stdout, "ls: /new: No such file or directory\n/etc/passwd\n");
+        assert_eq!(
+            run().sh("ls /new /etc/passwd 2>&1").ran().stdout,
+            "ls: /new: No such file or directory\n/etc/passwd\n"
+        );
     }
 }
 
@@ -27,8 +35,14 @@ fn a_directory_is_written_unless_told_otherwise() {
     in_tree(&root).opt(["busybox", "sh", "-c", "echo x >/new"]).ran().ok();
     assert_eq!(fs::read_to_string(root.join("new")).unwrap(), "x\n");
 
-    let out = in_tree(&root).opt(["--ephemeral", "busybox", "sh", "-c", "echo y >/new; busybox cat /new"]).ran().ok();
-    assert_eq!((out.as_str(), fs::read_to_string(root.join("new")).unwrap().as_str()), ("y\n", "x\n"));
+    let out = in_tree(&root)
+        .opt(["--ephemeral", "busybox", "sh", "-c", "echo y >/new; busybox cat /new"])
+        .ran()
+        .ok();
+    assert_eq!(
+        (out.as_str(), fs::read_to_string(root.join("new")).unwrap().as_str()),
+        ("y\n", "x\n")
+    );
 
     fs::write(root.join("etc/hosts"), "").unwrap();
     fs::write(root.join("etc/hostname"), "").unwrap();
@@ -46,10 +60,23 @@ fn as_nobody_a_directory_works_too() {
     for dir in [root.clone(), root.join("tmp"), root.join("etc"), root.join("bin")] {
         std::os::unix::fs::chown(&dir, Some(65534), Some(65534)).unwrap();
     }
-    let run = || Rustic::run().nobody().opt(["--rootfs", root.to_str().unwrap(), "--bind", "/bin/busybox:/bin/busybox:ro"]);
+    let run = || {
+        Rustic::run().nobody().opt([
+            "--rootfs",
+            root.to_str().unwrap(),
+            "--bind",
+            "/bin/busybox:/bin/busybox:ro",
+        ])
+    };
     run().opt(["busybox", "sh", "-c", "echo x >/tmp/new"]).ran().ok();
     assert_eq!(fs::read_to_string(root.join("tmp/new")).unwrap(), "x\n");
-    assert_eq!(run().opt(["--ephemeral", "busybox", "sh", "-c", "echo y >/tmp/new; busybox cat /tmp/new"]).ran().ok(), "y\n");
+    assert_eq!(
+        run()
+            .opt(["--ephemeral", "busybox", "sh", "-c", "echo y >/tmp/new; busybox cat /tmp/new"])
+            .ran()
+            .ok(),
+        "y\n"
+    );
     assert_eq!(fs::read_to_string(root.join("tmp/new")).unwrap(), "x\n");
 }
 
@@ -61,7 +88,10 @@ fn a_missing_mount_target_is_made_or_named() {
         fs::remove_dir(root.join(dir)).unwrap();
     }
     fs::write(root.join("bin/busybox"), "").unwrap();
-    in_tree(&root).opt(["--read-only", "payload", "true"]).ran().fails(125, &["/etc", "is missing", "--read-only"]);
+    in_tree(&root)
+        .opt(["--read-only", "payload", "true"])
+        .ran()
+        .fails(125, &["/etc", "is missing", "--read-only"]);
     assert!(!root.join("proc").exists(), "nothing is made under --read-only");
     in_tree(&root).opt(["payload", "true"]).ran().ok();
     assert!(root.join("proc").is_dir() && root.join("etc/hosts").is_file());
@@ -74,14 +104,30 @@ fn binds_show_the_hosts_paths_where_ordered() {
     fs::create_dir(dir.join("sub")).unwrap();
     fs::write(dir.join("sub/file"), "content").unwrap();
     let (source, file) = (dir.display().to_string(), dir.join("sub/file").display().to_string());
-    let run = Rustic::run().opt(["--bind".into(), format!("{source}:/mnt/deep/er"), "--bind".into(), format!("{file}:/one:ro")]);
-    let out = run.sh("cat /mnt/deep/er/sub/file; cat /one; echo more >/mnt/deep/er/new; echo no >/one").ran();
+    let run = Rustic::run().opt([
+        "--bind".into(),
+        format!("{source}:/mnt/deep/er"),
+        "--bind".into(),
+        format!("{file}:/one:ro"),
+    ]);
+    let out = run
+        .sh("cat /mnt/deep/er/sub/file; cat /one; echo more >/mnt/deep/er/new; echo no >/one")
+        .ran();
     assert_eq!(out.stdout, "contentcontent");
     assert!(out.stderr.contains("Read-only file system"), "{out:?}");
     assert_eq!(fs::read_to_string(dir.join("new")).unwrap(), "more\n");
 
-    let nested = Rustic::run().opt(["--bind".to_owned(), format!("{source}:/mnt/a/b"), "--tmpfs".into(), "/mnt".into()]);
-    assert_eq!(nested.sh("ls /mnt; ls /mnt/a/b").ran().ok(), "a\nnew\nsub\n", "parents first, whatever the order of the options");
+    let nested = Rustic::run().opt([
+        "--bind".to_owned(),
+        format!("{source}:/mnt/a/b"),
+        "--tmpfs".into(),
+        "/mnt".into(),
+    ]);
+    assert_eq!(
+        nested.sh("ls /mnt; ls /mnt/a/b").ran().ok(),
+        "a\nnew\nsub\n",
+        "parents first, whatever the order of the options"
+    );
 }
 
 #[test]
@@ -90,37 +136,57 @@ fn a_read_only_bind_holds_for_the_mounts_below_it() {
     let dir = scratch("below");
     fs::create_dir(dir.join("sub")).unwrap();
     let script = format!(
-        "mount -t tmpfs none {dir}/sub && exec \"$RUSTIC\" run --bind {dir}:/mnt:ro sh -c 'echo x >/mnt/sub/file'",
+        "mount -t tmpfs none {dir}/sub && exec \"$RUSTIC\" run --bind {dir}:/mnt:ro sh -c 'echo x \
+            >/mnt/sub/file'",
         dir = dir.display()
     );
     let mut command = std::process::Command::new("unshare");
-    command.args(["--mount", "sh", "-c", &script]).env("RUSTIC", crate::support::binary()).env("RUSTIC_STORE", shared().join("store"));
+    command
+        .args(["--mount", "sh", "-c", &script])
+        .env("RUSTIC", crate::support::binary())
+        .env("RUSTIC_STORE", shared().join("store"));
     let output = command.output().unwrap();
-    assert!(String::from_utf8_lossy(&output.stderr).contains("Read-only file system"), "{output:?}");
+    assert!(
+        String::from_utf8_lossy(&output.stderr).contains("Read-only file system"),
+        "{output:?}"
+    );
 }
 
 #[test]
 fn an_overlay_that_would_hide_mounts_is_refused_by_name() {
     need!(root);
     let root = tree("hidden");
-    let script =
-        format!("mount -t tmpfs none {root}/tmp && exec \"$RUSTIC\" run --rootfs {root} --ephemeral payload true", root = root.display());
+    let script = format!(
+        "mount -t tmpfs none {root}/tmp && exec \"$RUSTIC\" run --rootfs {root} --ephemeral \
+            payload true",
+        root = root.display()
+    );
     let output = std::process::Command::new("unshare")
         .args(["--mount", "sh", "-c", &script])
         .env("RUSTIC", crate::support::binary())
         .output()
         .unwrap();
     let text = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.code() == Some(125) && text.contains("/tmp is a mount of its own"), "{text}");
+    assert!(
+        output.status.code() == Some(125) && text.contains("/tmp is a mount of its own"),
+        "{text}"
+    );
 }
 
 #[test]
 fn a_tmpfs_is_empty_and_bounded() {
     need!(root);
     let run = Rustic::run().opt(["--scratch-size", "2M", "--tmpfs", "/mnt"]);
-    let ran = run.sh("ls -A /mnt | wc -l; dd if=/dev/zero of=/mnt/x bs=1M count=4 2>&1; dd if=/dev/zero of=/x bs=1M count=4 2>&1").ran();
+    let ran = run
+        .sh("ls -A /mnt | wc -l; dd if=/dev/zero of=/mnt/x bs=1M count=4 2>&1; dd \
+        if=/dev/zero of=/x bs=1M count=4 2>&1")
+        .ran();
     assert!(ran.stdout.starts_with("0\n"), "{ran:?}");
-    assert_eq!(ran.stdout.matches("No space left on device").count(), 2, "the tmpfs and the overlay: {ran:?}");
+    assert_eq!(
+        ran.stdout.matches("No space left on device").count(),
+        2,
+        "the tmpfs and the overlay: {ran:?}"
+    );
 }
 
 #[test]
@@ -128,7 +194,10 @@ fn the_container_has_the_devices_of_every_program_and_no_other() {
     need!(root);
     for nobody in [false, true] {
         let run = if nobody { Rustic::run().nobody() } else { Rustic::run() };
-        let out = run.sh("ls /dev; echo x >/dev/null; head -c 3 /dev/zero | wc -c; head -c 5 /dev/urandom | wc -c; echo >/dev/full").ran();
+        let out = run
+            .sh("ls /dev; echo x >/dev/null; head -c 3 /dev/zero | wc -c; head -c 5 \
+            /dev/urandom | wc -c; echo >/dev/full")
+            .ran();
         assert!(
             out.stdout.starts_with("fd\nfull\nmqueue\nnull\nptmx\npts\nrandom\nshm\nstderr\nstdin\nstdout\ntty\nurandom\nzero\n3\n5\n"),
             "{out:?}"
@@ -144,12 +213,20 @@ fn pivot_root_leaves_no_way_back_and_chroot_only_lacks_the_right_to_one() {
     fs::write(&canary, "the host").unwrap();
     let climb = |args: &[&str]| {
         let bind = format!("{}:/mnt/payload", payload().display());
-        Rustic::run().opt(args.iter().copied()).opt(["--bind", &bind, "/mnt/payload", "climb", canary.to_str().unwrap()]).ran().stdout
+        Rustic::run()
+            .opt(args.iter().copied())
+            .opt(["--bind", &bind, "/mnt/payload", "climb", canary.to_str().unwrap()])
+            .ran()
+            .stdout
     };
     assert!(climb(&[]).starts_with("climb Ok"), "CAP_SYS_CHROOT is among podman's eleven");
     assert!(!climb(&[]).contains("sees the host"), "there is nothing to climb to");
-    assert!(climb(&["--root", "chroot"]).starts_with("climb Err"), "and behind a chroot it is left out");
-    // The control, and the difference: with the right, the host's tree is still there behind a chroot, and not behind pivot_root.
+    assert!(
+        climb(&["--root", "chroot"]).starts_with("climb Err"),
+        "and behind a chroot it is left out"
+    );
+    // The control, and the difference: with the right, the host's tree is still there behind a
+    // chroot, and not behind pivot_root.
     assert!(climb(&["--root", "chroot", "--caps", "all"]).contains("sees the host"));
     assert!(!climb(&["--caps", "all"]).contains("sees the host"));
 }
@@ -167,7 +244,12 @@ fn chroot_on_request_works_with_the_five_namespaces_and_either_queue() {
 fn caps_that_undo_a_chroot_are_allowed_with_a_warning() {
     need!(root);
     let ran = Rustic::run().opt(["--root", "chroot", "--caps", "CAP_SYS_CHROOT", "true"]).ran();
-    assert!(ran.code == 0 && ran.stderr.starts_with("rustic: warning: ") && ran.stderr.contains("no wall"), "{ran:?}");
+    assert!(
+        ran.code == 0
+            && ran.stderr.starts_with("rustic: warning: ")
+            && ran.stderr.contains("no wall"),
+        "{ran:?}"
+    );
 }
 
 #[test]
@@ -178,9 +260,14 @@ fn an_image_without_a_mount_namespace_gets_a_directory_of_its_run() {
     for (nobody, user) in [(false, "no"), (false, "yes"), (true, "yes")] {
         let run = if nobody { Rustic::run().nobody() } else { Rustic::run() };
         let run = run.env("TMPDIR", temporary.to_str().unwrap());
-        let out = run.ns("mount", "no").ns("user", user).sh("echo x >/new; cat /new; ls /dev").ran().ok();
+        let out =
+            run.ns("mount", "no").ns("user", user).sh("echo x >/new; cat /new; ls /dev").ran().ok();
         assert!(out.starts_with("x\n"), "{out}");
-        assert_eq!(out.contains("null"), user == "no", "device nodes as root outside a user namespace: {out}");
+        assert_eq!(
+            out.contains("null"),
+            user == "no",
+            "device nodes as root outside a user namespace: {out}"
+        );
     }
     assert_eq!(fs::read_dir(&temporary).unwrap().count(), 0, "and it is gone with the run");
 }
@@ -211,12 +298,20 @@ fn an_archive_with_a_device_node_gives_no_device_without_a_mount_namespace() {
     busybox.set_size(program.len() as u64);
     builder.append_data(&mut busybox, "busybox", program.as_slice()).unwrap();
     builder.finish().unwrap();
-    let run = |mount| Rustic::run().opt(["--rootfs", image.to_str().unwrap()]).ns("mount", mount).opt(["/busybox", "ls", "-l", "/"]).ran();
+    let run = |mount| {
+        Rustic::run()
+            .opt(["--rootfs", image.to_str().unwrap()])
+            .ns("mount", mount)
+            .opt(["/busybox", "ls", "-l", "/"])
+            .ran()
+    };
     assert!(!run("no").stdout.contains("disk"), "left out");
     // With a mount namespace the node is there, and nodev keeps it from being opened.
     let ran = run("yes");
     assert!(ran.stdout.contains("disk"), "{ran:?}");
-    let open = Rustic::run().opt(["--rootfs", image.to_str().unwrap(), "/busybox", "dd", "if=/disk", "count=1"]).ran();
+    let open = Rustic::run()
+        .opt(["--rootfs", image.to_str().unwrap(), "/busybox", "dd", "if=/disk", "count=1"])
+        .ran();
     assert!(open.stderr.contains("Permission denied"), "{open:?}");
 }
 
@@ -227,7 +322,10 @@ fn what_is_ordered_over_dev_is_shown_and_never_written_to() {
         let dir = scratch("over-dev");
         std::os::unix::fs::chown(&dir, Some(65534), Some(65534)).unwrap();
         let run = || if nobody { Rustic::run().nobody() } else { Rustic::run() };
-        run().opt(["--bind".to_owned(), format!("{}:/dev", dir.display()), "true".into()]).ran().ok();
+        run()
+            .opt(["--bind".to_owned(), format!("{}:/dev", dir.display()), "true".into()])
+            .ran()
+            .ok();
         assert_eq!(fs::read_dir(&dir).unwrap().count(), 0, "no node and no link on the host");
         assert_eq!(run().opt(["--tmpfs", "/dev"]).sh("ls /dev | wc -l").ran().ok(), "0\n");
         assert!(run().opt(["--bind", "/dev:/dev", "ls", "/dev/null"]).ran().code == 0);
@@ -237,7 +335,14 @@ fn what_is_ordered_over_dev_is_shown_and_never_written_to() {
 #[test]
 fn a_device_that_is_bound_by_name_can_be_used() {
     need!(root);
-    assert_eq!(Rustic::run().opt(["--bind", "/dev/zero:/dev/other"]).sh("head -c 3 /dev/other | wc -c").ran().ok(), "3\n");
+    assert_eq!(
+        Rustic::run()
+            .opt(["--bind", "/dev/zero:/dev/other"])
+            .sh("head -c 3 /dev/other | wc -c")
+            .ran()
+            .ok(),
+        "3\n"
+    );
 }
 
 #[test]
@@ -247,7 +352,8 @@ fn two_runs_on_one_fresh_directory_do_not_meet() {
         let root = scratch("fresh");
         fs::create_dir(root.join("bin")).unwrap();
         fs::copy(payload(), root.join("bin/payload")).unwrap();
-        let run = || Rustic::run().opt(["--rootfs", root.to_str().unwrap(), "payload", "true"]).started();
+        let run =
+            || Rustic::run().opt(["--rootfs", root.to_str().unwrap(), "payload", "true"]).started();
         let (one, other) = (run(), run());
         crate::support::finish(one).ok();
         crate::support::finish(other).ok();

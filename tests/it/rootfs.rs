@@ -48,7 +48,18 @@ fn a_tar_archive_is_a_root_plain_gzip_and_in_several_members() {
     let plain = busybox_image(&dir);
     let one = gzipped(&plain, 1);
     let run = |image: &Path| {
-        Rustic::run().opt(["--rootfs", image.to_str().unwrap(), "busybox", "stat", "-c", "%u %a %Y", "/owned", "/setuid"]).ran()
+        Rustic::run()
+            .opt([
+                "--rootfs",
+                image.to_str().unwrap(),
+                "busybox",
+                "stat",
+                "-c",
+                "%u %a %Y",
+                "/owned",
+                "/setuid",
+            ])
+            .ran()
     };
     let expected = "1234 640 1000000000\n0 4755 1000000000\n";
     assert_eq!(run(&plain).ok(), expected);
@@ -65,7 +76,8 @@ fn as_nobody_owners_are_squashed() {
     std::os::unix::fs::chown(&store, Some(65534), Some(65534)).unwrap();
     for store in [None, Some(store)] {
         let run = Rustic::run().nobody().opt(["--rootfs", image.to_str().unwrap()]);
-        let run = store.iter().fold(run, |run, store| run.opt(["--store", store.to_str().unwrap()]));
+        let run =
+            store.iter().fold(run, |run, store| run.opt(["--store", store.to_str().unwrap()]));
         assert_eq!(run.opt(["busybox", "stat", "-c", "%u %a", "/owned"]).ran().ok(), "0 640\n");
     }
 }
@@ -101,7 +113,10 @@ fn damage_is_an_error_and_nothing_is_left() {
     bytes[at] ^= 1;
     fs::write(&wrong, bytes).unwrap();
     for path in [cut, wrong] {
-        Rustic::run().opt(["--rootfs", path.to_str().unwrap(), "busybox", "true"]).ran().fails(125, &["damaged or cut short"]);
+        Rustic::run()
+            .opt(["--rootfs", path.to_str().unwrap(), "busybox", "true"])
+            .ran()
+            .fails(125, &["damaged or cut short"]);
     }
     assert!(fs::read_dir(shared().join("store/staging")).unwrap().next().is_none());
 }
@@ -113,18 +128,27 @@ fn a_store_is_private_and_one_of_somebody_else_is_refused() {
     Rustic::run().opt(["--store", store.to_str().unwrap(), "true"]).ran().ok();
     assert_eq!(fs::metadata(&store).unwrap().mode() & 0o777, 0o700);
     std::os::unix::fs::chown(&store, Some(1), Some(1)).unwrap();
-    Rustic::run().opt(["--store", store.to_str().unwrap(), "true"]).ran().fails(125, &["belongs to uid 1"]);
+    Rustic::run()
+        .opt(["--store", store.to_str().unwrap(), "true"])
+        .ran()
+        .fails(125, &["belongs to uid 1"]);
 }
 
 #[test]
 fn many_first_runs_at_once_unpack_once_and_all_start() {
     need!(root);
     let store = scratch("first").join("store");
-    let runs: Vec<_> = (0..20).map(|_| Rustic::run().opt(["--store", store.to_str().unwrap(), "echo", "up"]).started()).collect();
+    let runs: Vec<_> = (0..20)
+        .map(|_| Rustic::run().opt(["--store", store.to_str().unwrap(), "echo", "up"]).started())
+        .collect();
     for run in runs {
         assert_eq!(finish(run).ok(), "up\n");
     }
-    let trees = fs::read_dir(store.join("roots")).unwrap().flatten().filter(|entry| entry.path().is_dir()).count();
+    let trees = fs::read_dir(store.join("roots"))
+        .unwrap()
+        .flatten()
+        .filter(|entry| entry.path().is_dir())
+        .count();
     assert_eq!(trees, 1);
 }
 
@@ -152,7 +176,8 @@ fn a_full_disk_is_one_clear_sentence() {
     need!(root);
     let dir = scratch("full");
     let script = format!(
-        "mount -t tmpfs -o size=512k none {dir} && \"$RUSTIC\" run --store {dir}/store true; echo $?; ls {dir}/store/staging | wc -l",
+        "mount -t tmpfs -o size=512k none {dir} && \"$RUSTIC\" run --store {dir}/store true; echo \
+            $?; ls {dir}/store/staging | wc -l",
         dir = dir.display()
     );
     let mut command = std::process::Command::new("unshare");
@@ -168,5 +193,8 @@ fn an_archive_of_no_entries_is_a_root_without_a_command() {
     need!(root);
     let image = scratch("empty").join("image.tar");
     archive(&image, &[("etc/", "")]);
-    Rustic::run().opt(["--rootfs", image.to_str().unwrap(), "sh"]).ran().fails(127, &["sh", "not found"]);
+    Rustic::run()
+        .opt(["--rootfs", image.to_str().unwrap(), "sh"])
+        .ran()
+        .fails(127, &["sh", "not found"]);
 }

@@ -9,7 +9,8 @@ use std::process::{Command, Stdio};
 #[test]
 fn the_sentence_that_must_always_work() {
     need!(root);
-    let out = Rustic::run().ns("ipc", "no").sh("hostname; id; ps; mount; ls /proc/self/fd").ran().ok();
+    let out =
+        Rustic::run().ns("ipc", "no").sh("hostname; id; ps; mount; ls /proc/self/fd").ran().ok();
     assert!(out.starts_with("rustic\nuid=0(root) gid=0(root)"), "{out}");
     assert!(out.contains("1 root     sh -c"), "{out}");
     assert!(out.contains("overlay on /") || out.contains(" on / type overlay"), "{out}");
@@ -80,15 +81,22 @@ fn no_descriptor_no_variable_and_no_cwd_of_the_caller_gets_inside() {
     let gone = scratch("gone");
     // The shell opens descriptor 9 on / and leaves its working directory deleted.
     let script = format!(
-        "cd {gone} && rmdir {gone} && exec 9</ && TOKEN=secret exec {rustic} run --bind {payload}:/mnt/payload \
-         sh -c 'tr \"\\0\" \"\\n\" </proc/1/environ; ls /proc/1/fd; pwd; /mnt/payload read-through 9 etc/hostname'",
+        "cd {gone} && rmdir {gone} && exec 9</ && TOKEN=secret exec {rustic} run --bind \
+            {payload}:/mnt/payload \
+         sh -c 'tr \"\\0\" \"\\n\" </proc/1/environ; ls /proc/1/fd; pwd; /mnt/payload \
+             read-through 9 etc/hostname'",
         gone = gone.display(),
         rustic = binary().display(),
         payload = payload().display(),
     );
     let mut command = Command::new("sh");
     command.args(["-c", &script]).env("RUSTIC_STORE", crate::support::shared().join("store"));
-    let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     let out = finish(child).ok();
     assert!(!out.contains("secret") && !out.contains("RUSTIC"), "{out}");
     assert!(out.contains("container=rustic") && out.contains("HOME=/root"), "{out}");
@@ -98,8 +106,13 @@ fn no_descriptor_no_variable_and_no_cwd_of_the_caller_gets_inside() {
 #[test]
 fn the_same_descriptor_is_seen_where_nothing_closes_it() {
     // The control of the test above: what it looks for can be found.
-    let out =
-        Command::new("sh").args(["-c", &format!("exec 9</; exec {} read-through 9 etc/hostname", payload().display())]).output().unwrap();
+    let out = Command::new("sh")
+        .args([
+            "-c",
+            &format!("exec 9</; exec {} read-through 9 etc/hostname", payload().display()),
+        ])
+        .output()
+        .unwrap();
     assert_eq!(String::from_utf8(out.stdout).unwrap(), "openat Ok(())\n");
 }
 
@@ -131,7 +144,14 @@ fn home_is_what_the_images_passwd_says() {
     let root = tree("home-tree");
     fs::write(root.join("etc/passwd"), "x:x:1000:1000::/home/x:/bin/sh\n").unwrap();
     let environ = |uid: &str, extra: &[&str]| {
-        let run = Rustic::run().opt(["--rootfs", root.to_str().unwrap(), "--bind", "/bin/busybox:/bin/busybox", "--uid", uid]);
+        let run = Rustic::run().opt([
+            "--rootfs",
+            root.to_str().unwrap(),
+            "--bind",
+            "/bin/busybox:/bin/busybox",
+            "--uid",
+            uid,
+        ]);
         run.opt(extra.iter().copied()).opt(["busybox", "env"]).ran().ok()
     };
     assert!(environ("1000", &[]).contains("HOME=/home/x\n"));
@@ -162,16 +182,27 @@ fn the_working_directory_is_inside_and_must_be_there() {
 #[test]
 fn the_host_name_and_the_files_of_etc_are_the_containers_own() {
     need!(root);
-    let out = Rustic::run().opt(["--hostname", "box"]).sh("hostname; cat /etc/hostname; cat /etc/hosts").ran().ok();
+    let out = Rustic::run()
+        .opt(["--hostname", "box"])
+        .sh("hostname; cat /etc/hostname; cat /etc/hosts")
+        .ran()
+        .ok();
     assert!(out.starts_with("box\nbox\n127.0.0.1\tlocalhost box\n"), "{out}");
     let host = fs::read_to_string("/etc/hosts").unwrap();
-    assert_eq!(Rustic::run().ns("net", "no").opt(["cat", "/etc/hosts"]).ran().ok(), host, "with the host's network go its names");
+    assert_eq!(
+        Rustic::run().ns("net", "no").opt(["cat", "/etc/hosts"]).ran().ok(),
+        host,
+        "with the host's network go its names"
+    );
 }
 
 #[test]
 fn the_loopback_is_up_in_both_families() {
     need!(root);
-    let out = Rustic::run().sh("ping -c1 -w2 127.0.0.1 >/dev/null 2>&1; ip -o addr show lo; ip -o link").opt([""; 0]).ran();
+    let out = Rustic::run()
+        .sh("ping -c1 -w2 127.0.0.1 >/dev/null 2>&1; ip -o addr show lo; ip -o link")
+        .opt([""; 0])
+        .ran();
     assert!(out.stdout.contains("127.0.0.1/8") && out.stdout.contains("::1/128"), "{out:?}");
     assert!(out.stdout.contains("lo: <LOOPBACK,UP"), "{out:?}");
 }
@@ -179,14 +210,15 @@ fn the_loopback_is_up_in_both_families() {
 #[test]
 fn init_reaps_orphans_and_is_out_of_reach() {
     need!(root);
-    let script =
-        "for i in 1 2 3 4 5; do (sleep 0.05 &) ; done; sleep 0.4; ps -o stat,comm | grep -c ^Z; ls -l /proc/1/exe; echo x >/proc/1/exe";
+    let script = "for i in 1 2 3 4 5; do (sleep 0.05 &) ; done; sleep 0.4; ps -o stat,comm | grep \
+        -c ^Z; ls -l /proc/1/exe; echo x >/proc/1/exe";
     let ran = Rustic::run().opt(["--init"]).sh(script).ran();
     assert!(ran.stdout.starts_with("0\n"), "no zombie: {ran:?}");
     assert!(ran.stderr.contains("can't create /proc/1/exe"), "{ran:?}");
     let without = Rustic::run()
         .opt(["--bind".to_owned(), format!("{}:/mnt/payload", payload().display())])
-        .sh("exec sh -c 'for i in 1 2 3; do (sleep 0.05 &); done; exec sleep 0.6' & sleep 0.3; echo alive")
+        .sh("exec sh -c 'for i in 1 2 3; do (sleep 0.05 &); done; exec sleep 0.6' & sleep 0.3; \
+            echo alive")
         .ran();
     assert_eq!(without.stdout, "alive\n");
 }
@@ -196,7 +228,8 @@ fn when_cmd_ends_what_it_has_left_ends() {
     need!(root);
     for pid in ["yes", "no"] {
         let mark = marker();
-        let script = format!("setsid sh -c 'sleep 600; : {mark}' >/dev/null 2>&1 & sleep 0.2; echo done");
+        let script =
+            format!("setsid sh -c 'sleep 600; : {mark}' >/dev/null 2>&1 & sleep 0.2; echo done");
         let ran = Rustic::run().ns("pid", pid).sh(&script).ran();
         assert_eq!((ran.code, ran.stdout.as_str()), (0, "done\n"));
         assert_eq!(processes(&mark), Vec::<i32>::new(), "--pid {pid}");
@@ -208,15 +241,34 @@ fn after(before: &str, rest: &str) -> crate::support::Ran {
     let mut command = Command::new("bash");
     command.args(["-c", &format!("{before}; exec \"$RUSTIC\" run {rest}")]).env("RUSTIC", binary());
     command.env("RUSTIC_STORE", crate::support::shared().join("store"));
-    finish(command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
+    finish(
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap(),
+    )
 }
 
 #[test]
 fn odd_callers_get_what_others_get() {
     need!(root);
-    for before in ["trap '' CHLD", "trap '' PIPE", "umask 777", "exec 0<&-", "exec 1>&- 2>&-", "ulimit -c 0", "cd /proc"] {
+    for before in [
+        "trap '' CHLD",
+        "trap '' PIPE",
+        "umask 777",
+        "exec 0<&-",
+        "exec 1>&- 2>&-",
+        "ulimit -c 0",
+        "cd /proc",
+    ] {
         for options in ["", "--init", "--user yes", "--pid no", "--mount no"] {
-            assert_eq!(after(before, &format!("{options} sh -c 'exit 3'")).code, 3, "{before} {options}");
+            assert_eq!(
+                after(before, &format!("{options} sh -c 'exit 3'")).code,
+                3,
+                "{before} {options}"
+            );
         }
     }
 }
@@ -237,7 +289,14 @@ fn the_callers_umask_does_not_reach_the_store() {
     // No entries for the directories: they are made on the way.
     builder.append_data(&mut header, "a/b/payload", program.as_slice()).unwrap();
     builder.finish().unwrap();
-    after("umask 077", &format!("--store {0}/store --rootfs {0}/image.tar --uid 1000 /a/b/payload true", dir.display())).ok();
+    after(
+        "umask 077",
+        &format!(
+            "--store {0}/store --rootfs {0}/image.tar --uid 1000 /a/b/payload true",
+            dir.display()
+        ),
+    )
+    .ok();
 }
 
 #[test]
@@ -251,31 +310,62 @@ fn a_proc_of_another_pid_namespace_is_refused_by_name() {
     need!(root);
     let mut command = Command::new("unshare");
     command.args(["--pid", "--fork", "--kill-child"]).arg(binary()).args(["run", "true"]);
-    let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     finish(child).fails(125, &["/proc shows another PID namespace", "--mount-proc"]);
     // The control: with a /proc of its own it starts.
     let mut command = Command::new("unshare");
-    command.args(["--pid", "--fork", "--kill-child", "--mount-proc"]).arg(binary()).args(["run", "true"]);
+    command
+        .args(["--pid", "--fork", "--kill-child", "--mount-proc"])
+        .arg(binary())
+        .args(["run", "true"]);
     command.env("RUSTIC_STORE", crate::support::shared().join("store"));
-    finish(command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()).ok();
+    finish(
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap(),
+    )
+    .ok();
 }
 
 #[test]
 fn it_starts_inside_user_namespaces_of_others_and_of_its_own() {
     need!(root);
     // As root, and as nobody, whose namespaces forbid setgroups.
-    for who in [&["env"][..], &["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]] {
+    for who in
+        [&["env"][..], &["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]]
+    {
         for user in ["yes", "no"] {
             let mut command = Command::new(who[0]);
-            command.args(&who[1..]).args(["unshare", "--user", "--map-root-user"]).arg(binary()).args(["run", "--user", user, "id", "-u"]);
+            command
+                .args(&who[1..])
+                .args(["unshare", "--user", "--map-root-user"])
+                .arg(binary())
+                .args(["run", "--user", user, "id", "-u"]);
             command.env("HOME", "/nonexistent").env_remove("RUSTIC_STORE");
-            let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+            let child = command
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap();
             assert_eq!(finish(child).ok(), "0\n", "{who:?} {user}");
         }
     }
     let bind = format!("{}:/mnt/rustic", binary().display());
-    let run = Rustic::run().opt(["--user", "yes", "--caps", "all", "--seccomp", "none", "--bind", &bind]);
-    assert_eq!(run.opt(["/mnt/rustic", "run", "--store", "/tmp/store", "echo", "inner"]).ran().ok(), "inner\n");
+    let run =
+        Rustic::run().opt(["--user", "yes", "--caps", "all", "--seccomp", "none", "--bind", &bind]);
+    assert_eq!(
+        run.opt(["/mnt/rustic", "run", "--store", "/tmp/store", "echo", "inner"]).ran().ok(),
+        "inner\n"
+    );
 }
 
 #[test]

@@ -6,9 +6,15 @@ use crate::support::{Rustic, eventually, finish, marker, processes};
 #[test]
 fn two_hundred_at_once_all_start_all_become_ready_and_leave_nothing() {
     need!(root);
-    for (ipc, word) in [("yes", "lives in another IPC namespace"), ("no", "received READY from child")] {
+    for (ipc, word) in
+        [("yes", "lives in another IPC namespace"), ("no", "received READY from child")]
+    {
         let mark = marker();
-        let runs: Vec<_> = (0..200).map(|_| Rustic::run().opt(["-v"]).ns("ipc", ipc).sh(&format!("sleep 5; : {mark}")).started()).collect();
+        let runs: Vec<_> = (0..200)
+            .map(|_| {
+                Rustic::run().opt(["-v"]).ns("ipc", ipc).sh(&format!("sleep 5; : {mark}")).started()
+            })
+            .collect();
         for run in runs {
             let ran = finish(run);
             assert_eq!(ran.code, 0, "{ran:?}");

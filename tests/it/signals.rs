@@ -30,12 +30,22 @@ fn send(child: &Child, signal: Signal) {
 #[test]
 fn sigterm_ends_a_deaf_pid_1_and_143_is_reported() {
     need!(root);
-    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGUSR1, Signal::SIGUSR2] {
+    for signal in [
+        Signal::SIGTERM,
+        Signal::SIGINT,
+        Signal::SIGHUP,
+        Signal::SIGQUIT,
+        Signal::SIGUSR1,
+        Signal::SIGUSR2,
+    ] {
         for pid in ["yes", "no"] {
             // Not a shell that becomes sleep: busybox's ignores SIGQUIT until then.
             let length = (3_000_000 + unique()).to_string();
             let child = Rustic::run().ns("pid", pid).opt(["sleep", &length]).started();
-            let runs = |&pid: &i32| std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name == "sleep\n");
+            let runs = |&pid: &i32| {
+                std::fs::read_to_string(format!("/proc/{pid}/comm"))
+                    .is_ok_and(|name| name == "sleep\n")
+            };
             eventually("sleep runs", || processes(&length).iter().any(runs));
             send(&child, signal);
             assert_eq!(finish(child).code, 128 + signal as i32, "{signal} --pid {pid}");
@@ -46,7 +56,10 @@ fn sigterm_ends_a_deaf_pid_1_and_143_is_reported() {
 #[test]
 fn a_pid_1_that_handles_the_signal_decides_itself() {
     need!(root);
-    let child = started(Rustic::run().sh("trap 'echo caught; exit 9' TERM; echo up; while :; do sleep 0.01; done"), "up");
+    let child = started(
+        Rustic::run().sh("trap 'echo caught; exit 9' TERM; echo up; while :; do sleep 0.01; done"),
+        "up",
+    );
     send(&child, Signal::SIGTERM);
     let ran = finish(child);
     assert_eq!((ran.code, ran.stdout.as_str()), (9, "caught\n"));
@@ -65,9 +78,12 @@ fn child_without_input(mut child: Child) -> Child {
 fn a_pid_1_that_waits_for_the_signal_gets_it() {
     need!(root);
     let bind = format!("{}:/mnt/payload", payload().display());
-    for (task, code, said) in [("sigwait", 42, "got Ok(SIGTERM)\n"), ("signalfd", 43, "got Some(15)\n")] {
+    for (task, code, said) in
+        [("sigwait", 42, "got Ok(SIGTERM)\n"), ("signalfd", 43, "got Some(15)\n")]
+    {
         for _ in 0..10 {
-            let child = started(Rustic::run().opt(["--bind", &bind, "/mnt/payload", task]), "waiting");
+            let child =
+                started(Rustic::run().opt(["--bind", &bind, "/mnt/payload", task]), "waiting");
             // The word is said a moment before the call is made.
             std::thread::sleep(std::time::Duration::from_millis(20));
             send(&child, Signal::SIGTERM);
@@ -81,7 +97,10 @@ fn a_pid_1_that_waits_for_the_signal_gets_it() {
 fn a_wait_that_the_kernel_takes_no_notice_of_does_not_keep_a_container_alive() {
     need!(root);
     let bind = format!("{}:/mnt/payload", payload().display());
-    let child = started(Rustic::run().opt(["--bind", &bind, "/mnt/payload", "sigwait-unblocked"]), "waiting");
+    let child = started(
+        Rustic::run().opt(["--bind", &bind, "/mnt/payload", "sigwait-unblocked"]),
+        "waiting",
+    );
     std::thread::sleep(std::time::Duration::from_millis(20));
     send(&child, Signal::SIGTERM);
     assert_eq!(finish(child).code, 143);
@@ -142,7 +161,12 @@ fn real_time_signals_are_reported_too() {
 #[test]
 fn init_passes_signals_on() {
     need!(root);
-    let child = started(Rustic::run().opt(["--init"]).sh("trap 'exit 4' USR1; echo up; while :; do sleep 0.01; done"), "up");
+    let child = started(
+        Rustic::run()
+            .opt(["--init"])
+            .sh("trap 'exit 4' USR1; echo up; while :; do sleep 0.01; done"),
+        "up",
+    );
     send(&child, Signal::SIGUSR1);
     assert_eq!(finish(child).code, 4);
     let child = started(Rustic::run().opt(["--init"]).sh("echo up; read x"), "up");
@@ -175,7 +199,10 @@ fn what_the_caller_ignores_stays_ignored() {
     need!(root);
     let script = "trap '' HUP; exec \"$RUSTIC\" run sh -c 'echo up; read x; exit 7'";
     let mut command = std::process::Command::new("sh");
-    command.args(["-c", script]).env("RUSTIC", crate::support::binary()).env("RUSTIC_STORE", crate::support::shared().join("store"));
+    command
+        .args(["-c", script])
+        .env("RUSTIC", crate::support::binary())
+        .env("RUSTIC_STORE", crate::support::shared().join("store"));
     let piped = std::process::Stdio::piped;
     let mut child = command.stdin(piped()).stdout(piped()).stderr(piped()).spawn().unwrap();
     let mut up = [0; 3];

@@ -23,11 +23,18 @@ pub(crate) const CEILING: Duration = Duration::from_secs(60);
 #[macro_export]
 macro_rules! need {
     (root) => {
-        $crate::need!(rustix::process::geteuid().is_root(), "it starts containers as root and as nobody, and this is not root");
+        $crate::need!(
+            rustix::process::geteuid().is_root(),
+            "it starts containers as root and as nobody, and this is not root"
+        );
     };
     ($condition:expr, $reason:expr) => {
         if !$condition {
-            assert!(std::env::var_os("RUSTIC_NEED").is_none_or(|need| need != "all"), "needed, and cannot run: {}", $reason);
+            assert!(
+                std::env::var_os("RUSTIC_NEED").is_none_or(|need| need != "all"),
+                "needed, and cannot run: {}",
+                $reason
+            );
             eprintln!("skipped: {}", $reason);
             return;
         }
@@ -56,14 +63,16 @@ const PREFIX: &str = "rustic-it-";
 fn sweep(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        let pid = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next()?.parse::<u32>().ok());
+        let pid =
+            name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next()?.parse::<u32>().ok());
         if pid.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
             let _ = fs::remove_dir_all(entry.path());
         }
     }
 }
 
-/// A folder of one test that holds whole systems: in memory where there is room, since a disk takes most of their time.
+/// A folder of one test that holds whole systems: in memory where there is room, since a disk takes
+/// most of their time.
 pub(crate) fn roomy(name: &str) -> PathBuf {
     let memory = Path::new("/dev/shm");
     let room = rustix::fs::statvfs(memory).map_or(0, |stat| stat.f_bavail * stat.f_frsize);
@@ -166,7 +175,10 @@ impl Rustic {
     /// As a command of std.
     pub(crate) fn std(&self) -> Command {
         let mut command = Command::new(binary());
-        command.args(&self.args).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command
+            .args(&self.args)
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default());
         if self.uid == 0 {
             command.env("RUSTIC_STORE", shared().join("store"));
         } else {
@@ -193,7 +205,12 @@ impl Rustic {
 
     /// Starts it with pipes.
     pub(crate) fn started(&self) -> Child {
-        self.std().stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+        self.std()
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
     }
 }
 
@@ -210,7 +227,11 @@ pub(crate) fn finish(mut child: Child) -> Ran {
             None if since.elapsed() > CEILING => {
                 child.kill().unwrap();
                 child.wait().unwrap();
-                panic!("still running after {CEILING:?}: {} {}", out.join().unwrap(), err.join().unwrap());
+                panic!(
+                    "still running after {CEILING:?}: {} {}",
+                    out.join().unwrap(),
+                    err.join().unwrap()
+                );
             }
             None => std::thread::sleep(Duration::from_millis(2)),
         }
@@ -267,14 +288,22 @@ pub(crate) fn processes(word: &str) -> Vec<i32> {
         .collect()
 }
 
-/// The names of rustic's queues in this IPC namespace, listed through a detached mount: nothing is attached to the host.
+/// The names of rustic's queues in this IPC namespace, listed through a detached mount: nothing is
+/// attached to the host.
 pub(crate) fn queues() -> BTreeSet<String> {
-    use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsmount, fsopen};
+    use rustix::mount::{
+        FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsmount, fsopen,
+    };
     let context = fsopen(c"mqueue", FsOpenFlags::FSOPEN_CLOEXEC).unwrap();
     fsconfig_create(&context).unwrap();
-    let mount: OwnedFd = fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty()).unwrap();
-    let dir = rustix::fs::openat(&mount, c".", rustix::fs::OFlags::RDONLY, rustix::fs::Mode::empty()).unwrap();
-    let names = rustix::fs::Dir::read_from(dir).unwrap().map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());
+    let mount: OwnedFd =
+        fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty()).unwrap();
+    let dir =
+        rustix::fs::openat(&mount, c".", rustix::fs::OFlags::RDONLY, rustix::fs::Mode::empty())
+            .unwrap();
+    let names = rustix::fs::Dir::read_from(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());
     names.filter(|name| name.starts_with("rustic.")).collect()
 }
 
@@ -289,14 +318,21 @@ pub(crate) fn number_after<T: std::str::FromStr>(text: &str, words: &str) -> Opt
     rest.trim_start().split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
-/// The calls in an output of `strace -f -o`, with the pid that made each: one that another process interrupted is put together again.
+/// The calls in an output of `strace -f -o`, with the pid that made each: one that another process
+/// interrupted is put together again.
 pub(crate) fn traced(text: &str) -> Vec<(String, String)> {
     let mut begun = std::collections::BTreeMap::<&str, &str>::new();
     let mut calls = Vec::new();
-    for (pid, call) in text.lines().filter_map(|line| line.split_once(' ')).map(|(pid, call)| (pid, call.trim_start())) {
+    for (pid, call) in text
+        .lines()
+        .filter_map(|line| line.split_once(' '))
+        .map(|(pid, call)| (pid, call.trim_start()))
+    {
         if let Some(start) = call.strip_suffix("<unfinished ...>") {
             begun.insert(pid, start);
-        } else if let Some((_, end)) = call.strip_prefix("<... ").and_then(|rest| rest.split_once("resumed>")) {
+        } else if let Some((_, end)) =
+            call.strip_prefix("<... ").and_then(|rest| rest.split_once("resumed>"))
+        {
             calls.push((pid.to_owned(), format!("{}{end}", begun.remove(pid).unwrap_or_default())));
         } else {
             calls.push((pid.to_owned(), call.to_owned()));
@@ -306,7 +342,8 @@ pub(crate) fn traced(text: &str) -> Vec<(String, String)> {
     calls
 }
 
-/// A tar archive from paths and contents: `("etc/", "")` is a directory, `("a", "-> b")` a symlink, anything else a file.
+/// A tar archive from paths and contents: `("etc/", "")` is a directory, `("a", "-> b")` a symlink,
+/// anything else a file.
 pub(crate) fn archive(path: &Path, entries: &[(&str, &str)]) {
     let mut builder = tar::Builder::new(fs::File::create(path).unwrap());
     for (name, content) in entries {
@@ -361,12 +398,19 @@ pub(crate) const NAMES: [(&str, &str); 8] = [
 ];
 
 /// The switches of combination `mask`: bit i is namespace i, set means new.
-pub(crate) fn combination(mask: u32) -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
-    NAMES.iter().enumerate().map(move |(index, (name, entry))| (*name, *entry, if mask >> index & 1 == 1 { "yes" } else { "no" }))
+pub(crate) fn combination(
+    mask: u32,
+) -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    NAMES.iter().enumerate().map(move |(index, (name, entry))| {
+        (*name, *entry, if mask >> index & 1 == 1 { "yes" } else { "no" })
+    })
 }
 
 /// Does it for each combination, four at a time, and gathers what was wrong.
-pub(crate) fn each_of(masks: impl Iterator<Item = u32> + Send, look: impl Fn(u32) -> Result<(), String> + Sync) -> Vec<String> {
+pub(crate) fn each_of(
+    masks: impl Iterator<Item = u32> + Send,
+    look: impl Fn(u32) -> Result<(), String> + Sync,
+) -> Vec<String> {
     let (next, wrong) = (Mutex::new(masks), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
         for _ in 0..4 {

@@ -1,7 +1,9 @@
 //! The container's own terminal, seen from a pty that plays the user's.
 
 use crate::need;
-use crate::support::{CEILING, Rustic, binary, eventually, marker, payload, processes, scratch, shared, unique};
+use crate::support::{
+    CEILING, Rustic, binary, eventually, marker, payload, processes, scratch, shared, unique,
+};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -35,14 +37,25 @@ impl Screen {
     }
 
     fn start(words: &[&str]) -> Self {
-        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+        let master =
+            openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         unlockpt(&master).unwrap();
-        let slave = ioctl_tiocgptpeer(&master, OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
-        tcsetwinsize(&slave, Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
+        let slave = ioctl_tiocgptpeer(
+            &master,
+            OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC,
+        )
+        .unwrap();
+        tcsetwinsize(&slave, Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 })
+            .unwrap();
         let stream = || Stdio::from(slave.try_clone().unwrap());
         let mut command = Command::new("setsid");
         command.arg("--ctty").args(words).stdin(stream()).stdout(stream()).stderr(stream());
-        let child = command.env("RUSTIC_STORE", shared().join("store")).env("RUSTIC", binary()).env("TERM", "vt100").spawn().unwrap();
+        let child = command
+            .env("RUSTIC_STORE", shared().join("store"))
+            .env("RUSTIC", binary())
+            .env("TERM", "vt100")
+            .spawn()
+            .unwrap();
         Self { master, slave, text: String::new(), child }
     }
 
@@ -77,7 +90,10 @@ impl Screen {
 
     fn modes(&self) -> String {
         let modes = tcgetattr(&self.slave).unwrap();
-        format!("{:?} {:?} {:?} {:?}", modes.input_modes, modes.output_modes, modes.local_modes, modes.special_codes)
+        format!(
+            "{:?} {:?} {:?} {:?}",
+            modes.input_modes, modes.output_modes, modes.local_modes, modes.special_codes
+        )
     }
 
     #[track_caller]
@@ -110,11 +126,15 @@ fn shell_inside() -> Screen {
     screen
 }
 
-/// Whether `sleep NUMBER` runs in the foreground group of its terminal: fields 3, 5 and 8 of proc_pid_stat(5).
+/// Whether `sleep NUMBER` runs in the foreground group of its terminal: fields 3, 5 and 8 of
+/// proc_pid_stat(5).
 fn in_the_foreground(number: usize) -> bool {
     processes(&format!("sleep\0{number}")).iter().any(|pid| {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        let fields: Vec<_> = stat.rsplit_once(')').map(|(_, rest)| rest.split_whitespace().collect()).unwrap_or_default();
+        let fields: Vec<_> = stat
+            .rsplit_once(')')
+            .map(|(_, rest)| rest.split_whitespace().collect())
+            .unwrap_or_default();
         fields.len() > 5 && fields[0] == "S" && fields[2] == fields[5]
     })
 }
@@ -155,7 +175,8 @@ fn the_size_follows() {
     let mut screen = shell_inside();
     screen.keys("stty size\n");
     screen.until("24 80");
-    tcsetwinsize(&screen.master, Winsize { ws_row: 50, ws_col: 132, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
+    tcsetwinsize(&screen.master, Winsize { ws_row: 50, ws_col: 132, ws_xpixel: 0, ws_ypixel: 0 })
+        .unwrap();
     eventually("the inner size is the outer one", || {
         screen.keys("stty size\n");
         screen.until(PROMPT).contains("50 132") || screen.until(PROMPT).contains("50 132")
@@ -166,7 +187,10 @@ fn the_size_follows() {
 fn a_file_as_stdout_is_not_changed_by_a_terminal_beside_it() {
     need!(root);
     let dir = scratch("tar");
-    let script = format!("$RUSTIC run tar c /etc >{0}/x.tar; $RUSTIC run cat /bin/busybox >{0}/busybox; echo done", dir.display());
+    let script = format!(
+        "$RUSTIC run tar c /etc >{0}/x.tar; $RUSTIC run cat /bin/busybox >{0}/busybox; echo done",
+        dir.display()
+    );
     Screen::shell(&script).until("done");
     assert_eq!(fs::read(dir.join("busybox")).unwrap(), fs::read("/bin/busybox").unwrap());
     let list = crate::support::host("tar", ["tf", dir.join("x.tar").to_str().unwrap()]);
@@ -176,7 +200,8 @@ fn a_file_as_stdout_is_not_changed_by_a_terminal_beside_it() {
 #[test]
 fn a_terminal_as_stdout_alone_shows_lines_as_they_are() {
     need!(root);
-    let mut screen = Screen::shell("echo in | $RUSTIC run sh -c 'cat; echo two; tty <&1'; echo done");
+    let mut screen =
+        Screen::shell("echo in | $RUSTIC run sh -c 'cat; echo two; tty <&1'; echo done");
     let text = screen.until("done");
     assert!(text.starts_with("in\r\ntwo\r\n/dev/pts/0\r\n"), "{text:?}");
 }
@@ -197,11 +222,16 @@ fn the_modes_of_the_outer_terminal_come_back_on_every_way_out() {
     }
     for signal in [Signal::SIGTERM, Signal::SIGKILL] {
         let mark = marker();
-        let mut screen = Screen::shell(&format!("$RUSTIC run sh -c 'echo up; sleep 999; : {mark}'; echo after $?"));
+        let mut screen = Screen::shell(&format!(
+            "$RUSTIC run sh -c 'echo up; sleep 999; : {mark}'; echo after $?"
+        ));
         let before = screen.modes();
         screen.until("up");
         let shell = screen.child.id() as i32;
-        let rustic = processes(&mark).into_iter().find(|&pid| pid != shell && parent_of(pid) == shell).unwrap();
+        let rustic = processes(&mark)
+            .into_iter()
+            .find(|&pid| pid != shell && parent_of(pid) == shell)
+            .unwrap();
         assert_ne!(screen.modes(), before, "the control: raw while the container runs");
         kill(Pid::from_raw(rustic), signal).unwrap();
         screen.until("after");
@@ -212,14 +242,19 @@ fn the_modes_of_the_outer_terminal_come_back_on_every_way_out() {
 
 fn parent_of(pid: i32) -> i32 {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(1)?.parse().ok()).unwrap_or(0)
+    stat.rsplit_once(')')
+        .and_then(|(_, rest)| rest.split_whitespace().nth(1)?.parse().ok())
+        .unwrap_or(0)
 }
 
 #[test]
 fn ctrl_c_ends_a_pid_1_that_would_lose_it_and_nothing_outside() {
     need!(root);
     for (key, code) in [("\x03", 130), ("\x1c", 131)] {
-        let mut screen = Screen::shell("trap 'echo outside' INT QUIT; $RUSTIC run sh -c 'echo up; exec sleep 999'; echo after $?");
+        let mut screen = Screen::shell(
+            "trap 'echo outside' INT QUIT; $RUSTIC run sh -c 'echo up; exec sleep 999'; echo \
+                after $?",
+        );
         screen.until("up");
         // Until the shell, which ignores one of the two, has become sleep.
         std::thread::sleep(std::time::Duration::from_millis(200));
@@ -233,7 +268,9 @@ fn ctrl_c_ends_a_pid_1_that_would_lose_it_and_nothing_outside() {
 #[test]
 fn ctrl_c_is_for_cmd_to_handle_when_it_does() {
     need!(root);
-    let mut screen = Screen::rustic(&Rustic::run().sh("trap 'echo mine; exit 3' INT; echo up; while :; do sleep 0.01; done"));
+    let mut screen = Screen::rustic(
+        &Rustic::run().sh("trap 'echo mine; exit 3' INT; echo up; while :; do sleep 0.01; done"),
+    );
     screen.until("up");
     screen.keys("\x03");
     screen.until("mine");
@@ -256,16 +293,22 @@ fn three_escapes_end_the_container_and_two_do_not() {
 fn nothing_typed_from_inside_reaches_the_outer_terminal() {
     need!(root);
     // The control: without rustic the same program types into the terminal that it has.
-    let mut control = Screen::shell(&format!("{} tiocsti; read -r x; echo typed=$x", payload().display()));
+    let mut control =
+        Screen::shell(&format!("{} tiocsti; read -r x; echo typed=$x", payload().display()));
     control.until("tiocsti");
     control.keys("\n");
     let typed = control.until("typed=");
     control.read(200);
-    need!(control.text.starts_with('x'), format!("TIOCSTI is off here (dev.tty.legacy_tiocsti): {typed}"));
+    need!(
+        control.text.starts_with('x'),
+        format!("TIOCSTI is off here (dev.tty.legacy_tiocsti): {typed}")
+    );
 
     for caps in ["default", "all"] {
         let bind = format!("--bind {}:/mnt/payload", payload().display());
-        let mut screen = Screen::shell(&format!("$RUSTIC run {bind} --caps {caps} /mnt/payload tiocsti; read -r x; echo typed=$x:"));
+        let mut screen = Screen::shell(&format!(
+            "$RUSTIC run {bind} --caps {caps} /mnt/payload tiocsti; read -r x; echo typed=$x:"
+        ));
         screen.until("tiocsti");
         std::thread::sleep(std::time::Duration::from_millis(100));
         screen.keys("\n");
@@ -277,7 +320,9 @@ fn nothing_typed_from_inside_reaches_the_outer_terminal() {
 #[test]
 fn a_large_paste_is_neither_lost_nor_a_deadlock() {
     need!(root);
-    let mut screen = Screen::rustic(&Rustic::run().sh("stty raw -echo; echo up; sleep 0.2; head -c 200000 | wc -c"));
+    let mut screen = Screen::rustic(
+        &Rustic::run().sh("stty raw -echo; echo up; sleep 0.2; head -c 200000 | wc -c"),
+    );
     screen.until("up");
     let master = screen.master.try_clone().unwrap();
     let typist = std::thread::spawn(move || {
@@ -296,12 +341,14 @@ fn a_large_paste_is_neither_lost_nor_a_deadlock() {
 fn a_plain_user_and_a_container_without_mounts_have_one_too() {
     need!(root);
     for options in ["", "--mount no", "--init", "--uid 1000", "--root chroot"] {
-        let mut screen = Screen::shell(&format!("$RUSTIC run {options} sh -c 'stty size; test -t 0 && echo yes'; echo after"));
+        let mut screen = Screen::shell(&format!(
+            "$RUSTIC run {options} sh -c 'stty size; test -t 0 && echo yes'; echo after"
+        ));
         let text = screen.until("after");
         assert!(text.contains("24 80") && text.contains("yes"), "{options}: {text}");
     }
-    let script =
-        "exec setpriv --reuid 65534 --regid 65534 --clear-groups env -u RUSTIC_STORE HOME=/nonexistent $RUSTIC run sh -c 'stty size; tty'";
+    let script = "exec setpriv --reuid 65534 --regid 65534 --clear-groups env -u RUSTIC_STORE \
+        HOME=/nonexistent $RUSTIC run sh -c 'stty size; tty'";
     let mut screen = Screen::shell(script);
     screen.until("24 80");
     screen.until("/dev/pts/0");
@@ -312,16 +359,21 @@ fn a_plain_user_and_a_container_without_mounts_have_one_too() {
 fn a_stop_from_outside_gives_the_terminal_back_for_that_time() {
     need!(root);
     let mark = marker();
-    let mut screen = Screen::shell(&format!("$RUSTIC run sh -c 'echo up; read x; echo got $x; : {mark}'; echo after"));
+    let mut screen = Screen::shell(&format!(
+        "$RUSTIC run sh -c 'echo up; read x; echo got $x; : {mark}'; echo after"
+    ));
     let before = screen.modes();
     screen.until("up");
     let shell = screen.child.id() as i32;
-    let rustic = Pid::from_raw(processes(&mark).into_iter().find(|&pid| parent_of(pid) == shell).unwrap());
+    let rustic =
+        Pid::from_raw(processes(&mark).into_iter().find(|&pid| parent_of(pid) == shell).unwrap());
     kill(rustic, Signal::SIGTSTP).unwrap();
     eventually("the modes are as before", || screen.modes() == before);
     // A SIGCONT that comes before it has stopped would be undone by the stop.
     let stat = format!("/proc/{rustic}/stat");
-    eventually("it has stopped", || std::fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") T ")));
+    eventually("it has stopped", || {
+        std::fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") T "))
+    });
     kill(rustic, Signal::SIGCONT).unwrap();
     eventually("the terminal is raw again", || screen.modes() != before);
     screen.keys("line\n");
@@ -391,10 +443,15 @@ fn the_modes_of_one_terminal_are_not_given_to_another() {
     need!(root);
     let other = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
     unlockpt(&other).unwrap();
-    let other_slave = ioctl_tiocgptpeer(&other, OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
-    let name = fs::read_link(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&other_slave))).unwrap();
+    let other_slave =
+        ioctl_tiocgptpeer(&other, OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)
+            .unwrap();
+    let name =
+        fs::read_link(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&other_slave)))
+            .unwrap();
     let mut screen = Screen::shell(&format!(
-        "stty -echo; stty -a | grep -o '.echo '; $RUSTIC run true >{0} 2>&1; stty -a | grep -o '.echo '; echo after",
+        "stty -echo; stty -a | grep -o '.echo '; $RUSTIC run true >{0} 2>&1; stty -a | grep -o \
+            '.echo '; echo after",
         name.display()
     ));
     let text = screen.until("after");
@@ -415,7 +472,8 @@ fn the_articles_program_asks_for_its_message_in_a_terminal() {
     screen.until("Removing message queue /ipc_namespace");
     screen.until("after 0");
     // Ctrl-C at the prompt: both sides end, and the queue is removed.
-    let mut screen = Screen::shell(&format!("trap 'echo outside' INT; {invoke} -vi no; echo after $?"));
+    let mut screen =
+        Screen::shell(&format!("trap 'echo outside' INT; {invoke} -vi no; echo after $?"));
     screen.until("     >> ");
     screen.keys("\x03");
     screen.until("Removing message queue /ipc_namespace");
@@ -427,14 +485,20 @@ fn an_unpack_that_takes_long_says_how_far_it_is() {
     need!(root);
     let dir = scratch("progress");
     let archive = dir.join("a.tar");
-    std::fs::write(&archive, crate::corpus::bytes::tar([crate::corpus::bytes::file("a", "x")])).unwrap();
+    std::fs::write(&archive, crate::corpus::bytes::tar([crate::corpus::bytes::file("a", "x")]))
+        .unwrap();
     let (archive, out) = (archive.display(), dir.join("out"));
-    let script =
-        format!("(head -c 600 {archive}; sleep 1; tail -c +601 {archive}) | $RUSTIC rootfs unpack - {}; echo code $?", out.display());
+    let script = format!(
+        "(head -c 600 {archive}; sleep 1; tail -c +601 {archive}) | $RUSTIC rootfs unpack - {}; \
+            echo code $?",
+        out.display()
+    );
     let mut screen = Screen::shell(&script);
     screen.until("unpacking stdin 600 B");
     screen.until("code 0");
-    // One that is done at once says nothing, and so does one whose stderr is no terminal, as every other test sees.
-    let mut screen = Screen::shell(&format!("$RUSTIC rootfs unpack {archive} {}2; echo code $?", out.display()));
+    // One that is done at once says nothing, and so does one whose stderr is no terminal, as every
+    // other test sees.
+    let mut screen =
+        Screen::shell(&format!("$RUSTIC rootfs unpack {archive} {}2; echo code $?", out.display()));
     assert!(!screen.until("code 0").contains("unpacking"));
 }

@@ -1,8 +1,10 @@
-//! verify: that it tells the truth, of every combination and of every leak; that it leaves nothing; that it knows what it does not know.
+//! verify: that it tells the truth, of every combination and of every leak; that it leaves nothing;
+//! that it knows what it does not know.
 
 use crate::need;
 use crate::support::{
-    CEILING, NAMES, NOBODY, Rustic, binary, combination, each_of, eventually, finish, processes, queues, scratch, shared, tree, unique,
+    CEILING, NAMES, NOBODY, Rustic, binary, combination, each_of, eventually, finish, processes,
+    queues, scratch, shared, tree, unique,
 };
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,23 +23,39 @@ fn verify() -> Rustic {
 fn report(verify: Rustic) -> (i32, Value) {
     let ran = verify.opt(["--json"]).ran();
     assert_eq!(ran.stderr, "", "{}", ran.stdout);
-    let report: Value = serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {}", ran.stdout));
+    let report: Value =
+        serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {}", ran.stdout));
     (ran.code, report)
 }
 
 /// The walls of a report by name.
 fn walls(report: &Value) -> BTreeMap<&str, &Value> {
-    report["walls"].as_array().unwrap().iter().map(|wall| (wall["wall"].as_str().unwrap(), wall)).collect()
+    report["walls"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|wall| (wall["wall"].as_str().unwrap(), wall))
+        .collect()
 }
 
 fn verdicts(report: &Value) -> BTreeMap<&str, &str> {
-    walls(report).into_iter().map(|(name, wall)| (name, wall["verdict"].as_str().unwrap())).collect()
+    walls(report)
+        .into_iter()
+        .map(|(name, wall)| (name, wall["verdict"].as_str().unwrap()))
+        .collect()
 }
 
 /// The probes of a wall: what each was answered, and what that means.
 fn probes(wall: &Value) -> BTreeMap<&str, (&str, Option<&str>)> {
     let probes = wall["probes"].as_array().unwrap().iter();
-    probes.map(|probe| (probe["id"].as_str().unwrap(), (probe["verdict"].as_str().unwrap(), probe["inside"]["errno"].as_str()))).collect()
+    probes
+        .map(|probe| {
+            (
+                probe["id"].as_str().unwrap(),
+                (probe["verdict"].as_str().unwrap(), probe["inside"]["errno"].as_str()),
+            )
+        })
+        .collect()
 }
 
 /// The walls that are not as ordered.
@@ -51,10 +69,17 @@ fn the_defaults_hold_ten_walls_and_tell_user_and_time_as_doors() {
     let (code, report) = report(verify());
     assert_eq!(code, 0, "{report:#}");
     for (name, verdict) in verdicts(&report) {
-        assert_eq!(verdict, if ["user", "time"].contains(&name) { "shared" } else { "held" }, "{name}");
+        assert_eq!(
+            verdict,
+            if ["user", "time"].contains(&name) { "shared" } else { "held" },
+            "{name}"
+        );
     }
     let controls = &report["controls"];
-    assert_eq!((controls["open"]["crossed"].as_u64(), controls["closed"]["crossed"].as_u64()), (controls["open"]["of"].as_u64(), Some(0)));
+    assert_eq!(
+        (controls["open"]["crossed"].as_u64(), controls["closed"]["crossed"].as_u64()),
+        (controls["open"]["of"].as_u64(), Some(0))
+    );
     assert!(controls["closed"]["of"].as_u64() > Some(30), "{controls}");
     // The same for people: the call, the errno, what was seen outside.
     let table = verify().ran().ok();
@@ -72,12 +97,17 @@ fn the_defaults_hold_ten_walls_and_tell_user_and_time_as_doors() {
         ("keyring", ["keyctl search @s", "EPERM", "our secret did not come back"]),
         ("terminal", ["ioctl TIOCSTI", "done", "0 characters typed"]),
     ] {
-        let row =
-            table.lines().find(|line| line.trim_start().starts_with(&format!("{wall} "))).unwrap_or_else(|| panic!("{wall}: {table}"));
+        let row = table
+            .lines()
+            .find(|line| line.trim_start().starts_with(&format!("{wall} ")))
+            .unwrap_or_else(|| panic!("{wall}: {table}"));
         let columns: Vec<usize> = words.iter().filter_map(|word| row.find(word)).collect();
         assert!(columns.len() == 3 && columns.is_sorted(), "{words:?} in {row}");
     }
-    assert!(table.ends_with("Every wall is as ordered. 2 doors are open: user, time.\n"), "{table}");
+    assert!(
+        table.ends_with("Every wall is as ordered. 2 doors are open: user, time.\n"),
+        "{table}"
+    );
 }
 
 #[test]
@@ -88,37 +118,65 @@ fn ipc_no_differs_in_the_ipc_row_only_and_both_kinds_of_ipc_cross() {
     for (name, wall) in walls(&open) {
         let before = walls(&closed)[name];
         if name == "ipc" {
-            assert_eq!((before["verdict"].as_str(), wall["verdict"].as_str()), (Some("held"), Some("shared")));
+            assert_eq!(
+                (before["verdict"].as_str(), wall["verdict"].as_str()),
+                (Some("held"), Some("shared"))
+            );
             assert!(probes(wall).values().all(|probe| *probe == ("shared", None)), "{wall:#}");
-            assert!(probes(before).values().all(|probe| *probe == ("held", Some("ENOENT"))), "{before:#}");
-            assert!(wall["probes"].as_array().unwrap().iter().all(|probe| probe["outside"]["arrived"] == true), "{wall:#}");
+            assert!(
+                probes(before).values().all(|probe| *probe == ("held", Some("ENOENT"))),
+                "{before:#}"
+            );
+            assert!(
+                wall["probes"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .all(|probe| probe["outside"]["arrived"] == true),
+                "{wall:#}"
+            );
             assert_eq!(probes(wall).len(), 5);
         } else {
-            assert_eq!((wall["verdict"].clone(), probes(wall)), (before["verdict"].clone(), probes(before)), "{name}");
+            assert_eq!(
+                (wall["verdict"].clone(), probes(wall)),
+                (before["verdict"].clone(), probes(before)),
+                "{name}"
+            );
         }
     }
 }
 
-/// Runs verify, and reads the namespaces of every process below it while it runs: a wall's verdict must be what they say.
+/// Runs verify, and reads the namespaces of every process below it while it runs: a wall's verdict
+/// must be what they say.
 fn looked_at(verify: Rustic, mask: u32) -> Result<(), String> {
-    let verify = combination(mask).fold(verify.opt(["--json"]), |verify, (name, _, switch)| verify.ns(name, switch));
+    let verify = combination(mask)
+        .fold(verify.opt(["--json"]), |verify, (name, _, switch)| verify.ns(name, switch));
     // A process lives for milliseconds: where it was missed, it is looked at once more.
     for _ in 0..20 {
         let child = verify.started();
         let (of_children, seen) = watched(child.id());
         let ran = finish(child);
-        let report: Value = serde_json::from_str(&ran.stdout).map_err(|error| format!("{mask:08b}: {error} {ran:?}"))?;
+        let report: Value = serde_json::from_str(&ran.stdout)
+            .map_err(|error| format!("{mask:08b}: {error} {ran:?}"))?;
         let wrong: Vec<String> = report["walls"]
             .as_array()
             .into_iter()
             .flatten()
             .filter(|wall| wall["ok"] != true)
-            .map(|wall| format!("{} is {} {} {:#}", wall["wall"], wall["verdict"], wall["because"], wall["probes"]))
+            .map(|wall| {
+                format!(
+                    "{} is {} {} {:#}",
+                    wall["wall"], wall["verdict"], wall["because"], wall["probes"]
+                )
+            })
             .collect();
         if ran.code != 0 || !wrong.is_empty() {
             return Err(format!("{mask:08b}: {} {} {wrong:?}", ran.code, report["controls"]));
         }
-        let Some(inside) = report["target"]["pid"].as_i64().and_then(|pid| seen.get(&(pid as i32))) else { continue };
+        let Some(inside) = report["target"]["pid"].as_i64().and_then(|pid| seen.get(&(pid as i32)))
+        else {
+            continue;
+        };
         for (_, entry, switch) in combination(mask) {
             let ours = if entry == "time" { "time_for_children" } else { entry };
             let (Some(outside), Some(inside)) = (of_children.get(ours), inside.get(entry)) else {
@@ -127,11 +185,17 @@ fn looked_at(verify: Rustic, mask: u32) -> Result<(), String> {
             let verdict = walls(&report)[entry]["verdict"].as_str().unwrap_or_default().to_owned();
             let expected = if inside == outside { "shared" } else { "held" };
             if verdict != expected || (switch == "yes") != (inside != outside) {
-                return Err(format!("{mask:08b}: {entry} outside {outside}, inside {inside}, verdict {verdict}"));
+                return Err(format!(
+                    "{mask:08b}: {entry} outside {outside}, inside {inside}, verdict {verdict}"
+                ));
             }
             let told = &walls(&report)[entry]["identity"];
-            if told["inside"]["ino"].as_u64() != Some(*inside) || told["outside"]["ino"].as_u64() != Some(*outside) {
-                return Err(format!("{mask:08b}: {entry} outside {outside}, inside {inside}, told {told}"));
+            if told["inside"]["ino"].as_u64() != Some(*inside)
+                || told["outside"]["ino"].as_u64() != Some(*outside)
+            {
+                return Err(format!(
+                    "{mask:08b}: {entry} outside {outside}, inside {inside}, told {told}"
+                ));
             }
         }
         return Ok(());
@@ -141,29 +205,43 @@ fn looked_at(verify: Rustic, mask: u32) -> Result<(), String> {
 
 type Inodes = BTreeMap<String, u64>;
 
-/// The inodes of /proc/PID/ns of the verifier on its stage, and of each process below it, as long as it runs: the last that were seen.
+/// The inodes of /proc/PID/ns of the verifier on its stage, and of each process below it, as long
+/// as it runs: the last that were seen.
 fn watched(verifier: u32) -> (Inodes, BTreeMap<i32, Inodes>) {
     let inodes = |pid: u32| -> Inodes {
         let entries = fs::read_dir(format!("/proc/{pid}/ns")).into_iter().flatten().flatten();
         entries
-            .filter_map(|entry| Some((entry.file_name().to_string_lossy().into_owned(), fs::metadata(entry.path()).ok()?.ino())))
+            .filter_map(|entry| {
+                Some((
+                    entry.file_name().to_string_lossy().into_owned(),
+                    fs::metadata(entry.path()).ok()?.ino(),
+                ))
+            })
             .collect()
     };
     let children = |pid: u32| -> Vec<u32> {
-        let list = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+        let list =
+            fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
         list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
     };
     let (mut stage, mut seen) = (Inodes::new(), BTreeMap::new());
     let since = Instant::now();
-    while since.elapsed() < CEILING && fs::read_to_string(format!("/proc/{verifier}/stat")).is_ok_and(|stat| !stat.contains(") Z ")) {
+    while since.elapsed() < CEILING
+        && fs::read_to_string(format!("/proc/{verifier}/stat"))
+            .is_ok_and(|stat| !stat.contains(") Z "))
+    {
         let mut next = children(verifier);
         while let Some(pid) = next.pop() {
             next.extend(children(pid));
             let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
             if line.starts_with(b"rustic-probe\0") {
-                // One that ends while it is read is not seen whole: what was read of it before counts.
+                // One that ends while it is read is not seen whole: what was read of it before
+                // counts.
                 let (theirs, ours) = (inodes(pid), inodes(verifier));
-                if NAMES.iter().all(|(_, entry)| theirs.contains_key(*entry) && ours.contains_key(*entry)) {
+                if NAMES
+                    .iter()
+                    .all(|(_, entry)| theirs.contains_key(*entry) && ours.contains_key(*entry))
+                {
                     seen.insert(pid as i32, theirs);
                     stage = ours;
                 }
@@ -183,13 +261,20 @@ fn of_all_256_combinations_each_wall_is_what_was_ordered_and_what_its_inodes_say
 fn as_nobody_a_wall_is_what_it_is_or_unknown_with_the_reason() {
     need!(root);
     let wrong = each_of((0..256).filter(|mask| mask >> 5 & 1 == 1), |mask| {
-        let (code, report) = report(combination(mask).fold(verify().nobody(), |verify, (name, _, switch)| verify.ns(name, switch)));
+        let (code, report) = report(
+            combination(mask)
+                .fold(verify().nobody(), |verify, (name, _, switch)| verify.ns(name, switch)),
+        );
         let told = walls(&report).into_iter().all(|(_, wall)| match wall["verdict"].as_str() {
             Some("unknown") => wall["because"].as_str().is_some_and(|because| !because.is_empty()),
             _ => wall["ok"] == true,
         });
         let as_told = told && [0, 3].contains(&code);
-        if as_told { Ok(()) } else { Err(format!("{mask:08b}: {code} {:?} {}", verdicts(&report), report["controls"])) }
+        if as_told {
+            Ok(())
+        } else {
+            Err(format!("{mask:08b}: {code} {:?} {}", verdicts(&report), report["controls"]))
+        }
     });
     assert_eq!(wrong, Vec::<String>::new());
     // It is not all unknown: the namespaces are told, and a plain user's walls hold.
@@ -208,13 +293,22 @@ fn root_chroot_shows_what_chroot_does_not_hold() {
         (code, walls(&report)["root"].clone())
     };
     let (code, wall) = root(&["--root", "chroot"]);
-    assert_eq!((code, wall["verdict"].as_str(), probes(&wall)["RV-ROOT-02"]), (0, Some("held"), ("held", Some("EPERM"))));
+    assert_eq!(
+        (code, wall["verdict"].as_str(), probes(&wall)["RV-ROOT-02"]),
+        (0, Some("held"), ("held", Some("EPERM")))
+    );
     assert!(wall["remarks"].to_string().contains("the host's tree is still there"), "{wall}");
     let (code, wall) = root(&["--root", "chroot", "--caps", "sys_chroot"]);
-    assert_eq!((code, wall["verdict"].as_str(), probes(&wall)["RV-ROOT-02"].0), (1, Some("leaked"), "leaked"));
+    assert_eq!(
+        (code, wall["verdict"].as_str(), probes(&wall)["RV-ROOT-02"].0),
+        (1, Some("leaked"), "leaked")
+    );
     // The control: the same right behind pivot_root is worth nothing.
     let (code, wall) = root(&["--root", "pivot", "--caps", "sys_chroot"]);
-    assert_eq!((code, wall["verdict"].as_str(), probes(&wall)["RV-ROOT-02"]), (0, Some("held"), ("held", Some("ENOENT"))));
+    assert_eq!(
+        (code, wall["verdict"].as_str(), probes(&wall)["RV-ROOT-02"]),
+        (0, Some("held"), ("held", Some("ENOENT")))
+    );
     assert_eq!(wall["remarks"], serde_json::json!([]));
 }
 
@@ -223,7 +317,14 @@ fn a_handle_leads_out_of_a_directory_of_the_host_when_the_right_is_kept() {
     need!(root);
     let directory = tree("verify-handle");
     let root = |caps: &str| {
-        let (code, report) = report(verify().opt(["--only", "root", "--rootfs", directory.to_str().unwrap(), "--caps", caps]));
+        let (code, report) = report(verify().opt([
+            "--only",
+            "root",
+            "--rootfs",
+            directory.to_str().unwrap(),
+            "--caps",
+            caps,
+        ]));
         (code, probes(walls(&report)["root"])["RV-ROOT-04"].0.to_owned())
     };
     assert_eq!(root("default"), (0, "held".into()));
@@ -231,7 +332,8 @@ fn a_handle_leads_out_of_a_directory_of_the_host_when_the_right_is_kept() {
     // A bind is enough of a way to its file system, whatever the root is.
     let bound = |caps: &str| {
         let bind = format!("{}:/mnt", directory.display());
-        let (code, report) = report(verify().opt(["--only", "root", "--bind", bind.as_str(), "--caps", caps]));
+        let (code, report) =
+            report(verify().opt(["--only", "root", "--bind", bind.as_str(), "--caps", caps]));
         (code, probes(walls(&report)["root"])["RV-ROOT-04"].0.to_owned())
     };
     assert_eq!(bound("default"), (0, "held".into()));
@@ -243,7 +345,10 @@ fn a_directory_is_left_as_it_was_where_nothing_is_to_be_written() {
     need!(root);
     let directory = scratch("verify-directory");
     let path = directory.to_str().unwrap();
-    for verify in [verify().opt(["--rootfs", path, "--ephemeral"]), verify().opt(["--ephemeral"]).env("RUSTIC_ROOTFS", path)] {
+    for verify in [
+        verify().opt(["--rootfs", path, "--ephemeral"]),
+        verify().opt(["--ephemeral"]).env("RUSTIC_ROOTFS", path),
+    ] {
         let (code, report) = report(verify);
         assert_eq!((code, wrong(&report)), (0, vec![]), "{report:#}");
         assert!(report["target"]["argv"].to_string().contains(path), "{report:#}");
@@ -254,28 +359,53 @@ fn a_directory_is_left_as_it_was_where_nothing_is_to_be_written() {
 /// verify, started by another program.
 fn by(program: &str, args: &[&str], options: &[&str]) -> (i32, Value) {
     let mut command = Command::new(program);
-    command.args(args).arg(binary()).args(["verify", "--json"]).args(options).env("RUSTIC_STORE", shared().join("store"));
-    let ran = finish(command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
+    command
+        .args(args)
+        .arg(binary())
+        .args(["verify", "--json"])
+        .args(options)
+        .env("RUSTIC_STORE", shared().join("store"));
+    let ran = finish(
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap(),
+    );
     (ran.code, serde_json::from_str(&ran.stdout).unwrap_or_else(|_| panic!("{ran:?}")))
 }
 
 #[test]
 fn a_namespace_that_cannot_be_read_is_no_proof() {
     need!(root);
-    // Without CAP_SYS_PTRACE the namespaces of another uid's process are hidden from the verifier too.
+    // Without CAP_SYS_PTRACE the namespaces of another uid's process are hidden from the verifier
+    // too.
     let options = ["--only", "mnt,uts", "--uid", "1000"];
     let (code, report) = by("setpriv", &["--bounding-set=-sys_ptrace"], &options);
-    assert_eq!((code, verdicts(&report)["mnt"], verdicts(&report)["uts"]), (3, "unknown", "unknown"), "{report:#}");
+    assert_eq!(
+        (code, verdicts(&report)["mnt"], verdicts(&report)["uts"]),
+        (3, "unknown", "unknown"),
+        "{report:#}"
+    );
     // The control: who may read them knows.
     let (code, report) = by("env", &[], &options);
-    assert_eq!((code, verdicts(&report)["mnt"], verdicts(&report)["uts"]), (0, "held", "held"), "{report:#}");
+    assert_eq!(
+        (code, verdicts(&report)["mnt"], verdicts(&report)["uts"]),
+        (0, "held", "held"),
+        "{report:#}"
+    );
 }
 
 #[test]
 fn a_right_that_the_caller_lacks_costs_what_needs_it_and_no_more() {
     need!(root);
     for (capability, wall) in [("sys_time", "time"), ("net_raw", ""), ("sys_chroot", "")] {
-        let (code, report) = by("setpriv", &[&format!("--bounding-set=-{capability}")], &["--root", "pivot", "--caps", "none"]);
+        let (code, report) = by(
+            "setpriv",
+            &[&format!("--bounding-set=-{capability}")],
+            &["--root", "pivot", "--caps", "none"],
+        );
         let expected = if wall.is_empty() { (0, vec![]) } else { (3, vec![wall]) };
         assert_eq!((code, wrong(&report)), expected, "{capability}: {report:#}");
     }
@@ -294,7 +424,10 @@ fn the_user_keyring_is_reached_when_no_filter_refuses_it() {
     need!(root);
     let (code, report) = report(verify().opt(["--only", "keyring", "--seccomp", "none"]));
     let probes = probes(walls(&report)["keyring"]);
-    assert_eq!((code, probes["RV-KEY-01"], probes["RV-KEY-02"].0), (1, ("held", Some("ENOKEY")), "leaked"));
+    assert_eq!(
+        (code, probes["RV-KEY-01"], probes["RV-KEY-02"].0),
+        (1, ("held", Some("ENOKEY")), "leaked")
+    );
 }
 
 #[test]
@@ -304,17 +437,35 @@ fn flip_moves_each_namespaces_own_wall_and_what_else_moves_is_explained() {
     let flip: Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!(ran.code, 0, "{}", ran.stdout);
     let rows = flip["rows"].as_array().unwrap();
-    assert_eq!(rows.iter().map(|row| row["namespace"].as_str().unwrap()).collect::<Vec<_>>(), NAMES.map(|(name, _)| name));
+    assert_eq!(
+        rows.iter().map(|row| row["namespace"].as_str().unwrap()).collect::<Vec<_>>(),
+        NAMES.map(|(name, _)| name)
+    );
     for (row, (name, own)) in rows.iter().zip(NAMES) {
         assert_eq!(row["followed"], true, "{name}");
         let (before, after) = (verdicts(&flip["base"]), verdicts(&row["report"]));
-        let moved: Vec<_> = after.iter().filter(|(wall, verdict)| before[*wall] != **verdict).map(|(wall, _)| *wall).collect();
+        let moved: Vec<_> = after
+            .iter()
+            .filter(|(wall, verdict)| before[*wall] != **verdict)
+            .map(|(wall, _)| *wall)
+            .collect();
         assert_eq!(moved, [own], "{name}");
-        let others: Vec<_> = row["others"].as_array().unwrap().iter().map(|change| change["probe"].as_str().unwrap()).collect();
-        let expected: &[&str] =
-            if name == "mount" { &["RV-PID-03", "RV-PID-06", "RV-ROOT-02", "RV-NET-05", "RV-IPC-02", "RV-CAP-08"] } else { &[] };
+        let others: Vec<_> = row["others"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|change| change["probe"].as_str().unwrap())
+            .collect();
+        let expected: &[&str] = if name == "mount" {
+            &["RV-PID-03", "RV-PID-06", "RV-ROOT-02", "RV-NET-05", "RV-IPC-02", "RV-CAP-08"]
+        } else {
+            &[]
+        };
         assert_eq!(others, expected, "{name}");
-        assert!(row["others"].as_array().unwrap().iter().all(|change| change["because"].is_string()), "{row:#}");
+        assert!(
+            row["others"].as_array().unwrap().iter().all(|change| change["because"].is_string()),
+            "{row:#}"
+        );
     }
     // Options that ask for the namespace which is shared are left out of that row.
     let text = verify().opt(["--flip", "--hostname", "box", "--tmpfs", "/tmp"]).ran().ok();
@@ -338,10 +489,16 @@ fn each_leak_is_named_at_exactly_its_wall() {
         let (code, leaking) = report(verify().opt(options.clone()).env("RUSTIC_LEAK", leak));
         assert_eq!((code, wrong(&leaking)), (1, vec![wall]), "{leak}");
         let found = walls(&leaking)[wall];
-        assert_eq!((found["verdict"].as_str(), probes(found)[probe].0), (Some("leaked"), "leaked"), "{leak}: {found:#}");
+        assert_eq!(
+            (found["verdict"].as_str(), probes(found)[probe].0),
+            (Some("leaked"), "leaked"),
+            "{leak}: {found:#}"
+        );
         let table = verify().opt(options.clone()).env("RUSTIC_LEAK", leak).ran();
         assert!(
-            table.code == 1 && table.stdout.contains("LEAKED") && table.stdout.contains(&format!("Not as ordered: {wall}.")),
+            table.code == 1
+                && table.stdout.contains("LEAKED")
+                && table.stdout.contains(&format!("Not as ordered: {wall}.")),
             "{table:?}"
         );
         // The control: the same container without the leak.
@@ -359,23 +516,39 @@ fn a_control_that_fails_leaves_its_wall_unknown_and_ends_with_3() {
     assert!(net["because"].as_str().unwrap().contains("the control failed"), "{net}");
     assert!(report["controls"]["failed"].is_string());
     let table = verify().env("RUSTIC_FAIL_CONTROL", "RV-NET-02").ran();
-    assert!(table.code == 3 && table.stdout.contains("because the control failed") && table.stdout.contains("Unknown: net."), "{table:?}");
+    assert!(
+        table.code == 3
+            && table.stdout.contains("because the control failed")
+            && table.stdout.contains("Unknown: net."),
+        "{table:?}"
+    );
 }
 
 /// What everybody shares and verify must leave as it was: each line says where.
 fn shared_state() -> BTreeSet<String> {
-    let places = ["/proc/self/mountinfo", "/proc/sys/kernel/hostname", "/proc/sysvipc/shm", "/proc/sysvipc/sem", "/proc/sysvipc/msg"];
+    let places = [
+        "/proc/self/mountinfo",
+        "/proc/sys/kernel/hostname",
+        "/proc/sysvipc/shm",
+        "/proc/sysvipc/sem",
+        "/proc/sysvipc/msg",
+    ];
     let read = places.into_iter().flat_map(|place| {
         let text = fs::read_to_string(place).unwrap();
         text.lines().map(|line| format!("{place}: {line}")).collect::<Vec<_>>()
     });
-    read.chain(names("/sys/class/net")).chain(queues().into_iter().filter(|name| name.len() == "rustic.".len() + 8)).collect()
+    read.chain(names("/sys/class/net"))
+        .chain(queues().into_iter().filter(|name| name.len() == "rustic.".len() + 8))
+        .collect()
 }
 
-/// What is still there of a run with this nonce, which stands in the name of all that verify makes on the host.
+/// What is still there of a run with this nonce, which stands in the name of all that verify makes
+/// on the host.
 fn left_of(nonce: &str, temporary: &Path) -> Vec<String> {
     let folders = names(temporary.to_str().unwrap());
-    let cgroups = names("/sys/fs/cgroup").into_iter().flat_map(|hierarchy| names(&format!("/sys/fs/cgroup/{hierarchy}")));
+    let cgroups = names("/sys/fs/cgroup")
+        .into_iter()
+        .flat_map(|hierarchy| names(&format!("/sys/fs/cgroup/{hierarchy}")));
     let keys = fs::read_to_string("/proc/keys").unwrap();
     let keys = keys.lines().map(str::to_owned);
     folders.into_iter().chain(cgroups).chain(keys).filter(|name| name.contains(nonce)).collect()
@@ -386,7 +559,8 @@ fn names(folder: &str) -> Vec<String> {
     entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
 }
 
-/// verify in a folder of its own for what is temporary; in a new cgroup namespace its own cgroup is /, so that it has to make one.
+/// verify in a folder of its own for what is temporary; in a new cgroup namespace its own cgroup is
+/// /, so that it has to make one.
 fn started_in(temporary: &Path, cgroup: &str, options: &[&str]) -> Child {
     let mut command = match cgroup {
         "made" => Command::new("unshare"),
@@ -395,7 +569,11 @@ fn started_in(temporary: &Path, cgroup: &str, options: &[&str]) -> Child {
     if cgroup == "made" {
         command.arg("--cgroup").arg(binary());
     }
-    command.arg("verify").args(options).env("TMPDIR", temporary).env("RUSTIC_STORE", shared().join("store"));
+    command
+        .arg("verify")
+        .args(options)
+        .env("TMPDIR", temporary)
+        .env("RUSTIC_STORE", shared().join("store"));
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
@@ -403,20 +581,29 @@ fn started_in(temporary: &Path, cgroup: &str, options: &[&str]) -> Child {
 fn the_host_is_as_it_was_after_each_run_and_after_each_kill() {
     need!(root);
     let (before, temporary) = (shared_state(), scratch("verify-kill"));
-    // The kernel takes seconds to collect keys, and the cgroup of a killed run goes before its folder does: both are looked for at the end.
+    // The kernel takes seconds to collect keys, and the cgroup of a killed run goes before its
+    // folder does: both are looked for at the end.
     let (mut planted, mut nonces) = (0, Vec::new());
     for cgroup in ["own", "made"] {
         let ran = finish(started_in(&temporary, cgroup, &["--json"]));
         let report: Value = serde_json::from_str(&ran.stdout).unwrap();
         assert_eq!((ran.code, verdicts(&report)["cgroup"]), (0, "held"), "{report:#}");
         let nonce = report["nonce"].as_str().unwrap();
-        assert_eq!(report.to_string().contains(&format!("it is in \\\"/rustic.{nonce}")), cgroup == "made", "{report:#}");
+        assert_eq!(
+            report.to_string().contains(&format!("it is in \\\"/rustic.{nonce}")),
+            cgroup == "made",
+            "{report:#}"
+        );
         nonces.push(nonce.to_owned());
         assert_eq!(shared_state(), before);
     }
     for round in 0..40u64 {
         let marker = format!("verify-{}-{}", std::process::id(), unique());
-        let mut child = started_in(&temporary, if round % 2 == 0 { "own" } else { "made" }, &["--hostname", &marker, "--flip"]);
+        let mut child = started_in(
+            &temporary,
+            if round % 2 == 0 { "own" } else { "made" },
+            &["--hostname", &marker, "--flip"],
+        );
         // Odd numbers spread over the whole run.
         std::thread::sleep(Duration::from_micros(round * 37_003 % 900_000));
         let nonce: Vec<String> = names(temporary.to_str().unwrap());
@@ -443,14 +630,20 @@ fn killed_when_its_first_processes_have_just_been_forked_it_leaves_none_of_them(
         let mut child = started_in(&temporary, "own", &["--only", "pid"]);
         let list = format!("/proc/{0}/task/{0}/children", child.id());
         let mut children = Vec::new();
-        // The janitor is the first, the canary of the pid wall the second.
+        // The cleanup process is the first, the canary of the pid wall the second.
         while children.len() < 2 && child.try_wait().unwrap().is_none() {
-            children = fs::read_to_string(&list).unwrap_or_default().split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+            children = fs::read_to_string(&list)
+                .unwrap_or_default()
+                .split_whitespace()
+                .map(str::to_owned)
+                .collect::<Vec<_>>();
         }
         child.kill().unwrap();
         child.wait().unwrap();
         early += usize::from(children.len() == 2);
-        eventually("both are gone", || children.iter().all(|pid| !Path::new("/proc").join(pid).exists()));
+        eventually("both are gone", || {
+            children.iter().all(|pid| !Path::new("/proc").join(pid).exists())
+        });
         eventually("nothing of it is left", || names(temporary.to_str().unwrap()).is_empty());
     }
     assert!(early > 0, "it was never caught at that moment");
@@ -459,7 +652,14 @@ fn killed_when_its_first_processes_have_just_been_forked_it_leaves_none_of_them(
 /// What each probe calls, when it is asked and answers.
 fn calls(report: &Value) -> BTreeMap<String, String> {
     let probes = walls(report).into_values().flat_map(|wall| wall["probes"].as_array().unwrap());
-    probes.map(|probe| (probe["id"].as_str().unwrap().to_owned(), probe["inside"]["call"].as_str().unwrap().to_owned())).collect()
+    probes
+        .map(|probe| {
+            (
+                probe["id"].as_str().unwrap().to_owned(),
+                probe["inside"]["call"].as_str().unwrap().to_owned(),
+            )
+        })
+        .collect()
 }
 
 #[test]
@@ -470,10 +670,17 @@ fn a_probe_that_stops_leaves_the_rest_unknown_and_no_answer_is_taken_for_another
         let child = verify().opt(["--only", "net,ipc,keyring", "--json"]).started();
         // The third is that of the container which is verified: the controls come first.
         let mut probes = BTreeSet::new();
-        while probes.len() < 3 && Path::new("/proc").join(child.id().to_string()).join("ns/pid").exists() {
+        while probes.len() < 3
+            && Path::new("/proc").join(child.id().to_string()).join("ns/pid").exists()
+        {
             probes.extend(probes_below(child.id()));
         }
-        if let Some(pid) = probes.iter().next_back().and_then(|pid| rustix::process::Pid::from_raw(*pid)).filter(|_| probes.len() == 3) {
+        if let Some(pid) = probes
+            .iter()
+            .next_back()
+            .and_then(|pid| rustix::process::Pid::from_raw(*pid))
+            .filter(|_| probes.len() == 3)
+        {
             // Once it tries a crossing it has said hello, which is waited for much longer.
             let list = format!("/proc/{0}/task/{0}/children", pid.as_raw_nonzero());
             while fs::read_to_string(&list).is_ok_and(|list| list.is_empty()) {}
@@ -488,7 +695,11 @@ fn a_probe_that_stops_leaves_the_rest_unknown_and_no_answer_is_taken_for_another
         for (id, call) in calls(&stopped) {
             assert!(call == "-" || call == calls(&whole)[&id], "{id} is judged by {call}");
         }
-        assert_eq!(verdicts(&stopped)["keyring"], "unknown", "the last wall was not asked any more: {stopped:#}");
+        assert_eq!(
+            verdicts(&stopped)["keyring"],
+            "unknown",
+            "the last wall was not asked any more: {stopped:#}"
+        );
         return;
     }
     panic!("it was never stopped in time");
@@ -498,23 +709,38 @@ fn a_probe_that_stops_leaves_the_rest_unknown_and_no_answer_is_taken_for_another
 fn probes_below(pid: u32) -> Vec<i32> {
     let list = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
     let children: Vec<u32> = list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect();
-    let is_probe = |pid: &u32| fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.starts_with(b"rustic-probe\0"));
+    let is_probe = |pid: &u32| {
+        fs::read(format!("/proc/{pid}/cmdline"))
+            .is_ok_and(|line| line.starts_with(b"rustic-probe\0"))
+    };
     let own = children.iter().filter(|pid| is_probe(pid)).map(|pid| *pid as i32);
-    own.chain(children.iter().filter(|pid| !is_probe(pid)).flat_map(|pid| probes_below(*pid))).collect()
+    own.chain(children.iter().filter(|pid| !is_probe(pid)).flat_map(|pid| probes_below(*pid)))
+        .collect()
 }
 
 #[test]
 fn without_user_namespaces_nothing_is_held_and_the_limit_is_named() {
     need!(root);
-    let script = "echo 0 >/proc/sys/user/max_user_namespaces; exec setpriv --bounding-set=-all \"$RUSTIC\" verify --user yes --json";
+    let script = "echo 0 >/proc/sys/user/max_user_namespaces; exec setpriv \
+        --bounding-set=-all \"$RUSTIC\" verify --user yes --json";
     let mut command = Command::new("unshare");
     command.args(["--user", "--map-root-user", "sh", "-c", script]).env("RUSTIC", binary());
-    let ran = finish(command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
+    let ran = finish(
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap(),
+    );
     let report: Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!(ran.code, 3);
     assert!(verdicts(&report).values().all(|verdict| *verdict == "unknown"), "{report:#}");
     for wall in walls(&report).values() {
-        assert!(wall["because"].as_str().unwrap().contains("user.max_user_namespaces is 0"), "{wall}");
+        assert!(
+            wall["because"].as_str().unwrap().contains("user.max_user_namespaces is 0"),
+            "{wall}"
+        );
     }
     assert_schema(&report);
 }
@@ -524,22 +750,42 @@ fn it_works_inside_a_container_and_says_what_it_cannot_do_there() {
     need!(root);
     let inside = |outer: &[&str], words: &[&str]| {
         let bind = format!("{}:/rustic", binary().display());
-        let run = Rustic::run().opt(outer.iter().copied()).opt(["--bind", bind.as_str(), "/rustic", "verify", "--json"]);
+        let run = Rustic::run().opt(outer.iter().copied()).opt([
+            "--bind",
+            bind.as_str(),
+            "/rustic",
+            "verify",
+            "--json",
+        ]);
         let ran = run.opt(words.iter().copied()).ran();
         (ran.code, serde_json::from_str::<Value>(&ran.stdout).unwrap_or_else(|_| panic!("{ran:?}")))
     };
-    // With every right, all but the cgroup: inside a cgroup namespace its path is /, and there is no tree to make another in.
+    // With every right, all but the cgroup: inside a cgroup namespace its path is /, and there is
+    // no tree to make another in.
     let (code, report) = inside(&["--caps", "all", "--seccomp", "none"], &[]);
     assert_eq!((code, wrong(&report)), (3, vec!["cgroup"]), "{report:#}");
-    assert!(walls(&report)["cgroup"]["because"].as_str().unwrap().contains("no other can be made here"), "{report:#}");
-    // With the rights of a container, in a user namespace; the filter around it refuses keys to the control too.
+    assert!(
+        walls(&report)["cgroup"]["because"].as_str().unwrap().contains("no other can be made here"),
+        "{report:#}"
+    );
+    // With the rights of a container, in a user namespace; the filter around it refuses keys to the
+    // control too.
     let (code, report) = inside(&[], &["--user", "yes"]);
     assert_eq!((code, wrong(&report)), (3, vec!["cgroup", "keyring"]), "{report:#}");
-    assert!(walls(&report)["keyring"]["because"].as_str().unwrap().contains("Operation not permitted"), "{report:#}");
+    assert!(
+        walls(&report)["keyring"]["because"].as_str().unwrap().contains("Operation not permitted"),
+        "{report:#}"
+    );
     // Behind a chroot the kernel makes no user namespace, user_namespaces(7).
     let (code, report) = inside(&["--root", "chroot"], &["--user", "yes"]);
     assert_eq!((code, wrong(&report).len()), (3, 12));
-    assert!(walls(&report)["pid"]["because"].as_str().unwrap().contains("unshare(CLONE_NEWUSER): EPERM"), "{report:#}");
+    assert!(
+        walls(&report)["pid"]["because"]
+            .as_str()
+            .unwrap()
+            .contains("unshare(CLONE_NEWUSER): EPERM"),
+        "{report:#}"
+    );
 }
 
 /// The schema of the repository, closed: what it does not describe is not allowed here.
@@ -556,7 +802,8 @@ fn assert_schema(value: &Value) {
             _ => {}
         }
     }
-    let text = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/schema/verify.json")).unwrap();
+    let text =
+        fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/schema/verify.json")).unwrap();
     let mut schema: Value = serde_json::from_str(&text).unwrap();
     close(&mut schema);
     let mut compiler = boon::Compiler::new();
@@ -578,7 +825,8 @@ fn json_is_what_the_schema_says() {
     assert_schema(&value);
     assert_schema(&report(verify().env("RUSTIC_LEAK", "descriptor")).1);
     assert_schema(&report(verify().opt(["--flip", "--only", "ipc,root"])).1);
-    let (code, nothing) = by("unshare", &["--user", "--map-root-user", "sh", "-c", NO_NET, "sh"], &["--flip"]);
+    let (code, nothing) =
+        by("unshare", &["--user", "--map-root-user", "sh", "-c", NO_NET, "sh"], &["--flip"]);
     assert_eq!(code, 3, "{nothing:#}");
     assert_schema(&nothing);
     // The control: a member of the wrong kind, and one that the schema does not know, are seen.
@@ -596,18 +844,31 @@ fn walls_can_be_chosen_explained_and_listed() {
     let only = report(verify().opt(["--only", "ipc,net"])).1;
     assert_eq!(verdicts(&only).into_keys().collect::<Vec<_>>(), ["ipc", "net"]);
     let why = verify().opt(["--why", "ipc"]).ran().ok();
-    for words in
-        ["RV-IPC-01", "it crosses: the control", "mq_open(/rustic.", "ENOENT (No such file or directory)", "ipc_namespaces(7)", "ipc:["]
-    {
+    for words in [
+        "RV-IPC-01",
+        "it crosses: the control",
+        "mq_open(/rustic.",
+        "ENOENT (No such file or directory)",
+        "ipc_namespaces(7)",
+        "ipc:[",
+    ] {
         assert!(why.contains(words), "{words}: {why}");
     }
     let list = verify().opt(["--list"]).nobody().ran().ok();
     let (_, everything) = report(verify());
-    let probes: Vec<_> = walls(&everything).into_values().flat_map(|wall| wall["probes"].as_array().unwrap()).collect();
+    let probes: Vec<_> = walls(&everything)
+        .into_values()
+        .flat_map(|wall| wall["probes"].as_array().unwrap())
+        .collect();
     assert!(probes.len() >= 40);
     for probe in probes {
-        let line = list.lines().find(|line| line.starts_with(probe["id"].as_str().unwrap())).unwrap();
-        assert!(line.contains(probe["title"].as_str().unwrap()) && line.contains(probe["effect"].as_str().unwrap()), "{line}");
+        let line =
+            list.lines().find(|line| line.starts_with(probe["id"].as_str().unwrap())).unwrap();
+        assert!(
+            line.contains(probe["title"].as_str().unwrap())
+                && line.contains(probe["effect"].as_str().unwrap()),
+            "{line}"
+        );
     }
 }
 
@@ -655,8 +916,14 @@ fn a_caller_who_is_nice_is_verified_like_any_other() {
     for nice in ["13", "19"] {
         let mut command = Command::new("setpriv");
         let uid = NOBODY.to_string();
-        command.args(["--reuid", &uid, "--regid", &uid, "--clear-groups", "nice", "-n", nice]).arg(binary());
-        command.args(["verify", "--only", "pid"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .args(["--reuid", &uid, "--regid", &uid, "--clear-groups", "nice", "-n", nice])
+            .arg(binary());
+        command
+            .args(["verify", "--only", "pid"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         let ran = finish(command.spawn().unwrap());
         assert!(ran.code == 0 && ran.stdout.contains("held"), "{ran:?}");
     }
@@ -681,11 +948,32 @@ fn options_of_run_reach_the_container_that_is_verified() {
     for file in ["hosts", "hostname", "resolv.conf"] {
         fs::write(directory.join("etc").join(file), "").unwrap();
     }
-    let options = ["--rootfs", directory.to_str().unwrap(), "--read-only", "--uid", "1000", "--hostname", "box", "--tmpfs", "/tmp"];
+    let options = [
+        "--rootfs",
+        directory.to_str().unwrap(),
+        "--read-only",
+        "--uid",
+        "1000",
+        "--hostname",
+        "box",
+        "--tmpfs",
+        "/tmp",
+    ];
     let (code, report) = report(verify().opt(options));
     assert_eq!((code, wrong(&report)), (0, vec![]), "{report:#}");
-    let argv: Vec<_> = report["target"]["argv"].as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect();
-    for word in [&format!("--rootfs={}", directory.display()), "--read-only", "--uid=1000", "--hostname=box", "--tmpfs=/tmp"] {
+    let argv: Vec<_> = report["target"]["argv"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|word| word.as_str().unwrap())
+        .collect();
+    for word in [
+        &format!("--rootfs={}", directory.display()),
+        "--read-only",
+        "--uid=1000",
+        "--hostname=box",
+        "--tmpfs=/tmp",
+    ] {
         assert!(argv.contains(&word), "{word} in {argv:?}");
     }
     let uts = walls(&report)["uts"]["probes"].as_array().unwrap()[0].clone();

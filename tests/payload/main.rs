@@ -1,5 +1,10 @@
-//! What the tests run inside containers where a shell cannot do it: a static program that takes its task as its first argument.
-#![allow(unsafe_code, clippy::print_stdout, reason = "its output is its job, and what it tries has no safe wrapper")]
+//! What the tests run inside containers where a shell cannot do it: a static program that takes its
+//! task as its first argument.
+#![allow(
+    unsafe_code,
+    clippy::print_stdout,
+    reason = "its output is its job, and what it tries has no safe wrapper"
+)]
 
 use nix::mqueue::{MQ_OFlag, MqAttr, mq_open, mq_send};
 use nix::sys::signal::{SigSet, Signal};
@@ -38,7 +43,9 @@ fn main() {
         ["uid", id, rest @ ..] => {
             let number = id.parse().unwrap_or(1);
             let (uid, gid) = (Uid::from_raw(number), Gid::from_raw(number));
-            if rustix::thread::set_thread_res_gid(gid, gid, gid).is_err() || rustix::thread::set_thread_res_uid(uid, uid, uid).is_err() {
+            if rustix::thread::set_thread_res_gid(gid, gid, gid).is_err()
+                || rustix::thread::set_thread_res_uid(uid, uid, uid).is_err()
+            {
                 println!("uid: refused");
             }
             become_program(rest);
@@ -97,7 +104,8 @@ fn tiocsti() {
 fn read_through(fd: &str, path: &str) {
     // SAFETY: whether the number is a descriptor is what is asked; the call answers EBADF if not.
     let dir = unsafe { BorrowedFd::borrow_raw(fd.parse().unwrap_or(9)) };
-    let opened = rustix::fs::openat(dir, path, rustix::fs::OFlags::RDONLY, rustix::fs::Mode::empty());
+    let opened =
+        rustix::fs::openat(dir, path, rustix::fs::OFlags::RDONLY, rustix::fs::Mode::empty());
     println!("openat {:?}", opened.map(drop));
 }
 
@@ -114,7 +122,14 @@ fn fill_queues() {
     // Large ones first, for the bytes, then the smallest, for the rest of both.
     for attributes in [MqAttr::new(0, 10, 8192, 0), MqAttr::new(0, 1, 1, 0)] {
         let flags = MQ_OFlag::O_CREAT | MQ_OFlag::O_RDWR;
-        while mq_open(format!("/fill.{made}").as_str(), flags, Mode::S_IRUSR | Mode::S_IWUSR, Some(&attributes)).is_ok() {
+        while mq_open(
+            format!("/fill.{made}").as_str(),
+            flags,
+            Mode::S_IRUSR | Mode::S_IWUSR,
+            Some(&attributes),
+        )
+        .is_ok()
+        {
             made += 1;
         }
     }
@@ -122,20 +137,31 @@ fn fill_queues() {
     std::thread::sleep(std::time::Duration::from_secs(600));
 }
 
-/// Sends a message to NOTIFY_SOCKET with a descriptor, and says whether that was closed on the other side.
+/// Sends a message to NOTIFY_SOCKET with a descriptor, and says whether that was closed on the
+/// other side.
 fn notify(text: &str) {
     use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg_addr};
     let path = std::env::var("NOTIFY_SOCKET").unwrap_or_default();
     let sent = (|| -> rustix::io::Result<usize> {
         let (kept, passed) = rustix::pipe::pipe()?;
-        let socket = rustix::net::socket(rustix::net::AddressFamily::UNIX, rustix::net::SocketType::DGRAM, None)?;
+        let socket = rustix::net::socket(
+            rustix::net::AddressFamily::UNIX,
+            rustix::net::SocketType::DGRAM,
+            None,
+        )?;
         let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut ancillary = SendAncillaryBuffer::new(&mut space);
         let descriptors = [passed.as_fd()];
         ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
         let words = text.replace("\\n", "\n");
         let address = rustix::net::SocketAddrUnix::new(path.as_str())?;
-        sendmsg_addr(&socket, &address, &[std::io::IoSlice::new(words.as_bytes())], &mut ancillary, SendFlags::empty())?;
+        sendmsg_addr(
+            &socket,
+            &address,
+            &[std::io::IoSlice::new(words.as_bytes())],
+            &mut ancillary,
+            SendFlags::empty(),
+        )?;
         drop(passed);
         // End of file comes when nobody has the other end any more.
         rustix::io::read(&kept, &mut [0; 1])
@@ -148,9 +174,20 @@ fn add_key() {
     const KEY_SPEC_USER_KEYRING: i32 = -4;
     let words = ["user", "rustic-test", "x"].map(|word| CString::new(word).unwrap_or_default());
     // SAFETY: two strings with NUL, a payload of one byte and a special keyring number.
-    let key =
-        unsafe { libc::syscall(libc::SYS_add_key, words[0].as_ptr(), words[1].as_ptr(), words[2].as_ptr(), 1usize, KEY_SPEC_USER_KEYRING) };
-    println!("add_key {}", if key == -1 { std::io::Error::last_os_error().to_string() } else { "done".into() });
+    let key = unsafe {
+        libc::syscall(
+            libc::SYS_add_key,
+            words[0].as_ptr(),
+            words[1].as_ptr(),
+            words[2].as_ptr(),
+            1usize,
+            KEY_SPEC_USER_KEYRING,
+        )
+    };
+    println!(
+        "add_key {}",
+        if key == -1 { std::io::Error::last_os_error().to_string() } else { "done".into() }
+    );
 }
 
 /// The serial number of the session keyring.
@@ -158,7 +195,9 @@ fn session_keyring() {
     const KEYCTL_GET_KEYRING_ID: i32 = 0;
     const KEY_SPEC_SESSION_KEYRING: i32 = -3;
     // SAFETY: numbers only.
-    let id = unsafe { libc::syscall(libc::SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_SESSION_KEYRING, 0) };
+    let id = unsafe {
+        libc::syscall(libc::SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_SESSION_KEYRING, 0)
+    };
     println!("session {id}");
 }
 

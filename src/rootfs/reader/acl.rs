@@ -1,13 +1,18 @@
-//! Access control lists: the text of an archive (`user::rwx,group::r-x,…`, acl(5)) as the kernel's attribute (linux/posix_acl_xattr.h).
+//! Access control lists: the text of an archive (`user::rwx,group::r-x,…`, acl(5)) as the kernel's
+//! attribute (linux/posix_acl_xattr.h).
 
 const VERSION: u32 = 2;
 const NOBODY_IN_PARTICULAR: u32 = u32::MAX;
 
-/// The value of `system.posix_acl_access` or `_default`; `None` for text that is none, or names a user or group without a number: only the
-/// archive's own /etc/passwd could tell it, and the host's would tell another.
+/// The value of `system.posix_acl_access` or `_default`; `None` for text that is none, or names a
+/// user or group without a number: only the archive's own /etc/passwd could tell it, and the host's
+/// would tell another.
 pub(super) fn binary(text: &[u8]) -> Option<Vec<u8>> {
     let text = std::str::from_utf8(text).ok()?;
-    let lines = text.split([',', '\n']).map(|line| line.split('#').next().unwrap_or_default().trim()).filter(|line| !line.is_empty());
+    let lines = text
+        .split([',', '\n'])
+        .map(|line| line.split('#').next().unwrap_or_default().trim())
+        .filter(|line| !line.is_empty());
     let mut entries = lines.map(entry).collect::<Option<Vec<_>>>()?;
     entries.sort_unstable();
     let mut value = VERSION.to_le_bytes().to_vec();
@@ -24,7 +29,8 @@ fn entry(line: &str) -> Option<(u16, u32, u16)> {
     let fields: Vec<_> = line.split(':').map(str::trim).collect();
     let (&tag, &who, &permissions) = (fields.first()?, fields.get(1)?, fields.get(2)?);
     let id = || who.parse().ok().or_else(|| fields.get(3)?.parse().ok());
-    // ACL_USER_OBJ, ACL_USER, ACL_GROUP_OBJ, ACL_GROUP, ACL_MASK, ACL_OTHER: the order in which the kernel wants them.
+    // ACL_USER_OBJ, ACL_USER, ACL_GROUP_OBJ, ACL_GROUP, ACL_MASK, ACL_OTHER: the order in which the
+    // kernel wants them.
     let (tag, id) = match (tag, who) {
         ("user" | "u", "") => (0x01, NOBODY_IN_PARTICULAR),
         ("user" | "u", _) => (0x02, id()?),
@@ -53,13 +59,24 @@ mod tests {
         let value = binary(b"user::rw-,user:1000:r-x,group::r--,mask::r-x,other::---").unwrap();
         assert_eq!(value.len(), 4 + 5 * 8);
         assert_eq!(value[12..20], [2, 0, 5, 0, 0xe8, 3, 0, 0]);
-        assert_eq!(binary(b"user::rw-\ngroup::r--\t#effective:r--\nother::---\n").unwrap().len(), 4 + 3 * 8);
+        assert_eq!(
+            binary(b"user::rw-\ngroup::r--\t#effective:r--\nother::---\n").unwrap().len(),
+            4 + 3 * 8
+        );
         assert_eq!(binary(b"user:lisa:r--:1000").unwrap()[4..12], [2, 0, 4, 0, 0xe8, 3, 0, 0]);
     }
 
     #[test]
     fn a_name_without_a_number_is_not_looked_up() {
-        for wrong in [&b"user:lisa:r--"[..], b"user", b"nobody::r--", b"user::rwz", b"user::rrr", b"other:1:r--", b"\xff"] {
+        for wrong in [
+            &b"user:lisa:r--"[..],
+            b"user",
+            b"nobody::r--",
+            b"user::rwz",
+            b"user::rrr",
+            b"other:1:r--",
+            b"\xff",
+        ] {
             assert_eq!(binary(wrong), None, "{}", wrong.escape_ascii());
         }
     }

@@ -2,7 +2,8 @@
 
 use crate::rootfs::entry::{Entry, Kind};
 
-/// Archives of images that are no root file system: they hold one, layer by layer, and unpacked as they are they would make nonsense.
+/// Archives of images that are no root file system: they hold one, layer by layer, and unpacked as
+/// they are they would make nonsense.
 #[derive(Default)]
 pub(super) struct Marks {
     manifest: Option<()>,
@@ -17,7 +18,8 @@ impl Marks {
             Kind::File { .. } if name == b"oci-layout" => return Some("an OCI image layout"),
             Kind::File { .. } if name == b"manifest.json" => self.manifest = Some(()),
             Kind::File { .. } | Kind::Symlink(_)
-                if name.ends_with(b"/layer.tar") && name.iter().filter(|&&byte| byte == b'/').count() == 1 =>
+                if name.ends_with(b"/layer.tar")
+                    && name.iter().filter(|&&byte| byte == b'/').count() == 1 =>
             {
                 self.layer = Some(());
             }

@@ -1,7 +1,8 @@
-//! One header block of 512 bytes, tar(5). The tar crate knows where the fields lie; what may stand in them is decided here, because its
-//! own numbers wrap around, take signs, and lose what is negative.
+//! One header block of 512 bytes, tar(5). The tar crate knows where the fields lie; what may stand
+//! in them is decided here, because its own numbers wrap around, take signs, and lose what is
+//! negative.
 
-use crate::rootfs::rule::Rule;
+use crate::rootfs::policy::Rule;
 use tar::Header;
 
 /// Bytes of a block.
@@ -9,12 +10,17 @@ pub(super) const BLOCK: usize = 512;
 
 /// Whether the checksum field holds the sum of the block's bytes, with itself taken as spaces.
 pub fn checksum_holds(block: &[u8; BLOCK]) -> bool {
-    let sum: u32 = block.iter().enumerate().map(|(at, &byte)| if (148..156).contains(&at) { 32 } else { u32::from(byte) }).sum();
+    let sum: u32 = block
+        .iter()
+        .enumerate()
+        .map(|(at, &byte)| if (148..156).contains(&at) { 32 } else { u32::from(byte) })
+        .sum();
     number(&Header::from_byte_slice(block).as_old().cksum) == Some(sum.into())
 }
 
-/// A numeric field: octal digits between spaces and a NUL, or, with the first bit set, a two's complement number of base 256, as GNU tar
-/// writes what octal cannot hold. `None` for anything else, an empty field too.
+/// A numeric field: octal digits between spaces and a NUL, or, with the first bit set, a two's
+/// complement number of base 256, as GNU tar writes what octal cannot hold. `None` for anything
+/// else, an empty field too.
 pub(super) fn number(field: &[u8]) -> Option<i128> {
     let (&first, rest) = field.split_first()?;
     if first & 0x80 != 0 {
@@ -30,8 +36,8 @@ pub(super) fn number(field: &[u8]) -> Option<i128> {
     i128::from_str_radix(std::str::from_utf8(text).ok()?, 8).ok()
 }
 
-/// Gives POSIX's magic the version that the tar crate asks for. GNU tar and others look at the magic alone, and a reader that does not
-/// misses the prefix of the name.
+/// Gives POSIX's magic the version that the tar crate asks for. GNU tar and others look at the
+/// magic alone, and a reader that does not misses the prefix of the name.
 pub(super) fn settle_version(block: &mut [u8; BLOCK]) {
     if block[257..263] == *b"ustar\0" {
         block[263..265].copy_from_slice(b"00");
@@ -39,7 +45,10 @@ pub(super) fn settle_version(block: &mut [u8; BLOCK]) {
 }
 
 /// Like [`fits`], with 0 for an empty field, as some writers have it and all readers take it.
-pub(super) fn fits_or_zero<T: TryFrom<i128> + Default>(field: &[u8], name: &'static str) -> Result<T, Rule> {
+pub(super) fn fits_or_zero<T: TryFrom<i128> + Default>(
+    field: &[u8],
+    name: &'static str,
+) -> Result<T, Rule> {
     if text(field).trim_ascii().is_empty() { Ok(T::default()) } else { fits(field, name) }
 }
 
@@ -56,7 +65,8 @@ pub(super) fn text(field: &[u8]) -> &[u8] {
     field.split(|&byte| byte == 0).next().unwrap_or_default()
 }
 
-/// The entry's name, as far as the header holds it: in POSIX's own format a prefix comes before it, in GNU's something else stands there.
+/// The entry's name, as far as the header holds it: in POSIX's own format a prefix comes before it,
+/// in GNU's something else stands there.
 pub(super) fn name(header: &Header) -> Vec<u8> {
     let name = text(&header.as_old().name);
     match header.as_ustar().map(|ustar| text(&ustar.prefix)) {
@@ -65,7 +75,8 @@ pub(super) fn name(header: &Header) -> Vec<u8> {
     }
 }
 
-/// A device number of a header; formats before POSIX have no field for it, and some writers leave it empty.
+/// A device number of a header; formats before POSIX have no field for it, and some writers leave
+/// it empty.
 ///
 /// # Errors
 /// [`Rule::Number`].
@@ -92,7 +103,10 @@ mod tests {
         }
         assert_eq!(number(&[0x80, 0, 0, 0, 1, 0, 0, 0]), Some(1 << 24));
         assert_eq!(number(&[0xff; 12]), Some(-1));
-        assert_eq!(number(&[0x80, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]), Some(u64::MAX.into()));
+        assert_eq!(
+            number(&[0x80, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]),
+            Some(u64::MAX.into())
+        );
     }
 
     #[test]

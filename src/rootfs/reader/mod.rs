@@ -1,15 +1,16 @@
-//! The strict reader: a tar stream as entries. v7, POSIX ustar and pax, GNU. What two readers could understand in two ways is refused.
+//! The strict reader: a tar stream as entries. v7, POSIX ustar and pax, GNU. What two readers could
+//! understand in two ways is refused.
 
 mod acl;
+mod entry;
 mod foreign;
 mod header;
-mod meaning;
 mod pax;
 mod sparse;
 
-use crate::failure::Failure;
+use crate::error::Failure;
 use crate::rootfs::entry::Entry;
-use crate::rootfs::rule::{LARGEST_EXTENSION, Rule, damaged, unreadable};
+use crate::rootfs::policy::{LARGEST_EXTENSION, Rule, damaged, unreadable};
 use crate::rootfs::writer::{Content, Take};
 use foreign::Marks;
 use header::{BLOCK, fits, text};
@@ -19,7 +20,8 @@ use tar::Header;
 
 pub use header::checksum_holds;
 
-/// Reads entries one after the other, never more of the stream than it needs, and never more than a few MiB into memory.
+/// Reads entries one after the other, never more of the stream than it needs, and never more than a
+/// few MiB into memory.
 pub struct Reader<R> {
     stream: R,
     /// Content of the last entry that was not read yet, and the bytes that fill up its last block.
@@ -58,10 +60,17 @@ struct Effective {
 impl<R: BufRead> Reader<R> {
     /// Over a stream that is decompressed already.
     pub fn new(stream: R) -> Self {
-        Self { stream, content: 0, padding: 0, globals: Records::default(), marks: Marks::default() }
+        Self {
+            stream,
+            content: 0,
+            padding: 0,
+            globals: Records::default(),
+            marks: Marks::default(),
+        }
     }
 
-    /// The next entry; `None` behind the last one, when the two blocks of zeros are there and nothing but zeros follows.
+    /// The next entry; `None` behind the last one, when the two blocks of zeros are there and
+    /// nothing but zeros follows.
     ///
     /// # Errors
     /// Damage, and an entry that breaks a rule, by name.
@@ -72,7 +81,11 @@ impl<R: BufRead> Reader<R> {
             let mut block = [0; BLOCK];
             self.fill(&mut block)?;
             if block == [0; BLOCK] {
-                return if extension.is_empty() { self.end().map(|()| None) } else { Err(damaged(&Rule::DanglingExtension.words())) };
+                return if extension.is_empty() {
+                    self.end().map(|()| None)
+                } else {
+                    Err(damaged(&Rule::DanglingExtension.words()))
+                };
             }
             if !checksum_holds(&block) {
                 return Err(damaged("a header's checksum is wrong"));
@@ -81,7 +94,10 @@ impl<R: BufRead> Reader<R> {
             let header = Header::from_byte_slice(&block);
             let flag = header.entry_type().as_byte();
             let refuse = |rule: Rule| rule.of(&header::name(header));
-            if flag == b'V' && extension.is_empty() && text(&header.as_old().size).iter().all(|byte| matches!(byte, b'0' | b' ')) {
+            if flag == b'V'
+                && extension.is_empty()
+                && text(&header.as_old().size).iter().all(|byte| matches!(byte, b'0' | b' '))
+            {
                 // The label of a GNU volume names the archive, and nothing in it.
                 continue;
             }
@@ -94,7 +110,8 @@ impl<R: BufRead> Reader<R> {
                 }
                 return Ok(Some(entry));
             }
-            // Before POSIX and GNU these letters meant nothing, and some readers take them for files under an older magic.
+            // Before POSIX and GNU these letters meant nothing, and some readers take them for
+            // files under an older magic.
             if header.as_ustar().is_none() && header.as_gnu().is_none() {
                 return Err(refuse(Rule::Kind(flag)));
             }
@@ -104,20 +121,31 @@ impl<R: BufRead> Reader<R> {
                 b'x' if extension.records.is_none() => {
                     let mut records = self.globals.clone();
                     if let Err(rule) = records.read(&content, Scope::Local) {
-                        // The header has a name of its own, which says little: what it belongs to is more use.
-                        return Err(rule.of(&self.name_of_next().unwrap_or_else(|| header::name(header))));
+                        // The header has a name of its own, which says little: what it belongs to
+                        // is more use.
+                        return Err(
+                            rule.of(&self.name_of_next().unwrap_or_else(|| header::name(header)))
+                        );
                     }
                     extension.records = Some(records);
                 }
-                b'L' if extension.name.is_none() => extension.name = Some(long_name(content).map_err(refuse)?),
-                b'K' if extension.link.is_none() => extension.link = Some(long_name(content).map_err(refuse)?),
+                b'L' if extension.name.is_none() => {
+                    extension.name = Some(long_name(content).map_err(refuse)?)
+                }
+                b'K' if extension.link.is_none() => {
+                    extension.link = Some(long_name(content).map_err(refuse)?)
+                }
                 _ => return Err(refuse(Rule::RepeatedExtension)),
             }
         }
     }
 
-    /// The content of the last entry that has not been read yet, piece by piece as it lies in the stream.
-    fn content(&mut self, mut take: impl FnMut(u64, &[u8]) -> Result<(), Failure>) -> Result<(), Failure> {
+    /// The content of the last entry that has not been read yet, piece by piece as it lies in the
+    /// stream.
+    fn content(
+        &mut self,
+        mut take: impl FnMut(u64, &[u8]) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
         let mut at = 0;
         while self.content + self.padding > 0 {
             let bytes = self.stream.fill_buf().map_err(unreadable)?;
@@ -147,13 +175,16 @@ impl<R: BufRead> Reader<R> {
 
     fn fill(&mut self, block: &mut [u8; BLOCK]) -> Result<(), Failure> {
         self.stream.read_exact(block).map_err(|error| match error.kind() {
-            std::io::ErrorKind::UnexpectedEof => damaged("it ends without the two blocks of zeros that end an archive"),
+            std::io::ErrorKind::UnexpectedEof => {
+                damaged("it ends without the two blocks of zeros that end an archive")
+            }
             _ => unreadable(error),
         })
     }
 
-    /// The second block of zeros, and zeros to the end of the stream: only there does a decompressor check its sum, and what stands
-    /// behind the end is lost to some readers and an archive of its own to others.
+    /// The second block of zeros, and zeros to the end of the stream: only there does a
+    /// decompressor check its sum, and what stands behind the end is lost to some readers and an
+    /// archive of its own to others.
     fn end(&mut self) -> Result<(), Failure> {
         let mut block = [0; BLOCK];
         self.fill(&mut block)?;
@@ -176,7 +207,10 @@ impl<R: BufRead> Reader<R> {
     /// The name in the header that comes next, for the refusal of an extended header before it.
     fn name_of_next(&mut self) -> Option<Vec<u8>> {
         let mut block = [0; BLOCK];
-        self.fill(&mut block).ok().filter(|()| checksum_holds(&block)).map(|()| header::name(Header::from_byte_slice(&block)))
+        self.fill(&mut block)
+            .ok()
+            .filter(|()| checksum_holds(&block))
+            .map(|()| header::name(Header::from_byte_slice(&block)))
     }
 
     /// The content of an extended header.
@@ -208,11 +242,21 @@ impl<R: BufRead> Reader<R> {
                 || long_link.is_some() && records.linkpath.is_some()
         });
         let mut records = records.unwrap_or_else(|| self.globals.clone());
-        let named = records.sparse.name.take().or_else(|| records.path.take()).or(long_name).unwrap_or_else(|| header::name(header));
+        let named = records
+            .sparse
+            .name
+            .take()
+            .or_else(|| records.path.take())
+            .or(long_name)
+            .unwrap_or_else(|| header::name(header));
         if mixed {
             return Err(Rule::MixedExtensions.of(&named));
         }
-        let link = records.linkpath.take().or(long_link).unwrap_or_else(|| text(&header.as_old().linkname).to_vec());
+        let link = records
+            .linkpath
+            .take()
+            .or(long_link)
+            .unwrap_or_else(|| text(&header.as_old().linkname).to_vec());
         let size = match records.size {
             Some(size) => size,
             None => fits(&header.as_old().size, "size").map_err(|rule| rule.of(&named))?,

@@ -1,10 +1,10 @@
-//! The records of a PAX extended header, `LENGTH KEY=VALUE\n` each, pax(1). Values are bytes: an attribute may hold a newline, at which the
-//! tar crate's own iterator would cut it.
+//! The records of a PAX extended header, `LENGTH KEY=VALUE\n` each, pax(1). Values are bytes: an
+//! attribute may hold a newline, at which the tar crate's own iterator would cut it.
 
 use crate::rootfs::entry::Time;
+use crate::rootfs::policy::{LARGEST_ATTRIBUTE, LONGEST_NAME, Rule};
 use crate::rootfs::reader::acl;
 use crate::rootfs::reader::sparse::Map;
-use crate::rootfs::rule::{LARGEST_ATTRIBUTE, LONGEST_NAME, Rule};
 
 /// What extended headers say of the entry that follows, as far as anything here can keep it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -112,7 +112,11 @@ impl Records {
             b"SCHILY.fflags" | b"RHT.security.selinux" => self.left_out += 1,
             b"SCHILY.acl.access" => self.lists.0 = Some(value.to_vec()),
             b"SCHILY.acl.default" => self.lists.1 = Some(value.to_vec()),
-            _ => match (key.strip_prefix(b"SCHILY.xattr."), key.strip_prefix(b"LIBARCHIVE.xattr."), key.strip_prefix(b"GNU.sparse.")) {
+            _ => match (
+                key.strip_prefix(b"SCHILY.xattr."),
+                key.strip_prefix(b"LIBARCHIVE.xattr."),
+                key.strip_prefix(b"GNU.sparse."),
+            ) {
                 (Some(attribute), ..) => self.attribute(attribute, value.to_vec())?,
                 // The same attribute in base64, beside the plain form.
                 (_, Some(_), _) => {}
@@ -123,10 +127,13 @@ impl Records {
         Ok(())
     }
 
-    /// An access control list as text, where it is not there as an attribute too: `tar --acls` writes names for the numbers.
+    /// An access control list as text, where it is not there as an attribute too: `tar --acls`
+    /// writes names for the numbers.
     fn take_lists(&mut self) -> Result<(), Rule> {
         let lists = std::mem::take(&mut self.lists);
-        for (name, text) in [("system.posix_acl_access", lists.0), ("system.posix_acl_default", lists.1)] {
+        for (name, text) in
+            [("system.posix_acl_access", lists.0), ("system.posix_acl_default", lists.1)]
+        {
             let told = self.attributes.iter().any(|(told, _)| told == name.as_bytes());
             if let Some(text) = text.filter(|_| !told) {
                 self.attribute(name.as_bytes(), acl::binary(&text).ok_or(Rule::Acl)?)?;
@@ -136,8 +143,14 @@ impl Records {
     }
 
     fn attribute(&mut self, name: &[u8], value: Vec<u8>) -> Result<(), Rule> {
-        let known = [&b"user."[..], b"trusted.", b"security.", b"system."].iter().any(|space| name.starts_with(space));
-        if !known || name.contains(&0) || name.len() > LONGEST_NAME || value.len() > LARGEST_ATTRIBUTE {
+        let known = [&b"user."[..], b"trusted.", b"security.", b"system."]
+            .iter()
+            .any(|space| name.starts_with(space));
+        if !known
+            || name.contains(&0)
+            || name.len() > LONGEST_NAME
+            || value.len() > LARGEST_ATTRIBUTE
+        {
             return Err(Rule::Attribute(name.to_vec()));
         }
         self.attributes.push((name.to_vec(), value));
@@ -161,7 +174,10 @@ impl Sparse {
                 self.stretch(offset, decimal(value, FIELD)?)?;
             }
             b"map" => {
-                let numbers = value.split(|&byte| byte == b',').map(|number| decimal(number, FIELD)).collect::<Result<Vec<_>, _>>()?;
+                let numbers = value
+                    .split(|&byte| byte == b',')
+                    .map(|number| decimal(number, FIELD))
+                    .collect::<Result<Vec<_>, _>>()?;
                 for pair in numbers.chunks(2) {
                     let [offset, length] = pair else { return Err(Rule::SparseMap) };
                     self.stretch(*offset, *length)?;
@@ -215,7 +231,9 @@ fn name(value: &[u8]) -> Result<Vec<u8>, Rule> {
 
 /// Digits and nothing else: no sign, no space.
 pub(super) fn decimal(value: &[u8], field: &'static str) -> Result<u64, Rule> {
-    let digits = std::str::from_utf8(value).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+    let digits = std::str::from_utf8(value)
+        .ok()
+        .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
     digits.and_then(|text| text.parse().ok()).ok_or(Rule::Number(field))
 }
 
@@ -232,8 +250,12 @@ fn time(value: &[u8]) -> Result<Time, Rule> {
         Some(digits) => (true, digits),
         None => (false, value),
     };
-    let (whole, fraction) = digits.split_at(digits.iter().position(|&byte| byte == b'.').unwrap_or(digits.len()));
-    let seconds = decimal(whole, FIELD).ok().and_then(|seconds| i64::try_from(seconds).ok()).ok_or(Rule::Number(FIELD))?;
+    let (whole, fraction) =
+        digits.split_at(digits.iter().position(|&byte| byte == b'.').unwrap_or(digits.len()));
+    let seconds = decimal(whole, FIELD)
+        .ok()
+        .and_then(|seconds| i64::try_from(seconds).ok())
+        .ok_or(Rule::Number(FIELD))?;
     let fraction = fraction.strip_prefix(b".").unwrap_or_default();
     if !fraction.iter().all(u8::is_ascii_digit) {
         return Err(Rule::Number(FIELD));
@@ -265,9 +287,15 @@ mod tests {
 
     #[test]
     fn a_record_is_counted_exactly() {
-        for wrong in
-            [&b"11 path=a=b\n"[..], b"13 path=a=b\n", b"12 path=a=b", b"+12 path=a=b\n", b" 12 path=a=b\n", b"7 =a\n\n\n", b"0 a=b\n"]
-        {
+        for wrong in [
+            &b"11 path=a=b\n"[..],
+            b"13 path=a=b\n",
+            b"12 path=a=b",
+            b"+12 path=a=b\n",
+            b" 12 path=a=b\n",
+            b"7 =a\n\n\n",
+            b"0 a=b\n",
+        ] {
             assert_eq!(read(wrong), Err(Rule::PaxRecord), "{}", wrong.escape_ascii());
         }
     }
@@ -278,7 +306,12 @@ mod tests {
         assert_eq!(time(b"-1.25"), Ok(Time { seconds: -2, nanoseconds: 750_000_000 }));
         assert_eq!(time(b"7.1234567899"), Ok(Time { seconds: 7, nanoseconds: 123_456_789 }));
         for wrong in [&b"nan"[..], b"", b"1e9", b"+1", b"1.x", b"--1", b"9223372036854775808"] {
-            assert_eq!(time(wrong), Err(Rule::Number("modification time")), "{}", wrong.escape_ascii());
+            assert_eq!(
+                time(wrong),
+                Err(Rule::Number("modification time")),
+                "{}",
+                wrong.escape_ascii()
+            );
         }
     }
 }

@@ -1,9 +1,10 @@
-//! Files with holes. GNU tar has four ways to tell of them: its own header (`S`), and in PAX archives the formats 0.0, 0.1 and 1.0.
+//! Files with holes. GNU tar has four ways to tell of them: its own header (`S`), and in PAX
+//! archives the formats 0.0, 0.1 and 1.0.
 
 use crate::rootfs::entry::Stretch;
+use crate::rootfs::policy::{MOST_STRETCHES, Rule};
 use crate::rootfs::reader::header::{BLOCK, fits};
 use crate::rootfs::reader::pax::decimal;
-use crate::rootfs::rule::{MOST_STRETCHES, Rule};
 use tar::{GnuHeader, GnuSparseHeader};
 
 const FIELD: &str = "map of holes";
@@ -30,13 +31,16 @@ impl Map {
     /// # Errors
     /// Numbers that are none.
     pub(super) fn extend(&mut self, headers: &[GnuSparseHeader]) -> Result<(), Rule> {
-        for header in headers.iter().filter(|header| header.offset[0] != 0 || header.numbytes[0] != 0) {
+        for header in
+            headers.iter().filter(|header| header.offset[0] != 0 || header.numbytes[0] != 0)
+        {
             self.push(fits(&header.offset, FIELD)?, fits(&header.numbytes, FIELD)?)?;
         }
         Ok(())
     }
 
-    /// The map, checked: in order, without overlap, within the file, and as long in all as what is stored.
+    /// The map, checked: in order, without overlap, within the file, and as long in all as what is
+    /// stored.
     ///
     /// # Errors
     /// [`Rule::SparseMap`].
@@ -46,7 +50,11 @@ impl Map {
             if stretch.offset < end {
                 return Err(Rule::SparseMap);
             }
-            end = stretch.offset.checked_add(stretch.length).filter(|&end| end <= size).ok_or(Rule::SparseMap)?;
+            end = stretch
+                .offset
+                .checked_add(stretch.length)
+                .filter(|&end| end <= size)
+                .ok_or(Rule::SparseMap)?;
             sum += stretch.length;
         }
         if sum == stored { Ok(self.0) } else { Err(Rule::SparseMap) }
@@ -61,8 +69,8 @@ pub(super) fn real_size(header: &GnuHeader) -> Result<u64, Rule> {
     fits(&header.realsize, FIELD)
 }
 
-/// The map of format 1.0: decimal lines, the first of them how many pairs follow, filled up to whole blocks. Gives the map once it is
-/// whole; `take` is fed a block at a time.
+/// The map of format 1.0: decimal lines, the first of them how many pairs follow, filled up to
+/// whole blocks. Gives the map once it is whole; `take` is fed a block at a time.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
     digits: Vec<u8>,

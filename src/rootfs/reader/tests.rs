@@ -28,7 +28,17 @@ fn ours(bytes: &[u8]) -> Result<Vec<Seen>, Failure> {
             Kind::Fifo => (b'6', 0, vec![]),
         };
         let Metadata { uid, gid, mode, mtime, .. } = metadata;
-        seen.push((place.bytes().to_vec(), flag, size, mode, uid.into(), gid.into(), mtime.seconds, link, content));
+        seen.push((
+            place.bytes().to_vec(),
+            flag,
+            size,
+            mode,
+            uid.into(),
+            gid.into(),
+            mtime.seconds,
+            link,
+            content,
+        ));
     }
     Ok(seen)
 }
@@ -36,7 +46,8 @@ fn ours(bytes: &[u8]) -> Result<Vec<Seen>, Failure> {
 /// The same by the tar crate's own iterator.
 fn theirs(bytes: &[u8]) -> std::io::Result<Vec<Seen>> {
     // GNU's long names are C strings; the tar crate cuts off one NUL.
-    let plain = |name: &[u8]| Place::of(text(name)).map(|place| place.bytes().to_vec()).unwrap_or_default();
+    let plain =
+        |name: &[u8]| Place::of(text(name)).map(|place| place.bytes().to_vec()).unwrap_or_default();
     let mut archive = tar::Archive::new(bytes);
     let mut seen = Vec::new();
     for entry in archive.entries()? {
@@ -60,17 +71,38 @@ fn theirs(bytes: &[u8]) -> std::io::Result<Vec<Seen>> {
         entry.read_to_end(&mut content)?;
         let name = plain(&entry.path_bytes());
         let mode = header.mode()? & 0o7777;
-        seen.push((name, flag, entry.size(), mode, header.uid()?, header.gid()?, header.mtime()? as i64, link, content));
+        seen.push((
+            name,
+            flag,
+            entry.size(),
+            mode,
+            header.uid()?,
+            header.gid()?,
+            header.mtime()? as i64,
+            link,
+            content,
+        ));
     }
     Ok(seen)
 }
 
-/// An archive of any entries, in POSIX's or GNU's format, with names that may need an extended header.
+/// An archive of any entries, in POSIX's or GNU's format, with names that may need an extended
+/// header.
 fn archives() -> impl Strategy<Value = Vec<u8>> {
     let name = vec("[a-z\u{e4}. \\\\]{1,60}", 1..6)
         .prop_map(|parts| parts.join("/"))
-        .prop_filter("a plain name", |name| name.split('/').all(|part| !matches!(part, "." | "..")) && name.len() < 250);
-    let entry = (name, 0..7_u8, vec(any::<u8>(), 0..1500), 0..0o7777_u32, 0..2_000_000_u64, 0..u64::from(u32::MAX), any::<bool>());
+        .prop_filter("a plain name", |name| {
+            name.split('/').all(|part| !matches!(part, "." | "..")) && name.len() < 250
+        });
+    let entry = (
+        name,
+        0..7_u8,
+        vec(any::<u8>(), 0..1500),
+        0..0o7777_u32,
+        0..2_000_000_u64,
+        0..u64::from(u32::MAX),
+        any::<bool>(),
+    );
     vec(entry, 1..8).prop_map(|entries| {
         let mut builder = tar::Builder::new(Vec::new());
         for (name, kind, content, mode, id, mtime, posix) in entries {
@@ -102,7 +134,8 @@ proptest! {
         prop_assert_eq!(ours(&bytes).map_err(|failure| failure.to_string()), Ok(theirs(&bytes).unwrap()));
     }
 
-    /// Whatever is changed in a header whose checksum is then made to fit: it is refused, or both see the same.
+    /// Whatever is changed in a header whose checksum is then made to fit: it is refused, or both
+    /// see the same.
     #[test]
     fn what_is_not_refused_is_read_as_the_tar_crate_reads_it(bytes in archives(), changes in vec((0..512_usize, any::<u8>()), 1..4), which in any::<prop::sample::Index>()) {
         let mut bytes = bytes;
@@ -115,7 +148,8 @@ proptest! {
         bytes[block..block + 512].copy_from_slice(header.as_bytes());
         if let (Ok(ours), Ok(theirs)) = (ours(&bytes), theirs(&bytes)) {
             let differing = ours.iter().zip(&theirs).find(|(a, b)| a != b);
-            prop_assert!(ours == theirs, "{} and {} entries: {differing:?}", ours.len(), theirs.len());
+            prop_assert!(ours == theirs, "{} and {} entries: \
+                {differing:?}", ours.len(), theirs.len());
         }
     }
 

@@ -1,5 +1,5 @@
-//! Locks of the store: a file each, flock(2), so that the kernel gives them back however their holder ends. Shared by who uses a tree,
-//! exclusive for who makes or removes it.
+//! Locks of the store: a file each, flock(2), so that the kernel gives them back however their
+//! holder ends. Shared by who uses a tree, exclusive for who makes or removes it.
 
 use rustix::fd::OwnedFd;
 use rustix::fs::{CWD, FlockOperation, Mode, OFlags, flock, fstat, openat, stat, unlink};
@@ -14,7 +14,8 @@ pub(super) struct Lock {
     _held: OwnedFd,
 }
 
-/// How long a waiter goes between two looks: flock(2) cannot be polled, and one that blocks would not hear a signal.
+/// How long a waiter goes between two looks: flock(2) cannot be polled, and one that blocks would
+/// not hear a signal.
 const PATIENCE: Duration = Duration::from_millis(20);
 
 /// Who uses a lock.
@@ -27,7 +28,8 @@ pub(super) enum Use {
 }
 
 impl Lock {
-    /// Waits for a lock, and makes its file where it is missing. `look` is called while it is waited for, and may end that.
+    /// Waits for a lock, and makes its file where it is missing. `look` is called while it is
+    /// waited for, and may end that.
     ///
     /// # Errors
     /// Those of open(2), and what `look` fails with.
@@ -58,9 +60,12 @@ impl Lock {
             let flags = OFlags::CREATE | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             let file = openat(CWD, path, flags, Mode::RUSR | Mode::WUSR)?;
             rustix::io::retry_on_intr(|| flock(&file, operation))?;
-            // Who held it before may have removed the file: then this is a lock that nobody else can find.
+            // Who held it before may have removed the file: then this is a lock that nobody else
+            // can find.
             match (fstat(&file), stat(path)) {
-                (Ok(held), Ok(found)) if (held.st_dev, held.st_ino) == (found.st_dev, found.st_ino) => {
+                (Ok(held), Ok(found))
+                    if (held.st_dev, held.st_ino) == (found.st_dev, found.st_ino) =>
+                {
                     return Ok(Self { path: path.to_owned(), _held: file });
                 }
                 (Err(errno), _) => return Err(errno),
@@ -101,7 +106,11 @@ mod tests {
         drop(second);
         let third = Lock::take(&path, Use::Shared).unwrap();
         Lock::take(&path, Use::Shared).unwrap();
-        assert_eq!(Lock::wait(&path, Use::Exclusive, || Err(Errno::INTR)).unwrap_err(), Errno::INTR, "a waiter can be ended");
+        assert_eq!(
+            Lock::wait(&path, Use::Exclusive, || Err(Errno::INTR)).unwrap_err(),
+            Errno::INTR,
+            "a waiter can be ended"
+        );
         drop(third);
     }
 }

@@ -1,20 +1,25 @@
-//! The store: one directory for each image, named by the sha256 of its archive, staged, locked and renamed, never changed after that.
+//! The store: one directory for each image, named by the sha256 of its archive, staged, locked and
+//! renamed, never changed after that.
 //!
 //! ```text
-//!   roots/DIGEST/tree      the files            roots/DIGEST/record.json   what was unpacked, from what, when
-//!   names/NAME             → ../roots/DIGEST    seen/DEVICE-INODE          archives that were hashed already
-//!   staging/KEY/           half an image        locks/KEY                  exclusive while it is made or removed, shared while it is used
-//!   runs/                  directories of runs without a mount namespace       names.lock   while a name is given or taken away
+//!   roots/DIGEST/tree         the files
+//!   roots/DIGEST/record.json  what was unpacked, from what, when
+//!   names/NAME                → ../roots/DIGEST
+//!   seen/DEVICE-INODE         archives that were hashed already
+//!   staging/KEY/              half an image
+//!   locks/KEY                 exclusive while it is made or removed, shared while it is used
+//!   runs/                     directories of runs without a mount namespace
+//!   names.lock                while a name is given or taken away
 //! ```
 
-mod catalogue;
+mod digest_cache;
 mod lock;
-mod seen;
+mod names;
 mod staging;
 
-pub use catalogue::{Found, Listed, Removed, SHORT, has, is_digest, is_name, taken};
+pub use names::{Found, Listed, Removed, SHORT, has, is_digest, is_name, taken};
 
-use crate::failure::{Failure, errno_of};
+use crate::error::{Failure, errno_of};
 use crate::host::Host;
 use crate::namespace::Switch;
 use crate::rootfs::archive::Archive;
@@ -22,9 +27,9 @@ use crate::rootfs::remove;
 use crate::rootfs::report::Report;
 use crate::rootfs::unpack::{Progress, Watch};
 use crate::rootfs::writer::{Limits, Rights};
+use digest_cache::Look;
 use lock::{Lock, Use};
 use rustix::io::Errno;
-use seen::Look;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
@@ -46,7 +51,8 @@ pub struct Store {
     rights: Rights,
 }
 
-/// A tree of the store, which nobody removes while this is held, in this process or one that it forked.
+/// A tree of the store, which nobody removes while this is held, in this process or one that it
+/// forked.
 #[derive(Debug)]
 pub struct Held {
     /// The files.
@@ -100,24 +106,38 @@ const TREE: &str = "tree";
 const RECORD: &str = "record.json";
 
 impl Store {
-    /// Opens the store, making it with mode 0700 where it is missing, and sweeps what an interrupted unpack has left. `None` where it
-    /// cannot be made or written by this user, and was not asked for by name.
+    /// Opens the store, making it with mode 0700 where it is missing, and sweeps what an
+    /// interrupted unpack has left. `None` where it cannot be made or written by this user, and was
+    /// not asked for by name.
     ///
     /// # Errors
-    /// A store that belongs to somebody else, and one that was asked for by name and cannot be written.
-    pub fn open(root: &Path, host: &Host, by_name: Switch, making: Making) -> Result<Option<Self>, Failure> {
+    /// A store that belongs to somebody else, and one that was asked for by name and cannot be
+    /// written.
+    pub fn open(
+        root: &Path,
+        host: &Host,
+        by_name: Switch,
+        making: Making,
+    ) -> Result<Option<Self>, Failure> {
         let store = Self { root: root.to_owned(), rights: Rights::of(host) };
         if making == Making::No {
             // It could be made where the nearest folder that is there can be written.
             let there = root.ancestors().find(|path| path.exists());
-            let writable = there.is_some_and(|path| rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_ok());
+            let writable = there
+                .is_some_and(|path| rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_ok());
             return Ok(writable.then_some(store));
         }
-        let failed = |errno: Errno| Failure::new(format!("cannot use the store {}", root.display())).errno(errno);
-        let made = PARTS.iter().try_for_each(|part| DirBuilder::new().recursive(true).mode(0o700).create(root.join(part)));
+        let failed = |errno: Errno| {
+            Failure::new(format!("cannot use the store {}", root.display())).errno(errno)
+        };
+        let made = PARTS.iter().try_for_each(|part| {
+            DirBuilder::new().recursive(true).mode(0o700).create(root.join(part))
+        });
         match made {
             Ok(()) if let Some(why) = store.strange(host) => Err(failed(Errno::ACCESS).why(why)),
-            Ok(_) if rustix::fs::access(root.join("roots"), rustix::fs::Access::WRITE_OK).is_ok() => {
+            Ok(_)
+                if rustix::fs::access(root.join("roots"), rustix::fs::Access::WRITE_OK).is_ok() =>
+            {
                 store.sweep();
                 Ok(Some(store))
             }
@@ -129,21 +149,33 @@ impl Store {
 
     /// Why somebody else could put root file systems into the store.
     fn strange(&self, host: &Host) -> Option<String> {
-        std::iter::once(self.root.clone()).chain(PARTS.iter().map(|part| self.root.join(part))).find_map(|path| {
-            let stat = if path == self.root { fs::metadata(&path) } else { fs::symlink_metadata(&path) }.ok()?;
-            let at = path.display();
-            match stat {
-                stat if stat.uid() != host.uid => {
-                    Some(format!("{at} belongs to uid {}, and root file systems in it would be theirs", stat.uid()))
+        std::iter::once(self.root.clone())
+            .chain(PARTS.iter().map(|part| self.root.join(part)))
+            .find_map(|path| {
+                let stat = if path == self.root {
+                    fs::metadata(&path)
+                } else {
+                    fs::symlink_metadata(&path)
                 }
-                stat if !stat.is_dir() => Some(format!("{at} is no directory")),
-                stat if stat.mode() & 0o022 != 0 => Some(format!("{at} can be written by others (mode {:o})", stat.mode() & 0o777)),
-                _ => None,
-            }
-        })
+                .ok()?;
+                let at = path.display();
+                match stat {
+                    stat if stat.uid() != host.uid => Some(format!(
+                        "{at} belongs to uid {}, and root file systems in it would be theirs",
+                        stat.uid()
+                    )),
+                    stat if !stat.is_dir() => Some(format!("{at} is no directory")),
+                    stat if stat.mode() & 0o022 != 0 => Some(format!(
+                        "{at} can be written by others (mode {:o})",
+                        stat.mode() & 0o777
+                    )),
+                    _ => None,
+                }
+            })
     }
 
-    /// Opens a store to look at it: it may be read-only, or not there. One that can be written is swept.
+    /// Opens a store to look at it: it may be read-only, or not there. One that can be written is
+    /// swept.
     ///
     /// # Errors
     /// A store that belongs to somebody else.
@@ -158,11 +190,18 @@ impl Store {
         self.root.join("runs")
     }
 
-    /// The tree of an archive, unpacked now if it is not there yet. When several runs need it at once, one unpacks and the others wait.
+    /// The tree of an archive, unpacked now if it is not there yet. When several runs need it at
+    /// once, one unpacks and the others wait.
     ///
     /// # Errors
     /// An archive that cannot be read or unpacked, a full disk; then nothing is left of it.
-    pub fn tree(&self, archive: &Archive, making: Making, limits: Limits, watch: &mut dyn Watch) -> Result<Held, Failure> {
+    pub fn tree(
+        &self,
+        archive: &Archive,
+        making: Making,
+        limits: Limits,
+        watch: &mut dyn Watch,
+    ) -> Result<Held, Failure> {
         if archive.comes_once() {
             return self.streamed(archive, limits, watch);
         }
@@ -181,7 +220,11 @@ impl Store {
     ///
     /// # Errors
     /// An archive that cannot be read.
-    pub fn identify(&self, archive: &Archive, watch: &mut dyn Watch) -> Result<Identified, Failure> {
+    pub fn identify(
+        &self,
+        archive: &Archive,
+        watch: &mut dyn Watch,
+    ) -> Result<Identified, Failure> {
         let look = match archive {
             Archive::File(path) => Look::at(path),
             _ => None,
@@ -193,7 +236,12 @@ impl Store {
     }
 
     /// A tree that is there, with its lock. With nothing to be made it is only named.
-    fn held(&self, digest: &str, making: Making, watch: &mut dyn Watch) -> Result<Option<Held>, Failure> {
+    fn held(
+        &self,
+        digest: &str,
+        making: Making,
+        watch: &mut dyn Watch,
+    ) -> Result<Option<Held>, Failure> {
         let tree = self.image(digest).join(TREE);
         if making == Making::No {
             return Ok(Some(Held { tree, digest: digest.to_owned(), unpacked: None, _lock: None }));
@@ -203,10 +251,16 @@ impl Store {
         }
         let lock = self.waited(&self.lock(digest), Use::Shared, watch)?;
         // Until the lock was there it could be removed.
-        Ok(tree.is_dir().then(|| Held { tree, digest: digest.to_owned(), unpacked: None, _lock: Some(lock) }))
+        Ok(tree.is_dir().then(|| Held {
+            tree,
+            digest: digest.to_owned(),
+            unpacked: None,
+            _lock: Some(lock),
+        }))
     }
 
-    /// Removes what killed unpacks have left: a lock that is free and stands for no image, and the staging directory that it stood for.
+    /// Removes what killed unpacks have left: a lock that is free and stands for no image, and the
+    /// staging directory that it stood for.
     fn sweep(&self) {
         for entry in fs::read_dir(self.root.join("locks")).into_iter().flatten().flatten() {
             let key = entry.file_name().to_string_lossy().into_owned();
@@ -224,10 +278,12 @@ impl Store {
 
     /// A lock, when others have given it back.
     fn waited(&self, path: &Path, how: Use, watch: &mut dyn Watch) -> Result<Lock, Failure> {
-        Lock::wait(path, how, || watch.look(Progress::default()).map_err(Waiting::Ended)).map_err(|waiting| match waiting {
-            Waiting::Errno(errno) => self.failed(errno),
-            Waiting::Ended(failure) => failure,
-        })
+        Lock::wait(path, how, || watch.look(Progress::default()).map_err(Waiting::Ended)).map_err(
+            |waiting| match waiting {
+                Waiting::Errno(errno) => self.failed(errno),
+                Waiting::Ended(failure) => failure,
+            },
+        )
     }
 
     fn image(&self, digest: &str) -> PathBuf {

@@ -1,8 +1,9 @@
-//! Making an image: unpacked into a staging directory under a lock, brought to the disk, renamed to where it belongs.
+//! Making an image: unpacked into a staging directory under a lock, brought to the disk, renamed to
+//! where it belongs.
 
 use super::lock::Use;
 use super::{Held, Making, RECORD, Record, Store, TREE};
-use crate::failure::Failure;
+use crate::error::Failure;
 use crate::rootfs::archive::{Archive, Hashing};
 use crate::rootfs::stream::Threads;
 use crate::rootfs::unpack::{Unpack, Unpacked, Watch};
@@ -18,13 +19,20 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 impl Store {
     /// Unpacks an archive, unless somebody else did so while the lock was waited for.
-    pub(super) fn unpacked(&self, archive: &Archive, digest: &str, limits: Limits, watch: &mut dyn Watch) -> Result<Held, Failure> {
+    pub(super) fn unpacked(
+        &self,
+        archive: &Archive,
+        digest: &str,
+        limits: Limits,
+        watch: &mut dyn Watch,
+    ) -> Result<Held, Failure> {
         let mut made = None;
         loop {
             let lock = self.waited(&self.lock(digest), Use::Exclusive, watch)?;
             if !self.image(digest).is_dir() {
                 match self.stage(archive, digest, limits, watch).and_then(|(found, record)| {
-                    // What is in the store under a digest is what has that digest, also when the file was changed after it was hashed.
+                    // What is in the store under a digest is what has that digest, also when the
+                    // file was changed after it was hashed.
                     if found != digest {
                         let _ = remove::tree(&self.staging(digest));
                         return Err(archive.blame(Failure::new("it was changed while it was read")));
@@ -46,7 +54,12 @@ impl Store {
     }
 
     /// Unpacks what comes once, whose digest is known at the end only.
-    pub(super) fn streamed(&self, archive: &Archive, limits: Limits, watch: &mut dyn Watch) -> Result<Held, Failure> {
+    pub(super) fn streamed(
+        &self,
+        archive: &Archive,
+        limits: Limits,
+        watch: &mut dyn Watch,
+    ) -> Result<Held, Failure> {
         let key = run_directory::random().map_err(|errno| self.failed(errno))?;
         let own = self.waited(&self.lock(&key), Use::Exclusive, watch)?;
         let staged = self.stage(archive, &key, limits, watch);
@@ -59,15 +72,23 @@ impl Store {
                 self.settle(&key, &digest)?;
             }
             drop(lock);
-            let held = self.held(&digest, Making::Yes, watch)?.ok_or_else(|| self.failed(Errno::NOENT))?;
+            let held =
+                self.held(&digest, Making::Yes, watch)?.ok_or_else(|| self.failed(Errno::NOENT))?;
             Ok(Held { unpacked: (!known).then_some(record), ..held })
         });
         own.remove();
         settled
     }
 
-    /// Unpacks into a staging directory under a lock that the caller holds; the digest of what was read.
-    fn stage(&self, archive: &Archive, key: &str, limits: Limits, watch: &mut dyn Watch) -> Result<(String, Record), Failure> {
+    /// Unpacks into a staging directory under a lock that the caller holds; the digest of what was
+    /// read.
+    fn stage(
+        &self,
+        archive: &Archive,
+        key: &str,
+        limits: Limits,
+        watch: &mut dyn Watch,
+    ) -> Result<(String, Record), Failure> {
         let staging = self.staging(key);
         remove::tree(&staging).map_err(|errno| self.failed(errno))?;
         let result = self.stage_into(&staging, archive, limits, watch);
@@ -77,25 +98,52 @@ impl Store {
         result
     }
 
-    fn stage_into(&self, staging: &Path, archive: &Archive, limits: Limits, watch: &mut dyn Watch) -> Result<(String, Record), Failure> {
+    fn stage_into(
+        &self,
+        staging: &Path,
+        archive: &Archive,
+        limits: Limits,
+        watch: &mut dyn Watch,
+    ) -> Result<(String, Record), Failure> {
         DirBuilder::new().mode(0o700).create(staging).map_err(|error| self.failed_io(&error))?;
         let tree = directory::make(&staging.join(TREE)).map_err(|errno| self.failed(errno))?;
-        let unpack = Unpack { rights: self.rights, limits, threads: Threads::Two, hashing: Hashing::Wanted, watch };
-        let Unpacked { report, length, digest, compression, .. } = unpack.unpack(archive, tree.as_fd())?;
+        let unpack = Unpack {
+            rights: self.rights,
+            limits,
+            threads: Threads::Two,
+            hashing: Hashing::RunOptions,
+            watch,
+        };
+        let Unpacked { report, length, digest, compression, .. } =
+            unpack.unpack(archive, tree.as_fd())?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_secs());
-        let record =
-            Record { source: archive.to_string(), format: compression.name().to_owned(), archive_bytes: length, unpacked_at: now, report };
-        let text = serde_json::to_vec_pretty(&record).map_err(|error| Failure::new(format!("cannot write the record: {error}")))?;
+        let record = Record {
+            source: archive.to_string(),
+            format: compression.name().to_owned(),
+            archive_bytes: length,
+            unpacked_at: now,
+            report,
+        };
+        let text = serde_json::to_vec_pretty(&record)
+            .map_err(|error| Failure::new(format!("cannot write the record: {error}")))?;
         fs::write(staging.join(RECORD), text).map_err(|error| self.failed_io(&error))?;
         Ok((digest.unwrap_or_default(), record))
     }
 
-    /// Moves a staged image to where it belongs, when it is on the disk: after a loss of power a tree under its digest is whole.
+    /// Moves a staged image to where it belongs, when it is on the disk: after a loss of power a
+    /// tree under its digest is whole.
     fn settle(&self, key: &str, digest: &str) -> Result<(), Failure> {
         let staging = self.staging(key);
-        let settled = openat(CWD, &staging, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-            .and_then(syncfs)
-            .and_then(|()| renameat_with(CWD, &staging, CWD, self.image(digest), RenameFlags::NOREPLACE));
+        let settled = openat(
+            CWD,
+            &staging,
+            OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )
+        .and_then(syncfs)
+        .and_then(|()| {
+            renameat_with(CWD, &staging, CWD, self.image(digest), RenameFlags::NOREPLACE)
+        });
         settled.map_err(|errno| {
             let _ = remove::tree(&staging);
             self.failed(errno)

@@ -1,10 +1,11 @@
 //! The bytes of a file, from where they are stored to where they belong.
 
-use crate::failure::Failure;
+use crate::error::Failure;
 use crate::rootfs::entry::Stretch;
 use rustix::fd::OwnedFd;
 
-/// Takes a piece of a file: its place in the stored bytes, which for a sparse file are those without the holes, and the bytes.
+/// Takes a piece of a file: its place in the stored bytes, which for a sparse file are those
+/// without the holes, and the bytes.
 pub type Take<'a> = dyn FnMut(u64, &[u8]) -> Result<(), Failure> + 'a;
 
 /// The content of a file.
@@ -41,14 +42,21 @@ impl<'a> Spread<'a> {
     }
 
     /// Writes a piece that stands at `at` in the stored bytes.
-    pub(super) fn write(&mut self, file: &OwnedFd, mut at: u64, mut bytes: &[u8]) -> rustix::io::Result<()> {
+    pub(super) fn write(
+        &mut self,
+        file: &OwnedFd,
+        mut at: u64,
+        mut bytes: &[u8],
+    ) -> rustix::io::Result<()> {
         while let (Some(stretch), false) = (self.stretches.first(), bytes.is_empty()) {
             let within = at - self.start;
-            let length = usize::try_from(stretch.length - within).unwrap_or(usize::MAX).min(bytes.len());
+            let length =
+                usize::try_from(stretch.length - within).unwrap_or(usize::MAX).min(bytes.len());
             let mut piece = &bytes[..length];
             let mut offset = stretch.offset + within;
             while !piece.is_empty() {
-                let written = rustix::io::retry_on_intr(|| rustix::io::pwrite(file, piece, offset))?;
+                let written =
+                    rustix::io::retry_on_intr(|| rustix::io::pwrite(file, piece, offset))?;
                 piece = &piece[written..];
                 offset += written as u64;
             }

@@ -1,13 +1,14 @@
-//! What an inode says of a file besides its content: owner, attributes, mode, times, in the order in which none undoes another.
+//! What an inode says of a file besides its content: owner, attributes, mode, times, in the order
+//! in which none undoes another.
 
-use super::{MOST_REMEMBERED, Owners, Trouble, Writer};
+use super::{MOST_REMEMBERED, Owners, SysError, Writer};
 use crate::beneath;
 use crate::rootfs::entry::{Entry, Kind, Metadata, Place, Time};
-use crate::rootfs::rule::Rule;
+use crate::rootfs::policy::Rule;
 use rustix::fd::BorrowedFd;
 use rustix::fs::{
-    AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags, chownat, fchmod, fchown, fsetxattr, fstat, futimens,
-    openat, statat, utimensat,
+    AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags, chownat, fchmod,
+    fchown, fsetxattr, fstat, futimens, openat, statat, utimensat,
 };
 use rustix::io::Errno;
 use std::collections::BTreeMap;
@@ -18,8 +19,8 @@ use std::path::Path;
 const ACCESS: &[u8] = b"system.posix_acl_access";
 const DEFAULT: &[u8] = b"system.posix_acl_default";
 
-/// Directories whose final state would get in the way of what is still to be made in them: a mode that keeps their owner out, or an access
-/// control list that new entries inherit.
+/// Directories whose final state would get in the way of what is still to be made in them: a mode
+/// that keeps their owner out, or an access control list that new entries inherit.
 #[derive(Default)]
 pub(super) struct Closed {
     waiting: BTreeMap<Vec<u8>, Waiting>,
@@ -28,7 +29,8 @@ pub(super) struct Closed {
 
 struct Waiting {
     mode: Mode,
-    /// The lists of the directory itself and of what is made in it. The first is set again after the mode, which changes it.
+    /// The lists of the directory itself and of what is made in it. The first is set again after
+    /// the mode, which changes it.
     lists: [Option<Vec<u8>>; 2],
 }
 
@@ -52,14 +54,23 @@ impl Closed {
         }
     }
 
-    /// Closes them, the last by name first, so that each comes before those that it lies in: a closed one lets nobody through.
+    /// Closes them, the last by name first, so that each comes before those that it lies in: a
+    /// closed one lets nobody through.
     pub(super) fn close(self, root: BorrowedFd<'_>) -> Result<(), (Vec<u8>, Errno)> {
         for (place, Waiting { mode, lists }) in self.waiting.into_iter().rev() {
             let close = || -> rustix::io::Result<()> {
-                let dir = beneath::directory(root, if place.is_empty() { Path::new(".") } else { Path::new(OsStr::from_bytes(&place)) })?;
+                let dir = beneath::directory(
+                    root,
+                    if place.is_empty() {
+                        Path::new(".")
+                    } else {
+                        Path::new(OsStr::from_bytes(&place))
+                    },
+                )?;
                 fchmod(&dir, mode)?;
                 for (name, list) in [ACCESS, DEFAULT].into_iter().zip(&lists) {
-                    list.as_ref().map_or(Ok(()), |list| fsetxattr(&dir, name, list, XattrFlags::empty()))?;
+                    list.as_ref()
+                        .map_or(Ok(()), |list| fsetxattr(&dir, name, list, XattrFlags::empty()))?;
                 }
                 Ok(())
             };
@@ -76,8 +87,9 @@ enum Fate {
     LeftOut(&'static str),
 }
 
-/// An overlay reads marks in its lower layer (`trusted.overlay.*`, and `user.overlay.*` in a user namespace): an image must not set them. The
-/// labels of security modules belong to the host's policy. A plain user can give neither capabilities nor other ids.
+/// An overlay reads marks in its lower layer (`trusted.overlay.*`, and `user.overlay.*` in a user
+/// namespace): an image must not set them. The labels of security modules belong to the host's
+/// policy. A plain user can give neither capabilities nor other ids.
 fn fate(name: &[u8], owners: Owners) -> Fate {
     match (name, owners) {
         (name, _) if name.starts_with(b"user.overlay.") => Fate::LeftOut("user.overlay.*"),
@@ -92,9 +104,15 @@ fn fate(name: &[u8], owners: Owners) -> Fate {
 }
 
 impl Writer<'_> {
-    /// Gives an open file or directory its metadata. The owner first, since chown clears the set-user-ID bits and security.capability;
-    /// attributes before the mode, which may forbid to set them; an access control list after the mode, which is a part of it.
-    pub(super) fn dress(&mut self, fd: BorrowedFd<'_>, entry: &Entry, kind: FileType) -> Result<(), Trouble> {
+    /// Gives an open file or directory its metadata. The owner first, since chown clears the
+    /// set-user-ID bits and security.capability; attributes before the mode, which may forbid to
+    /// set them; an access control list after the mode, which is a part of it.
+    pub(super) fn dress(
+        &mut self,
+        fd: BorrowedFd<'_>,
+        entry: &Entry,
+        kind: FileType,
+    ) -> Result<(), SysError> {
         let metadata = &entry.metadata;
         // A directory may have been there before its entry came.
         if let Some((uid, gid)) = self.owner(metadata)
@@ -103,11 +121,14 @@ impl Writer<'_> {
             fchown(fd, Some(uid), Some(gid)).map_err(|errno| unmapped(errno, metadata))?;
         }
         let attributes = self.kept(metadata);
-        for (name, value) in attributes.iter().filter(|(name, _)| ![ACCESS, DEFAULT].contains(name)) {
+        for (name, value) in attributes.iter().filter(|(name, _)| ![ACCESS, DEFAULT].contains(name))
+        {
             fsetxattr(fd, *name, value, XattrFlags::empty())?;
         }
         let mode = Mode::from_raw_mode(metadata.mode);
-        let list = |name: &[u8]| attributes.iter().find(|(found, _)| *found == name).map(|(_, value)| value.to_vec());
+        let list = |name: &[u8]| {
+            attributes.iter().find(|(found, _)| *found == name).map(|(_, value)| value.to_vec())
+        };
         let lists = [list(ACCESS), list(DEFAULT)];
         if kind == FileType::Directory && (lists[1].is_some() || !mode.contains(Mode::RWXU)) {
             fchmod(fd, mode | Mode::RWXU)?;
@@ -119,7 +140,9 @@ impl Writer<'_> {
             }
         }
         // Without a word chmod(2) leaves the set-group-ID bit out for who is not in the group.
-        if mode.intersects(Mode::SUID | Mode::SGID) && !Mode::from_raw_mode(fstat(fd)?.st_mode).contains(mode & (Mode::SUID | Mode::SGID)) {
+        if mode.intersects(Mode::SUID | Mode::SGID)
+            && !Mode::from_raw_mode(fstat(fd)?.st_mode).contains(mode & (Mode::SUID | Mode::SGID))
+        {
             return Err(Rule::SetId.into());
         }
         self.report.attributes += attributes.len() as u64;
@@ -130,8 +153,9 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Gives a symlink, a fifo or a device its metadata: opening a fifo would wait for its other end, and a device would do who knows what.
-    pub(super) fn dress_by_name(&mut self, entry: &Entry, name: &Path) -> Result<(), Trouble> {
+    /// Gives a symlink, a fifo or a device its metadata: opening a fifo would wait for its other
+    /// end, and a device would do who knows what.
+    pub(super) fn dress_by_name(&mut self, entry: &Entry, name: &Path) -> Result<(), SysError> {
         let metadata = &entry.metadata;
         if !self.kept(metadata).is_empty() {
             return Err(Rule::AttributeKind.into());
@@ -139,21 +163,29 @@ impl Writer<'_> {
         let owner = self.owner(metadata).filter(|_| !self.is_born_with_owner(metadata));
         let dir = self.parent.fd();
         if let Some((uid, gid)) = owner {
-            chownat(dir, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW).map_err(|errno| unmapped(errno, metadata))?;
+            chownat(dir, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
+                .map_err(|errno| unmapped(errno, metadata))?;
         }
         if !matches!(entry.kind, Kind::Symlink(_)) {
-            let node = openat(dir, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+            let node = openat(
+                dir,
+                name,
+                OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+                Mode::empty(),
+            )?;
             if FileType::from_raw_mode(fstat(&node)?.st_mode) == FileType::Symlink {
                 return Err(Errno::LOOP.into());
             }
             beneath::chmod(&node, Mode::from_raw_mode(metadata.mode))?;
         }
         utimensat(dir, name, &times(metadata.mtime), AtFlags::SYMLINK_NOFOLLOW)?;
-        let held = !beyond_every_file_system(metadata.mtime) || time_of(&statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?) == metadata.mtime;
+        let held = !beyond_every_file_system(metadata.mtime)
+            || time_of(&statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?) == metadata.mtime;
         if held { Ok(()) } else { Err(Rule::Time.into()) }
     }
 
-    /// The owner that an entry is to get, and if that is who unpacks in place of another, it is counted.
+    /// The owner that an entry is to get, and if that is who unpacks in place of another, it is
+    /// counted.
     fn owner(&mut self, metadata: &Metadata) -> Option<(Uid, Gid)> {
         if self.rights.owners == Owners::Kept {
             return Some((Uid::from_raw(metadata.uid), Gid::from_raw(metadata.gid)));
@@ -174,17 +206,20 @@ impl Writer<'_> {
         for (name, value) in &metadata.attributes {
             match fate(name, self.rights.owners) {
                 Fate::Kept => kept.push((name.as_slice(), value.as_slice())),
-                Fate::LeftOut(family) => *self.report.attributes_left_out.entry(family.into()).or_default() += 1,
+                Fate::LeftOut(family) => {
+                    *self.report.attributes_left_out.entry(family.into()).or_default() += 1
+                }
             }
         }
         if metadata.left_out > 0 {
-            *self.report.attributes_left_out.entry("file flags and labels".into()).or_default() += metadata.left_out;
+            *self.report.attributes_left_out.entry("file flags and labels".into()).or_default() +=
+                metadata.left_out;
         }
         kept
     }
 }
 
-fn unmapped(errno: Errno, metadata: &Metadata) -> Trouble {
+fn unmapped(errno: Errno, metadata: &Metadata) -> SysError {
     match errno {
         // chown(2) with an id that the user namespace does not map.
         Errno::INVAL => Rule::Unmapped(metadata.uid, metadata.gid).into(),
@@ -197,7 +232,8 @@ fn times(mtime: Time) -> Timestamps {
     Timestamps { last_access: time, last_modification: time }
 }
 
-/// Times that some file system clamps without a word, utimensat(2): those before 1970 and after 2038.
+/// Times that some file system clamps without a word, utimensat(2): those before 1970 and after
+/// 2038.
 fn beyond_every_file_system(time: Time) -> bool {
     i32::try_from(time.seconds).is_err() || time.seconds < 0
 }

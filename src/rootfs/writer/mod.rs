@@ -1,4 +1,5 @@
-//! The writer: entries into a directory, beneath one descriptor, by calls on a single component each, and never through a symlink.
+//! The writer: entries into a directory, beneath one descriptor, by calls on a single component
+//! each, and never through a symlink.
 
 mod content;
 mod metadata;
@@ -7,18 +8,21 @@ mod parent;
 pub use content::{Content, Take, write_all};
 pub(super) use parent::times_of;
 
-use crate::failure::Failure;
+use crate::error::Failure;
 use crate::host::{Host, UserNamespace};
 use crate::namespace::Switch;
 use crate::rootfs::entry::{Entry, Kind, Place, Stretch};
+use crate::rootfs::policy::Rule;
 use crate::rootfs::report::Report;
-use crate::rootfs::rule::Rule;
 use caps::Capability;
 use content::Spread;
 use metadata::Closed;
 use parent::Parent;
 use rustix::fd::{AsFd, BorrowedFd};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, ftruncate, linkat, makedev, mkdirat, mknodat, openat, statat, symlinkat, unlinkat};
+use rustix::fs::{
+    AtFlags, FileType, Mode, OFlags, ftruncate, linkat, makedev, mkdirat, mknodat, openat, statat,
+    symlinkat, unlinkat,
+};
 use rustix::io::Errno;
 use rustix::process::{Gid, Uid, getegid, geteuid};
 use std::collections::BTreeSet;
@@ -54,7 +58,8 @@ pub struct Rights {
 impl Rights {
     /// Those of the caller: root keeps owners, and outside a user namespace makes device nodes.
     pub fn of(host: &Host) -> Self {
-        let nodes = host.user_namespace == UserNamespace::Initial && host.holds(Capability::CAP_MKNOD);
+        let nodes =
+            host.user_namespace == UserNamespace::Initial && host.holds(Capability::CAP_MKNOD);
         Self {
             owners: if host.uid == 0 { Owners::Kept } else { Owners::Squashed },
             devices: if nodes && host.uid == 0 { Devices::Made } else { Devices::Skipped },
@@ -62,7 +67,8 @@ impl Rights {
     }
 }
 
-/// Bytes of what a writer remembers until the end. Real archives have a handful of such entries; more is an attack on memory.
+/// Bytes of what a writer remembers until the end. Real archives have a handful of such entries;
+/// more is an attack on memory.
 const MOST_REMEMBERED: usize = 4 << 20;
 
 /// How much an archive may hold: a small file can stand for a very large one.
@@ -91,38 +97,39 @@ pub struct Writer<'a> {
     closed: Closed,
     /// Whether the archive has had an entry for its root.
     root_named: Switch,
-    /// The places of devices that were left out, and how many bytes they take: a hard link to one is left out too.
+    /// The places of devices that were left out, and how many bytes they take: a hard link to one
+    /// is left out too.
     skipped: BTreeSet<Vec<u8>>,
     skipped_bytes: usize,
     report: Report,
 }
 
 /// Why an entry was not made.
-enum Trouble {
+enum SysError {
     Errno(Errno),
     Broken(Rule),
     Content(Failure),
 }
 
-impl From<Errno> for Trouble {
+impl From<Errno> for SysError {
     fn from(errno: Errno) -> Self {
         Self::Errno(errno)
     }
 }
 
-impl From<Rule> for Trouble {
+impl From<Rule> for SysError {
     fn from(rule: Rule) -> Self {
         Self::Broken(rule)
     }
 }
 
-impl From<Failure> for Trouble {
+impl From<Failure> for SysError {
     fn from(failure: Failure) -> Self {
         Self::Content(failure)
     }
 }
 
-impl Trouble {
+impl SysError {
     fn of(self, entry: &[u8]) -> Failure {
         match self {
             Self::Errno(errno) => cannot(entry, errno),
@@ -133,7 +140,11 @@ impl Trouble {
 }
 
 fn cannot(entry: &[u8], errno: Errno) -> Failure {
-    let failure = Failure::new(format!("archive entry '{}': cannot be written", crate::rootfs::rule::shown(entry))).errno(errno);
+    let failure = Failure::new(format!(
+        "archive entry '{}': cannot be written",
+        crate::rootfs::policy::shown(entry)
+    ))
+    .errno(errno);
     match errno {
         Errno::NOSPC => failure.why("the file system is full: of bytes (df), or of files (df -i)"),
         Errno::DQUOT => failure.why("the quota of this user is used up"),
@@ -161,9 +172,10 @@ impl<'a> Writer<'a> {
     /// Makes one entry.
     ///
     /// # Errors
-    /// An entry that breaks a rule or a limit, by name; a full disk. What was made until then stays for the caller to remove.
+    /// An entry that breaks a rule or a limit, by name; a full disk. What was made until then stays
+    /// for the caller to remove.
     pub fn write(&mut self, entry: &Entry, content: &mut impl Content) -> Result<(), Failure> {
-        self.make(entry, content).map_err(|trouble| trouble.of(name_of(&entry.place)))
+        self.make(entry, content).map_err(|error| error.of(name_of(&entry.place)))
     }
 
     /// Gives the directories what had to wait for their content, and counts.
@@ -172,7 +184,9 @@ impl<'a> Writer<'a> {
     /// A directory that cannot be finished, by name.
     pub fn finish(mut self) -> Result<Report, Failure> {
         self.parent.leave().map_err(|errno| cannot(b".", errno))?;
-        self.closed.close(self.root).map_err(|(place, errno)| cannot(if place.is_empty() { b"." } else { &place }, errno))?;
+        self.closed.close(self.root).map_err(|(place, errno)| {
+            cannot(if place.is_empty() { b"." } else { &place }, errno)
+        })?;
         Ok(self.report)
     }
 
@@ -181,15 +195,19 @@ impl<'a> Writer<'a> {
         self.root_named
     }
 
-    fn make(&mut self, entry: &Entry, content: &mut impl Content) -> Result<(), Trouble> {
+    fn make(&mut self, entry: &Entry, content: &mut impl Content) -> Result<(), SysError> {
         self.skipped.remove(entry.place.bytes());
         match &entry.kind {
             Kind::Directory => self.directory(entry)?,
             Kind::File { size, data } => self.file(entry, *size, data.as_deref(), content)?,
             Kind::Symlink(target) => self.symlink(entry, target)?,
             Kind::HardLink(target) => self.hard_link(entry, target)?,
-            Kind::Character(major, minor) => self.node(entry, FileType::CharacterDevice, makedev(*major, *minor))?,
-            Kind::Block(major, minor) => self.node(entry, FileType::BlockDevice, makedev(*major, *minor))?,
+            Kind::Character(major, minor) => {
+                self.node(entry, FileType::CharacterDevice, makedev(*major, *minor))?
+            }
+            Kind::Block(major, minor) => {
+                self.node(entry, FileType::BlockDevice, makedev(*major, *minor))?
+            }
             Kind::Fifo => self.node(entry, FileType::Fifo, 0)?,
         }
         if self.report.entries() > self.limits.entries {
@@ -198,12 +216,13 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    /// The directory of a new entry, made where the archive has no entry for it, and the entry's name there.
-    fn parent_of<'p>(&mut self, place: &'p Place) -> Result<(BorrowedFd<'_>, &'p Path), Trouble> {
+    /// The directory of a new entry, made where the archive has no entry for it, and the entry's
+    /// name there.
+    fn parent_of<'p>(&mut self, place: &'p Place) -> Result<(BorrowedFd<'_>, &'p Path), SysError> {
         let (directory, name) = place.split().ok_or(Rule::RootKind)?;
         let limits = self.limits;
         let made = self.parent.enter(directory).map_err(|errno| match errno {
-            Errno::LOOP | Errno::NOTDIR => Trouble::Broken(Rule::NotBeneath),
+            Errno::LOOP | Errno::NOTDIR => SysError::Broken(Rule::NotBeneath),
             errno => errno.into(),
         })?;
         self.report.directories += made;
@@ -213,7 +232,7 @@ impl<'a> Writer<'a> {
         Ok((self.parent.fd(), name))
     }
 
-    fn directory(&mut self, entry: &Entry) -> Result<(), Trouble> {
+    fn directory(&mut self, entry: &Entry) -> Result<(), SysError> {
         if entry.place.is_root() {
             self.parent.forget();
             self.closed.reopen(&entry.place);
@@ -233,7 +252,12 @@ impl<'a> Writer<'a> {
             }
             result => result.map(|()| false)?,
         };
-        let made = openat(dir, name, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+        let made = openat(
+            dir,
+            name,
+            OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+            Mode::empty(),
+        )?;
         if known {
             self.closed.reopen(&entry.place);
         } else {
@@ -242,15 +266,22 @@ impl<'a> Writer<'a> {
         self.dress(made.as_fd(), entry, FileType::Directory)
     }
 
-    fn file(&mut self, entry: &Entry, size: u64, data: Option<&[Stretch]>, content: &mut impl Content) -> Result<(), Trouble> {
+    fn file(
+        &mut self,
+        entry: &Entry,
+        size: u64,
+        data: Option<&[Stretch]>,
+        content: &mut impl Content,
+    ) -> Result<(), SysError> {
         self.report.bytes = self.report.bytes.saturating_add(size);
         if self.report.bytes > self.limits.bytes {
             return Err(Rule::Bytes(self.limits.bytes).into());
         }
         let (dir, name) = self.parent_of(&entry.place)?;
-        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let flags =
+            OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = placed(dir, name, || openat(dir, name, flags, Mode::RUSR | Mode::WUSR))?;
-        // A full disk is the entry's trouble, a cut stream the archive's.
+        // A full disk is the entry's error, a cut stream the archive's.
         let mut stopped = None;
         let mut stop = |errno| {
             stopped = Some(errno);
@@ -274,28 +305,31 @@ impl<'a> Writer<'a> {
         self.dress(file.as_fd(), entry, FileType::RegularFile)
     }
 
-    fn symlink(&mut self, entry: &Entry, target: &[u8]) -> Result<(), Trouble> {
+    fn symlink(&mut self, entry: &Entry, target: &[u8]) -> Result<(), SysError> {
         let (dir, name) = self.parent_of(&entry.place)?;
         placed(dir, name, || symlinkat(target, dir, name))?;
         self.report.symlinks += 1;
         self.dress_by_name(entry, name)
     }
 
-    /// To a file that came earlier: the directory of the target is resolved as strictly as every other path, and the link is made without
-    /// following.
-    fn hard_link(&mut self, entry: &Entry, target: &Place) -> Result<(), Trouble> {
+    /// To a file that came earlier: the directory of the target is resolved as strictly as every
+    /// other path, and the link is made without following.
+    fn hard_link(&mut self, entry: &Entry, target: &Place) -> Result<(), SysError> {
         if self.skipped.contains(target.bytes()) {
             return self.skip(entry);
         }
         let missing = || Rule::LinkMissing(target.bytes().to_vec());
-        let (from, old) = target.split().ok_or_else(|| Rule::LinkToDirectory(target.bytes().to_vec()))?;
+        let (from, old) =
+            target.split().ok_or_else(|| Rule::LinkToDirectory(target.bytes().to_vec()))?;
         let from = self.parent.find(from).map_err(|errno| match errno {
-            Errno::NOENT => Trouble::Broken(missing()),
+            Errno::NOENT => SysError::Broken(missing()),
             Errno::LOOP | Errno::NOTDIR => Rule::NotBeneath.into(),
             errno => errno.into(),
         })?;
         match kind_of(from.as_fd(), old) {
-            Ok(FileType::Directory) => return Err(Rule::LinkToDirectory(target.bytes().to_vec()).into()),
+            Ok(FileType::Directory) => {
+                return Err(Rule::LinkToDirectory(target.bytes().to_vec()).into());
+            }
             Ok(_) => {}
             Err(Errno::NOENT) => return Err(missing().into()),
             Err(errno) => return Err(errno.into()),
@@ -309,7 +343,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Leaves a device out, and with it whatever had its name before.
-    fn skip(&mut self, entry: &Entry) -> Result<(), Trouble> {
+    fn skip(&mut self, entry: &Entry) -> Result<(), SysError> {
         let (dir, name) = self.parent_of(&entry.place)?;
         clear(dir, name)?;
         self.report.devices_skipped += 1;
@@ -318,7 +352,12 @@ impl<'a> Writer<'a> {
         if self.skipped_bytes > MOST_REMEMBERED { Err(Rule::Closed.into()) } else { Ok(()) }
     }
 
-    fn node(&mut self, entry: &Entry, kind: FileType, device: rustix::fs::Dev) -> Result<(), Trouble> {
+    fn node(
+        &mut self,
+        entry: &Entry,
+        kind: FileType,
+        device: rustix::fs::Dev,
+    ) -> Result<(), SysError> {
         if kind != FileType::Fifo && self.rights.devices == Devices::Skipped {
             return self.skip(entry);
         }
@@ -332,8 +371,13 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// Makes something in a place, with whatever stood there taken away first: an archive may name a path twice, and the last one counts.
-fn placed<T>(dir: BorrowedFd<'_>, name: &Path, make: impl Fn() -> rustix::io::Result<T>) -> Result<T, Trouble> {
+/// Makes something in a place, with whatever stood there taken away first: an archive may name a
+/// path twice, and the last one counts.
+fn placed<T>(
+    dir: BorrowedFd<'_>,
+    name: &Path,
+    make: impl Fn() -> rustix::io::Result<T>,
+) -> Result<T, SysError> {
     match make() {
         Err(Errno::EXIST) => {
             clear(dir, name)?;
@@ -343,11 +387,14 @@ fn placed<T>(dir: BorrowedFd<'_>, name: &Path, make: impl Fn() -> rustix::io::Re
     }
 }
 
-/// Takes away what stands in a place, unless it is a directory. Never opened, never cut: it may be a fifo, or a name of another file.
-fn clear(dir: BorrowedFd<'_>, name: &Path) -> Result<(), Trouble> {
+/// Takes away what stands in a place, unless it is a directory. Never opened, never cut: it may be
+/// a fifo, or a name of another file.
+fn clear(dir: BorrowedFd<'_>, name: &Path) -> Result<(), SysError> {
     match unlinkat(dir, name, AtFlags::empty()) {
         Ok(()) | Err(Errno::NOENT) => Ok(()),
-        Err(_) if kind_of(dir, name).is_ok_and(|kind| kind == FileType::Directory) => Err(Rule::ReplacesDirectory.into()),
+        Err(_) if kind_of(dir, name).is_ok_and(|kind| kind == FileType::Directory) => {
+            Err(Rule::ReplacesDirectory.into())
+        }
         Err(errno) => Err(errno.into()),
     }
 }

@@ -1,6 +1,7 @@
-//! The directory that entries are made in. An archive names it again and again, so it stays open; and since every new entry changes its
-//! modification time, it gets the old one back when it is left. So a directory that is not open always has the times that it should have,
-//! and no list of all directories has to be kept to the end.
+//! The directory that entries are made in. An archive names it again and again, so it stays open;
+//! and since every new entry changes its modification time, it gets the old one back when it is
+//! left. So a directory that is not open always has the times that it should have, and no list of
+//! all directories has to be kept to the end.
 
 use crate::beneath;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -42,7 +43,8 @@ impl<'a> Parent<'a> {
             found => (found?, 0),
         };
         let stat = fstat(&fd)?;
-        self.current = Some(Current { path: path.to_vec(), fd, times: times_of(&stat), group: stat.st_gid });
+        self.current =
+            Some(Current { path: path.to_vec(), fd, times: times_of(&stat), group: stat.st_gid });
         Ok(made)
     }
 
@@ -51,8 +53,8 @@ impl<'a> Parent<'a> {
         self.current.as_ref().map_or(self.root, |current| current.fd.as_fd())
     }
 
-    /// The group that a new entry may have in place of the process's own: with the set-group-ID bit, or on a file system that is mounted
-    /// so, it is the directory's.
+    /// The group that a new entry may have in place of the process's own: with the set-group-ID
+    /// bit, or on a file system that is mounted so, it is the directory's.
     pub(super) fn group(&self) -> Option<u32> {
         self.current.as_ref().map(|current| current.group)
     }

@@ -2,15 +2,15 @@
 
 mod mounts;
 
-use crate::failure::Failure;
+use crate::error::Failure;
 use crate::host::{Host, UserNamespace, contains};
 use crate::namespace::{Namespace, Namespaces, Switch};
 use crate::ready::notify;
 use crate::ready::queue::Name;
 use crate::rootfs::Image;
 use crate::run::leak;
+use crate::run::pty::Streams;
 use crate::run::step::{Mount, Quota, Side, Step, Tree};
-use crate::run::terminal::Streams;
 use crate::spec::{Capabilities, First, Ready, RootSwitch, Seccomp, Spec, Writing};
 use crate::walls::idmap::{IdMaps, Writer};
 use crate::walls::mounts::{Attributes, OverlayMarks};
@@ -36,7 +36,8 @@ pub struct Plan {
     pub namespaces: Namespaces,
     /// The ids of the user namespace.
     pub maps: Option<IdMaps>,
-    /// Walls that this container does not have though they are the default, each with its reason, for -v.
+    /// Walls that this container does not have though they are the default, each with its reason,
+    /// for -v.
     pub remarks: Vec<String>,
 }
 
@@ -54,7 +55,8 @@ pub struct Ingredients<'a> {
     pub queue: Option<Name>,
 }
 
-/// The descriptor that says READY=1 with `--ready app`: one digit, since dash(1) takes no larger number in `>&$RUSTIC_READY_FD`.
+/// The descriptor that says READY=1 with `--ready app`: one digit, since dash(1) takes no larger
+/// number in `>&$RUSTIC_READY_FD`.
 pub const READY_FD: i32 = 3;
 
 /// The ladder while it is built.
@@ -77,7 +79,8 @@ impl Plan {
     /// The plan of a container.
     ///
     /// # Errors
-    /// An order that cannot be met on this host, an id that the user namespace will not have above all.
+    /// An order that cannot be met on this host, an id that the user namespace will not have above
+    /// all.
     pub fn new(from: Ingredients<'_>) -> Result<Self, Failure> {
         let Ingredients { spec, host, image, streams, queue } = from;
         let namespaces = spec.namespaces;
@@ -95,10 +98,19 @@ impl Plan {
             _ => Groups::Dropped,
         };
         let keep = if spec.caps == Capabilities::Default { Keep::Default } else { Keep::Named };
-        let credentials = Credentials::ordered(spec.uid, spec.gid, spec.cap_mask, keep, groups, host.last_cap);
+        let credentials =
+            Credentials::ordered(spec.uid, spec.gid, spec.cap_mask, keep, groups, host.last_cap);
 
-        let mut ladder =
-            Ladder { spec, host, maps: maps.as_ref(), steps: Vec::new(), mounts: Vec::new(), dev: None, devpts: None, remarks: Vec::new() };
+        let mut ladder = Ladder {
+            spec,
+            host,
+            maps: maps.as_ref(),
+            steps: Vec::new(),
+            mounts: Vec::new(),
+            dev: None,
+            devpts: None,
+            remarks: Vec::new(),
+        };
         if let Some(name) = &queue {
             ladder.rung(Step::MakeQueue(name.clone()));
         }
@@ -145,13 +157,14 @@ impl Ladder<'_> {
         self.spec.namespaces.is_new(namespace)
     }
 
-    /// Whether the caller's user namespace owns the caller's other namespaces, and so may mount views of them.
+    /// Whether the caller's user namespace owns the caller's other namespaces, and so may mount
+    /// views of them.
     fn owns_the_shared(&self) -> bool {
         self.maps.is_none() && self.host.user_namespace == UserNamespace::Initial
     }
 
     fn clone_child(&mut self, run_directory: Option<&Path>) {
-        self.rung(Step::Guard);
+        self.rung(Step::BecomeSubreaper);
         if let Some(path) = run_directory {
             self.rung(Step::MakeRunDirectory(path.to_owned()));
         }
@@ -159,7 +172,7 @@ impl Ladder<'_> {
         if let Some(maps) = self.maps {
             self.rung(Step::WriteIdMaps(maps.clone()));
         }
-        self.rung(Step::Gate);
+        self.rung(Step::WaitForGo);
         self.rung(Step::Session);
     }
 
@@ -171,7 +184,10 @@ impl Ladder<'_> {
                 if self.owns_the_shared() {
                     self.rung(Step::DeviceNodes(None));
                 } else {
-                    self.remarks.push("dev: no device nodes, which only root outside a user namespace can make".into());
+                    self.remarks.push(
+                        "dev: no device nodes, which only root outside a user namespace can make"
+                            .into(),
+                    );
                 }
                 self.rung(Step::Chroot);
             }
@@ -179,24 +195,36 @@ impl Ladder<'_> {
                 self.rung(Step::OpenBase(c_string(&path)));
                 self.rung(Step::Chroot);
             }
-            // An archive has a directory of its run here. Without one the chroot fails, having nothing to enter.
+            // An archive has a directory of its run here. Without one the chroot fails, having
+            // nothing to enter.
             (Image::Unpacked(_), Switch::No) => self.rung(Step::Chroot),
         }
     }
 
     fn mounted_root(&mut self, image: Image) {
-        let read_only = if self.spec.writing == Writing::Refused { Attributes::READ_ONLY } else { Attributes::NONE };
+        let read_only = if self.spec.writing == Writing::Refused {
+            Attributes::READ_ONLY
+        } else {
+            Attributes::NONE
+        };
         let attributes = NO_SUID_DEV.and(read_only);
         let marks = if self.owns_the_shared() { OverlayMarks::Trusted } else { OverlayMarks::User };
         let scratch = Step::MakeScratch { size: self.spec.scratch_size };
         let (base, steps) = match image {
-            // A copy of the directory's mounts is taken before the scratch is attached over it, or it would hold the scratch too.
+            // A copy of the directory's mounts is taken before the scratch is attached over it, or
+            // it would hold the scratch too.
             Image::Directory(path) if self.spec.writing != Writing::Ephemeral => {
                 (path, vec![Step::MakeTree { from: Tree::Base, attributes }, scratch])
             }
-            Image::Directory(path) | Image::Tree(path) => (path, vec![scratch, Step::MakeOverlay { marks, attributes }]),
+            Image::Directory(path) | Image::Tree(path) => {
+                (path, vec![scratch, Step::MakeOverlay { marks, attributes }])
+            }
             Image::Unpacked(origin) | Image::PerRun { origin, .. } => {
-                let unpack = [scratch, Step::UnpackIntoScratch(origin), Step::MakeTree { from: Tree::Scratch, attributes }];
+                let unpack = [
+                    scratch,
+                    Step::UnpackIntoScratch(origin),
+                    Step::MakeTree { from: Tree::Scratch, attributes },
+                ];
                 (PathBuf::from("/"), unpack.into())
             }
         };
@@ -226,7 +254,8 @@ impl Ladder<'_> {
         for mount in self.mounts.clone() {
             let slot = mount.slot;
             self.rung(Step::Attach(mount));
-            // Only ever in a mount of rustic's own: an ordered one at the same place is somebody's directory.
+            // Only ever in a mount of rustic's own: an ordered one at the same place is somebody's
+            // directory.
             if Some(slot) == self.dev {
                 if self.owns_the_shared() {
                     self.rung(Step::DeviceNodes(Some(slot)));
@@ -261,9 +290,11 @@ impl Ladder<'_> {
         if self.spec.ready == Ready::App {
             match self.dev {
                 Some(slot) => self.rung(Step::NotifySocket(slot)),
-                None => {
-                    self.remarks.push("ready: no NOTIFY_SOCKET, because without mounts there is no /dev of its own to put it in".into())
-                }
+                None => self.remarks.push(
+                    "ready: no NOTIFY_SOCKET, because without mounts there is \
+                        no /dev of its own to put it in"
+                        .into(),
+                ),
             }
         }
         if self.spec.ready == Ready::Queue
@@ -292,21 +323,26 @@ impl Ladder<'_> {
     }
 
     fn privileges(&mut self, credentials: &Credentials) {
-        let bounding = if self.maps.is_some() { self.host.known_caps() } else { self.host.bounding };
+        let bounding =
+            if self.maps.is_some() { self.host.known_caps() } else { self.host.bounding };
         if bounding & !credentials.bounding != 0 {
-            self.rung(Step::Bound(bounding & !credentials.bounding));
+            self.rung(Step::DropBounding(bounding & !credentials.bounding));
         }
         if credentials.groups == Groups::Dropped {
             self.rung(Step::DropGroups);
         } else {
-            self.remarks.push("user: setgroups is denied in this user namespace: the caller's supplementary groups stay".into());
+            self.remarks.push(
+                "user: setgroups is denied in this user namespace: the caller's \
+                supplementary groups stay"
+                    .into(),
+            );
         }
         self.rung(Step::SetGid(credentials.gid));
         self.rung(Step::SetUid(credentials.uid));
         self.rung(Step::SetCapabilities(credentials.clone()));
         self.rung(Step::Chdir(self.spec.workdir.clone()));
         self.rung(Step::NoNewPrivs);
-        self.rung(Step::Check(credentials.clone()));
+        self.rung(Step::VerifyCredentials(credentials.clone()));
         if self.spec.seccomp == Seccomp::Default {
             // Only as PID 1 is CMD deaf to its own signals.
             let pid_1 = self.is_new(Namespace::Pid) && self.spec.first != First::Reaper;

@@ -19,29 +19,65 @@ const CGROUPS: &str = "fs/cgroup";
 impl Ladder<'_> {
     /// The files of /etc that are the container's own, written once and shown over the image's.
     pub(super) fn host_files(&mut self) {
-        let name = self.spec.hostname.clone().unwrap_or_else(|| rustix::system::uname().nodename().to_string_lossy().into_owned());
+        let name =
+            self.spec.hostname.clone().unwrap_or_else(|| {
+                rustix::system::uname().nodename().to_string_lossy().into_owned()
+            });
         let shared_net = !self.is_new(Namespace::Net);
         let of_the_host = |path: &str| shared_net.then(|| std::fs::read(path).ok()).flatten();
-        let hosts =
-            of_the_host("/etc/hosts").unwrap_or_else(|| format!("127.0.0.1\tlocalhost {name}\n::1\tlocalhost {name}\n").into_bytes());
-        let resolver = of_the_host("/etc/resolv.conf").unwrap_or_else(|| b"# no name server: this network is a loopback\n".to_vec());
-        let files = vec![("hosts", hosts), ("hostname", format!("{name}\n").into_bytes()), ("resolv.conf", resolver)];
+        let hosts = of_the_host("/etc/hosts").unwrap_or_else(|| {
+            format!("127.0.0.1\tlocalhost {name}\n::1\tlocalhost {name}\n").into_bytes()
+        });
+        let resolver = of_the_host("/etc/resolv.conf")
+            .unwrap_or_else(|| b"# no name server: this network is a loopback\n".to_vec());
+        let files = vec![
+            ("hosts", hosts),
+            ("hostname", format!("{name}\n").into_bytes()),
+            ("resolv.conf", resolver),
+        ];
         let names: Vec<_> = files.iter().map(|(name, _)| *name).collect();
         self.rung(Step::WriteScratch(files));
         for name in names {
-            let attributes = if self.spec.writing == Writing::Refused { Attributes::READ_ONLY } else { Attributes::NONE };
-            self.mount(Source::Scratch(c_string(Path::new(name))), attributes, Path::new("etc").join(name), Kind::File);
+            let attributes = if self.spec.writing == Writing::Refused {
+                Attributes::READ_ONLY
+            } else {
+                Attributes::NONE
+            };
+            self.mount(
+                Source::Scratch(c_string(Path::new(name))),
+                attributes,
+                Path::new("etc").join(name),
+                Kind::File,
+            );
         }
     }
 
-    /// Adds a mount. Everything is made before the host's tree is gone (binds need it, and the kernel lets a user namespace mount proc
-    /// and sysfs only while it still sees one), and attached when it is: then nothing of the host can be hit.
-    fn mount(&mut self, source: Source, attributes: Attributes, target: impl AsRef<Path>, kind: Kind) -> usize {
+    /// Adds a mount. Everything is made before the host's tree is gone (binds need it, and the
+    /// kernel lets a user namespace mount proc and sysfs only while it still sees one), and
+    /// attached when it is: then nothing of the host can be hit.
+    fn mount(
+        &mut self,
+        source: Source,
+        attributes: Attributes,
+        target: impl AsRef<Path>,
+        kind: Kind,
+    ) -> usize {
         let target = target.as_ref();
         let below_dev = target.starts_with("dev") && target != Path::new("dev");
-        let make_target = if self.spec.writing == Writing::Refused && !below_dev { Switch::No } else { Switch::Yes };
+        let make_target = if self.spec.writing == Writing::Refused && !below_dev {
+            Switch::No
+        } else {
+            Switch::Yes
+        };
         let slot = self.mounts.len();
-        self.mounts.push(Rc::new(Mount { slot, source, attributes, target: target.into(), kind, make_target }));
+        self.mounts.push(Rc::new(Mount {
+            slot,
+            source,
+            attributes,
+            target: target.into(),
+            kind,
+            make_target,
+        }));
         slot
     }
 
@@ -50,23 +86,47 @@ impl Ladder<'_> {
         let new = |fs, options| Source::New { fs, options };
         let owner = self.owns_the_shared();
 
-        let proc = if self.is_new(Namespace::Pid) || owner { new(c"proc", vec![]) } else { Source::Host(c"/proc".to_owned()) };
+        let proc = if self.is_new(Namespace::Pid) || owner {
+            new(c"proc", vec![])
+        } else {
+            Source::Host(c"/proc".to_owned())
+        };
         self.mount(proc, NO_SUID_DEV_EXEC, "proc", Kind::Directory);
-        let sys = if self.is_new(Namespace::Net) || owner { new(c"sysfs", vec![]) } else { Source::Host(c"/sys".to_owned()) };
+        let sys = if self.is_new(Namespace::Net) || owner {
+            new(c"sysfs", vec![])
+        } else {
+            Source::Host(c"/sys".to_owned())
+        };
         let bound = matches!(sys, Source::Host(_));
         self.mount(sys, NO_SUID_DEV_EXEC.and(Attributes::READ_ONLY), "sys", Kind::Directory);
-        // The caller's own /sys has the host's cgroups mounted in it, which a cgroup namespace is to hide.
+        // The caller's own /sys has the host's cgroups mounted in it, which a cgroup namespace is
+        // to hide.
         if bound && self.is_new(Namespace::Cgroup) && Path::new("/sys").join(CGROUPS).is_dir() {
             let empty = new(c"tmpfs", vec![option(c"mode", "0555"), option(c"size", "4k")]);
-            self.mount(empty, NO_SUID_DEV_EXEC.and(Attributes::READ_ONLY), Path::new("sys").join(CGROUPS), Kind::Directory);
+            self.mount(
+                empty,
+                NO_SUID_DEV_EXEC.and(Attributes::READ_ONLY),
+                Path::new("sys").join(CGROUPS),
+                Kind::Directory,
+            );
         }
 
         let dev = new(c"tmpfs", vec![option(c"mode", "0755"), option(c"size", "64k")]);
-        self.dev = Some(self.mount(dev, Attributes::NO_SUID.and(Attributes::NO_EXEC), "dev", Kind::Directory));
+        self.dev = Some(self.mount(
+            dev,
+            Attributes::NO_SUID.and(Attributes::NO_EXEC),
+            "dev",
+            Kind::Directory,
+        ));
         if !owner {
             for (name, ..) in dev::NODES {
                 let node = c_string(&Path::new("/dev").join(name));
-                self.mount(Source::Host(node), Attributes::NO_SUID.and(Attributes::NO_EXEC), Path::new("dev").join(name), Kind::File);
+                self.mount(
+                    Source::Host(node),
+                    Attributes::NO_SUID.and(Attributes::NO_EXEC),
+                    Path::new("dev").join(name),
+                    Kind::File,
+                );
             }
         }
         let mut pts = vec![option(c"ptmxmode", "0666"), option(c"mode", "0620")];
@@ -74,14 +134,22 @@ impl Ladder<'_> {
         if contains(self.maps.map_or(&self.host.gid_map, |maps| &maps.gids), 5) {
             pts.push(option(c"gid", "5"));
         }
-        self.devpts = Some(self.mount(new(c"devpts", pts), Attributes::NO_SUID.and(Attributes::NO_EXEC), "dev/pts", Kind::Directory));
+        self.devpts = Some(self.mount(
+            new(c"devpts", pts),
+            Attributes::NO_SUID.and(Attributes::NO_EXEC),
+            "dev/pts",
+            Kind::Directory,
+        ));
         let shm = vec![option(c"mode", "1777"), option(c"size", "64m")];
         self.mount(new(c"tmpfs", shm), NO_SUID_DEV_EXEC, "dev/shm", Kind::Directory);
         if self.is_new(Namespace::Ipc) || owner {
             self.mount(new(c"mqueue", vec![]), NO_SUID_DEV_EXEC, "dev/mqueue", Kind::Directory);
         } else {
-            self.remarks
-                .push("ipc: no /dev/mqueue, because a user namespace may mount only the queues of an IPC namespace that it owns".into());
+            self.remarks.push(
+                "ipc: no /dev/mqueue, because a user namespace may mount only the queues of \
+                    an IPC namespace that it owns"
+                    .into(),
+            );
         }
     }
 
@@ -89,23 +157,47 @@ impl Ladder<'_> {
     pub(super) fn plan_ordered_mounts(&mut self) {
         let spec = self.spec;
         let binds = spec.binds.iter().map(|bind| (bind.target.as_path(), Some(bind)));
-        let mut ordered: Vec<(&Path, Option<&Bind>)> = binds.chain(spec.tmpfs.iter().map(|target| (target.as_path(), None))).collect();
+        let mut ordered: Vec<(&Path, Option<&Bind>)> =
+            binds.chain(spec.tmpfs.iter().map(|target| (target.as_path(), None))).collect();
         ordered.sort_by_key(|(target, _)| target.components().count());
         for (target, bind) in ordered {
             let below_root = target.strip_prefix("/").unwrap_or(target);
             match bind {
                 Some(bind) => {
-                    let read_only = if bind.writing == Writing::Refused { Attributes::READ_ONLY } else { Attributes::NONE };
+                    let read_only = if bind.writing == Writing::Refused {
+                        Attributes::READ_ONLY
+                    } else {
+                        Attributes::NONE
+                    };
                     // A device that is ordered by name is meant to be used.
                     let kind = bind.source.metadata().map(|stat| stat.file_type());
-                    let device = kind.as_ref().is_ok_and(|kind| kind.is_char_device() || kind.is_block_device());
+                    let device = kind
+                        .as_ref()
+                        .is_ok_and(|kind| kind.is_char_device() || kind.is_block_device());
                     let attributes = if device { Attributes::NO_SUID } else { NO_SUID_DEV };
-                    let kind = if kind.is_ok_and(|kind| kind.is_dir()) { Kind::Directory } else { Kind::File };
-                    self.mount(Source::Host(c_string(&bind.source)), attributes.and(read_only), below_root, kind);
+                    let kind = if kind.is_ok_and(|kind| kind.is_dir()) {
+                        Kind::Directory
+                    } else {
+                        Kind::File
+                    };
+                    self.mount(
+                        Source::Host(c_string(&bind.source)),
+                        attributes.and(read_only),
+                        below_root,
+                        kind,
+                    );
                 }
                 None => {
-                    let options = vec![(c"mode", CString::new("1777").ok()), (c"size", CString::new(spec.scratch_size.to_string()).ok())];
-                    self.mount(Source::New { fs: c"tmpfs", options }, NO_SUID_DEV, below_root, Kind::Directory);
+                    let options = vec![
+                        (c"mode", CString::new("1777").ok()),
+                        (c"size", CString::new(spec.scratch_size.to_string()).ok()),
+                    ];
+                    self.mount(
+                        Source::New { fs: c"tmpfs", options },
+                        NO_SUID_DEV,
+                        below_root,
+                        Kind::Directory,
+                    );
                 }
             }
         }

@@ -1,12 +1,13 @@
-//! What a process inherits: descriptors that a careless caller has left open, each a way around every other wall, and variables.
+//! What a process inherits: descriptors that a careless caller has left open, each a way around
+//! every other wall, and variables.
 
 use super::{Direction, Effect, Outside, Probe, Try, delivered, planted};
-use crate::failure::{errno_text, of_nix};
+use crate::error::{errno_text, of_nix};
 use crate::sys;
-use crate::verify::crossing::{self, Reply};
 use crate::verify::probes::Canaries;
+use crate::verify::protocol::{self, Reply};
 use crate::verify::stage::Stage;
-use crate::verify::subject::Subject;
+use crate::verify::target::Target;
 use crate::verify::verdict::Identity;
 use crate::verify::wall::Wall;
 use nix::mqueue::mq_send;
@@ -26,7 +27,8 @@ const FIRST: i32 = 103;
 /// How far the inside looks.
 const LAST: i32 = 1023;
 
-/// The probes. Two of them are called after the walls that they get around; what is broken when they cross is this one.
+/// The probes. Two of them are called after the walls that they get around; what is broken when
+/// they cross is this one.
 pub const PROBES: [Probe; 4] = [
     Probe {
         id: "RV-FD-01",
@@ -73,17 +75,23 @@ impl Canary {
         let planted = || -> rustix::io::Result<Self> {
             let memory = memfd_create(c"rustic-canary", MemfdFlags::CLOEXEC)?;
             rustix::io::write(&memory, stage.secret.as_bytes())?;
-            Ok(Self { memory, root: open("/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())? })
+            Ok(Self {
+                memory,
+                root: open("/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?,
+            })
         };
         planted().map_err(errno_text)
     }
 }
 
-/// Leaves the canaries open where the inside would find them, and nothing else: what the verifier's caller has left open is nobody's
-/// business. For the process that becomes rustic, which owns one descriptor itself.
+/// Leaves the canaries open where the inside would find them, and nothing else: what the verifier's
+/// caller has left open is nobody's business. For the process that becomes rustic, which owns one
+/// descriptor itself.
 pub fn leave_open(canaries: &Canaries, own: BorrowedFd<'_>) -> Result<(), Errno> {
-    let planted = canaries.fds.iter().flat_map(|canary| [canary.memory.as_fd(), canary.root.as_fd()]);
-    let planted: Vec<BorrowedFd<'_>> = planted.chain(canaries.ipc.queue.as_ref().ok().map(AsFd::as_fd)).collect();
+    let planted =
+        canaries.fds.iter().flat_map(|canary| [canary.memory.as_fd(), canary.root.as_fd()]);
+    let planted: Vec<BorrowedFd<'_>> =
+        planted.chain(canaries.ipc.queue.as_ref().ok().map(AsFd::as_fd)).collect();
     let kept: Vec<BorrowedFd<'_>> = planted.iter().copied().chain([own]).collect();
     sys::close_all_but(&kept)?;
     for fd in planted {
@@ -96,34 +104,35 @@ pub fn leave_open(canaries: &Canaries, own: BorrowedFd<'_>) -> Result<(), Errno>
 
 const IDENTITY: Identity = Identity::NoNamespace;
 
-fn file(outside: &Outside<'_>, subject: &Subject) -> Try {
+fn file(outside: &Outside<'_>, subject: &Target) -> Try {
     planted(&outside.canaries.fds, "pread", |_| {
-        let reply = subject.ask(&crossing::Crossing::Fds(Crossing::File));
+        let reply = subject.ask(&protocol::Crossing::Fds(Crossing::File));
         Try::reading(reply, IDENTITY, &outside.stage.secret, &[Errno::BADF])
     })
 }
 
-fn directory(outside: &Outside<'_>, subject: &Subject) -> Try {
+fn directory(outside: &Outside<'_>, subject: &Target) -> Try {
     planted(&outside.canaries.fds, "openat", |_| {
         planted(&outside.canaries.root, "openat", |root| {
             let path = root.file.strip_prefix("/").unwrap_or(&root.file).to_owned();
-            let reply = subject.ask(&crossing::Crossing::Fds(Crossing::Directory { path }));
+            let reply = subject.ask(&protocol::Crossing::Fds(Crossing::Directory { path }));
             Try::reading(reply, IDENTITY, &outside.stage.secret, &[Errno::BADF])
         })
     })
 }
 
-fn queue(outside: &Outside<'_>, subject: &Subject) -> Try {
+fn queue(outside: &Outside<'_>, subject: &Target) -> Try {
     let canary = &outside.canaries.ipc;
     planted(&canary.queue, "mq_send", |_| {
-        let reply = subject.ask(&crossing::Crossing::Fds(Crossing::Queue { mark: subject.mark.clone() }));
+        let reply =
+            subject.ask(&protocol::Crossing::Fds(Crossing::Queue { mark: subject.mark.clone() }));
         let (receipt, seen) = delivered(canary.received(&subject.mark));
         Try::marking(reply, IDENTITY, receipt, seen, &[Errno::BADF])
     })
 }
 
-fn variable(outside: &Outside<'_>, subject: &Subject) -> Try {
-    let reply = subject.ask(&crossing::Crossing::Fds(Crossing::Variable { name: VARIABLE.into() }));
+fn variable(outside: &Outside<'_>, subject: &Target) -> Try {
+    let reply = subject.ask(&protocol::Crossing::Fds(Crossing::Variable { name: VARIABLE.into() }));
     Try::reading(reply, IDENTITY, &outside.stage.secret, &[Errno::NOENT])
 }
 
@@ -147,9 +156,13 @@ impl Crossing {
         let descriptors = format!("descriptors 3 to {LAST}");
         match self {
             Self::File => Reply::of("pread", descriptors, all(text)),
-            Self::Directory { path } => {
-                Reply::of("openat", descriptors, first(|fd| text(openat(fd, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?)))
-            }
+            Self::Directory { path } => Reply::of(
+                "openat",
+                descriptors,
+                first(|fd| {
+                    text(openat(fd, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?)
+                }),
+            ),
             Self::Queue { mark } => {
                 let send = |fd: OwnedFd| {
                     mq_send(&sys::message_queue(fd), mark.as_bytes(), 0).map_err(of_nix)?;
@@ -172,7 +185,8 @@ fn inherited() -> impl Iterator<Item = (i32, OwnedFd)> {
 
 /// What all descriptors give that give anything. EBADF where none does.
 fn all(attempt: impl Fn(OwnedFd) -> Result<String, Errno>) -> Result<(i64, String), Errno> {
-    let texts: Vec<String> = inherited().filter_map(|(_, copy)| attempt(copy).ok()).take(MOST).collect();
+    let texts: Vec<String> =
+        inherited().filter_map(|(_, copy)| attempt(copy).ok()).take(MOST).collect();
     if texts.is_empty() { Err(Errno::BADF) } else { Ok((texts.len() as i64, texts.join(" "))) }
 }
 
@@ -181,7 +195,9 @@ const MOST: usize = 64;
 
 /// The first descriptor with which it works, by a copy of it. EBADF where none does.
 fn first(attempt: impl Fn(OwnedFd) -> Result<String, Errno>) -> Result<(i64, String), Errno> {
-    inherited().find_map(|(number, copy)| Some((i64::from(number), attempt(copy).ok()?))).ok_or(Errno::BADF)
+    inherited()
+        .find_map(|(number, copy)| Some((i64::from(number), attempt(copy).ok()?)))
+        .ok_or(Errno::BADF)
 }
 
 fn text(fd: OwnedFd) -> Result<String, Errno> {

@@ -1,13 +1,13 @@
 //! POSIX message queues and System V IPC: the article's crossing, and its sisters.
 
 use super::{Direction, Effect, Outside, Probe, Try, arrived, delivered, planted};
-use crate::failure::{errno_text, of_nix};
+use crate::error::{errno_text, of_nix};
 use crate::namespace::Namespace;
 use crate::sys;
 use crate::sys::sysv::{self, Kind};
-use crate::verify::crossing::{self, Reply};
+use crate::verify::protocol::{self, Reply};
 use crate::verify::stage::Stage;
-use crate::verify::subject::Subject;
+use crate::verify::target::Target;
 use crate::verify::wall::Wall;
 use nix::mqueue::{MQ_OFlag, MqAttr, MqdT, mq_open, mq_receive, mq_send};
 use nix::sys::stat;
@@ -60,7 +60,8 @@ pub const PROBES: [Probe; 5] = [
     },
 ];
 
-/// A queue of the stage, 0600, and System V objects behind one key. All of it goes with the stage's IPC namespace.
+/// A queue of the stage, 0600, and System V objects behind one key. All of it goes with the stage's
+/// IPC namespace.
 pub struct Canary {
     pub(super) queue: Result<MqdT, String>,
     objects: Result<Objects, String>,
@@ -84,39 +85,63 @@ fn queue_name(stage: &Stage) -> String {
 
 impl Canary {
     pub(super) fn plant(stage: &Stage) -> Self {
-        let flags = MQ_OFlag::O_CREAT | MQ_OFlag::O_EXCL | MQ_OFlag::O_RDWR | MQ_OFlag::O_NONBLOCK | MQ_OFlag::O_CLOEXEC;
+        let flags = MQ_OFlag::O_CREAT
+            | MQ_OFlag::O_EXCL
+            | MQ_OFlag::O_RDWR
+            | MQ_OFlag::O_NONBLOCK
+            | MQ_OFlag::O_CLOEXEC;
         let attributes = MqAttr::new(0, 4, MESSAGE_SIZE, 0);
-        let queue = mq_open(queue_name(stage).as_str(), flags, stat::Mode::S_IRUSR | stat::Mode::S_IWUSR, Some(&attributes));
-        Self { queue: queue.map_err(|errno| format!("mq_open: {errno:?}")), objects: objects(stage).map_err(errno_text) }
+        let queue = mq_open(
+            queue_name(stage).as_str(),
+            flags,
+            stat::Mode::S_IRUSR | stat::Mode::S_IWUSR,
+            Some(&attributes),
+        );
+        Self {
+            queue: queue.map_err(|errno| format!("mq_open: {errno:?}")),
+            objects: objects(stage).map_err(errno_text),
+        }
     }
 
     /// Whether the next message is this one.
     pub(super) fn received(&self, mark: &str) -> bool {
         let mut text = [0; MESSAGE_SIZE as usize];
-        self.queue.as_ref().is_ok_and(|queue| mq_receive(queue, &mut text, &mut 0).is_ok_and(|length| text[..length] == *mark.as_bytes()))
+        self.queue.as_ref().is_ok_and(|queue| {
+            mq_receive(queue, &mut text, &mut 0)
+                .is_ok_and(|length| text[..length] == *mark.as_bytes())
+        })
     }
 }
 
 fn objects(stage: &Stage) -> rustix::io::Result<Objects> {
     // IPC_PRIVATE is 0, and negative keys are as good as others.
-    let key = stage.secret.bytes().fold(1, |key: i32, byte| key.wrapping_mul(31).wrapping_add(byte.into())) | 1;
+    let key = stage
+        .secret
+        .bytes()
+        .fold(1, |key: i32, byte| key.wrapping_mul(31).wrapping_add(byte.into()))
+        | 1;
     let mut bytes = [0; sysv::LENGTH];
     bytes[..stage.secret.len()].copy_from_slice(stage.secret.as_bytes());
     sysv::write_memory(sysv::make(Kind::Memory, key)?, bytes)?;
-    Ok(Objects { key, semaphore: sysv::make(Kind::Semaphore, key)?, message: sysv::make(Kind::Queue, key)? })
+    Ok(Objects {
+        key,
+        semaphore: sysv::make(Kind::Semaphore, key)?,
+        message: sysv::make(Kind::Queue, key)?,
+    })
 }
 
-fn by_name(outside: &Outside<'_>, subject: &Subject) -> Try {
+fn by_name(outside: &Outside<'_>, subject: &Target) -> Try {
     let canary = &outside.canaries.ipc;
     planted(&canary.queue, "mq_open", |_| {
-        let crossing = Crossing::QueueByName { name: queue_name(outside.stage), mark: subject.mark.clone() };
-        let reply = subject.ask(&crossing::Crossing::Ipc(crossing));
+        let crossing =
+            Crossing::QueueByName { name: queue_name(outside.stage), mark: subject.mark.clone() };
+        let reply = subject.ask(&protocol::Crossing::Ipc(crossing));
         let (receipt, seen) = delivered(canary.received(&subject.mark));
         Try::marking(reply, subject.identity(Namespace::Ipc), receipt, seen, &[Errno::NOENT])
     })
 }
 
-fn by_file(outside: &Outside<'_>, subject: &Subject) -> Try {
+fn by_file(outside: &Outside<'_>, subject: &Target) -> Try {
     let canary = &outside.canaries.ipc;
     planted(&canary.queue, "open", |_| {
         let folder = match subject.role.ordered() {
@@ -124,34 +149,54 @@ fn by_file(outside: &Outside<'_>, subject: &Subject) -> Try {
             Some(_) => "/dev/mqueue".into(),
         };
         let name = queue_name(outside.stage)[1..].to_owned();
-        let reply = subject.ask(&crossing::Crossing::Ipc(Crossing::QueueByFile { folder, name, mark: subject.mark.clone() }));
+        let reply = subject.ask(&protocol::Crossing::Ipc(Crossing::QueueByFile {
+            folder,
+            name,
+            mark: subject.mark.clone(),
+        }));
         let (receipt, seen) = delivered(canary.received(&subject.mark));
         Try::marking(reply, subject.identity(Namespace::Ipc), receipt, seen, &[Errno::NOENT])
     })
 }
 
-fn memory(outside: &Outside<'_>, subject: &Subject) -> Try {
+fn memory(outside: &Outside<'_>, subject: &Target) -> Try {
     planted(&outside.canaries.ipc.objects, "shmget", |objects| {
-        let reply = subject.ask(&crossing::Crossing::Ipc(Crossing::Memory { key: objects.key }));
-        Try::reading(reply, subject.identity(Namespace::Ipc), &outside.stage.secret, &[Errno::NOENT])
+        let reply = subject.ask(&protocol::Crossing::Ipc(Crossing::Memory { key: objects.key }));
+        Try::reading(
+            reply,
+            subject.identity(Namespace::Ipc),
+            &outside.stage.secret,
+            &[Errno::NOENT],
+        )
     })
 }
 
-fn semaphore(outside: &Outside<'_>, subject: &Subject) -> Try {
+fn semaphore(outside: &Outside<'_>, subject: &Target) -> Try {
     planted(&outside.canaries.ipc.objects, "semget", |objects| {
         let before = sysv::value(objects.semaphore);
-        let reply = subject.ask(&crossing::Crossing::Ipc(Crossing::Semaphore { key: objects.key }));
+        let reply = subject.ask(&protocol::Crossing::Ipc(Crossing::Semaphore { key: objects.key }));
         let after = sysv::value(objects.semaphore);
         let raised = matches!((before, after), (Ok(before), Ok(after)) if after > before);
         let seen = if raised { "the semaphore was raised" } else { "the semaphore is as it was" };
-        Try::marking(reply, subject.identity(Namespace::Ipc), arrived(raised), seen, &[Errno::NOENT])
+        Try::marking(
+            reply,
+            subject.identity(Namespace::Ipc),
+            arrived(raised),
+            seen,
+            &[Errno::NOENT],
+        )
     })
 }
 
-fn message(outside: &Outside<'_>, subject: &Subject) -> Try {
+fn message(outside: &Outside<'_>, subject: &Target) -> Try {
     planted(&outside.canaries.ipc.objects, "msgget", |objects| {
-        let reply = subject.ask(&crossing::Crossing::Ipc(Crossing::Message { key: objects.key, mark: subject.mark.clone() }));
-        let (receipt, seen) = delivered(sysv::receive(objects.message).is_ok_and(|text| text == subject.mark.as_bytes()));
+        let reply = subject.ask(&protocol::Crossing::Ipc(Crossing::Message {
+            key: objects.key,
+            mark: subject.mark.clone(),
+        }));
+        let (receipt, seen) = delivered(
+            sysv::receive(objects.message).is_ok_and(|text| text == subject.mark.as_bytes()),
+        );
         Try::marking(reply, subject.identity(Namespace::Ipc), receipt, seen, &[Errno::NOENT])
     })
 }
@@ -178,27 +223,46 @@ impl Crossing {
         let key_name = |key: &i32| format!("key {key:#x}");
         match self {
             Self::QueueByName { name, mark } => {
-                let sent = mq_open(name.as_str(), MQ_OFlag::O_WRONLY | MQ_OFlag::O_NONBLOCK, stat::Mode::empty(), None)
-                    .and_then(|queue| mq_send(&queue, mark.as_bytes(), 0));
+                let sent = mq_open(
+                    name.as_str(),
+                    MQ_OFlag::O_WRONLY | MQ_OFlag::O_NONBLOCK,
+                    stat::Mode::empty(),
+                    None,
+                )
+                .and_then(|queue| mq_send(&queue, mark.as_bytes(), 0));
                 Reply::plain("mq_open", name, sent.map_err(of_nix))
             }
             Self::QueueByFile { folder, name, mark } => {
                 let path = folder.join(name);
                 if statfs(folder).map_or(true, |stat| stat.f_type != MQUEUE_MAGIC) {
-                    return Reply::untried("open", path.to_string_lossy(), "no mqueue is mounted inside");
+                    return Reply::untried(
+                        "open",
+                        path.to_string_lossy(),
+                        "no mqueue is mounted inside",
+                    );
                 }
-                let sent = open(&path, OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())
-                    .and_then(|file| mq_send(&sys::message_queue(file), mark.as_bytes(), 0).map_err(of_nix));
+                let sent =
+                    open(&path, OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())
+                        .and_then(|file| {
+                            mq_send(&sys::message_queue(file), mark.as_bytes(), 0).map_err(of_nix)
+                        });
                 Reply::plain("open", path.to_string_lossy(), sent)
             }
             Self::Memory { key } => {
                 let bytes = sysv::find(Kind::Memory, *key).and_then(sysv::read_memory);
-                let text = bytes.map(|bytes| (0, String::from_utf8_lossy(&bytes).trim_end_matches('\0').to_owned()));
+                let text = bytes.map(|bytes| {
+                    (0, String::from_utf8_lossy(&bytes).trim_end_matches('\0').to_owned())
+                });
                 Reply::of("shmget", key_name(key), text)
             }
-            Self::Semaphore { key } => Reply::plain("semget", key_name(key), sysv::find(Kind::Semaphore, *key).and_then(sysv::raise)),
+            Self::Semaphore { key } => Reply::plain(
+                "semget",
+                key_name(key),
+                sysv::find(Kind::Semaphore, *key).and_then(sysv::raise),
+            ),
             Self::Message { key, mark } => {
-                let sent = sysv::find(Kind::Queue, *key).and_then(|id| sysv::send(id, mark.as_bytes()));
+                let sent =
+                    sysv::find(Kind::Queue, *key).and_then(|id| sysv::send(id, mark.as_bytes()));
                 Reply::plain("msgget", key_name(key), sent)
             }
         }

@@ -1,11 +1,12 @@
-//! Keys: no namespace covers the session keyring, and the keyring of a user id is there whatever the session keyring is, keyrings(7).
+//! Keys: no namespace covers the session keyring, and the keyring of a user id is there whatever
+//! the session keyring is, keyrings(7).
 
 use super::{Direction, Effect, Outside, Probe, Try, planted};
-use crate::failure::errno_text;
+use crate::error::errno_text;
 use crate::sys::keys::{self, Key};
-use crate::verify::crossing::{self, Reply};
+use crate::verify::protocol::{self, Reply};
 use crate::verify::stage::Stage;
-use crate::verify::subject::Subject;
+use crate::verify::target::Target;
 use crate::verify::verdict::Identity;
 use crate::verify::wall::Wall;
 use rustix::io::Errno;
@@ -32,8 +33,8 @@ pub const PROBES: [Probe; 2] = [
     },
 ];
 
-/// Two keys that hold the secret: one in a session keyring that goes with the verifier, one in the keyring of its uid, which the
-/// janitor takes away.
+/// Two keys that hold the secret: one in a session keyring that goes with the verifier, one in the
+/// keyring of its uid, which the cleanup takes away.
 pub struct Canary {
     session: Result<(), String>,
     user: Result<(), String>,
@@ -41,13 +42,15 @@ pub struct Canary {
 
 impl Canary {
     pub(super) fn plant(stage: &Stage) -> Self {
-        let named = |what: &'static str| move |errno: Errno| format!("{what}: {}", errno_text(errno));
+        let named =
+            |what: &'static str| move |errno: Errno| format!("{what}: {}", errno_text(errno));
         let add = || {
             let key = keys::add(Key::SESSION, &stage.key_name(), stage.secret.as_bytes())?;
             keys::open_to_user(key)?;
             Ok(key)
         };
-        // A key's rights can be set by who possesses it, and what lies in the user keyring alone is possessed by nobody.
+        // A key's rights can be set by who possesses it, and what lies in the user keyring alone is
+        // possessed by nobody.
         let moved = || {
             let key = add()?;
             keys::link(key, Key::USER)?;
@@ -55,24 +58,42 @@ impl Canary {
         };
         let joined = keys::join_session_keyring();
         let user = joined.and_then(|()| moved()).map_err(named("user keyring"));
-        Self { user, session: joined.and_then(|()| add()).map(drop).map_err(named("session keyring")) }
+        Self {
+            user,
+            session: joined.and_then(|()| add()).map(drop).map_err(named("session keyring")),
+        }
     }
 }
 
 /// EPERM is how rustic's seccomp filter answers.
 const WALLED: [Errno; 4] = [Errno::NOKEY, Errno::PERM, Errno::ACCESS, Errno::NOSYS];
 
-fn session(outside: &Outside<'_>, subject: &Subject) -> Try {
-    find(&outside.canaries.keyring.session, Crossing::Session { description: outside.stage.key_name() }, outside, subject)
+fn session(outside: &Outside<'_>, subject: &Target) -> Try {
+    find(
+        &outside.canaries.keyring.session,
+        Crossing::Session { description: outside.stage.key_name() },
+        outside,
+        subject,
+    )
 }
 
-fn user(outside: &Outside<'_>, subject: &Subject) -> Try {
-    find(&outside.canaries.keyring.user, Crossing::User { description: outside.stage.key_name() }, outside, subject)
+fn user(outside: &Outside<'_>, subject: &Target) -> Try {
+    find(
+        &outside.canaries.keyring.user,
+        Crossing::User { description: outside.stage.key_name() },
+        outside,
+        subject,
+    )
 }
 
-fn find(canary: &Result<(), String>, crossing: Crossing, outside: &Outside<'_>, subject: &Subject) -> Try {
+fn find(
+    canary: &Result<(), String>,
+    crossing: Crossing,
+    outside: &Outside<'_>,
+    subject: &Target,
+) -> Try {
     planted(canary, "keyctl", |_| {
-        let reply = subject.ask(&crossing::Crossing::Keyring(crossing));
+        let reply = subject.ask(&protocol::Crossing::Keyring(crossing));
         Try::reading(reply, Identity::NoNamespace, &outside.stage.secret, &WALLED)
     })
 }
@@ -95,6 +116,10 @@ impl Crossing {
             Self::User { description } => (Key::USER, "@u", description),
         };
         let found = keys::search(keyring, description).and_then(keys::read);
-        Reply::of("keyctl", format!("search {name}"), found.map(|payload| (0, String::from_utf8_lossy(&payload).into_owned())))
+        Reply::of(
+            "keyctl",
+            format!("search {name}"),
+            found.map(|payload| (0, String::from_utf8_lossy(&payload).into_owned())),
+        )
     }
 }

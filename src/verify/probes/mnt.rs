@@ -1,13 +1,13 @@
-//! Mounts: a new mount namespace is a copy, and copies of a shared mount tell each other of every mount, both ways, until they are made
-//! private, mount_namespaces(7).
+//! Mounts: a new mount namespace is a copy, and copies of a shared mount tell each other of every
+//! mount, both ways, until they are made private, mount_namespaces(7).
 
 use super::{Direction, Effect, Outside, Probe, Try, arrived};
-use crate::failure::{errno_of, errno_text};
+use crate::error::{errno_of, errno_text};
 use crate::mountinfo::{self, Mount};
 use crate::namespace::Namespace;
-use crate::verify::crossing::{self, Reply};
-use crate::verify::entered::{Seen, look};
-use crate::verify::subject::Subject;
+use crate::verify::nsenter::{Seen, look};
+use crate::verify::protocol::{self, Reply};
+use crate::verify::target::Target;
 use crate::verify::verdict::{Identity, Receipt};
 use crate::verify::wall::Wall;
 use caps::Capability;
@@ -56,8 +56,8 @@ fn mounts() -> Vec<Mount> {
     mountinfo::read().unwrap_or_default()
 }
 
-/// The mounts of the stage at some time, by their ids. What has come since then goes with it: what a leak has left there would stand in the
-/// way of the next container.
+/// The mounts of the stage at some time, by their ids. What has come since then goes with it: what
+/// a leak has left there would stand in the way of the next container.
 pub struct Before(BTreeSet<u64>);
 
 impl Before {
@@ -85,7 +85,7 @@ impl Drop for Before {
 }
 
 /// What has appeared in the stage since the subject was started.
-fn appeared(subject: &Subject) -> (Receipt, String) {
+fn appeared(subject: &Target) -> (Receipt, String) {
     let new = subject.mounts.new_ones().len();
     let seen = match new {
         0 => "no mount appeared".to_owned(),
@@ -96,17 +96,19 @@ fn appeared(subject: &Subject) -> (Receipt, String) {
 }
 
 /// A container mounts much while it starts. The control has to mount something to be seen.
-fn while_starting(outside: &Outside<'_>, subject: &Subject) -> Try {
+fn while_starting(outside: &Outside<'_>, subject: &Target) -> Try {
     if subject.role.ordered().is_none() {
         return outwards(outside, subject);
     }
     if subject.identity(Namespace::Mount) == Identity::Same {
         return Try::untried("mount", "without a mount namespace it mounts nothing");
     }
-    let table = fs::read(format!("/proc/{}/mountinfo", subject.pid)).map(|table| mountinfo::parse(&table));
+    let table =
+        fs::read(format!("/proc/{}/mountinfo", subject.pid)).map(|table| mountinfo::parse(&table));
     match table {
         Ok(table) => {
-            let reply = Reply::plain("mount", format!("{} times while it started", table.len()), Ok(()));
+            let reply =
+                Reply::plain("mount", format!("{} times while it started", table.len()), Ok(()));
             let (receipt, seen) = appeared(subject);
             Try::marking(reply, subject.identity(Namespace::Mount), receipt, seen, &[]).or_stayed()
         }
@@ -114,7 +116,7 @@ fn while_starting(outside: &Outside<'_>, subject: &Subject) -> Try {
     }
 }
 
-fn outwards(outside: &Outside<'_>, subject: &Subject) -> Try {
+fn outwards(outside: &Outside<'_>, subject: &Target) -> Try {
     let places = match subject.role.ordered() {
         None => {
             let place = outside.stage.directory.join("mount-out");
@@ -123,28 +125,49 @@ fn outwards(outside: &Outside<'_>, subject: &Subject) -> Try {
         }
         Some(_) => FOLDERS.map(|folder| Path::new("/").join(folder)).to_vec(),
     };
-    let reply = subject.ask(&crossing::Crossing::Mnt(Crossing::Mount { mark: subject.mark.clone(), places }));
+    let reply = subject
+        .ask(&protocol::Crossing::Mnt(Crossing::Mount { mark: subject.mark.clone(), places }));
     let (receipt, seen) = appeared(subject);
     subject.mounts.restore();
-    Try::marking(reply, subject.identity(Namespace::Mount), receipt, seen, &[]).or_stayed().or_without(Capability::CAP_SYS_ADMIN)
+    Try::marking(reply, subject.identity(Namespace::Mount), receipt, seen, &[])
+        .or_stayed()
+        .or_without(Capability::CAP_SYS_ADMIN)
 }
 
-fn inwards(outside: &Outside<'_>, subject: &Subject) -> Try {
+fn inwards(outside: &Outside<'_>, subject: &Target) -> Try {
     let (there, inside) = place(outside, subject);
     // Not what the inside has called a mount of its own.
     let source = format!("{}.outside", subject.mark);
     let mounted = fs::create_dir_all(&there).map_err(|error| errno_of(&error)).and_then(|()| {
-        mount(source.as_str(), &there, "tmpfs", MountFlags::NOSUID | MountFlags::NODEV, Some(c"mode=0755,size=64k"))?;
+        mount(
+            source.as_str(),
+            &there,
+            "tmpfs",
+            MountFlags::NOSUID | MountFlags::NODEV,
+            Some(c"mode=0755,size=64k"),
+        )?;
         fs::write(there.join("secret"), &outside.stage.secret).map_err(|error| errno_of(&error))
     });
     let attempt = match mounted {
         Ok(()) => {
-            let reply = subject.ask(&crossing::Crossing::Read { path: inside.join("secret") });
-            let attempt = Try::reading(reply, subject.identity(Namespace::Mount), &outside.stage.secret, &[Errno::NOENT, Errno::NOTDIR]);
-            let seen = subject.sides(Namespace::Mount).ok().and_then(|sides| look(sides, |proc| has_mount(proc, &source)));
+            let reply = subject.ask(&protocol::Crossing::Read { path: inside.join("secret") });
+            let attempt = Try::reading(
+                reply,
+                subject.identity(Namespace::Mount),
+                &outside.stage.secret,
+                &[Errno::NOENT, Errno::NOTDIR],
+            );
+            let seen = subject
+                .sides(Namespace::Mount)
+                .ok()
+                .and_then(|sides| look(sides, |proc| has_mount(proc, &source)));
             let (receipt, outside) = match (seen, tied(subject)) {
-                (Some(Seen::Yes), _) => (Receipt::Arrived, "our mount is in its mount namespace".to_owned()),
-                (Some(Seen::No), 0) => (attempt.receipt, "our mount is not in its mount namespace".to_owned()),
+                (Some(Seen::Yes), _) => {
+                    (Receipt::Arrived, "our mount is in its mount namespace".to_owned())
+                }
+                (Some(Seen::No), 0) => {
+                    (attempt.receipt, "our mount is not in its mount namespace".to_owned())
+                }
                 (None, 0) => (attempt.receipt, "none of its mounts follows ours".to_owned()),
                 (_, tied) => (Receipt::Arrived, format!("{tied} of its mounts follow ours")),
             };
@@ -156,10 +179,13 @@ fn inwards(outside: &Outside<'_>, subject: &Subject) -> Try {
     attempt
 }
 
-/// How many mounts of the inside are in a peer group with the stage's, or take what travels from one.
-fn tied(subject: &Subject) -> usize {
+/// How many mounts of the inside are in a peer group with the stage's, or take what travels from
+/// one.
+fn tied(subject: &Target) -> usize {
     let ours: BTreeSet<u64> = mounts().into_iter().flat_map(|mount| mount.peers).collect();
-    let theirs = fs::read(format!("/proc/{}/mountinfo", subject.pid)).map(|table| mountinfo::parse(&table)).unwrap_or_default();
+    let theirs = fs::read(format!("/proc/{}/mountinfo", subject.pid))
+        .map(|table| mountinfo::parse(&table))
+        .unwrap_or_default();
     theirs.iter().filter(|mount| mount.peers.iter().any(|peer| ours.contains(peer))).count()
 }
 
@@ -172,11 +198,13 @@ fn has_mount(proc: &OwnedFd, source: &str) -> bool {
 }
 
 /// Where to mount outside, and where that would appear inside.
-fn place(outside: &Outside<'_>, subject: &Subject) -> (PathBuf, PathBuf) {
+fn place(outside: &Outside<'_>, subject: &Target) -> (PathBuf, PathBuf) {
     let root = match subject.role.ordered() {
         None => None,
         // The inside's root seen from outside: a place of the stage where the mounts are shared.
-        Some(_) if subject.identity(Namespace::Mount) == Identity::Same => Some(PathBuf::from(format!("/proc/{}/root", subject.pid))),
+        Some(_) if subject.identity(Namespace::Mount) == Identity::Same => {
+            Some(PathBuf::from(format!("/proc/{}/root", subject.pid)))
+        }
         Some(ordered) => ordered.directory.clone(),
     };
     root.and_then(|root| {
@@ -208,7 +236,8 @@ impl Crossing {
         let Some(place) = places.iter().find(|place| place.is_dir()) else {
             return Reply::untried("mount", "tmpfs", "there is no folder to mount on");
         };
-        let done = mount(mark.as_str(), place, "tmpfs", MountFlags::NOSUID | MountFlags::NODEV, None);
+        let done =
+            mount(mark.as_str(), place, "tmpfs", MountFlags::NOSUID | MountFlags::NODEV, None);
         Reply::plain("mount", format!("tmpfs on {}", place.display()), done)
     }
 }

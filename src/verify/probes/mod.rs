@@ -1,5 +1,5 @@
-//! The probes, one file a wall. In each file stand the two halves that face each other: what the outside plants and looks at, and the
-//! crossing that is tried inside.
+//! The probes, one file a wall. In each file stand the two halves that face each other: what the
+//! outside plants and looks at, and the crossing that is tried inside.
 
 pub mod cgroup;
 pub mod fds;
@@ -15,10 +15,10 @@ pub mod time;
 pub mod user;
 pub mod uts;
 
-use crate::failure::errno_of;
-use crate::verify::crossing::{Outcome, Reply, errno_name};
+use crate::error::errno_of;
+use crate::verify::protocol::{Outcome, Reply, errno_name};
 use crate::verify::stage::Stage;
-use crate::verify::subject::Subject;
+use crate::verify::target::Target;
 use crate::verify::verdict::{Answer, Identity, Receipt, Refusal};
 use crate::verify::wall::Wall;
 use caps::Capability;
@@ -41,7 +41,7 @@ pub struct Probe {
     /// What it touches.
     pub effect: Effect,
     /// Tries it on one subject.
-    pub attempt: fn(&Outside<'_>, &Subject) -> Try,
+    pub attempt: fn(&Outside<'_>, &Target) -> Try,
 }
 
 /// Which way a crossing goes.
@@ -127,7 +127,8 @@ pub struct Canaries {
 }
 
 impl Canaries {
-    /// Plants all of them in the stage, and files without a name where `shown` is: what the inside is shown of the host on purpose.
+    /// Plants all of them in the stage, and files without a name where `shown` is: what the inside
+    /// is shown of the host on purpose.
     pub fn plant(stage: &Stage, shown: &[PathBuf]) -> Self {
         Self {
             pid: pid::Canary::plant(stage),
@@ -164,8 +165,8 @@ pub struct Try {
 }
 
 impl Try {
-    /// An attempt to bring back what only the outside knows. `walled` are the errnos that this wall answers with; to bring back something
-    /// else is to have found an object of the inside's own.
+    /// An attempt to bring back what only the outside knows. `walled` are the errnos that this wall
+    /// answers with; to bring back something else is to have found an object of the inside's own.
     fn reading(reply: Reply, identity: Identity, secret: &str, walled: &[Errno]) -> Self {
         let receipt = arrived(reply.data().contains(secret));
         let answer = match (&reply.outcome, receipt) {
@@ -180,7 +181,13 @@ impl Try {
     }
 
     /// An attempt to leave a mark outside, which has arrived or not.
-    fn marking(reply: Reply, identity: Identity, receipt: Receipt, outside: impl Into<String>, walled: &[Errno]) -> Self {
+    fn marking(
+        reply: Reply,
+        identity: Identity,
+        receipt: Receipt,
+        outside: impl Into<String>,
+        walled: &[Errno],
+    ) -> Self {
         let answer = answer(&reply, walled);
         Self { reply, answer, identity, receipt, outside: outside.into() }
     }
@@ -195,7 +202,13 @@ impl Try {
     fn untried(call: &str, reason: &str) -> Self {
         let reply = Reply::untried(call, "", reason);
         let answer = Answer::Untried(reason.into());
-        Self { reply, answer, identity: Identity::NoNamespace, receipt: Receipt::Absent, outside: "-".into() }
+        Self {
+            reply,
+            answer,
+            identity: Identity::NoNamespace,
+            receipt: Receipt::Absent,
+            outside: "-".into(),
+        }
     }
 
     /// What the inside was refused with.
@@ -214,9 +227,12 @@ impl Try {
         self
     }
 
-    /// Where the wall stands, a refusal for want of a right says nothing of it: the crossing was not tried.
+    /// Where the wall stands, a refusal for want of a right says nothing of it: the crossing was
+    /// not tried.
     fn or_without(mut self, capability: Capability) -> Self {
-        if self.identity != Identity::Same && matches!(self.answer, Answer::Refused(Refusal::Right | Refusal::WallOrRight, _)) {
+        if self.identity != Identity::Same
+            && matches!(self.answer, Answer::Refused(Refusal::Right | Refusal::WallOrRight, _))
+        {
             self.answer = Answer::Untried(format!("inside {capability} is missing for it"));
         }
         self
@@ -224,17 +240,24 @@ impl Try {
 }
 
 /// The attempt on a canary, if that could be planted.
-fn planted<'a, T>(canary: &'a Result<T, String>, call: &str, attempt: impl FnOnce(&'a T) -> Try) -> Try {
+fn planted<'a, T>(
+    canary: &'a Result<T, String>,
+    call: &str,
+    attempt: impl FnOnce(&'a T) -> Try,
+) -> Try {
     match canary {
         Ok(canary) => attempt(canary),
         Err(reason) => Try::unplanted(call, reason),
     }
 }
 
-/// Whether a connection that is there brought the mark, which was written before the inside answered: there is no wait for it.
+/// Whether a connection that is there brought the mark, which was written before the inside
+/// answered: there is no wait for it.
 fn heard(stream: std::io::Result<impl AsFd>, mark: &str) -> (Receipt, &'static str) {
     let mut text = [0; 64];
-    let read = stream.map_err(|error| errno_of(&error)).and_then(|stream| recv(&stream, text.as_mut_slice(), RecvFlags::DONTWAIT));
+    let read = stream
+        .map_err(|error| errno_of(&error))
+        .and_then(|stream| recv(&stream, text.as_mut_slice(), RecvFlags::DONTWAIT));
     if read.is_ok_and(|(_, length)| text[..length] == *mark.as_bytes()) {
         (Receipt::Arrived, "a connection with our word")
     } else {

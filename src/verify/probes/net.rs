@@ -1,12 +1,13 @@
-//! The network: a port, an abstract socket, an interface of the outside. Sockets with a path are files: see the root wall.
+//! The network: a port, an abstract socket, an interface of the outside. Sockets with a path are
+//! files: see the root wall.
 
 use super::right::{Right, held_outside, none_to_keep};
 use super::{Direction, Effect, Outside, Probe, Try, heard, planted};
-use crate::failure::{errno_of, without_number};
+use crate::error::{errno_of, without_number};
 use crate::namespace::Namespace;
-use crate::verify::crossing::{self, Reply};
+use crate::verify::protocol::{self, Reply};
 use crate::verify::stage::Stage;
-use crate::verify::subject::Subject;
+use crate::verify::target::Target;
 use crate::verify::wall::Wall;
 use caps::Capability;
 use rustix::io::Errno;
@@ -39,7 +40,8 @@ pub const PROBES: [Probe; 4] = [
     Probe {
         id: "RV-NET-05",
         wall: Wall::Net,
-        title: "find the outside's interface in /sys: a sysfs shows the network of whoever mounted it",
+        title: "find the outside's interface in /sys: a sysfs shows the network of whoever \
+            mounted it",
         direction: Direction::In,
         effect: Effect::Stage,
         attempt: sysfs,
@@ -66,7 +68,8 @@ impl Canary {
         let planted = || -> std::io::Result<Self> {
             let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
             tcp.set_nonblocking(true)?;
-            let unix = UnixListener::bind_addr(&UnixAddr::from_abstract_name(abstract_name(stage))?)?;
+            let unix =
+                UnixListener::bind_addr(&UnixAddr::from_abstract_name(abstract_name(stage))?)?;
             unix.set_nonblocking(true)?;
             Ok(Self { port: tcp.local_addr()?.port(), tcp, unix })
         };
@@ -78,38 +81,49 @@ fn abstract_name(stage: &Stage) -> String {
     format!("rustic.{}", stage.nonce)
 }
 
-fn tcp(outside: &Outside<'_>, subject: &Subject) -> Try {
+fn tcp(outside: &Outside<'_>, subject: &Target) -> Try {
     planted(&outside.canaries.net, "connect", |canary| {
-        let reply = subject.ask(&crossing::Crossing::Net(Crossing::Tcp { port: canary.port, mark: subject.mark.clone() }));
+        let reply = subject.ask(&protocol::Crossing::Net(Crossing::Tcp {
+            port: canary.port,
+            mark: subject.mark.clone(),
+        }));
         let (receipt, seen) = heard(canary.tcp.accept().map(|(stream, _)| stream), &subject.mark);
-        Try::marking(reply, subject.identity(Namespace::Net), receipt, seen, &[Errno::CONNREFUSED, Errno::NETUNREACH])
+        Try::marking(
+            reply,
+            subject.identity(Namespace::Net),
+            receipt,
+            seen,
+            &[Errno::CONNREFUSED, Errno::NETUNREACH],
+        )
     })
 }
 
-fn abstract_socket(outside: &Outside<'_>, subject: &Subject) -> Try {
+fn abstract_socket(outside: &Outside<'_>, subject: &Target) -> Try {
     planted(&outside.canaries.net, "connect", |canary| {
-        let crossing = Crossing::Abstract { name: abstract_name(outside.stage), mark: subject.mark.clone() };
-        let reply = subject.ask(&crossing::Crossing::Net(crossing));
+        let crossing =
+            Crossing::Abstract { name: abstract_name(outside.stage), mark: subject.mark.clone() };
+        let reply = subject.ask(&protocol::Crossing::Net(crossing));
         let (receipt, seen) = heard(canary.unix.accept().map(|(stream, _)| stream), &subject.mark);
         Try::marking(reply, subject.identity(Namespace::Net), receipt, seen, &[Errno::CONNREFUSED])
     })
 }
 
-fn sysfs(outside: &Outside<'_>, subject: &Subject) -> Try {
+fn sysfs(outside: &Outside<'_>, subject: &Target) -> Try {
     if let Some(reason) = &outside.stage.no_sysfs {
         return Try::untried("open", reason);
     }
-    let reply = subject.ask(&crossing::Crossing::Read { path: "/sys/class/net/lo/ifalias".into() });
+    let reply = subject.ask(&protocol::Crossing::Read { path: "/sys/class/net/lo/ifalias".into() });
     Try::reading(reply, subject.identity(Namespace::Net), &outside.stage.secret, &[Errno::NOENT])
 }
 
-fn raw(outside: &Outside<'_>, subject: &Subject) -> Try {
+fn raw(outside: &Outside<'_>, subject: &Target) -> Try {
     if !outside.stage.may(Capability::CAP_NET_RAW) {
         return Try::untried("socket", &none_to_keep(Capability::CAP_NET_RAW));
     }
-    let reply = subject.ask(&crossing::Crossing::Net(Crossing::Raw));
+    let reply = subject.ask(&protocol::Crossing::Net(Crossing::Raw));
     let right = Right { capability: Capability::CAP_NET_RAW, present: &[] };
-    held_outside(right, reply, subject.identity(Namespace::Net), subject).or_without(right.capability)
+    held_outside(right, reply, subject.identity(Namespace::Net), subject)
+        .or_without(right.capability)
 }
 
 /// What is tried inside.
@@ -141,7 +155,8 @@ impl Crossing {
                 Reply::plain("connect", format!("@{name}"), sent.map_err(|error| errno_of(&error)))
             }
             Self::Raw => {
-                let socket = socket_with(AddressFamily::PACKET, SocketType::RAW, SocketFlags::CLOEXEC, None);
+                let socket =
+                    socket_with(AddressFamily::PACKET, SocketType::RAW, SocketFlags::CLOEXEC, None);
                 Reply::plain("socket", "AF_PACKET, SOCK_RAW", socket.map(drop))
             }
         }

@@ -1,20 +1,21 @@
-//! Processes: a process outside, called by its number outside. In a new pid namespace that number is nobody's, or somebody else's.
+//! Processes: a process outside, called by its number outside. In a new pid namespace that number
+//! is nobody's, or somebody else's.
 
 use super::{Direction, Effect, Outside, Probe, Try, planted};
-use crate::failure::{errno_text, of_nix, without_number};
+use crate::error::{errno_text, of_nix, without_number};
 use crate::namespace::Namespace;
 use crate::sys;
 use crate::verify::child::ended;
-use crate::verify::crossing::{self, Reply};
+use crate::verify::protocol::{self, Reply};
 use crate::verify::stage::Stage;
-use crate::verify::subject::Subject;
+use crate::verify::target::Target;
 use crate::verify::wall::Wall;
 use nix::sys::uio::{RemoteIoVec, process_vm_readv};
 use rustix::fd::AsFd;
 use rustix::io::Errno;
 use rustix::process::{
-    DumpableBehavior, PTracer, Pid, Signal, getpid, getppid, getsid, kill_process, set_dumpable_behavior, set_parent_process_death_signal,
-    set_ptracer, setsid,
+    DumpableBehavior, PTracer, Pid, Signal, getpid, getppid, getsid, kill_process,
+    set_dumpable_behavior, set_parent_process_death_signal, set_ptracer, setsid,
 };
 use serde::{Deserialize, Serialize};
 use std::io::{IoSliceMut, PipeWriter, Read, Write};
@@ -55,7 +56,8 @@ pub const PROBES: [Probe; 4] = [
     },
 ];
 
-/// A process outside that holds the secret, and no right that would keep anybody of its uid from reading it.
+/// A process outside that holds the secret, and no right that would keep anybody of its uid from
+/// reading it.
 pub struct Canary {
     pid: Pid,
     /// Where the secret lies in its memory.
@@ -99,7 +101,7 @@ fn sit(stage: &Stage, verifier: Pid, told: &PipeWriter) -> rustix::io::Result<()
     if getppid() != Some(verifier) {
         return Err(Errno::SRCH);
     }
-    // The wire to the janitor above all: it must end with the verifier.
+    // The wire to the cleanup process above all: it must end with the verifier.
     sys::close_all_but(&[told.as_fd()])?;
     setsid()?;
     let name = std::ffi::CString::new(stage.nonce.as_str()).unwrap_or_default();
@@ -123,43 +125,63 @@ fn number(pid: Pid) -> i32 {
     pid.as_raw_nonzero().get()
 }
 
-fn memory(outside: &Outside<'_>, subject: &Subject) -> Try {
-    if std::fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope").is_ok_and(|scope| scope.trim() == "3") {
-        return Try::untried("process_vm_readv", "kernel.yama.ptrace_scope is 3: nobody reads another's memory, inside or outside");
+fn memory(outside: &Outside<'_>, subject: &Target) -> Try {
+    if std::fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope")
+        .is_ok_and(|scope| scope.trim() == "3")
+    {
+        return Try::untried(
+            "process_vm_readv",
+            "kernel.yama.ptrace_scope is 3: nobody reads another's memory, inside or outside",
+        );
     }
     planted(&outside.canaries.pid, "process_vm_readv", |canary| {
         let secret = &outside.stage.secret;
-        let crossing = Crossing::Memory { pid: number(canary.pid), address: canary.address, length: secret.len() };
-        let reply = subject.ask(&crossing::Crossing::Pid(crossing));
+        let crossing = Crossing::Memory {
+            pid: number(canary.pid),
+            address: canary.address,
+            length: secret.len(),
+        };
+        let reply = subject.ask(&protocol::Crossing::Pid(crossing));
         // EFAULT: the number is somebody else's inside.
         Try::reading(reply, subject.identity(Namespace::Pid), secret, &[Errno::SRCH, Errno::FAULT])
     })
 }
 
-/// The canary leads a session of its own, whose number is that of the process where both sides count alike. Inside of another pid namespace
-/// nobody who has the same number leads one: only its process 1 does.
-fn session(outside: &Outside<'_>, subject: &Subject) -> Try {
+/// The canary leads a session of its own, whose number is that of the process where both sides
+/// count alike. Inside of another pid namespace nobody who has the same number leads one: only its
+/// process 1 does.
+fn session(outside: &Outside<'_>, subject: &Target) -> Try {
     planted(&outside.canaries.pid, "getsid", |canary| {
         let pid = number(canary.pid);
-        let reply = subject.ask(&crossing::Crossing::Pid(Crossing::Session { pid }));
-        Try::reading(reply, subject.identity(Namespace::Pid), &format!("session {pid}."), &[Errno::SRCH])
+        let reply = subject.ask(&protocol::Crossing::Pid(Crossing::Session { pid }));
+        Try::reading(
+            reply,
+            subject.identity(Namespace::Pid),
+            &format!("session {pid}."),
+            &[Errno::SRCH],
+        )
     })
 }
 
-fn comm(outside: &Outside<'_>, subject: &Subject) -> Try {
+fn comm(outside: &Outside<'_>, subject: &Target) -> Try {
     planted(&outside.canaries.pid, "open", |canary| {
         let path = format!("/proc/{}/comm", number(canary.pid)).into();
-        let reply = subject.ask(&crossing::Crossing::Read { path });
+        let reply = subject.ask(&protocol::Crossing::Read { path });
         Try::reading(reply, subject.identity(Namespace::Pid), &outside.stage.nonce, &[Errno::NOENT])
     })
 }
 
-fn root(outside: &Outside<'_>, subject: &Subject) -> Try {
+fn root(outside: &Outside<'_>, subject: &Target) -> Try {
     planted(&outside.canaries.pid, "open", |canary| {
         planted(&outside.canaries.root, "open", |root| {
             let path = format!("/proc/{}/root{}", number(canary.pid), root.file.display()).into();
-            let reply = subject.ask(&crossing::Crossing::Read { path });
-            Try::reading(reply, subject.identity(Namespace::Pid), &outside.stage.secret, &[Errno::NOENT])
+            let reply = subject.ask(&protocol::Crossing::Read { path });
+            Try::reading(
+                reply,
+                subject.identity(Namespace::Pid),
+                &outside.stage.secret,
+                &[Errno::NOENT],
+            )
         })
     })
 }
@@ -181,13 +203,21 @@ impl Crossing {
             Self::Memory { pid, address, length } => {
                 let mut bytes = vec![0; length];
                 let remote = [RemoteIoVec { base: address, len: length }];
-                let read = process_vm_readv(nix::unistd::Pid::from_raw(pid), &mut [IoSliceMut::new(&mut bytes)], &remote);
-                let read = read.map(|count| (count as i64, String::from_utf8_lossy(&bytes).into_owned()));
+                let read = process_vm_readv(
+                    nix::unistd::Pid::from_raw(pid),
+                    &mut [IoSliceMut::new(&mut bytes)],
+                    &remote,
+                );
+                let read =
+                    read.map(|count| (count as i64, String::from_utf8_lossy(&bytes).into_owned()));
                 Reply::of("process_vm_readv", format!("pid {pid}"), read.map_err(of_nix))
             }
             Self::Session { pid } => {
-                let session = Pid::from_raw(pid).ok_or(Errno::SRCH).and_then(|pid| getsid(Some(pid)));
-                let told = session.map(|session| (i64::from(number(session)), format!("session {}.", number(session))));
+                let session =
+                    Pid::from_raw(pid).ok_or(Errno::SRCH).and_then(|pid| getsid(Some(pid)));
+                let told = session.map(|session| {
+                    (i64::from(number(session)), format!("session {}.", number(session)))
+                });
                 Reply::of("getsid", format!("pid {pid}"), told)
             }
         }

@@ -1,9 +1,10 @@
-//! Rights, asked for by calls that can do nothing: the errno tells a missing right from a wrong argument.
+//! Rights, asked for by calls that can do nothing: the errno tells a missing right from a wrong
+//! argument.
 
 use super::{Try, answer, arrived};
 use crate::namespace::Namespace;
-use crate::verify::crossing::{Outcome, Reply};
-use crate::verify::subject::Subject;
+use crate::verify::protocol::{Outcome, Reply};
+use crate::verify::target::Target;
 use crate::verify::verdict::{Answer, Identity};
 use caps::Capability;
 use rustix::io::Errno;
@@ -17,9 +18,15 @@ pub(super) struct Right {
     pub present: &'static [Errno],
 }
 
-/// The attempt to have a right over what is outside, from what a call answered that does nothing. The receipt is the kernel's word about
-/// the probe, read from outside: the capability is effective, in the user namespace that counts.
-pub(super) fn held_outside(right: Right, reply: Reply, identity: Identity, subject: &Subject) -> Try {
+/// The attempt to have a right over what is outside, from what a call answered that does nothing.
+/// The receipt is the kernel's word about the probe, read from outside: the capability is
+/// effective, in the user namespace that counts.
+pub(super) fn held_outside(
+    right: Right,
+    reply: Reply,
+    identity: Identity,
+    subject: &Target,
+) -> Try {
     let says = match &reply.outcome {
         Outcome::Done(..) => right.present.is_empty(),
         Outcome::Refused(errno) => right.present.contains(&Errno::from_raw_os_error(*errno)),
@@ -37,11 +44,14 @@ pub(super) fn held_outside(right: Right, reply: Reply, identity: Identity, subje
         _ => answer(&reply, &[Errno::PERM]),
     };
     let receipt = arrived(says && counts && effective);
-    let outside = format!("{} {}", right.capability, if effective { "effective" } else { "not effective" });
+    let outside =
+        format!("{} {}", right.capability, if effective { "effective" } else { "not effective" });
     Try { reply, answer, identity, receipt, outside }
 }
 
 /// Why a right is not asked for that the caller has none of.
 pub(super) fn none_to_keep(capability: Capability) -> String {
-    format!("the caller does not hold {capability} itself, so there is none to keep from the inside")
+    format!(
+        "the caller does not hold {capability} itself, so there is none to keep from the inside"
+    )
 }

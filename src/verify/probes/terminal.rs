@@ -1,10 +1,11 @@
-//! The terminal: what is typed into it and set on it from inside. The caller's is a pty of the verifier's own; nobody else's is touched.
+//! The terminal: what is typed into it and set on it from inside. The caller's is a pty of the
+//! verifier's own; nobody else's is touched.
 
 use super::{Direction, Effect, Outside, Probe, Try, arrived, planted};
-use crate::failure::errno_text;
+use crate::error::errno_text;
 use crate::sys;
-use crate::verify::crossing::{self, Reply};
-use crate::verify::subject::Subject;
+use crate::verify::protocol::{self, Reply};
+use crate::verify::target::Target;
 use crate::verify::verdict::Identity;
 use crate::verify::wall::Wall;
 use caps::Capability;
@@ -38,8 +39,8 @@ pub const PROBES: [Probe; 2] = [
     },
 ];
 
-/// A pty that plays the caller's terminal: the stderr of what is started in it, and its controlling terminal. Each start has one, since a
-/// terminal hangs up when its session's leader ends.
+/// A pty that plays the caller's terminal: the stderr of what is started in it, and its controlling
+/// terminal. Each start has one, since a terminal hangs up when its session's leader ends.
 pub struct Pair {
     master: OwnedFd,
     /// The side of the one who is started, kept open to look at it.
@@ -55,7 +56,10 @@ impl Pair {
         let opened = || -> rustix::io::Result<Self> {
             let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
             unlockpt(&master)?;
-            let slave = ioctl_tiocgptpeer(&master, OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
+            let slave = ioctl_tiocgptpeer(
+                &master,
+                OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC,
+            )?;
             let mut modes = tcgetattr(&slave)?;
             modes.make_raw();
             tcsetattr(&slave, OptionalActions::Now, &modes)?;
@@ -81,18 +85,32 @@ impl Pair {
 
 const IDENTITY: Identity = Identity::NoNamespace;
 
-fn type_into(outside: &Outside<'_>, subject: &Subject) -> Try {
+fn type_into(outside: &Outside<'_>, subject: &Target) -> Try {
     if fs::read_to_string("/proc/sys/dev/tty/legacy_tiocsti").is_ok_and(|text| text.trim() == "0")
         && !outside.stage.holds(Capability::CAP_SYS_ADMIN)
     {
-        return Try::untried("ioctl", "dev.tty.legacy_tiocsti is 0: nobody without CAP_SYS_ADMIN types, inside or outside");
+        return Try::untried(
+            "ioctl",
+            "dev.tty.legacy_tiocsti is 0: nobody without CAP_SYS_ADMIN types, inside or outside",
+        );
     }
     planted(&subject.terminal, "ioctl", |terminal| {
-        let reply = subject.ask(&crossing::Crossing::Terminal(Crossing::Type));
+        let reply = subject.ask(&protocol::Crossing::Terminal(Crossing::Type));
         let typed = rustix::io::ioctl_fionread(&terminal.slave).unwrap_or(0);
-        let seen = if typed == 1 { "1 character typed".into() } else { format!("{typed} characters typed") };
+        let seen = if typed == 1 {
+            "1 character typed".into()
+        } else {
+            format!("{typed} characters typed")
+        };
         // EIO and EPERM: not its controlling terminal, or no right; ENOTTY: no terminal.
-        Try::marking(reply, IDENTITY, arrived(typed > 0), seen, &[Errno::PERM, Errno::IO, Errno::NOTTY]).or_stayed()
+        Try::marking(
+            reply,
+            IDENTITY,
+            arrived(typed > 0),
+            seen,
+            &[Errno::PERM, Errno::IO, Errno::NOTTY],
+        )
+        .or_stayed()
     })
 }
 
@@ -102,12 +120,14 @@ const USUAL: Winsize = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel
 /// What none has.
 const ODD: Winsize = Winsize { ws_row: 7, ws_col: 1009, ws_xpixel: 0, ws_ypixel: 0 };
 
-fn resize(_: &Outside<'_>, subject: &Subject) -> Try {
+fn resize(_: &Outside<'_>, subject: &Target) -> Try {
     planted(&subject.terminal, "ioctl", |terminal| {
-        let reply = subject.ask(&crossing::Crossing::Terminal(Crossing::Resize));
+        let reply = subject.ask(&protocol::Crossing::Terminal(Crossing::Resize));
         let size = tcgetwinsize(&terminal.slave);
         let odd = size.is_ok_and(|size| (size.ws_row, size.ws_col) == (ODD.ws_row, ODD.ws_col));
-        let seen = size.map_or_else(errno_text, |size| format!("{} columns, {} rows", size.ws_col, size.ws_row));
+        let seen = size.map_or_else(errno_text, |size| {
+            format!("{} columns, {} rows", size.ws_col, size.ws_row)
+        });
         Try::marking(reply, IDENTITY, arrived(odd), seen, &[Errno::NOTTY, Errno::IO]).or_stayed()
     })
 }

@@ -1,13 +1,14 @@
-//! The clocks. A time namespace has offsets for the monotonic and the boot-time clock, time_namespaces(7); those of the stage are far from the
-//! host's. A new time namespace starts with its parent's offsets, and they can no longer be set once a process lives in it: there clocks
+//! The clocks. A time namespace has offsets for the monotonic and the boot-time clock,
+//! time_namespaces(7); those of the stage are far from the host's. A new time namespace starts with
+//! its parent's offsets, and they can no longer be set once a process lives in it: there clocks
 //! that agree are no crossing, and what remains is whose namespace it is.
 
 use super::{Direction, Effect, Outside, Probe, Try, arrived, planted};
 use crate::namespace::Namespace;
 use crate::sys;
 use crate::verify::child::ended;
-use crate::verify::crossing::{self, Reply};
-use crate::verify::subject::Subject;
+use crate::verify::protocol::{self, Reply};
+use crate::verify::target::Target;
 use crate::verify::verdict::Identity;
 use crate::verify::wall::Wall;
 use rustix::time::{ClockId, clock_gettime};
@@ -34,31 +35,38 @@ pub const PROBES: [Probe; 2] = [
     },
 ];
 
-fn monotonic(outside: &Outside<'_>, subject: &Subject) -> Try {
+fn monotonic(outside: &Outside<'_>, subject: &Target) -> Try {
     read(Crossing::Monotonic, outside, subject)
 }
 
-fn boottime(outside: &Outside<'_>, subject: &Subject) -> Try {
+fn boottime(outside: &Outside<'_>, subject: &Target) -> Try {
     read(Crossing::Boottime, outside, subject)
 }
 
 /// A clock that differs by less shows the same offset.
 const CLOSE: i64 = 60;
 
-fn read(crossing: Crossing, outside: &Outside<'_>, subject: &Subject) -> Try {
+fn read(crossing: Crossing, outside: &Outside<'_>, subject: &Target) -> Try {
     planted(&outside.stage.clocks, "clock_gettime", |()| {
-        let Some(stage) = seconds_of_a_child(crossing) else { return Try::unplanted("clock_gettime", "the stage's clock cannot be read") };
-        let reply = subject.ask(&crossing::Crossing::Time(crossing));
+        let Some(stage) = seconds_of_a_child(crossing) else {
+            return Try::unplanted("clock_gettime", "the stage's clock cannot be read");
+        };
+        let reply = subject.ask(&protocol::Crossing::Time(crossing));
         let inside: Option<i64> = reply.data().trim_end_matches(" s").parse().ok();
         let agrees = inside.is_some_and(|inside| (inside - stage).abs() < CLOSE);
         let identity = subject.identity(Namespace::Time);
         let inherited = agrees && identity == Identity::Different;
-        let seen = if inherited { "the same clock, a namespace of its own".to_owned() } else { format!("{stage} s") };
+        let seen = if inherited {
+            "the same clock, a namespace of its own".to_owned()
+        } else {
+            format!("{stage} s")
+        };
         Try::marking(reply, identity, arrived(agrees && !inherited), seen, &[]).or_stayed()
     })
 }
 
-/// The stage's clock: unshare(2) moves children into a new time namespace, and the verifier itself stays where it was.
+/// The stage's clock: unshare(2) moves children into a new time namespace, and the verifier itself
+/// stays where it was.
 fn seconds_of_a_child(clock: Crossing) -> Option<i64> {
     let (mut told, mut tell) = std::io::pipe().ok()?;
     match sys::fork().ok()? {
@@ -77,7 +85,8 @@ fn seconds_of_a_child(clock: Crossing) -> Option<i64> {
 }
 
 /// What a reader must know of a time namespace that is the container's own.
-pub const REMARK: &str = "a new time namespace starts with the offsets of its parent's: its clocks say how long the host has been up";
+pub const REMARK: &str = "a new time namespace starts with the offsets of its parent's: its \
+    clocks say how long the host has been up";
 
 /// What is tried inside.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]

@@ -1,13 +1,14 @@
-//! Rights: what the inside may do to what belongs to the outside. A capability counts only over what its user namespace owns,
-//! user_namespaces(7); and of those that count, only the ordered ones may be there.
+//! Rights: what the inside may do to what belongs to the outside. A capability counts only over
+//! what its user namespace owns, user_namespaces(7); and of those that count, only the ordered ones
+//! may be there.
 
 use super::right::{Right, held_outside, none_to_keep};
 use super::{Direction, Effect, Outside, Probe, Try, arrived};
-use crate::failure::errno_text;
+use crate::error::errno_text;
 use crate::namespace::Namespace;
 use crate::sys::{handle, rights};
-use crate::verify::crossing::{self, Reply};
-use crate::verify::subject::Subject;
+use crate::verify::protocol::{self, Reply};
+use crate::verify::target::Target;
 use crate::verify::verdict::{Identity, Receipt};
 use crate::verify::wall::Wall;
 use caps::Capability;
@@ -15,7 +16,10 @@ use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
 use rustix::mount::{FsOpenFlags, fsopen};
-use rustix::net::{AddressFamily, Ipv4Addr, SocketAddrAny, SocketAddrV4, SocketFlags, SocketType, bind, getsockname, socket_with};
+use rustix::net::{
+    AddressFamily, Ipv4Addr, SocketAddrAny, SocketAddrV4, SocketFlags, SocketType, bind,
+    getsockname, socket_with,
+};
 use serde::{Deserialize, Serialize};
 
 /// The probes.
@@ -23,7 +27,8 @@ pub const PROBES: [Probe; 9] = [
     Probe {
         id: "RV-USR-05",
         wall: Wall::User,
-        title: "use a right on the outside: bind a socket of its network, handed in for this, to a port below 1024",
+        title: "use a right on the outside: bind a socket of its network, handed in for this, to \
+            a port below 1024",
         direction: Direction::Out,
         effect: Effect::Stage,
         attempt: bound,
@@ -38,48 +43,86 @@ pub const PROBES: [Probe; 9] = [
     right("RV-CAP-08", "the right to change the root", chroot),
 ];
 
-const fn right(id: &'static str, title: &'static str, attempt: fn(&Outside<'_>, &Subject) -> Try) -> Probe {
+const fn right(
+    id: &'static str,
+    title: &'static str,
+    attempt: fn(&Outside<'_>, &Target) -> Try,
+) -> Probe {
     Probe { id, wall: Wall::User, title, direction: Direction::Out, effect: Effect::None, attempt }
 }
 
-fn bound(outside: &Outside<'_>, subject: &Subject) -> Try {
+fn bound(outside: &Outside<'_>, subject: &Target) -> Try {
     if !outside.stage.may(Capability::CAP_NET_BIND_SERVICE) {
         return Try::untried("bind", &none_to_keep(Capability::CAP_NET_BIND_SERVICE));
     }
     // A port of its own for each, since what was bound before may still be open.
-    let port = 600 + subject.mark.bytes().fold(0u16, |port, byte| port.wrapping_mul(31).wrapping_add(byte.into())) % 400;
-    let socket = match socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None) {
-        Ok(socket) => socket,
-        Err(errno) => return Try::unplanted("bind", &errno_text(errno)),
+    let port = 600
+        + subject
+            .mark
+            .bytes()
+            .fold(0u16, |port, byte| port.wrapping_mul(31).wrapping_add(byte.into()))
+            % 400;
+    let socket =
+        match socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None) {
+            Ok(socket) => socket,
+            Err(errno) => return Try::unplanted("bind", &errno_text(errno)),
+        };
+    let reply =
+        subject.ask_with(&protocol::Crossing::User(Crossing::Bind { port }), Some(socket.as_fd()));
+    let ours =
+        getsockname(&socket).and_then(SocketAddrV4::try_from).map_or(0, |address| address.port());
+    let seen = if ours == port {
+        format!("our socket has port {port}")
+    } else {
+        "our socket has no port".into()
     };
-    let reply = subject.ask_with(&crossing::Crossing::User(Crossing::Bind { port }), Some(socket.as_fd()));
-    let ours = getsockname(&socket).and_then(SocketAddrV4::try_from).map_or(0, |address| address.port());
-    let seen = if ours == port { format!("our socket has port {port}") } else { "our socket has no port".into() };
-    Try::marking(reply, subject.identity(Namespace::User), arrived(ours == port), seen, &[Errno::ACCESS])
+    Try::marking(
+        reply,
+        subject.identity(Namespace::User),
+        arrived(ours == port),
+        seen,
+        &[Errno::ACCESS],
+    )
 }
 
-/// Which of the rights that were asked for are there: what the verdict does not tell, since they are ordered one by one.
+/// Which of the rights that were asked for are there: what the verdict does not tell, since they
+/// are ordered one by one.
 pub fn remark<'a>(trials: impl Iterator<Item = (&'static Probe, &'a Try)>) -> String {
-    let asked: Vec<&Try> =
-        trials.filter(|(probe, attempt)| probe.id.starts_with("RV-CAP") && attempt.answer.is_tried()).map(|(_, attempt)| attempt).collect();
+    let asked: Vec<&Try> = trials
+        .filter(|(probe, attempt)| probe.id.starts_with("RV-CAP") && attempt.answer.is_tried())
+        .map(|(_, attempt)| attempt)
+        .collect();
     let there = asked.iter().filter(|attempt| attempt.receipt == Receipt::Arrived);
     // The receipt names the capability first.
-    let mut names: Vec<&str> = there.filter_map(|attempt| attempt.outside.split(' ').next()).collect();
+    let mut names: Vec<&str> =
+        there.filter_map(|attempt| attempt.outside.split(' ').next()).collect();
     names.dedup();
     match (asked.len(), names.as_slice()) {
         (0, _) => "no right over the machine was asked for: the caller has none to keep".to_owned(),
         (count, []) => format!("{count} rights over the machine were asked for, and none found"),
-        (count, names) => format!("{count} rights over the machine were asked for, and found: {}", names.join(", ")),
+        (count, names) => format!(
+            "{count} rights over the machine were asked for, and found: {}",
+            names.join(", ")
+        ),
     }
 }
 
-/// A right over the machine. Both sides share it only where it was ordered and the user namespace is the same.
-fn over_the_machine(right: Right, crossing: Crossing, outside: &Outside<'_>, subject: &Subject) -> Try {
+/// A right over the machine. Both sides share it only where it was ordered and the user namespace
+/// is the same.
+fn over_the_machine(
+    right: Right,
+    crossing: Crossing,
+    outside: &Outside<'_>,
+    subject: &Target,
+) -> Try {
     if !outside.stage.holds(right.capability) {
         return Try::untried("-", &none_to_keep(right.capability));
     }
-    let ordered = subject.role.ordered().is_none_or(|ordered| ordered.cap_mask & right.capability.bitmask() != 0);
-    let reply = subject.ask(&crossing::Crossing::User(crossing));
+    let ordered = subject
+        .role
+        .ordered()
+        .is_none_or(|ordered| ordered.cap_mask & right.capability.bitmask() != 0);
+    let reply = subject.ask(&protocol::Crossing::User(crossing));
     let same = subject.identity(Namespace::User);
     // What works where it counts is looked at before it is called a leak.
     let attempt = held_outside(right, reply, same.clone(), subject);
@@ -87,49 +130,89 @@ fn over_the_machine(right: Right, crossing: Crossing, outside: &Outside<'_>, sub
     Try { identity, ..attempt }
 }
 
-/// A right over what the namespaces of the container own as much as the host's: with a user namespace of its own it has that, and crosses
-/// nothing by it.
-fn over_its_own(right: Right, crossing: Crossing, outside: &Outside<'_>, subject: &Subject) -> Try {
+/// A right over what the namespaces of the container own as much as the host's: with a user
+/// namespace of its own it has that, and crosses nothing by it.
+fn over_its_own(right: Right, crossing: Crossing, outside: &Outside<'_>, subject: &Target) -> Try {
     if subject.identity(Namespace::User) != Identity::Same {
         return Try::untried("-", "its user namespace owns what the right is over");
     }
     over_the_machine(right, crossing, outside, subject)
 }
 
-fn clock(outside: &Outside<'_>, subject: &Subject) -> Try {
-    over_the_machine(Right { capability: Capability::CAP_SYS_TIME, present: &[Errno::INVAL] }, Crossing::Clock, outside, subject)
+fn clock(outside: &Outside<'_>, subject: &Target) -> Try {
+    over_the_machine(
+        Right { capability: Capability::CAP_SYS_TIME, present: &[Errno::INVAL] },
+        Crossing::Clock,
+        outside,
+        subject,
+    )
 }
 
-fn log(outside: &Outside<'_>, subject: &Subject) -> Try {
-    over_the_machine(Right { capability: Capability::CAP_SYSLOG, present: &[] }, Crossing::Log, outside, subject)
+fn log(outside: &Outside<'_>, subject: &Target) -> Try {
+    over_the_machine(
+        Right { capability: Capability::CAP_SYSLOG, present: &[] },
+        Crossing::Log,
+        outside,
+        subject,
+    )
 }
 
-fn swap(outside: &Outside<'_>, subject: &Subject) -> Try {
-    over_the_machine(Right { capability: Capability::CAP_SYS_ADMIN, present: &[Errno::FAULT] }, Crossing::Swap, outside, subject)
+fn swap(outside: &Outside<'_>, subject: &Target) -> Try {
+    over_the_machine(
+        Right { capability: Capability::CAP_SYS_ADMIN, present: &[Errno::FAULT] },
+        Crossing::Swap,
+        outside,
+        subject,
+    )
 }
 
-fn modules(outside: &Outside<'_>, subject: &Subject) -> Try {
-    if std::fs::read_to_string("/proc/sys/kernel/modules_disabled").is_ok_and(|disabled| disabled.trim() == "1") {
+fn modules(outside: &Outside<'_>, subject: &Target) -> Try {
+    if std::fs::read_to_string("/proc/sys/kernel/modules_disabled")
+        .is_ok_and(|disabled| disabled.trim() == "1")
+    {
         return Try::untried("finit_module", "kernel.modules_disabled is 1: nobody loads any");
     }
-    over_the_machine(Right { capability: Capability::CAP_SYS_MODULE, present: &[Errno::BADF] }, Crossing::Modules, outside, subject)
+    over_the_machine(
+        Right { capability: Capability::CAP_SYS_MODULE, present: &[Errno::BADF] },
+        Crossing::Modules,
+        outside,
+        subject,
+    )
 }
 
-fn handles(outside: &Outside<'_>, subject: &Subject) -> Try {
-    let right = Right { capability: Capability::CAP_DAC_READ_SEARCH, present: &[Errno::STALE, Errno::OPNOTSUPP] };
+fn handles(outside: &Outside<'_>, subject: &Target) -> Try {
+    let right = Right {
+        capability: Capability::CAP_DAC_READ_SEARCH,
+        present: &[Errno::STALE, Errno::OPNOTSUPP],
+    };
     over_the_machine(right, Crossing::Handle, outside, subject)
 }
 
-fn boot(outside: &Outside<'_>, subject: &Subject) -> Try {
-    over_its_own(Right { capability: Capability::CAP_SYS_BOOT, present: &[Errno::INVAL] }, Crossing::Reboot, outside, subject)
+fn boot(outside: &Outside<'_>, subject: &Target) -> Try {
+    over_its_own(
+        Right { capability: Capability::CAP_SYS_BOOT, present: &[Errno::INVAL] },
+        Crossing::Reboot,
+        outside,
+        subject,
+    )
 }
 
-fn mounts(outside: &Outside<'_>, subject: &Subject) -> Try {
-    over_its_own(Right { capability: Capability::CAP_SYS_ADMIN, present: &[] }, Crossing::Mounts, outside, subject)
+fn mounts(outside: &Outside<'_>, subject: &Target) -> Try {
+    over_its_own(
+        Right { capability: Capability::CAP_SYS_ADMIN, present: &[] },
+        Crossing::Mounts,
+        outside,
+        subject,
+    )
 }
 
-fn chroot(outside: &Outside<'_>, subject: &Subject) -> Try {
-    over_its_own(Right { capability: Capability::CAP_SYS_CHROOT, present: &[] }, Crossing::Chroot, outside, subject)
+fn chroot(outside: &Outside<'_>, subject: &Target) -> Try {
+    over_its_own(
+        Right { capability: Capability::CAP_SYS_CHROOT, present: &[] },
+        Crossing::Chroot,
+        outside,
+        subject,
+    )
 }
 
 /// What is tried inside. But for the first, none of it can do anything.
@@ -162,22 +245,34 @@ impl Crossing {
         match self {
             Self::Bind { port } => match passed {
                 Some(socket) => {
-                    let address: SocketAddrAny = SocketAddrV4::new(Ipv4Addr::LOCALHOST, *port).into();
+                    let address: SocketAddrAny =
+                        SocketAddrV4::new(Ipv4Addr::LOCALHOST, *port).into();
                     Reply::plain("bind", format!("127.0.0.1:{port}"), bind(socket, &address))
                 }
                 None => Reply::untried("bind", format!("127.0.0.1:{port}"), "no socket came in"),
             },
-            Self::Clock => Reply::plain("adjtimex", "ADJ_TICK, 0", rights::adjust_clock_by_nothing()),
-            Self::Log => Reply::of("syslog", "SIZE_UNREAD", rights::kernel_log_unread().map(|size| (size, String::new()))),
+            Self::Clock => {
+                Reply::plain("adjtimex", "ADJ_TICK, 0", rights::adjust_clock_by_nothing())
+            }
+            Self::Log => Reply::of(
+                "syslog",
+                "SIZE_UNREAD",
+                rights::kernel_log_unread().map(|size| (size, String::new())),
+            ),
             Self::Swap => Reply::plain("swapon", "NULL", rights::swap_on_nothing()),
             Self::Modules => Reply::plain("finit_module", "-1", rights::load_module_from_nothing()),
             Self::Handle => {
-                let opened = open("/", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-                    .and_then(|root| handle::open(root, 1, &[0; 8]));
+                let opened =
+                    open("/", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+                        .and_then(|root| handle::open(root, 1, &[0; 8]));
                 Reply::plain("open_by_handle_at", "zeros", opened.map(drop))
             }
             Self::Reboot => Reply::plain("reboot", "0, 0, 0", rights::reboot_without_magic()),
-            Self::Mounts => Reply::plain("fsopen", "tmpfs", fsopen(c"tmpfs", FsOpenFlags::FSOPEN_CLOEXEC).map(drop)),
+            Self::Mounts => Reply::plain(
+                "fsopen",
+                "tmpfs",
+                fsopen(c"tmpfs", FsOpenFlags::FSOPEN_CLOEXEC).map(drop),
+            ),
             Self::Chroot => Reply::plain("chroot", "/", rustix::process::chroot("/")),
         }
     }

@@ -1,12 +1,13 @@
-//! The host name. A new uts namespace starts with a copy, so that equal names prove nothing: the name outside is changed after the start.
+//! The host name. A new uts namespace starts with a copy, so that equal names prove nothing: the
+//! name outside is changed after the start.
 
 use super::right::{Right, held_outside};
 use super::{Direction, Effect, Outside, Probe, Try, arrived};
-use crate::failure::errno_text;
+use crate::error::errno_text;
 use crate::namespace::Namespace;
 use crate::sys::rights;
-use crate::verify::crossing::{self, Reply};
-use crate::verify::subject::Subject;
+use crate::verify::protocol::{self, Reply};
+use crate::verify::target::Target;
 use crate::verify::wall::Wall;
 use caps::Capability;
 use rustix::io::Errno;
@@ -23,7 +24,14 @@ pub const PROBES: [Probe; 3] = [
         effect: Effect::Stage,
         attempt: read,
     },
-    Probe { id: "RV-UTS-02", wall: Wall::Uts, title: "set the host name", direction: Direction::Out, effect: Effect::Stage, attempt: set },
+    Probe {
+        id: "RV-UTS-02",
+        wall: Wall::Uts,
+        title: "set the host name",
+        direction: Direction::Out,
+        effect: Effect::Stage,
+        attempt: set,
+    },
     Probe {
         id: "RV-UTS-03",
         wall: Wall::Uts,
@@ -38,12 +46,12 @@ fn name() -> String {
     uname().nodename().to_string_lossy().into_owned()
 }
 
-fn read(_: &Outside<'_>, subject: &Subject) -> Try {
+fn read(_: &Outside<'_>, subject: &Target) -> Try {
     // What the control read is no news to the next.
     let changed = format!("stage-{}", subject.mark);
     match sethostname(changed.as_bytes()) {
         Ok(()) => {
-            let reply = subject.ask(&crossing::Crossing::Uts(Crossing::Read));
+            let reply = subject.ask(&protocol::Crossing::Uts(Crossing::Read));
             let attempt = Try::reading(reply, subject.identity(Namespace::Uts), &changed, &[]);
             Try { outside: format!("renamed to \"{changed}\" since"), ..attempt }
         }
@@ -51,18 +59,25 @@ fn read(_: &Outside<'_>, subject: &Subject) -> Try {
     }
 }
 
-fn set(_: &Outside<'_>, subject: &Subject) -> Try {
-    let reply = subject.ask(&crossing::Crossing::Uts(Crossing::Set { name: subject.mark.clone() }));
+fn set(_: &Outside<'_>, subject: &Target) -> Try {
+    let reply = subject.ask(&protocol::Crossing::Uts(Crossing::Set { name: subject.mark.clone() }));
     let now = name();
     let seen = format!("\"{now}\"");
-    let attempt = Try::marking(reply, subject.identity(Namespace::Uts), arrived(now == subject.mark), seen, &[]);
+    let attempt = Try::marking(
+        reply,
+        subject.identity(Namespace::Uts),
+        arrived(now == subject.mark),
+        seen,
+        &[],
+    );
     attempt.or_stayed().or_without(Capability::CAP_SYS_ADMIN)
 }
 
-fn right(_: &Outside<'_>, subject: &Subject) -> Try {
-    let reply = subject.ask(&crossing::Crossing::Uts(Crossing::Right));
+fn right(_: &Outside<'_>, subject: &Target) -> Try {
+    let reply = subject.ask(&protocol::Crossing::Uts(Crossing::Right));
     let right = Right { capability: Capability::CAP_SYS_ADMIN, present: &[Errno::INVAL] };
-    held_outside(right, reply, subject.identity(Namespace::Uts), subject).or_without(right.capability)
+    held_outside(right, reply, subject.identity(Namespace::Uts), subject)
+        .or_without(right.capability)
 }
 
 /// What is tried inside.
@@ -82,7 +97,9 @@ impl Crossing {
     pub(in crate::verify) fn attempt(&self) -> Reply {
         match self {
             Self::Read => Reply::of("uname", "", Ok((0, name()))),
-            Self::Set { name } => Reply::plain("sethostname", format!("\"{name}\""), sethostname(name.as_bytes())),
+            Self::Set { name } => {
+                Reply::plain("sethostname", format!("\"{name}\""), sethostname(name.as_bytes()))
+            }
             Self::Right => Reply::plain("sethostname", "length -1", rights::set_no_hostname()),
         }
     }

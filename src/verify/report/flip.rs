@@ -1,8 +1,8 @@
 //! The matrix of `--flip`: a row a namespace, a column a wall.
 
 use super::table::{arrow, dot, styled, title};
+use crate::error::printable;
 use crate::exit::Exit;
-use crate::failure::printable;
 use crate::namespace::{Namespace, Switch};
 use crate::verify::flip::{Change, Flip, Followed, Row};
 use serde_json::{Value, json};
@@ -22,18 +22,43 @@ impl Flip {
         }
         let mut text = title(&self.base) + "\n";
         let mut line = |head: &str, cells: Vec<(String, usize)>| {
-            let cells: String = cells.into_iter().map(|(cell, width)| cell + &" ".repeat(COLUMN.saturating_sub(width))).collect();
+            let cells: String = cells
+                .into_iter()
+                .map(|(cell, width)| cell + &" ".repeat(COLUMN.saturating_sub(width)))
+                .collect();
             let _ = write!(text, "\n{head:<HEAD$}{}", cells.trim_end());
         };
-        line("", self.base.walls.iter().map(|wall| (wall.wall.name().to_owned(), wall.wall.name().len())).collect());
-        line("as ordered", self.base.walls.iter().map(|wall| (styled(&wall.verdict), wall.verdict.word().len() + 2)).collect());
+        line(
+            "",
+            self.base
+                .walls
+                .iter()
+                .map(|wall| (wall.wall.name().to_owned(), wall.wall.name().len()))
+                .collect(),
+        );
+        line(
+            "as ordered",
+            self.base
+                .walls
+                .iter()
+                .map(|wall| (styled(&wall.verdict), wall.verdict.word().len() + 2))
+                .collect(),
+        );
         for row in &self.rows {
             let walls = row.report.walls.iter().zip(&self.base.walls);
             let cells = walls.map(|(wall, before)| {
                 let changed = wall.verdict.word() != before.verdict.word();
-                if changed { (styled(&wall.verdict), wall.verdict.word().len() + 2) } else { (dot().into(), 1) }
+                if changed {
+                    (styled(&wall.verdict), wall.verdict.word().len() + 2)
+                } else {
+                    (dot().into(), 1)
+                }
             });
-            let cells = if row.report.was_tried() { cells.collect() } else { vec![("not started".into(), 11)] };
+            let cells = if row.report.was_tried() {
+                cells.collect()
+            } else {
+                vec![("not started".into(), 11)]
+            };
             line(&option(row.namespace, row.switch), cells);
         }
         let _ = write!(text, "\n\n  {} as ordered above\n\n", dot());
@@ -46,7 +71,8 @@ impl Flip {
     }
 
     fn conclusion(&self) -> String {
-        let own: Vec<(&Row, Followed)> = self.rows.iter().map(|row| (row, row.followed(&self.base))).collect();
+        let own: Vec<(&Row, Followed)> =
+            self.rows.iter().map(|row| (row, row.followed(&self.base))).collect();
         let followed = own.iter().filter(|(_, followed)| *followed == Followed::Yes).count();
         let tried = self.base.walls.iter().any(|wall| wall.wall.namespace().is_some());
         let mut said = Vec::new();
@@ -56,11 +82,17 @@ impl Flip {
             rows => said.push(format!("{followed} of {rows} walls follow their own namespace.")),
         }
         let not = |wanted: Followed| -> Vec<_> {
-            own.iter().filter(|(_, followed)| *followed == wanted).map(|(row, _)| row.namespace.name()).collect()
+            own.iter()
+                .filter(|(_, followed)| *followed == wanted)
+                .map(|(row, _)| row.namespace.name())
+                .collect()
         };
         let (no, unknown) = (not(Followed::No), not(Followed::Unknown));
         for row in self.rows.iter().filter(|row| row.report.exit() == Exit::NotAsOrdered) {
-            said.insert(0, format!("With {}: {}", option(row.namespace, row.switch), row.report.conclusion()));
+            said.insert(
+                0,
+                format!("With {}: {}", option(row.namespace, row.switch), row.report.conclusion()),
+            );
         }
         if !no.is_empty() {
             said.push(format!("Not: {}.", no.join(", ")));
@@ -73,8 +105,12 @@ impl Flip {
         said.push(match (others.len(), unexplained) {
             (0, _) => "Everything else answers as before.".into(),
             (1, 0) => "One other probe answers differently, and that is explained.".into(),
-            (count, 0) => format!("{count} other probes answer differently, and that is explained."),
-            (count, unexplained) => format!("{count} other probes answer differently, {unexplained} without an explanation."),
+            (count, 0) => {
+                format!("{count} other probes answer differently, and that is explained.")
+            }
+            (count, unexplained) => format!(
+                "{count} other probes answer differently, {unexplained} without an explanation."
+            ),
         });
         said.join(" ")
     }
@@ -131,14 +167,29 @@ fn told(row: &Row) -> String {
         }
     }
     let mut text = String::new();
-    if let Some(reason) = row.report.walls.first().filter(|_| !row.report.was_tried()).and_then(|wall| wall.verdict.because()) {
+    if let Some(reason) = row
+        .report
+        .walls
+        .first()
+        .filter(|_| !row.report.was_tried())
+        .and_then(|wall| wall.verdict.because())
+    {
         let _ = writeln!(text, "  {}: {}\n", option(row.namespace, row.switch), printable(reason));
     }
     for reason in reasons {
-        let since = reason.map_or("and why is not known".to_owned(), |reason| format!("since {reason}"));
-        let _ = writeln!(text, "  {} changes these too, {since}:", option(row.namespace, row.switch));
+        let since =
+            reason.map_or("and why is not known".to_owned(), |reason| format!("since {reason}"));
+        let _ =
+            writeln!(text, "  {} changes these too, {since}:", option(row.namespace, row.switch));
         for change in row.others.iter().filter(|change| change.because == reason) {
-            let _ = writeln!(text, "    {:<11}  {}  {}  {}", change.probe.id, change.from, arrow(), change.to);
+            let _ = writeln!(
+                text,
+                "    {:<11}  {}  {}  {}",
+                change.probe.id,
+                change.from,
+                arrow(),
+                change.to
+            );
         }
         text.push('\n');
     }

@@ -1,7 +1,8 @@
-//! The report as JSON: `schema/verify.json` says what it is. Members are added, never taken away or given another meaning.
+//! The report as JSON: `schema/verify.json` says what it is. Members are added, never taken away or
+//! given another meaning.
 
 use super::{Finding, Identity, Report, Same, Tally, WallReport};
-use crate::verify::crossing::{Outcome, errno_name};
+use crate::verify::protocol::{Outcome, errno_name};
 use crate::verify::verdict::{Control, Receipt};
 use serde_json::{Value, json};
 
@@ -63,7 +64,9 @@ fn identity(identity: &Identity) -> Value {
 fn finding(finding: &Finding) -> Value {
     let reply = &finding.attempt.reply;
     let (result, errno, data) = match &reply.outcome {
-        Outcome::Done(result, data) => (Some(*result), None, Some(data).filter(|data| !data.is_empty())),
+        Outcome::Done(result, data) => {
+            (Some(*result), None, Some(data).filter(|data| !data.is_empty()))
+        }
         Outcome::Refused(errno) => (Some(-1), Some(errno_name(*errno)), None),
         Outcome::Untried(_) | Outcome::Killed(_) | Outcome::Silent => (None, None, None),
     };

@@ -1,4 +1,5 @@
-//! What was found, as data: for the table, for `--why`, for JSON; and what follows from all walls together.
+//! What was found, as data: for the table, for `--why`, for JSON; and what follows from all walls
+//! together.
 
 mod flip;
 mod json;
@@ -7,14 +8,14 @@ mod why;
 
 pub use table::list;
 
+use crate::error::Failure;
 use crate::exit::Exit;
-use crate::failure::Failure;
 use crate::namespace::Namespaces;
 use crate::sys;
 use crate::verify::Order;
 use crate::verify::probes::{Probe, Try};
 use crate::verify::stage::Stage;
-use crate::verify::subject::Sides;
+use crate::verify::target::Sides;
 use crate::verify::verdict::{Control, Receipt, Verdict};
 use crate::verify::wall::Wall;
 use rustix::process::geteuid;
@@ -54,8 +55,14 @@ pub struct Caller {
 impl Caller {
     /// This process, now.
     pub fn here() -> Self {
-        let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        Self { host: uname().nodename().to_string_lossy().into_owned(), uid: geteuid().as_raw(), time }
+        let time = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .map_or(0, |since| since.as_secs());
+        Self {
+            host: uname().nodename().to_string_lossy().into_owned(),
+            uid: geteuid().as_raw(),
+            time,
+        }
     }
 }
 
@@ -137,7 +144,10 @@ pub struct Tally {
 
 impl FromIterator<bool> for Tally {
     fn from_iter<T: IntoIterator<Item = bool>>(crossed: T) -> Self {
-        crossed.into_iter().fold(Self::default(), |tally, crossed| Self { crossed: tally.crossed + usize::from(crossed), of: tally.of + 1 })
+        crossed.into_iter().fold(Self::default(), |tally, crossed| Self {
+            crossed: tally.crossed + usize::from(crossed),
+            of: tally.of + 1,
+        })
     }
 }
 
@@ -165,7 +175,9 @@ impl Controls {
         } else if self.unplanted > 0 {
             Some(format!("{} crossings could not be set up", self.unplanted))
         } else {
-            self.not_started.as_ref().map(|reason| format!("the container with all walls could not be started: {reason}"))
+            self.not_started.as_ref().map(|reason| {
+                format!("the container with all walls could not be started: {reason}")
+            })
         }
     }
 }
@@ -174,7 +186,14 @@ impl WallReport {
     /// A wall that nothing is known of.
     pub fn untried(wall: Wall, namespaces: Namespaces, reason: &str) -> Self {
         let verdict = Verdict::Unknown(reason.to_owned());
-        Self { wall, ordered: ordered(wall, namespaces), verdict, sides: None, findings: Vec::new(), remarks: Vec::new() }
+        Self {
+            wall,
+            ordered: ordered(wall, namespaces),
+            verdict,
+            sides: None,
+            findings: Vec::new(),
+            remarks: Vec::new(),
+        }
     }
 
     /// Whether it is as ordered.
@@ -182,7 +201,8 @@ impl WallReport {
         self.verdict == self.ordered
     }
 
-    /// The finding that decides: the first with the wall's own verdict; of a door the first that something came through.
+    /// The finding that decides: the first with the wall's own verdict; of a door the first that
+    /// something came through.
     pub fn decisive(&self) -> Option<&Finding> {
         let mut own = self.findings.iter().filter(|finding| finding.verdict == self.verdict);
         let arrived = own.clone().find(|finding| finding.attempt.receipt == Receipt::Arrived);
@@ -192,16 +212,42 @@ impl WallReport {
 
 impl Report {
     /// Puts it together.
-    pub fn new(stage: &Stage, controls: Controls, argv: Vec<OsString>, pid: Option<i32>, walls: Vec<WallReport>) -> Self {
+    pub fn new(
+        stage: &Stage,
+        controls: Controls,
+        argv: Vec<OsString>,
+        pid: Option<i32>,
+        walls: Vec<WallReport>,
+    ) -> Self {
         let names = stage.namespaces.iter().map(|namespace| namespace.proc_entry()).collect();
-        Self { nonce: Some(stage.nonce.clone()), caller: stage.caller.clone(), stage: names, argv, pid, controls, walls }
+        Self {
+            nonce: Some(stage.nonce.clone()),
+            caller: stage.caller.clone(),
+            stage: names,
+            argv,
+            pid,
+            controls,
+            walls,
+        }
     }
 
     /// Where nothing can be tried, nothing is known.
     pub fn untried(order: &Order, namespaces: Namespaces, failure: &Failure) -> Self {
         let reason = failure.in_a_line();
-        let walls = order.walls.iter().map(|&wall| WallReport::untried(wall, namespaces, &reason)).collect();
-        Self { nonce: None, caller: Caller::here(), stage: Vec::new(), argv: Vec::new(), pid: None, controls: Controls::default(), walls }
+        let walls = order
+            .walls
+            .iter()
+            .map(|&wall| WallReport::untried(wall, namespaces, &reason))
+            .collect();
+        Self {
+            nonce: None,
+            caller: Caller::here(),
+            stage: Vec::new(),
+            argv: Vec::new(),
+            pid: None,
+            controls: Controls::default(),
+            walls,
+        }
     }
 
     /// Whether anything was tried at all.
@@ -217,7 +263,9 @@ impl Report {
     /// The probes that nothing is known of behind a wall whose verdict others decide.
     pub fn doubts(&self) -> Vec<&'static str> {
         let decided = self.walls.iter().filter(|wall| !matches!(wall.verdict, Verdict::Unknown(_)));
-        let doubts = decided.flat_map(|wall| &wall.findings).filter(|finding| matches!(finding.verdict, Verdict::Unknown(_)));
+        let doubts = decided
+            .flat_map(|wall| &wall.findings)
+            .filter(|finding| matches!(finding.verdict, Verdict::Unknown(_)));
         doubts.map(|finding| finding.probe.id).collect()
     }
 
@@ -226,7 +274,10 @@ impl Report {
         let unknown = |wall: &&WallReport| matches!(wall.verdict, Verdict::Unknown(_));
         if self.walls.iter().any(|wall| !wall.is_as_ordered() && !unknown(&wall)) {
             Exit::NotAsOrdered
-        } else if self.walls.iter().any(|wall| unknown(&wall)) || self.controls.failed().is_some() || !self.doubts().is_empty() {
+        } else if self.walls.iter().any(|wall| unknown(&wall))
+            || self.controls.failed().is_some()
+            || !self.doubts().is_empty()
+        {
             Exit::Inconclusive
         } else {
             Exit::Command(0)

@@ -1,7 +1,7 @@
 //! The table: a row a wall, one line at the end. Words always; a mark and a colour on top.
 
 use super::{Report, WallReport};
-use crate::failure::printable;
+use crate::error::printable;
 use crate::verify::probes::catalogue;
 use crate::verify::verdict::Verdict;
 use crate::verify::wall::Wall;
@@ -27,7 +27,10 @@ fn look(verdict: &Verdict) -> Look {
 
 /// Whether the locale has more than ASCII, locale(7); where nothing is said, it has.
 fn speaks_utf8() -> bool {
-    let said = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().filter_map(std::env::var_os).find(|value| !value.is_empty());
+    let said = ["LC_ALL", "LC_CTYPE", "LANG"]
+        .into_iter()
+        .filter_map(std::env::var_os)
+        .find(|value| !value.is_empty());
     said.is_none_or(|locale| {
         let locale = locale.to_string_lossy().to_ascii_lowercase();
         locale.contains("utf-8") || locale.contains("utf8")
@@ -49,7 +52,10 @@ pub(super) fn title(report: &Report) -> String {
     let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
     let dot = dot();
     match &report.nonce {
-        Some(nonce) => format!("rustic verify {dot} linux {kernel} {dot} stage: {} {dot} nonce {nonce}", report.stage.join(" ")),
+        Some(nonce) => format!(
+            "rustic verify {dot} linux {kernel} {dot} stage: {} {dot} nonce {nonce}",
+            report.stage.join(" ")
+        ),
         None => format!("rustic verify {dot} linux {kernel}"),
     }
 }
@@ -61,13 +67,14 @@ pub(super) fn styled(verdict: &Verdict) -> String {
     format!("{style}{mark} {word}{style:#}")
 }
 
-/// The widest that the crossing and what was seen may be: what is cut off `--why` tells. On a terminal the row fits into a line, if that has
-/// room for the rest.
+/// The widest that the crossing and what was seen may be: what is cut off `--why` tells. On a
+/// terminal the row fits into a line, if that has room for the rest.
 fn widest() -> usize {
     const WIDEST: usize = 40;
     const NARROWEST: usize = 12;
     const THE_REST: usize = 58;
-    let columns = rustix::termios::tcgetwinsize(rustix::stdio::stdout()).map_or(0, |size| usize::from(size.ws_col));
+    let columns = rustix::termios::tcgetwinsize(rustix::stdio::stdout())
+        .map_or(0, |size| usize::from(size.ws_col));
     match columns {
         0 => WIDEST,
         columns => (columns.saturating_sub(THE_REST) / 2).clamp(NARROWEST, WIDEST),
@@ -88,24 +95,43 @@ impl Report {
     pub fn table(&self) -> String {
         let mut text = title(self) + "\n\n";
         // Where nothing was tried the reason is the same for all.
-        let common = self.walls.first().filter(|_| !self.was_tried()).and_then(|wall| wall.verdict.because());
+        let common = self
+            .walls
+            .first()
+            .filter(|_| !self.was_tried())
+            .and_then(|wall| wall.verdict.because());
         let widest = widest();
-        let heads = ["wall", "verdict", "ordered", "tries", "crossing tried inside", "answer", "seen outside"].map(str::to_owned);
-        let rows: Vec<[String; 7]> = std::iter::once(heads).chain(self.walls.iter().map(|wall| row(wall, widest))).collect();
-        let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+        let heads = [
+            "wall",
+            "verdict",
+            "ordered",
+            "tries",
+            "crossing tried inside",
+            "answer",
+            "seen outside",
+        ]
+        .map(str::to_owned);
+        let rows: Vec<[String; 7]> =
+            std::iter::once(heads).chain(self.walls.iter().map(|wall| row(wall, widest))).collect();
+        let width =
+            |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
         let widths: Vec<usize> = (0..7).map(width).collect();
         for (number, row) in rows.iter().enumerate() {
             let mut line = String::from("  ");
             for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
                 let blanks = " ".repeat(width - cell.chars().count());
                 match (column, number.checked_sub(1).map(|wall| &self.walls[wall])) {
-                    (1, Some(wall)) => line.push_str(&format!("{}{blanks}  ", styled(&wall.verdict))),
+                    (1, Some(wall)) => {
+                        line.push_str(&format!("{}{blanks}  ", styled(&wall.verdict)))
+                    }
                     _ => line.push_str(&format!("{cell}{blanks}  ")),
                 }
             }
             text.push_str(line.trim_end());
             text.push('\n');
-            if let Some(wall) = number.checked_sub(1).map(|wall| &self.walls[wall]).filter(|_| common.is_none()) {
+            if let Some(wall) =
+                number.checked_sub(1).map(|wall| &self.walls[wall]).filter(|_| common.is_none())
+            {
                 text.push_str(&notes(wall));
             }
         }
@@ -126,12 +152,17 @@ impl Report {
             return String::new();
         }
         let (open, closed) = (self.controls.open, self.controls.closed);
-        let mut text = format!("  Control: without walls {} of {} crossings succeed", open.crossed, open.of);
+        let mut text =
+            format!("  Control: without walls {} of {} crossings succeed", open.crossed, open.of);
         match &self.controls.not_started {
-            Some(reason) => text.push_str(&format!("; with all walls nothing could be tried: {}", printable(reason))),
+            Some(reason) => text.push_str(&format!(
+                "; with all walls nothing could be tried: {}",
+                printable(reason)
+            )),
             None => text.push_str(&format!(", with all walls {} of {}", closed.crossed, closed.of)),
         }
-        // Rights over what a container's own user namespace owns, and what has no way there behind every wall.
+        // Rights over what a container's own user namespace owns, and what has no way there behind
+        // every wall.
         match open.crossed.saturating_sub(closed.of) {
             missing if missing > 0 && self.controls.not_started.is_none() => {
                 text.push_str(&format!(" ({missing} have nothing to try there)"));
@@ -146,7 +177,8 @@ impl Report {
         let named = |wanted: fn(&&WallReport) -> bool| -> Vec<&'static str> {
             self.walls.iter().filter(wanted).map(|wall| wall.wall.name()).collect()
         };
-        let wrong = named(|wall| !wall.is_as_ordered() && !matches!(wall.verdict, Verdict::Unknown(_)));
+        let wrong =
+            named(|wall| !wall.is_as_ordered() && !matches!(wall.verdict, Verdict::Unknown(_)));
         let unknown = named(|wall| matches!(wall.verdict, Verdict::Unknown(_)));
         let doors = named(|wall| wall.verdict == Verdict::Shared && wall.is_as_ordered());
         let mut said = Vec::new();
@@ -179,14 +211,26 @@ fn row(wall: &WallReport, widest: usize) -> [String; 7] {
     let [crossing, answer, outside] = match wall.decisive() {
         Some(finding) => {
             let attempt = &finding.attempt;
-            [format!("{} {}", attempt.reply.call, attempt.reply.arg).trim_end().to_owned(), attempt.reply.shown(), attempt.outside.clone()]
+            [
+                format!("{} {}", attempt.reply.call, attempt.reply.arg).trim_end().to_owned(),
+                attempt.reply.shown(),
+                attempt.outside.clone(),
+            ]
         }
         None => ["-", "-", "-"].map(str::to_owned),
     };
     let word = format!("  {}", wall.verdict.word());
     let cells = [crossing, answer, outside].map(|cell| cut(&cell, widest));
     let [crossing, answer, outside] = cells;
-    [wall.wall.name().into(), word, wall.ordered.word().into(), tries.to_string(), crossing, answer, outside]
+    [
+        wall.wall.name().into(),
+        word,
+        wall.ordered.word().into(),
+        tries.to_string(),
+        crossing,
+        answer,
+        outside,
+    ]
 }
 
 /// What a row cannot hold: the further ways of a leak, the reason of a doubt.
@@ -223,7 +267,13 @@ pub fn list(walls: &[Wall]) -> String {
     };
     line(["probe", "wall", "direction", "touches", "what is tried"]);
     for probe in catalogue().filter(|probe| walls.contains(&probe.wall)) {
-        line([probe.id, probe.wall.name(), probe.direction.word(), probe.effect.word(), probe.title]);
+        line([
+            probe.id,
+            probe.wall.name(),
+            probe.direction.word(),
+            probe.effect.word(),
+            probe.title,
+        ]);
     }
     text + NOTES
 }

@@ -2,8 +2,8 @@
 
 use super::table::styled;
 use super::{Finding, Report, Same, WallReport};
-use crate::failure::printable;
-use crate::verify::crossing::Outcome;
+use crate::error::printable;
+use crate::verify::protocol::Outcome;
 use crate::verify::verdict::{Control, Receipt, Verdict};
 use std::fmt::Write;
 
@@ -33,7 +33,11 @@ fn story(wall: &WallReport) -> String {
             Same::Yes => "the same",
             Same::No => "different",
         };
-        let _ = writeln!(text, "  outside {entry}:[{}], inside {entry}:[{}]: {same}", sides.outside.0, sides.inside.0);
+        let _ = writeln!(
+            text,
+            "  outside {entry}:[{}], inside {entry}:[{}]: {same}",
+            sides.outside.0, sides.inside.0
+        );
     }
     for remark in &wall.remarks {
         let _ = writeln!(text, "  {}", printable(remark));
@@ -59,7 +63,9 @@ fn found(finding: &Finding) -> String {
         "without walls",
         match &finding.control {
             Control::Crossed => "it crosses: the control",
-            Control::Failed(reason) | Control::Unplanted(reason) | Control::Untried(reason) => reason,
+            Control::Failed(reason) | Control::Unplanted(reason) | Control::Untried(reason) => {
+                reason
+            }
         },
     );
     match finding.closed {
@@ -68,7 +74,9 @@ fn found(finding: &Finding) -> String {
         None => {}
     }
     let answer = match &reply.outcome {
-        Outcome::Refused(errno) => crate::failure::errno_text(rustix::io::Errno::from_raw_os_error(*errno)),
+        Outcome::Refused(errno) => {
+            crate::error::errno_text(rustix::io::Errno::from_raw_os_error(*errno))
+        }
         _ => reply.shown(),
     };
     line("inside", &format!("{}({}): {answer}", reply.call, reply.arg));

@@ -45,12 +45,14 @@ pub(crate) fn node(flag: u8, name: &str, major: u32, minor: u32) -> Raw {
 
 /// A PAX header with these records, counted as they should be.
 pub(crate) fn pax(records: &[(&str, &[u8])]) -> Raw {
-    raw(b'x', "PaxHeaders/x").content(records.iter().flat_map(|(key, value)| record(key, value)).collect::<Vec<u8>>())
+    raw(b'x', "PaxHeaders/x")
+        .content(records.iter().flat_map(|(key, value)| record(key, value)).collect::<Vec<u8>>())
 }
 
 /// A PAX header for all that follow.
 pub(crate) fn global(records: &[(&str, &[u8])]) -> Raw {
-    Raw { header: raw(b'g', "pax_global_header").header, ..pax(records) }.content(pax(records).content)
+    Raw { header: raw(b'g', "pax_global_header").header, ..pax(records) }
+        .content(pax(records).content)
 }
 
 /// A PAX header with these bytes.
@@ -66,7 +68,10 @@ pub(crate) fn long(flag: u8, name: impl AsRef<[u8]>) -> Raw {
 /// `LENGTH KEY=VALUE\n`, where the length counts its own digits.
 pub(crate) fn record(key: &str, value: &[u8]) -> Vec<u8> {
     let rest = key.len() + value.len() + 3;
-    let length = (1..).map(|digits| rest + digits).find(|length| rest + length.to_string().len() == *length).unwrap();
+    let length = (1..)
+        .map(|digits| rest + digits)
+        .find(|length| rest + length.to_string().len() == *length)
+        .unwrap();
     [format!("{length} {key}=").as_bytes(), value, b"\n"].concat()
 }
 
@@ -147,7 +152,8 @@ impl Raw {
     pub(crate) fn bytes(&self) -> Vec<u8> {
         let mut header = self.header;
         header[148..156].fill(b' ');
-        let sum: u32 = header.iter().map(|&byte| u32::from(byte)).sum::<u32>() + u32::from(self.checksum == Checksum::Wrong);
+        let sum: u32 = header.iter().map(|&byte| u32::from(byte)).sum::<u32>()
+            + u32::from(self.checksum == Checksum::Wrong);
         header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
         let mut bytes = header.to_vec();
         bytes.extend(&self.content);

@@ -29,7 +29,13 @@ fn bzip2(bytes: &[u8]) -> Vec<u8> {
 }
 
 fn xz(bytes: &[u8], options: &[&str]) -> Vec<u8> {
-    let mut child = Command::new("xz").args(options).args(["--stdout", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut child = Command::new("xz")
+        .args(options)
+        .args(["--stdout", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
     child.stdin.take().unwrap().write_all(bytes).unwrap();
     child.wait_with_output().unwrap().stdout
 }
@@ -68,7 +74,8 @@ pub(super) fn cases() -> Vec<Case> {
     let mut zstd_bomb = zstd::Encoder::new(Vec::new(), 3).unwrap();
     bomb(&mut zstd_bomb);
     let zstd_bomb = zstd_bomb.finish().unwrap();
-    // RFC 8878: no checksum, no single segment, a window of 2^31 bytes, and a block that need not come.
+    // RFC 8878: no checksum, no single segment, a window of 2^31 bytes, and a block that need not
+    // come.
     let zstd_window = [&[0x28, 0xb5, 0x2f, 0xfd, 0x00, 21 << 3][..], &[1, 0, 0]].concat();
     let damaged = "damaged or cut short";
     vec![

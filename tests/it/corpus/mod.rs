@@ -1,5 +1,6 @@
-//! Hostile and odd archives, each with the manifest of what must come out, or the refusal with its entry and its rule. Unpacked as root and
-//! as nobody; nothing lands outside, nothing is left behind, and nothing hangs.
+//! Hostile and odd archives, each with the manifest of what must come out, or the refusal with its
+//! entry and its rule. Unpacked as root and as nobody; nothing lands outside, nothing is left
+//! behind, and nothing hangs.
 
 pub(crate) mod bytes;
 mod formats;
@@ -28,8 +29,9 @@ struct Case {
 }
 
 enum Expected {
-    /// The tree, a line each, sorted: `PATH KIND MODE UID:GID TIME`, then `-> TARGET` or the content in quotes, `xN` for further names, and
-    /// attributes. A line for `.` only where the archive has an entry for its root.
+    /// The tree, a line each, sorted: `PATH KIND MODE UID:GID TIME`, then `-> TARGET` or the
+    /// content in quotes, `xN` for further names, and attributes. A line for `.` only where the
+    /// archive has an entry for its root.
     Tree(Vec<String>),
     /// The entry that is named, and words of the rule.
     Refused(&'static str, &'static str),
@@ -66,40 +68,72 @@ fn lines(root: &Path) -> Vec<String> {
     let mut found = BTreeSet::new();
     let mut next = vec![PathBuf::new()];
     while let Some(relative) = next.pop() {
-        let path = if relative.as_os_str().is_empty() { root.to_owned() } else { root.join(&relative) };
+        let path =
+            if relative.as_os_str().is_empty() { root.to_owned() } else { root.join(&relative) };
         let stat = path.symlink_metadata().unwrap();
         let kind = stat.file_type();
         if kind.is_dir() {
-            next.extend(fs::read_dir(&path).unwrap().map(|entry| relative.join(entry.unwrap().file_name())));
+            next.extend(
+                fs::read_dir(&path).unwrap().map(|entry| relative.join(entry.unwrap().file_name())),
+            );
         }
-        let name = if relative.as_os_str().is_empty() { OsStr::new(".") } else { relative.as_os_str() };
+        let name =
+            if relative.as_os_str().is_empty() { OsStr::new(".") } else { relative.as_os_str() };
         let (kind, rest) = if kind.is_dir() {
             ("dir", String::new())
         } else if kind.is_symlink() {
-            ("symlink", format!(" -> {}", fs::read_link(&path).unwrap().as_os_str().as_bytes().escape_ascii()))
+            (
+                "symlink",
+                format!(
+                    " -> {}",
+                    fs::read_link(&path).unwrap().as_os_str().as_bytes().escape_ascii()
+                ),
+            )
         } else if kind.is_fifo() {
             ("fifo", String::new())
         } else if kind.is_file() {
             let bytes = fs::read(&path).unwrap();
             let short = bytes.len() <= 40;
-            ("file", if short { format!(" '{}'", bytes.escape_ascii()) } else { format!(" {} bytes", bytes.len()) })
+            (
+                "file",
+                if short {
+                    format!(" '{}'", bytes.escape_ascii())
+                } else {
+                    format!(" {} bytes", bytes.len())
+                },
+            )
         } else {
             let kind = if kind.is_char_device() { "char" } else { "block" };
-            (kind, format!(" {}:{}", rustix::fs::major(stat.rdev()), rustix::fs::minor(stat.rdev())))
+            (
+                kind,
+                format!(" {}:{}", rustix::fs::major(stat.rdev()), rustix::fs::minor(stat.rdev())),
+            )
         };
         // What has no time of its own has that of this moment.
-        let time = if stat.mtime() > 1_700_000_000 { "now".into() } else { stat.mtime().to_string() };
-        let links = if stat.nlink() > 1 && !stat.is_dir() { format!(" x{}", stat.nlink()) } else { String::new() };
+        let time =
+            if stat.mtime() > 1_700_000_000 { "now".into() } else { stat.mtime().to_string() };
+        let links = if stat.nlink() > 1 && !stat.is_dir() {
+            format!(" x{}", stat.nlink())
+        } else {
+            String::new()
+        };
         let attributes = crate::manifest::attributes(&path);
-        let attributes = if attributes.is_empty() { String::new() } else { format!(" {attributes:?}") };
-        let mode = if kind == "symlink" { "777".into() } else { format!("{:o}", stat.mode() & 0o7777) };
+        let attributes =
+            if attributes.is_empty() { String::new() } else { format!(" {attributes:?}") };
+        let mode =
+            if kind == "symlink" { "777".into() } else { format!("{:o}", stat.mode() & 0o7777) };
         let name = name.as_bytes().escape_ascii();
-        found.insert(format!("{name} {kind} {mode} {}:{} {time}{rest}{links}{attributes}", stat.uid(), stat.gid()));
+        found.insert(format!(
+            "{name} {kind} {mode} {}:{} {time}{rest}{links}{attributes}",
+            stat.uid(),
+            stat.gid()
+        ));
     }
     found.into_iter().collect()
 }
 
-/// What a plain user gets of what root gets: their own files, no devices, no attributes that only root may set.
+/// What a plain user gets of what root gets: their own files, no devices, no attributes that only
+/// root may set.
 fn as_nobody(line: &str) -> Option<String> {
     let mut words: Vec<_> = line.split(' ').map(str::to_owned).collect();
     if ["char", "block"].contains(&words[1].as_str()) {
@@ -135,7 +169,8 @@ fn try_out(case: &Case, who: As) {
     let out = home.join("out");
     let ran = run.opt(["unpack", archive.to_str().unwrap(), out.to_str().unwrap()]).ran();
     let title = format!("{} as {who:?}: {ran:?}", case.name);
-    let left: Vec<_> = fs::read_dir(&home).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let left: Vec<_> =
+        fs::read_dir(&home).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     match &case.expected {
         Expected::Tree(expected) => {
             assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{title}");
@@ -168,11 +203,17 @@ fn every_archive_gives_its_manifest_or_a_refusal_that_names_entry_and_rule() {
     need!(root);
     let victim = victim();
     let before = crate::manifest::manifest(&victim);
-    let cases: Vec<Case> =
-        [names::cases(&victim), links::cases(&victim), metadata::cases(), pax::cases(), sparse::cases(), formats::cases()]
-            .into_iter()
-            .flatten()
-            .collect();
+    let cases: Vec<Case> = [
+        names::cases(&victim),
+        links::cases(&victim),
+        metadata::cases(),
+        pax::cases(),
+        sparse::cases(),
+        formats::cases(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
     let names: BTreeSet<_> = cases.iter().map(|case| case.name).collect();
     assert_eq!(names.len(), cases.len(), "each has a name of its own");
     assert!(cases.len() >= 150, "{} archives", cases.len());
@@ -182,7 +223,12 @@ fn every_archive_gives_its_manifest_or_a_refusal_that_names_entry_and_rule() {
             if std::panic::catch_unwind(|| try_out(case, who)).is_err() {
                 failed.push(case.name);
             }
-            assert_eq!(crate::manifest::manifest(&victim), before, "{} as {who:?} reached the host", case.name);
+            assert_eq!(
+                crate::manifest::manifest(&victim),
+                before,
+                "{} as {who:?} reached the host",
+                case.name
+            );
         }
     }
     assert!(failed.is_empty(), "of {} archives these: {failed:?}", cases.len());

@@ -1,4 +1,5 @@
-//! Names that climb, names that lead through a symlink, names that are too long, and a root that is no directory.
+//! Names that climb, names that lead through a symlink, names that are too long, and a root that is
+//! no directory.
 
 use super::bytes::{Raw, dir, file, hard, long, node, pax, raw, symlink, tar};
 use super::{Case, Refused, case, tree};

@@ -1,6 +1,9 @@
-//! Extended headers: those that contradict the header, each other, or their own length. What two readers could take in two ways is refused.
+//! Extended headers: those that contradict the header, each other, or their own length. What two
+//! readers could take in two ways is refused.
 
-use super::bytes::{dir, file, global, long, open_ended, pax, pax_bytes, raw, record, symlink, tar};
+use super::bytes::{
+    dir, file, global, long, open_ended, pax, pax_bytes, raw, record, symlink, tar,
+};
 use super::{Case, Damaged, Refused, case, tree};
 
 const X: &str = "PaxHeaders/x";

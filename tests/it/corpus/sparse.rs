@@ -8,7 +8,10 @@ const MAP: &str = "a map of holes that contradicts itself";
 /// A file in GNU's own format.
 fn gnu(stretches: &[(u64, u64)], real: u64, content: &str) -> Raw {
     let raw = raw(b'S', "a").gnu().content(content).real_size(real);
-    stretches.iter().enumerate().fold(raw, |raw, (which, &(offset, length))| raw.stretch(which, offset, length))
+    stretches
+        .iter()
+        .enumerate()
+        .fold(raw, |raw, (which, &(offset, length))| raw.stretch(which, offset, length))
 }
 
 /// A file in the format 1.0: the map stands before the content.
@@ -17,7 +20,12 @@ fn one_0(map: &str, real: &[u8], content: &str) -> Vec<u8> {
     stored.resize(stored.len().next_multiple_of(512), 0);
     stored.extend(content.as_bytes());
     tar([
-        pax(&[("GNU.sparse.major", b"1"), ("GNU.sparse.minor", b"0"), ("GNU.sparse.name", b"a"), ("GNU.sparse.realsize", real)]),
+        pax(&[
+            ("GNU.sparse.major", b"1"),
+            ("GNU.sparse.minor", b"0"),
+            ("GNU.sparse.name", b"a"),
+            ("GNU.sparse.realsize", real),
+        ]),
         file("GNUSparseFile.1/a", stored),
     ])
 }

@@ -1,14 +1,16 @@
-//! The relay between the caller's terminal and the container's. Nothing here waits: what cannot be written yet stays in a buffer, and the one
-//! poll of the parent tells when it can.
+//! The relay between the caller's terminal and the container's. Nothing here waits: what cannot be
+//! written yet stays in a buffer, and the one poll of the parent tells when it can.
 
-use crate::run::terminal::{Ground, Outer};
+use crate::run::pty::{Ground, Outer};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, fcntl_getfl, fcntl_setfl, open};
 use rustix::io::Errno;
 use rustix::process::Pid;
 use rustix::stdio::stdin;
-use rustix::termios::{LocalModes, SpecialCodeIndex, Termios, tcgetattr, tcgetpgrp, tcgetwinsize, tcsetwinsize};
+use rustix::termios::{
+    LocalModes, SpecialCodeIndex, Termios, tcgetattr, tcgetpgrp, tcgetwinsize, tcsetwinsize,
+};
 use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
@@ -17,13 +19,15 @@ const ESCAPE_TIME: Duration = Duration::from_secs(1);
 const ESCAPE_KEY: u8 = 0x1d;
 const ESCAPE_PRESSES: usize = 3;
 
-/// As much is typed ahead of a CMD that does not read; what comes after that waits in the caller's terminal.
+/// As much is typed ahead of a CMD that does not read; what comes after that waits in the caller's
+/// terminal.
 const MOST_TYPED: usize = 64 * 1024;
 
 /// As much is shown at once.
 const CHUNK: usize = 16 * 1024;
 
-/// How often a run in the background looks whether it was brought to the foreground: nothing tells a running job.
+/// How often a run in the background looks whether it was brought to the foreground: nothing tells
+/// a running job.
 const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 300_000_000 };
 
 /// How long a terminal that takes nothing is waited for when the container has ended.
@@ -65,7 +69,8 @@ enum Input {
 pub struct Relay {
     outer: Outer,
     ground: Ground,
-    /// The caller's terminal opened anew, so that not waiting for it is nobody else's affair; `None` where it may not be.
+    /// The caller's terminal opened anew, so that not waiting for it is nobody else's affair;
+    /// `None` where it may not be.
     screen: Option<OwnedFd>,
     master: Option<OwnedFd>,
     typed: Vec<u8>,
@@ -80,27 +85,49 @@ impl Relay {
         let ground = outer.make_raw();
         let input = if outer.streams.have_input() { Input::Open } else { Input::Closed };
         let path = format!("/proc/self/fd/{}", outer.streams.best_for_output().as_raw_fd());
-        let screen = open(path, OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty()).ok();
-        Self { outer, ground, screen, master: None, typed: Vec::new(), shown: Vec::new(), escapes: Vec::new(), input }
+        let screen = open(
+            path,
+            OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )
+        .ok();
+        Self {
+            outer,
+            ground,
+            screen,
+            master: None,
+            typed: Vec::new(),
+            shown: Vec::new(),
+            escapes: Vec::new(),
+            input,
+        }
     }
 
     /// The container's terminal is there.
     pub fn connect(&mut self, master: OwnedFd) {
-        let _ = fcntl_getfl(&master).and_then(|flags| fcntl_setfl(&master, flags | OFlags::NONBLOCK));
+        let _ =
+            fcntl_getfl(&master).and_then(|flags| fcntl_setfl(&master, flags | OFlags::NONBLOCK));
         self.master = Some(master);
         self.resize();
     }
 
     /// What is to be waited for now.
     pub fn sources(&self) -> Vec<(Side, PollFd<'_>)> {
-        let keys = self.input == Input::Open && self.ground == Ground::Fore && self.master.is_some() && self.typed.len() < MOST_TYPED;
+        let keys = self.input == Input::Open
+            && self.ground == Ground::Fore
+            && self.master.is_some()
+            && self.typed.len() < MOST_TYPED;
         let mut inner = PollFlags::empty();
         inner.set(PollFlags::IN, self.shown.is_empty());
         inner.set(PollFlags::OUT, !self.typed.is_empty());
         let sources = [
             keys.then(|| (Side::Keys, PollFd::from_borrowed_fd(stdin(), PollFlags::IN))),
-            self.master.as_ref().filter(|_| !inner.is_empty()).map(|master| (Side::Inner, PollFd::from_borrowed_fd(master.as_fd(), inner))),
-            (!self.shown.is_empty()).then(|| (Side::Outer, PollFd::from_borrowed_fd(self.screen(), PollFlags::OUT))),
+            self.master
+                .as_ref()
+                .filter(|_| !inner.is_empty())
+                .map(|master| (Side::Inner, PollFd::from_borrowed_fd(master.as_fd(), inner))),
+            (!self.shown.is_empty())
+                .then(|| (Side::Outer, PollFd::from_borrowed_fd(self.screen(), PollFlags::OUT))),
         ];
         sources.into_iter().flatten().collect()
     }
@@ -119,7 +146,9 @@ impl Relay {
 
     /// The caller's terminal has another size.
     pub fn resize(&self) {
-        if let (Some(master), Ok(size)) = (&self.master, tcgetwinsize(self.outer.streams.best_for_output())) {
+        if let (Some(master), Ok(size)) =
+            (&self.master, tcgetwinsize(self.outer.streams.best_for_output()))
+        {
             let _ = tcsetwinsize(master, size);
         }
     }
@@ -167,7 +196,9 @@ impl Relay {
         // The modes and the foreground group of the slave, asked of the master, tty_ioctl(4).
         let Some(master) = &self.master else { return Keys::Plain };
         match tcgetattr(master) {
-            Ok(modes) if child.is_some() && tcgetpgrp(master).ok() == child => signal_of(keys, &modes).map_or(Keys::Plain, Keys::Signal),
+            Ok(modes) if child.is_some() && tcgetpgrp(master).ok() == child => {
+                signal_of(keys, &modes).map_or(Keys::Plain, Keys::Signal)
+            }
             _ => Keys::Plain,
         }
     }
@@ -217,8 +248,8 @@ impl Relay {
         }
     }
 
-    /// Shows what is left when the container has ended. A screen that takes nothing for a while, or a signal (`hurry` has something to
-    /// read), ends that too.
+    /// Shows what is left when the container has ended. A screen that takes nothing for a while, or
+    /// a signal (`hurry` has something to read), ends that too.
     pub fn drain(&mut self, hurry: BorrowedFd<'_>) {
         loop {
             if self.shown.is_empty() {
@@ -231,9 +262,14 @@ impl Relay {
             self.show();
             if !self.shown.is_empty() {
                 let screen = self.screen();
-                let mut fds = [PollFd::from_borrowed_fd(screen, PollFlags::OUT), PollFd::from_borrowed_fd(hurry, PollFlags::IN)];
+                let mut fds = [
+                    PollFd::from_borrowed_fd(screen, PollFlags::OUT),
+                    PollFd::from_borrowed_fd(hurry, PollFlags::IN),
+                ];
                 let wait = Timespec::try_from(LAST_WAIT).ok();
-                if poll(&mut fds, wait.as_ref()).is_ok_and(|ready| ready == 0 || !fds[1].revents().is_empty()) {
+                if poll(&mut fds, wait.as_ref())
+                    .is_ok_and(|ready| ready == 0 || !fds[1].revents().is_empty())
+                {
                     return;
                 }
             }

@@ -1,7 +1,7 @@
-//! rustic itself inside a container: as a sealed memory file, so that nothing inside can reach the binary on the host (CVE-2019-5736), and
-//! no root file system has to have it.
+//! rustic itself inside a container: as a sealed memory file, so that nothing inside can reach the
+//! binary on the host (CVE-2019-5736), and no root file system has to have it.
 
-use crate::failure::Trouble;
+use crate::error::SysError;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use std::ffi::CString;
@@ -16,12 +16,19 @@ pub fn binary() -> io::Result<OwnedFd> {
     let memory = memfd_create(c"rustic", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
     let mut file = File::from(memory);
     io::copy(&mut File::open("/proc/self/exe")?, &mut file)?;
-    fcntl_add_seals(&file, SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
+    fcntl_add_seals(
+        &file,
+        SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL,
+    )?;
     Ok(file.into())
 }
 
 /// Replaces this process by it, execveat(2). Returns only on failure.
-pub fn execute(binary: impl AsFd, argv: impl Iterator<Item = CString>, env: &[CString]) -> Trouble {
+pub fn execute(
+    binary: impl AsFd,
+    argv: impl Iterator<Item = CString>,
+    env: &[CString],
+) -> SysError {
     let argv: Vec<CString> = argv.collect();
     match nix::unistd::execveat(binary, c"", &argv, env, nix::fcntl::AtFlags::AT_EMPTY_PATH) {
         Ok(never) => match never {},

@@ -1,8 +1,10 @@
-//! What passes between the verifier outside and the probe inside: an order to try one crossing, and the answer. Both are one JSON value, a
-//! message each, on the probe's stdin and stdout.
+//! What passes between the verifier outside and the probe inside: an order to try one crossing, and
+//! the answer. Both are one JSON value, a message each, on the probe's stdin and stdout.
 
-use crate::failure::{errno_of, printable};
-use crate::verify::probes::{cgroup, fds, ipc, keyring, mnt, net, pid, root, terminal, time, user, uts};
+use crate::error::{errno_of, printable};
+use crate::verify::probes::{
+    cgroup, fds, ipc, keyring, mnt, net, pid, root, terminal, time, user, uts,
+};
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
@@ -15,7 +17,8 @@ pub const HELLO: &str = "rustic-probe 1";
 /// The longest message.
 pub const LONGEST: usize = 16 * 1024;
 
-/// A crossing to try. It never holds what only the outside knows: what a probe brings back it has found.
+/// A crossing to try. It never holds what only the outside knows: what a probe brings back it has
+/// found.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Crossing {
@@ -50,7 +53,8 @@ pub enum Crossing {
     Terminal(terminal::Crossing),
 }
 
-/// An order or a reply with its number, so that a late answer is not taken for that to another question.
+/// An order or a reply with its number, so that a late answer is not taken for that to another
+/// question.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Numbered<T> {
     /// The number of the order.
@@ -153,11 +157,16 @@ impl Crossing {
     }
 }
 
-/// Reads the start of a file. Where a whole file system is missing inside, there is nothing to cross it with.
+/// Reads the start of a file. Where a whole file system is missing inside, there is nothing to
+/// cross it with.
 fn read(path: &Path) -> Reply {
     for (mount, mark) in [("/proc", "/proc/self/stat"), ("/sys", "/sys/class/net")] {
         if path.starts_with(mount) && !Path::new(mark).exists() {
-            return Reply::untried("open", path.to_string_lossy(), &format!("there is no {mount} inside"));
+            return Reply::untried(
+                "open",
+                path.to_string_lossy(),
+                &format!("there is no {mount} inside"),
+            );
         }
     }
     let content = (|| {
@@ -165,5 +174,9 @@ fn read(path: &Path) -> Reply {
         std::fs::File::open(path)?.take(4096).read_to_end(&mut text)?;
         Ok((text.len() as i64, String::from_utf8_lossy(&text).trim_end().to_owned()))
     })();
-    Reply::of("open", path.to_string_lossy(), content.map_err(|error: std::io::Error| errno_of(&error)))
+    Reply::of(
+        "open",
+        path.to_string_lossy(),
+        content.map_err(|error: std::io::Error| errno_of(&error)),
+    )
 }

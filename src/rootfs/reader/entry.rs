@@ -1,28 +1,35 @@
-//! From a header and what its extensions say to an entry: which kind, and where its content and its holes lie.
+//! From a header and what its extensions say to an entry: which kind, and where its content and its
+//! holes lie.
 
 use super::header::{self, BLOCK, fits, fits_or_zero};
 use super::pax::Records;
 use super::{Effective, Reader, sparse};
-use crate::failure::Failure;
+use crate::error::Failure;
 use crate::rootfs::entry::{Entry, Kind, Metadata, Place, Time};
-use crate::rootfs::rule::{LARGEST_EXTENSION, LONGEST_PATH, Rule};
+use crate::rootfs::policy::{LARGEST_EXTENSION, LONGEST_PATH, Rule};
 use std::io::BufRead;
 use tar::{GnuExtSparseHeader, Header};
 
 impl<R: BufRead> Reader<R> {
-    pub(super) fn entry(&mut self, header: &Header, effective: Effective) -> Result<Entry, Problem> {
+    pub(super) fn entry(
+        &mut self,
+        header: &Header,
+        effective: Effective,
+    ) -> Result<Entry, Problem> {
         let Effective { name, link, flag, size, records } = effective;
         if name.is_empty() {
             return Err(Rule::Nameless.into());
         }
         let place = Place::of(&name)?;
-        // Before POSIX a directory was a file with a slash behind its name, and some writers still tell it so.
+        // Before POSIX a directory was a file with a slash behind its name, and some writers still
+        // tell it so.
         let kind = match flag {
             b'0' | b'\0' | b'7' if name.ends_with(b"/") => b'5',
             flag => flag,
         };
         if !matches!(kind, b'0' | b'\0' | b'7' | b'S') && size > 0 {
-            // Readers differ in whether it is there: skipped by some, an entry of its own to others.
+            // Readers differ in whether it is there: skipped by some, an entry of its own to
+            // others.
             return Err(if is_known(kind) { Rule::Content } else { Rule::Kind(kind) }.into());
         }
         let metadata = metadata(header, &records)?;
@@ -37,7 +44,10 @@ impl<R: BufRead> Reader<R> {
             b'0' | b'\0' | b'7' => self.file(size, records)?,
             b'S' => self.gnu_sparse(header, size)?,
             b'2' => Kind::Symlink(target()?.to_vec()),
-            b'1' => Kind::HardLink(Place::of(target()?).map_err(|rule| if rule == Rule::Climbs { Rule::LinkClimbs } else { rule })?),
+            b'1' => Kind::HardLink(
+                Place::of(target()?)
+                    .map_err(|rule| if rule == Rule::Climbs { Rule::LinkClimbs } else { rule })?,
+            ),
             b'3' | b'4' => {
                 let (major, minor) = header::device(header)?;
                 if kind == b'3' { Kind::Character(major, minor) } else { Kind::Block(major, minor) }
@@ -159,7 +169,9 @@ fn metadata(header: &Header, records: &Records) -> Result<Metadata, Rule> {
         mode: (mode & 0o7777) as u32,
         mtime: match records.mtime {
             Some(mtime) => mtime,
-            None => Time { seconds: fits_or_zero(&old.mtime, "modification time")?, nanoseconds: 0 },
+            None => {
+                Time { seconds: fits_or_zero(&old.mtime, "modification time")?, nanoseconds: 0 }
+            }
         },
         attributes: records.attributes.clone(),
         left_out: records.left_out,

@@ -3,7 +3,7 @@
 use crate::namespace::{Namespace, Switch};
 use crate::run::plan::Plan;
 use crate::run::step::Step;
-use crate::spec::{RootSwitch, Spec, Talk};
+use crate::spec::{RootSwitch, Spec, Verbosity};
 use crate::walls::idmap::Writer;
 use std::io::Write;
 
@@ -11,7 +11,7 @@ use std::io::Write;
 #[derive(Clone, Copy, Debug)]
 pub struct Voice {
     /// What is told.
-    pub talk: Talk,
+    pub talk: Verbosity,
     /// How a line ends: a raw terminal does not return by itself.
     pub line_end: &'static str,
 }
@@ -19,14 +19,14 @@ pub struct Voice {
 impl Voice {
     /// `Parent: …`
     pub fn parent(self, line: &str) {
-        if self.talk == Talk::Story {
+        if self.talk == Verbosity::Story {
             self.say(&format!("Parent: {line}"));
         }
     }
 
     /// ` Child: …`
     pub fn child(self, line: &str) {
-        if self.talk == Talk::Story {
+        if self.talk == Verbosity::Story {
             self.say(&format!(" Child: {line}"));
         }
     }
@@ -34,7 +34,7 @@ impl Voice {
     /// A step that was taken.
     pub fn done(self, number: usize, step: &Step) {
         match self.talk {
-            Talk::Steps => self.say(&explained(number, step).replace('\n', self.line_end)),
+            Verbosity::Steps => self.say(&explained(number, step).replace('\n', self.line_end)),
             _ => step.story().iter().for_each(|story| self.child(story)),
         }
     }
@@ -64,30 +64,52 @@ impl Voice {
     }
 }
 
-/// A step as `--explain` and `--dry-run` print it: number, side and call, and below them why it is there and where to read on.
+/// A step as `--explain` and `--dry-run` print it: number, side and call, and below them why it is
+/// there and where to read on.
 pub fn explained(number: usize, step: &Step) -> String {
-    let words = step.words();
-    format!("{:>3}  {:<6}  {}\n             {} [{}]", number + 1, step.side().name(), words.call, words.why, words.man)
+    let described = step.describe();
+    format!(
+        "{:>3}  {:<6}  {}\n             {} [{}]",
+        number + 1,
+        step.side().name(),
+        described.call,
+        described.why,
+        described.man
+    )
 }
 
 fn detail(namespace: Namespace, spec: &Spec, plan: &Plan) -> String {
     match (namespace, spec.namespaces.get(namespace)) {
         (Namespace::Pid, Switch::Yes) => ", CMD is process 1".into(),
-        (Namespace::Pid, Switch::No) => ": a CMD that may signal rustic's warden can outlive it".into(),
-        (Namespace::Mount, Switch::Yes) if spec.root == RootSwitch::Pivot => ", root entered by pivot_root".into(),
+        (Namespace::Pid, Switch::No) => {
+            ": a CMD that may signal rustic's warden can outlive it".into()
+        }
+        (Namespace::Mount, Switch::Yes) if spec.root == RootSwitch::Pivot => {
+            ", root entered by pivot_root".into()
+        }
         (Namespace::Mount, Switch::Yes) => ", root entered by chroot".into(),
-        (Namespace::Mount, Switch::No) => ": no mount is made, the root is entered by chroot, there is no /proc".into(),
-        (Namespace::Uts, Switch::Yes) => format!(", host name {}", spec.hostname.as_deref().unwrap_or_default()),
+        (Namespace::Mount, Switch::No) => {
+            ": no mount is made, the root is entered by chroot, there is no /proc".into()
+        }
+        (Namespace::Uts, Switch::Yes) => {
+            format!(", host name {}", spec.hostname.as_deref().unwrap_or_default())
+        }
         (Namespace::Net, Switch::Yes) => ", loopback only".into(),
-        (Namespace::Net, Switch::No) => ": the host's interfaces, and its abstract Unix sockets".into(),
+        (Namespace::Net, Switch::No) => {
+            ": the host's interfaces, and its abstract Unix sockets".into()
+        }
         (Namespace::Ipc, Switch::Yes) => ", message queues of its own".into(),
         (Namespace::Ipc, Switch::No) => ": the host's message queues are seen".into(),
         (Namespace::User, Switch::Yes) => match plan.maps.as_ref().map(|maps| &maps.writer) {
             Some(Writer::Privileged) => ", ids one to one: a wall of rights, not of ids".into(),
-            Some(Writer::Helpers { .. }) => ", 0 is the caller, the others are its subordinate ids".into(),
+            Some(Writer::Helpers { .. }) => {
+                ", 0 is the caller, the others are its subordinate ids".into()
+            }
             _ => ", 0 is the caller, and there is no other id".into(),
         },
-        (Namespace::User, Switch::No) => ": uid 0 inside is uid 0 outside, with fewer capabilities".into(),
+        (Namespace::User, Switch::No) => {
+            ": uid 0 inside is uid 0 outside, with fewer capabilities".into()
+        }
         _ => String::new(),
     }
 }

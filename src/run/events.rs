@@ -1,7 +1,8 @@
-//! `--info-fd`: what happens, a JSON object a line, for a program that watches. Readers ignore keys that they do not know.
+//! `--info-fd`: what happens, a JSON object a line, for a program that watches. Readers ignore keys
+//! that they do not know.
 
+use crate::error::Failure;
 use crate::exit::Exit;
-use crate::failure::Failure;
 use crate::namespace::Namespace;
 use crate::sys;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -14,24 +15,32 @@ use std::time::Instant;
 
 /// The descriptor that events are written to, and when the counting of milliseconds began.
 #[derive(Debug)]
-pub struct Info {
+pub struct Events {
     to: Option<File>,
     since: Instant,
     /// Lines that the reader has had no room for yet.
     waiting: Vec<u8>,
 }
 
-impl Info {
-    /// Takes a copy of the caller's descriptor; CMD does not get it. Without a number nothing is written.
+impl Events {
+    /// Takes a copy of the caller's descriptor; CMD does not get it. Without a number nothing is
+    /// written.
     ///
     /// # Errors
     /// A number that is no open descriptor, or one that cannot be written to.
     pub fn over(number: Option<i32>) -> Result<Self, Failure> {
         let copy = |number: i32| {
-            let failed = |errno| Failure::new(format!("--info-fd {number} cannot be written to")).errno(errno);
+            let failed = |errno| {
+                Failure::new(format!("--info-fd {number} cannot be written to")).errno(errno)
+            };
             let copy = sys::copy_of_inherited(number).map_err(failed)?;
             match fcntl_getfl(&copy).map_err(failed)? {
-                flags if flags.contains(OFlags::PATH) || flags & OFlags::ACCMODE == OFlags::RDONLY => Err(failed(Errno::BADF)),
+                flags
+                    if flags.contains(OFlags::PATH)
+                        || flags & OFlags::ACCMODE == OFlags::RDONLY =>
+                {
+                    Err(failed(Errno::BADF))
+                }
                 _ => Ok(copy),
             }
         };
@@ -71,13 +80,16 @@ impl Info {
     fn event(&mut self, name: &str, rest: &str) {
         let milliseconds = self.since.elapsed().as_secs_f64() * 1e3;
         if self.to.is_some() {
-            self.waiting.extend(format!("{{\"event\":\"{name}\",{rest},\"ms\":{milliseconds:.3}}}\n").as_bytes());
+            self.waiting.extend(
+                format!("{{\"event\":\"{name}\",{rest},\"ms\":{milliseconds:.3}}}\n").as_bytes(),
+            );
             self.flush();
         }
     }
 
-    /// Writes the lines that there is room for, one write(2) each, so that lines of several writers do not mix. It never waits: a pipe that
-    /// polls as writable takes PIPE_BUF bytes, which is more than a line, pipe(7). A reader that is gone is no error of the run.
+    /// Writes the lines that there is room for, one write(2) each, so that lines of several writers
+    /// do not mix. It never waits: a pipe that polls as writable takes PIPE_BUF bytes, which is
+    /// more than a line, pipe(7). A reader that is gone is no error of the run.
     pub fn flush(&mut self) {
         let Some(to) = &mut self.to else { return };
         while let Some(end) = self.waiting.iter().position(|&byte| byte == b'\n') {

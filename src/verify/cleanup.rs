@@ -1,8 +1,9 @@
-//! The janitor: a process outside the stage that removes what the stage has put on the real host, when the verifier ends, however it ends.
+//! The cleanup process, outside the stage that removes what the stage has put on the real host,
+//! when the verifier ends, however it ends.
 //!
 //! Everything else goes with the stage's namespaces, and the verifier's children with the verifier.
 
-use crate::failure::{Failure, without_number};
+use crate::error::{Failure, without_number};
 use crate::sys::{self, keys};
 use crate::verify::child::ended;
 use rustix::fd::OwnedFd;
@@ -24,25 +25,30 @@ pub struct Traces {
     pub key: CString,
 }
 
-/// The janitor's process, which works when this is dropped.
-pub struct Janitor {
+/// The cleanup process, which works when this is dropped.
+pub struct Cleanup {
     pid: Pid,
     wire: Option<std::io::PipeWriter>,
     traces: Traces,
 }
 
-impl Janitor {
+impl Cleanup {
     /// Starts it, before anything is made.
     ///
     /// # Errors
     /// No process or no pipe.
     pub fn start(traces: Traces) -> Result<Self, Failure> {
-        let (mut end, wire) = std::io::pipe().map_err(|error| Failure::new(format!("cannot make a pipe: {}", without_number(&error))))?;
-        match sys::fork().map_err(|errno| Failure::new("cannot fork the janitor").errno(errno))? {
+        let (mut end, wire) = std::io::pipe().map_err(|error| {
+            Failure::new(format!("cannot make a pipe: {}", without_number(&error)))
+        })?;
+        match sys::fork()
+            .map_err(|errno| Failure::new("cannot fork the cleanup process").errno(errno))?
+        {
             Some(pid) => Ok(Self { pid, wire: Some(wire), traces }),
             None => {
                 drop(wire);
-                // Out of reach of what is sent to the verifier's process group, and of whoever waits for the end of its output.
+                // Out of reach of what is sent to the verifier's process group, and of whoever
+                // waits for the end of its output.
                 let _ = setsid();
                 leave_streams();
                 block_signals();
@@ -54,7 +60,7 @@ impl Janitor {
     }
 }
 
-impl Drop for Janitor {
+impl Drop for Cleanup {
     fn drop(&mut self) {
         self.wire = None;
         let done = ended(self.pid).is_some_and(|status| status.exit_status() == Some(0));
@@ -76,7 +82,8 @@ fn block_signals() {
 fn leave_streams() {
     if let Ok(null) = fs::OpenOptions::new().read(true).write(true).open("/dev/null") {
         let null = OwnedFd::from(null);
-        let _ = dup2_stdin(&null).and_then(|()| dup2_stdout(&null)).and_then(|()| dup2_stderr(&null));
+        let _ =
+            dup2_stdin(&null).and_then(|()| dup2_stdout(&null)).and_then(|()| dup2_stderr(&null));
     }
 }
 
@@ -92,14 +99,19 @@ fn remove(traces: &Traces) {
     }
 }
 
-/// Waits until the last process of the cgroup is gone, as every one is that was started with the verifier's death as its own; what stays
-/// longer than a container takes to be cleaned up is ended.
+/// Waits until the last process of the cgroup is gone, as every one is that was started with the
+/// verifier's death as its own; what stays longer than a container takes to be cleaned up is ended.
 fn remove_cgroup(cgroup: &Path) {
     let since = Instant::now();
-    while cgroup.exists() && fs::remove_dir(cgroup).is_err() && since.elapsed() < Duration::from_secs(10) {
+    while cgroup.exists()
+        && fs::remove_dir(cgroup).is_err()
+        && since.elapsed() < Duration::from_secs(10)
+    {
         if since.elapsed() > Duration::from_secs(3) {
             let members = fs::read_to_string(cgroup.join("cgroup.procs")).unwrap_or_default();
-            for pid in members.lines().filter_map(|line| line.parse().ok()).filter_map(Pid::from_raw) {
+            for pid in
+                members.lines().filter_map(|line| line.parse().ok()).filter_map(Pid::from_raw)
+            {
                 let _ = kill_process(pid, Signal::KILL);
             }
         }

@@ -1,5 +1,5 @@
-//! Which archive files have been hashed already, so that the next start need not read them: a small file for each, named by device and
-//! inode, that holds how the file looked and its digest.
+//! Which archive files have been hashed already, so that the next start need not read them: a small
+//! file for each, named by device and inode, that holds how the file looked and its digest.
 
 use rustix::fs::{CWD, Mode, OFlags, openat, rename};
 use rustix::time::{ClockId, clock_gettime};
@@ -8,8 +8,8 @@ use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// A file as it looked before it was read. Whoever writes to it changes its ctime, which no call sets back; only what is written through a
-/// shared mapping on a tmpfs does not, mmap(2).
+/// A file as it looked before it was read. Whoever writes to it changes its ctime, which no call
+/// sets back; only what is written through a shared mapping on a tmpfs does not, mmap(2).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Look {
     name: String,
@@ -21,12 +21,20 @@ impl Look {
     /// How a file looks now; `None` for what is no regular file, and for none.
     pub(super) fn at(path: &Path) -> Option<Self> {
         let stat = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
-        // Older kernels give times by ticks: a write in the tick that has just begun would leave this ctime as it is. The clock that those
-        // ticks come from tells whether that tick is over.
+        // Older kernels give times by ticks: a write in the tick that has just begun would leave
+        // this ctime as it is. The clock that those ticks come from tells whether that tick is
+        // over.
         let now = clock_gettime(ClockId::RealtimeCoarse);
         Some(Self {
             name: format!("{:x}-{:x}", stat.dev(), stat.ino()),
-            state: format!("{} {}.{:09} {}.{:09}", stat.len(), stat.mtime(), stat.mtime_nsec(), stat.ctime(), stat.ctime_nsec()),
+            state: format!(
+                "{} {}.{:09} {}.{:09}",
+                stat.len(),
+                stat.mtime(),
+                stat.mtime_nsec(),
+                stat.ctime(),
+                stat.ctime_nsec()
+            ),
             settled: (stat.ctime(), stat.ctime_nsec()) < (now.tv_sec, now.tv_nsec as i64),
         })
     }
@@ -44,10 +52,17 @@ impl Look {
             return;
         }
         let part = folder.join(format!(".{}-{}", self.name, std::process::id()));
-        let written = openat(CWD, &part, OFlags::CREATE | OFlags::TRUNC | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::RUSR)
-            .map_err(std::io::Error::from)
-            .and_then(|file| fs::File::from(file).write_all(format!("{} {digest}\n", self.state).as_bytes()))
-            .and_then(|()| Ok(rename(&part, folder.join(&self.name))?));
+        let written = openat(
+            CWD,
+            &part,
+            OFlags::CREATE | OFlags::TRUNC | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+            Mode::RUSR,
+        )
+        .map_err(std::io::Error::from)
+        .and_then(|file| {
+            fs::File::from(file).write_all(format!("{} {digest}\n", self.state).as_bytes())
+        })
+        .and_then(|()| Ok(rename(&part, folder.join(&self.name))?));
         if written.is_err() {
             let _ = fs::remove_file(&part);
         }

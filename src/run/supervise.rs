@@ -1,20 +1,21 @@
-//! The parent while it waits: one poll over everything that can happen. It holds nothing that the warden could not clean up after its death.
+//! The parent while it waits: one poll over everything that can happen. It holds nothing that the
+//! warden could not clean up after its death.
 
+use crate::error::{Failure, errno_text, printable};
 use crate::exit::Exit;
-use crate::failure::{Failure, errno_text, printable};
 use crate::host::Host;
 use crate::ready::queue::Queue;
 use crate::rootfs::remove;
 use crate::run::control::{Ending, NearEnd, Order, Received, Report};
-use crate::run::info::{self, Info};
+use crate::run::events::{self, Events};
 use crate::run::plan::Plan;
+use crate::run::progress::Voice;
+use crate::run::pty::Outer;
+use crate::run::pty_relay::{Keys, Relay, Side};
 use crate::run::readiness::Readiness;
-use crate::run::relay::{Keys, Relay, Side};
 use crate::run::signals;
 use crate::run::step::Step;
-use crate::run::talk::Voice;
-use crate::run::terminal::Outer;
-use crate::spec::{Ready, Spec, Talk};
+use crate::spec::{Ready, Spec, Verbosity};
 use nix::sys::signal::{Signal, raise};
 use nix::sys::signalfd::SignalFd;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -25,12 +26,12 @@ use std::path::Path;
 use std::time::Instant;
 
 /// The parent while it waits.
-pub struct Front<'a> {
+pub struct Supervisor<'a> {
     pub(super) spec: &'a Spec,
     pub(super) host: &'a Host,
     pub(super) plan: &'a Plan,
     pub(super) voice: Voice,
-    pub(super) info: &'a mut Info,
+    pub(super) info: &'a mut Events,
     pub(super) signals: SignalFd,
     pub(super) warden: NearEnd,
     /// Until execve succeeds, or the child ends.
@@ -76,18 +77,19 @@ enum Event {
     Relay(Side),
 }
 
-impl<'a> Front<'a> {
+impl<'a> Supervisor<'a> {
     /// The parent with its wires: to the warden, and to the child.
     #[allow(
         clippy::too_many_arguments,
-        reason = "each is made in the one place that calls it, and a structure of them would be named after nothing"
+        reason = "each is made in the one place that calls it, and a structure of them would be \
+            named after nothing"
     )]
     pub fn new(
         spec: &'a Spec,
         host: &'a Host,
         plan: &'a Plan,
         voice: Voice,
-        info: &'a mut Info,
+        info: &'a mut Events,
         signals: SignalFd,
         warden: NearEnd,
         child: NearEnd,
@@ -125,7 +127,12 @@ impl<'a> Front<'a> {
     ///
     /// # Errors
     /// The step that failed, or a container that was not ready in time.
-    pub fn wait(mut self, queue: Option<Queue>, pipe: Option<OwnedFd>, outer: Option<Outer>) -> Result<Exit, Failure> {
+    pub fn wait(
+        mut self,
+        queue: Option<Queue>,
+        pipe: Option<OwnedFd>,
+        outer: Option<Outer>,
+    ) -> Result<Exit, Failure> {
         (self.queue, self.pipe) = (queue, pipe);
         self.relay = outer.map(Relay::new);
         self.order(Order::Go);
@@ -145,7 +152,8 @@ impl<'a> Front<'a> {
                 }
             }
             self.relay.iter_mut().for_each(Relay::look_around);
-            if matches!(self.readiness, Readiness::Awaited(deadline) if Instant::now() >= deadline) {
+            if matches!(self.readiness, Readiness::Awaited(deadline) if Instant::now() >= deadline)
+            {
                 self.give_up();
             }
         }
@@ -163,29 +171,49 @@ impl<'a> Front<'a> {
         self.conclude()
     }
 
-    /// Waits until something happens, or the time for readiness is over. Monotonic: poll(2) knows nothing of the wall clock.
+    /// Waits until something happens, or the time for readiness is over. Monotonic: poll(2) knows
+    /// nothing of the wall clock.
     fn poll(&self) -> Vec<Event> {
         let input = PollFlags::IN;
         // What is left in the wires when the warden tells the end is read then.
         let sources = [
             Some((Event::Warden, PollFd::from_borrowed_fd(self.warden.as_fd(), input))),
-            self.child.as_ref().map(|child| (Event::Child, PollFd::from_borrowed_fd(child.as_fd(), input))),
-            self.queue.as_ref().map(|queue| (Event::Queue, PollFd::from_borrowed_fd(queue.as_fd(), input))),
-            self.pipe.as_ref().map(|pipe| (Event::Pipe, PollFd::from_borrowed_fd(pipe.as_fd(), input))),
-            self.socket.as_ref().map(|socket| (Event::Socket, PollFd::from_borrowed_fd(socket.as_fd(), input))),
+            self.child
+                .as_ref()
+                .map(|child| (Event::Child, PollFd::from_borrowed_fd(child.as_fd(), input))),
+            self.queue
+                .as_ref()
+                .map(|queue| (Event::Queue, PollFd::from_borrowed_fd(queue.as_fd(), input))),
+            self.pipe
+                .as_ref()
+                .map(|pipe| (Event::Pipe, PollFd::from_borrowed_fd(pipe.as_fd(), input))),
+            self.socket
+                .as_ref()
+                .map(|socket| (Event::Socket, PollFd::from_borrowed_fd(socket.as_fd(), input))),
             Some((Event::Signal, PollFd::from_borrowed_fd(self.signals.as_fd(), input))),
-            self.info.blocked().map(|fd| (Event::Info, PollFd::from_borrowed_fd(fd, PollFlags::OUT))),
+            self.info
+                .blocked()
+                .map(|fd| (Event::Info, PollFd::from_borrowed_fd(fd, PollFlags::OUT))),
         ];
-        let relayed = self.relay.iter().flat_map(Relay::sources).map(|(side, fd)| (Event::Relay(side), fd));
-        let (events, mut fds): (Vec<Event>, Vec<PollFd<'_>>) = sources.into_iter().flatten().chain(relayed).unzip();
+        let relayed =
+            self.relay.iter().flat_map(Relay::sources).map(|(side, fd)| (Event::Relay(side), fd));
+        let (events, mut fds): (Vec<Event>, Vec<PollFd<'_>>) =
+            sources.into_iter().flatten().chain(relayed).unzip();
         let left = match self.readiness {
-            Readiness::Awaited(deadline) => Timespec::try_from(deadline.saturating_duration_since(Instant::now())).ok(),
+            Readiness::Awaited(deadline) => {
+                Timespec::try_from(deadline.saturating_duration_since(Instant::now())).ok()
+            }
             Readiness::Told(_) | Readiness::Settled => None,
         };
         let look = self.relay.as_ref().and_then(Relay::patience);
         let left = [left, look].into_iter().flatten().min();
         match poll(&mut fds, left.as_ref()) {
-            Ok(_) => events.into_iter().zip(fds).filter(|(_, fd)| !fd.revents().is_empty()).map(|(event, _)| event).collect(),
+            Ok(_) => events
+                .into_iter()
+                .zip(fds)
+                .filter(|(_, fd)| !fd.revents().is_empty())
+                .map(|(event, _)| event)
+                .collect(),
             Err(_) => Vec::new(),
         }
     }
@@ -212,8 +240,9 @@ impl<'a> Front<'a> {
 
     /// Tells a step of the plan that was taken.
     pub(super) fn did(&self, which: impl Fn(&Step) -> bool) {
-        if self.spec.talk == Talk::Steps
-            && let Some((number, step)) = self.plan.steps.iter().enumerate().find(|(_, step)| which(step))
+        if self.spec.talk == Verbosity::Steps
+            && let Some((number, step)) =
+                self.plan.steps.iter().enumerate().find(|(_, step)| which(step))
         {
             self.voice.done(number, step);
         }
@@ -233,14 +262,17 @@ impl<'a> Front<'a> {
         if let Some(pidfd) = &self.pidfd {
             let _ = pidfd_send_signal(pidfd, rustix::process::Signal::KILL);
         }
-        if let Some(Err(errno)) = self.plan.run_directory.as_deref().map(|directory| self.remove_after(directory)) {
+        if let Some(Err(errno)) =
+            self.plan.run_directory.as_deref().map(|directory| self.remove_after(directory))
+        {
             self.left(errno);
         }
         self.failure = Some(Failure::new("the warden was killed, and the container with it"));
         self.ending = Some(Ending::Signal(libc::SIGKILL));
     }
 
-    /// What the warden would have done: the directory is removed once nobody inside writes to it any more.
+    /// What the warden would have done: the directory is removed once nobody inside writes to it
+    /// any more.
     fn remove_after(&self, directory: &Path) -> rustix::io::Result<()> {
         if let Some(pidfd) = &self.pidfd {
             // Not our child: its end is seen, not its status.
@@ -251,7 +283,11 @@ impl<'a> Front<'a> {
 
     fn left(&self, errno: Errno) {
         if let Some(directory) = &self.plan.run_directory {
-            self.voice.warning(&format!("cannot remove {}: {}", printable(&directory.to_string_lossy()), errno_text(errno)));
+            self.voice.warning(&format!(
+                "cannot remove {}: {}",
+                printable(&directory.to_string_lossy()),
+                errno_text(errno)
+            ));
         }
     }
 
@@ -261,7 +297,7 @@ impl<'a> Front<'a> {
                 self.voice.parent(&format!("PID of child is {pid}"));
                 self.voice.walls(self.spec, self.plan);
                 if self.info.is_wanted() {
-                    self.namespaces = info::namespaces_of(pid);
+                    self.namespaces = events::namespaces_of(pid);
                 }
                 (self.pid, self.pidfd) = (Pid::from_raw(pid), descriptor);
             }
@@ -277,7 +313,8 @@ impl<'a> Front<'a> {
                 }
             }
             Report::Fault { step, errno, detail } => {
-                let failure = self.plan.steps.get(step).map(|step| step.failure(errno, &detail, self.host));
+                let failure =
+                    self.plan.steps.get(step).map(|step| step.diagnose(errno, &detail, self.host));
                 self.failure = self.failure.take().or(failure);
             }
             Report::Socket => self.socket = descriptor,
@@ -293,12 +330,15 @@ impl<'a> Front<'a> {
                 self.voice.child(&format!("opening message queue {}", name.shown()));
                 self.voice.child(&format!("mq_open: {}", errno_text(errno)));
                 self.voice.parent(&format!(
-                    "the child cannot see {}: the queue lives in another IPC namespace, so that wall stands",
+                    "the child cannot see {}: the queue lives in another IPC namespace, so that \
+                        wall stands",
                     name.shown()
                 ));
                 self.close_queue();
             }
-            Some(step) => self.voice.child(&format!("{}: {}", step.words().call, errno_text(errno))),
+            Some(step) => {
+                self.voice.child(&format!("{}: {}", step.describe().call, errno_text(errno)))
+            }
             None => {}
         }
     }
@@ -310,7 +350,9 @@ impl<'a> Front<'a> {
                 Ok(Signal::SIGWINCH) => self.relay.iter().for_each(Relay::resize),
                 Ok(Signal::SIGCONT) => self.relay.iter_mut().for_each(Relay::resume),
                 Ok(Signal::SIGTSTP) => self.stop(),
-                Ok(signal) if signals::FORWARDED.contains(&signal) => self.order(Order::Signal(number)),
+                Ok(signal) if signals::FORWARDED.contains(&signal) => {
+                    self.order(Order::Signal(number))
+                }
                 _ => {}
             }
         }

@@ -4,7 +4,8 @@ use crate::exit::Exit;
 use rustix::io::Errno;
 use std::fmt;
 
-/// What could not be done. The first line names the thing; `why`, `remedy` and `man` follow where they help.
+/// What could not be done. The first line names the thing; `why`, `remedy` and `man` follow where
+/// they help.
 #[derive(Debug)]
 pub struct Failure {
     /// What failed, as in "cannot mount proc on /proc".
@@ -24,7 +25,14 @@ pub struct Failure {
 impl Failure {
     /// A failure of rustic itself, or of how it was called: exit code 125.
     pub fn new(what: impl Into<String>) -> Self {
-        Self { what: what.into(), errno: None, why: None, remedy: None, man: None, exit: Exit::Failed }
+        Self {
+            what: what.into(),
+            errno: None,
+            why: None,
+            remedy: None,
+            man: None,
+            exit: Exit::Failed,
+        }
     }
 
     /// With the kernel's answer.
@@ -68,7 +76,8 @@ impl Failure {
     pub fn in_a_line(&self) -> String {
         let errno = self.errno.map(|errno| format!(": {}", errno_text(errno))).unwrap_or_default();
         let why = self.why.as_ref().map(|why| format!("; {why}")).unwrap_or_default();
-        let remedy = self.remedy.as_ref().map(|remedy| format!("; try {remedy}")).unwrap_or_default();
+        let remedy =
+            self.remedy.as_ref().map(|remedy| format!("; try {remedy}")).unwrap_or_default();
         printable(&format!("{}{errno}{why}{remedy}", self.what))
     }
 }
@@ -95,27 +104,27 @@ impl std::error::Error for Failure {}
 
 /// What a system call answered, with the detail that only the place of the call knows.
 #[derive(Debug)]
-pub struct Trouble {
+pub struct SysError {
     /// The kernel's answer.
     pub errno: Errno,
     /// What it was about: a path, a line of the kernel's log. Empty where the step says it all.
     pub detail: String,
 }
 
-impl Trouble {
+impl SysError {
     /// An errno with a detail.
     pub fn new(errno: Errno, detail: impl Into<String>) -> Self {
         Self { errno, detail: detail.into() }
     }
 }
 
-impl From<Errno> for Trouble {
+impl From<Errno> for SysError {
     fn from(errno: Errno) -> Self {
         Self::new(errno, "")
     }
 }
 
-impl From<nix::errno::Errno> for Trouble {
+impl From<nix::errno::Errno> for SysError {
     fn from(errno: nix::errno::Errno) -> Self {
         of_nix(errno).into()
     }
@@ -142,8 +151,8 @@ pub fn without_number(error: &std::io::Error) -> String {
     Errno::from_io_error(error).map_or_else(|| error.to_string(), errno_text)
 }
 
-/// Text from an image or a command line, fit for a terminal: control characters are shown as escapes, so that a file name can neither
-/// move the cursor nor forge a line.
+/// Text from an image or a command line, fit for a terminal: control characters are shown as
+/// escapes, so that a file name can neither move the cursor nor forge a line.
 pub fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
@@ -158,10 +167,15 @@ mod tests {
 
     #[test]
     fn the_lines_stand_in_order_and_the_errno_is_named() {
-        let failure = Failure::new("cannot mount proc on /proc").errno(Errno::PERM).why("because").remedy("sudo").man("proc(5)");
+        let failure = Failure::new("cannot mount proc on /proc")
+            .errno(Errno::PERM)
+            .why("because")
+            .remedy("sudo")
+            .man("proc(5)");
         assert_eq!(
             failure.to_string(),
-            "cannot mount proc on /proc: EPERM (Operation not permitted)\n  why   because\n  try   sudo\n  man   proc(5)"
+            "cannot mount proc on /proc: EPERM (Operation not permitted)\n  why   because\n  \
+                try   sudo\n  man   proc(5)"
         );
     }
 

@@ -1,8 +1,9 @@
-//! What one sees who enters the container's mount namespace without being inside: everything in it, whatever its root is.
+//! What one sees who enters the container's mount namespace without being inside: everything in it,
+//! whatever its root is.
 
 use crate::sys;
 use crate::verify::child::ended;
-use crate::verify::subject::Sides;
+use crate::verify::target::Sides;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
@@ -20,17 +21,22 @@ const YES: u8 = 0;
 const NO: u8 = 1;
 const FAILED: u8 = 2;
 
-/// Looks from the root of the mount namespace, in a process of its own, with the /proc of the outside to read about itself. `None` where it
-/// cannot be entered.
+/// Looks from the root of the mount namespace, in a process of its own, with the /proc of the
+/// outside to read about itself. `None` where it cannot be entered.
 pub fn look(sides: &Sides, look: impl FnOnce(&OwnedFd) -> bool) -> Option<Seen> {
-    let proc = open("/proc", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    let proc =
+        open("/proc", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).ok()?;
     match sys::fork().ok()? {
         Some(child) => {
             let code = ended(child)?.exit_status()?;
-            [(YES, Seen::Yes), (NO, Seen::No)].into_iter().find(|(one, _)| i32::from(*one) == code).map(|(_, seen)| seen)
+            [(YES, Seen::Yes), (NO, Seen::No)]
+                .into_iter()
+                .find(|(one, _)| i32::from(*one) == code)
+                .map(|(_, seen)| seen)
         }
         None => {
-            let entered = move_into_link_name_space(sides.inside.as_fd(), Some(LinkNameSpaceType::Mount));
+            let entered =
+                move_into_link_name_space(sides.inside.as_fd(), Some(LinkNameSpaceType::Mount));
             sys::exit_now(match entered {
                 Ok(()) if look(&proc) => YES,
                 Ok(()) => NO,

@@ -1,8 +1,8 @@
 //! The images of a store by name: giving names, listing, removing.
 
 use super::lock::{Lock, Use};
-use super::{Held, Making, RECORD, Record, Store, seen};
-use crate::failure::Failure;
+use super::{Held, Making, RECORD, Record, Store, digest_cache};
+use crate::error::Failure;
 use crate::namespace::Switch;
 use crate::rootfs::remove;
 use crate::rootfs::unpack::Unwatched;
@@ -45,23 +45,31 @@ pub struct Found {
     names: Vec<String>,
 }
 
-/// Whether a word can be the name of an image: one to 64 letters, digits, dots, hyphens and underscores, a letter or digit first.
-/// One that could be the beginning of a digest is none.
+/// Whether a word can be the name of an image: one to 64 letters, digits, dots, hyphens and
+/// underscores, a letter or digit first. One that could be the beginning of a digest is none.
 pub fn is_name(word: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
-    (1..=64).contains(&word.len()) && word.bytes().all(plain) && word.as_bytes()[0].is_ascii_alphanumeric() && !is_digest(word)
+    (1..=64).contains(&word.len())
+        && word.bytes().all(plain)
+        && word.as_bytes()[0].is_ascii_alphanumeric()
+        && !is_digest(word)
 }
 
 /// Whether a word can be what a digest begins with, twelve digits or more of it.
 pub fn is_digest(word: &str) -> bool {
-    (SHORT..=64).contains(&word.len()) && word.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    (SHORT..=64).contains(&word.len())
+        && word.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// Whether a store has an image of this name, or of a digest that begins so.
 pub fn has(root: &Path, word: &str) -> bool {
     match is_digest(word) {
         true => fs::read_dir(root.join("roots")).is_ok_and(|mut entries| {
-            entries.any(|entry| entry.is_ok_and(|entry| entry.file_name().as_encoded_bytes().starts_with(word.as_bytes())))
+            entries.any(|entry| {
+                entry.is_ok_and(|entry| {
+                    entry.file_name().as_encoded_bytes().starts_with(word.as_bytes())
+                })
+            })
         }),
         false => is_name(word) && digest_of(root, word).is_some(),
     }
@@ -74,7 +82,8 @@ fn digest_of(root: &Path, name: &str) -> Option<String> {
     root.join("roots").join(digest).exists().then(|| digest.to_owned())
 }
 
-/// How long a removal waits for an image that is used for a moment only, by an import of the same archive.
+/// How long a removal waits for an image that is used for a moment only, by an import of the same
+/// archive.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 impl Store {
@@ -83,7 +92,11 @@ impl Store {
     /// # Errors
     /// No such image.
     pub fn named(&self, word: &str, making: Making) -> Result<Held, Failure> {
-        let digest = if is_digest(word) { self.find(word)?.digest } else { self.digest(word).ok_or_else(|| self.nameless(word))? };
+        let digest = if is_digest(word) {
+            self.find(word)?.digest
+        } else {
+            self.digest(word).ok_or_else(|| self.nameless(word))?
+        };
         self.held(&digest, making, &mut Unwatched)?.ok_or_else(|| self.nameless(word))
     }
 
@@ -108,7 +121,8 @@ impl Store {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(self.failed_io(&error)),
             _ => {}
         }
-        rustix::fs::symlink(format!("../roots/{}", held.digest), &path).map_err(|errno| self.failed(errno))
+        rustix::fs::symlink(format!("../roots/{}", held.digest), &path)
+            .map_err(|errno| self.failed(errno))
     }
 
     /// Takes a name away, or what its digest begins with; and with the last name the image.
@@ -120,7 +134,8 @@ impl Store {
             return Err(self.nameless(word));
         }
         let found = self.find(word)?;
-        // Whoever names an image holds its lock, and then waits for that of the names: here it goes in the same order.
+        // Whoever names an image holds its lock, and then waits for that of the names: here it goes
+        // in the same order.
         let lock = match found.others {
             0 => Some(self.unused(&found.digest, word)?),
             _ => None,
@@ -130,7 +145,11 @@ impl Store {
         let now = self.find(word)?;
         let (lock, digest) = match lock {
             Some(lock) if (now.others, &now.digest) == (0, &found.digest) => (lock, now.digest),
-            _ if now.others == 0 => return Err(Failure::new(format!("'{word}' was given to another image while it was removed"))),
+            _ if now.others == 0 => {
+                return Err(Failure::new(format!(
+                    "'{word}' was given to another image while it was removed"
+                )));
+            }
             _ => {
                 self.unname(word)?;
                 return Ok(Removed::Name);
@@ -138,11 +157,13 @@ impl Store {
         };
         now.names.iter().try_for_each(|name| self.unname(name))?;
         drop(names);
-        seen::forget(&self.root.join("seen"), &digest);
+        digest_cache::forget(&self.root.join("seen"), &digest);
         // Out of sight at once; what is killed from here on is swept.
         let staging = self.staging(&digest);
         remove::tree(&staging)
-            .and_then(|()| renameat_with(CWD, self.image(&digest), CWD, &staging, RenameFlags::NOREPLACE))
+            .and_then(|()| {
+                renameat_with(CWD, self.image(&digest), CWD, &staging, RenameFlags::NOREPLACE)
+            })
             .and_then(|()| remove::tree(&staging))
             .map_err(|errno| self.failed(errno))?;
         lock.remove();
@@ -155,14 +176,23 @@ impl Store {
     /// None, or several.
     pub fn find(&self, word: &str) -> Result<Found, Failure> {
         let images = self.images()?;
-        if let Some((digest, names)) = images.iter().find(|(_, names)| names.iter().any(|name| name == word)) {
-            return Ok(Found { digest: digest.clone(), others: names.len() - 1, names: vec![word.to_owned()] });
+        if let Some((digest, names)) =
+            images.iter().find(|(_, names)| names.iter().any(|name| name == word))
+        {
+            return Ok(Found {
+                digest: digest.clone(),
+                others: names.len() - 1,
+                names: vec![word.to_owned()],
+            });
         }
-        let mut found = images.into_iter().filter(|(digest, _)| is_digest(word) && digest.starts_with(word));
+        let mut found =
+            images.into_iter().filter(|(digest, _)| is_digest(word) && digest.starts_with(word));
         match (found.next(), found.next()) {
             // With the image all its names go.
             (Some((digest, names)), None) => Ok(Found { digest, others: 0, names }),
-            (Some(_), Some(_)) => Err(Failure::new(format!("several images have a digest that begins with '{word}'"))),
+            (Some(_), Some(_)) => {
+                Err(Failure::new(format!("several images have a digest that begins with '{word}'")))
+            }
             _ => Err(self.nameless(word)),
         }
     }
@@ -176,10 +206,11 @@ impl Store {
         let since = Instant::now();
         let patience = || if since.elapsed() < PATIENCE { Ok(()) } else { Err(Errno::WOULDBLOCK) };
         Lock::wait(&self.lock(digest), Use::Exclusive, patience).map_err(|errno| match errno {
-            Errno::WOULDBLOCK => {
-                Failure::new(format!("cannot remove '{word}': it is in use, by a container that runs on it or by an import"))
-                    .remedy("end the container first")
-            }
+            Errno::WOULDBLOCK => Failure::new(format!(
+                "cannot remove '{word}': it is in use, by a container that \
+                    runs on it or by an import"
+            ))
+            .remedy("end the container first"),
             errno => self.failed(errno),
         })
     }
@@ -189,12 +220,14 @@ impl Store {
     /// # Errors
     /// A store that cannot be read.
     pub fn list(&self) -> Result<Vec<Listed>, Failure> {
-        // Held, so that no two at once take each other's look at a lock for a use of it; a store that cannot be written is looked at as it is.
+        // Held, so that no two at once take each other's look at a lock for a use of it; a store
+        // that cannot be written is looked at as it is.
         let _names = self.waited(&self.names_lock(), Use::Exclusive, &mut Unwatched).ok();
         let listed = self.images()?.into_iter().map(|(digest, names)| {
             let record = self.record(&digest);
             let lock = Lock::take(&self.lock(&digest), Use::Exclusive);
-            let used = if matches!(lock, Err(Errno::WOULDBLOCK)) { Switch::Yes } else { Switch::No };
+            let used =
+                if matches!(lock, Err(Errno::WOULDBLOCK)) { Switch::Yes } else { Switch::No };
             Listed { digest, names, record, used }
         });
         Ok(listed.collect())
@@ -202,7 +235,9 @@ impl Store {
 
     /// What is known of an image; `None` when its record cannot be read.
     pub fn record(&self, digest: &str) -> Option<Record> {
-        fs::read(self.image(digest).join(RECORD)).ok().and_then(|text| serde_json::from_slice(&text).ok())
+        fs::read(self.image(digest).join(RECORD))
+            .ok()
+            .and_then(|text| serde_json::from_slice(&text).ok())
     }
 
     /// Every image by its digest with its names, sorted by name, those without one last.
@@ -212,25 +247,40 @@ impl Store {
                 Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
                 entries => entries.map_err(|error| self.failed_io(&error))?,
             };
-            let mut words: Vec<_> = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+            let mut words: Vec<_> = entries
+                .flatten()
+                .map(|entry| entry.file_name().to_string_lossy().into_owned())
+                .collect();
             words.sort_unstable();
             Ok(words)
         };
-        let names: Vec<_> = words("names")?.into_iter().filter_map(|name| self.digest(&name).map(|digest| (name, digest))).collect();
-        let named = |digest: &String| names.iter().filter(|(_, of)| of == digest).map(|(name, _)| name.clone()).collect::<Vec<_>>();
-        let mut images: Vec<_> = words("roots")?.into_iter().map(|digest| (named(&digest), digest)).collect();
+        let names: Vec<_> = words("names")?
+            .into_iter()
+            .filter_map(|name| self.digest(&name).map(|digest| (name, digest)))
+            .collect();
+        let named = |digest: &String| {
+            names
+                .iter()
+                .filter(|(_, of)| of == digest)
+                .map(|(name, _)| name.clone())
+                .collect::<Vec<_>>()
+        };
+        let mut images: Vec<_> =
+            words("roots")?.into_iter().map(|digest| (named(&digest), digest)).collect();
         images.sort_by(|a, b| (a.0.is_empty(), a).cmp(&(b.0.is_empty(), b)));
         Ok(images.into_iter().map(|(names, digest)| (digest, names)).collect())
     }
 
     fn nameless(&self, word: &str) -> Failure {
-        Failure::new(format!("no image '{word}' in the store {}", self.root.display())).remedy("rustic rootfs list shows what is there")
+        Failure::new(format!("no image '{word}' in the store {}", self.root.display()))
+            .remedy("rustic rootfs list shows what is there")
     }
 }
 
 /// A name that another image has.
 pub fn taken(name: &str) -> Failure {
-    Failure::new(format!("the name '{name}' is taken by another image")).remedy(format!("rustic rootfs rm {name}"))
+    Failure::new(format!("the name '{name}' is taken by another image"))
+        .remedy(format!("rustic rootfs rm {name}"))
 }
 
 /// Digits of a digest that are shown, and that are enough to name an image.

@@ -1,6 +1,7 @@
-//! The terminals: the caller's, with the modes to give back, and the container's own. What goes between them is [`crate::run::relay`]'s.
+//! The terminals: the caller's, with the modes to give back, and the container's own. What goes
+//! between them is [`crate::run::pty_relay`]'s.
 
-use crate::failure::Trouble;
+use crate::error::SysError;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, fchown};
 use rustix::io::Result;
@@ -8,7 +9,8 @@ use rustix::process::{Gid, Uid, getpgrp, ioctl_tiocsctty};
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout, stderr, stdin, stdout};
 use rustix::termios::{
-    OptionalActions, OutputModes, Termios, Winsize, isatty, tcgetattr, tcgetpgrp, tcgetwinsize, tcsetattr, tcsetwinsize,
+    OptionalActions, OutputModes, Termios, Winsize, isatty, tcgetattr, tcgetpgrp, tcgetwinsize,
+    tcsetattr, tcsetwinsize,
 };
 use std::path::Path;
 
@@ -87,15 +89,18 @@ impl Outer {
         if !streams.any() {
             return Ok(None);
         }
-        // The terminal that is typed into is the one whose modes are changed and given back; the output's may be another.
-        let before = tcgetattr(if streams.has(INPUT) { stdin() } else { streams.best_for_output() })?;
+        // The terminal that is typed into is the one whose modes are changed and given back; the
+        // output's may be another.
+        let before =
+            tcgetattr(if streams.has(INPUT) { stdin() } else { streams.best_for_output() })?;
         let mut raw = before.clone();
         raw.make_raw();
         Ok(Some(Self { streams, before, raw, size: tcgetwinsize(streams.best_for_output())? }))
     }
 
-    /// Every key as it is typed, nothing acted on here. Without a terminal as input nothing is typed, and in the background the terminal
-    /// is somebody else's: a change of its modes would stop us (SIGTTOU). Says whether it was done.
+    /// Every key as it is typed, nothing acted on here. Without a terminal as input nothing is
+    /// typed, and in the background the terminal is somebody else's: a change of its modes would
+    /// stop us (SIGTTOU). Says whether it was done.
     pub fn make_raw(&self) -> Ground {
         // A terminal that does not control this session has no foreground for us to be out of.
         let elsewhere = tcgetpgrp(stdin()).is_ok_and(|group| group != getpgrp());
@@ -111,7 +116,8 @@ impl Outer {
         let _ = tcsetattr(stdin(), OptionalActions::Drain, &self.before);
     }
 
-    /// The modes as they were, if they are still the ones that [`Outer::make_raw`] set: who has set others since then wants those.
+    /// The modes as they were, if they are still the ones that [`Outer::make_raw`] set: who has set
+    /// others since then wants those.
     pub fn restore_after_death(&self) {
         if !self.streams.has(INPUT) {
             return;
@@ -125,8 +131,9 @@ impl Outer {
         }
     }
 
-    /// The modes that the container's terminal starts with: the caller's. Where nothing is relayed in, the caller's terminal stays as it
-    /// is and translates newlines itself, so the container's must not.
+    /// The modes that the container's terminal starts with: the caller's. Where nothing is relayed
+    /// in, the caller's terminal stays as it is and translates newlines itself, so the container's
+    /// must not.
     fn inner_modes(&self) -> Termios {
         let mut modes = self.before.clone();
         if !self.streams.has(INPUT) {
@@ -145,14 +152,15 @@ pub enum Ground {
     Back,
 }
 
-/// A terminal for the container, from the devpts that `ptmx` belongs to: master and slave. The slave comes by ioctl, not by name
-/// (CVE-2025-52565).
+/// A terminal for the container, from the devpts that `ptmx` belongs to: master and slave. The
+/// slave comes by ioctl, not by name (CVE-2025-52565).
 ///
 /// # Errors
 /// ENOSPC when no terminal is left.
 pub fn pair(ptmx: OwnedFd, outer: &Outer) -> Result<(OwnedFd, OwnedFd)> {
     unlockpt(&ptmx)?;
-    let slave = ioctl_tiocgptpeer(&ptmx, OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
+    let slave =
+        ioctl_tiocgptpeer(&ptmx, OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
     tcsetattr(&slave, OptionalActions::Now, &outer.inner_modes())?;
     tcsetwinsize(&slave, outer.size)?;
     Ok((ptmx, slave))
@@ -178,8 +186,9 @@ pub fn ptmx_of(devpts: impl AsFd) -> Result<OwnedFd> {
 ///
 /// # Errors
 /// EPERM for a process that is no session leader.
-pub fn take(slave: &OwnedFd, streams: Streams, uid: u32) -> std::result::Result<(), Trouble> {
-    // The group stays: devpts gave it "tty". A uid that may not be given away here (one id mapped) is the same already.
+pub fn take(slave: &OwnedFd, streams: Streams, uid: u32) -> std::result::Result<(), SysError> {
+    // The group stays: devpts gave it "tty". A uid that may not be given away here (one id mapped)
+    // is the same already.
     if uid != 0 {
         fchown(slave, Some(Uid::from_raw(uid)), None::<Gid>)?;
     }

@@ -1,14 +1,15 @@
-//! Who is verified: a probe behind walls, or one without any for the control; started, identified from outside, and asked.
+//! Who is verified: a probe behind walls, or one without any for the control; started, identified
+//! from outside, and asked.
 
-use crate::failure::{errno_text, of_nix, printable};
+use crate::error::{errno_text, of_nix, printable};
 use crate::host::capability;
 use crate::namespace::{Namespace, Namespaces, Switch};
 use crate::random;
 use crate::spec::PROBE;
 use crate::sys;
 use crate::verify::child::ended_within;
-use crate::verify::crossing::{Crossing, HELLO, LONGEST, Numbered, Outcome, Reply};
 use crate::verify::probes::{Canaries, fds, mnt, terminal};
+use crate::verify::protocol::{Crossing, HELLO, LONGEST, Numbered, Outcome, Reply};
 use crate::verify::stage::{Rights, Stage};
 use crate::verify::verdict::Identity;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -16,8 +17,9 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, fstat, open};
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags,
-    SocketType, recvmsg, sendmsg, socketpair, sockopt,
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
+    sockopt,
 };
 use rustix::process::{Pid, Signal, getpid, getppid, setsid};
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout, stderr};
@@ -57,7 +59,7 @@ const ANSWER: Timespec = Timespec { tv_sec: 5, tv_nsec: 0 };
 const END: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };
 
 /// A probe that runs.
-pub struct Subject {
+pub struct Target {
     /// Who it is.
     pub role: Role,
     /// Its process, in the verifier's pid namespace, as the kernel tells it.
@@ -69,10 +71,12 @@ pub struct Subject {
     namespaces: Vec<Result<Sides, String>>,
     /// The number of the next order; none when an answer has not come.
     asked: Cell<Option<u64>>,
-    /// Its stdin and stdout: a probe ends with it. Dropped before the launcher, which is waited for.
+    /// Its stdin and stdout: a probe ends with it. Dropped before the launcher, which is waited
+    /// for.
     socket: OwnedFd,
     _launcher: Launcher,
-    /// The mounts of the stage before it was started; what has come since is taken away when it has ended.
+    /// The mounts of the stage before it was started; what has come since is taken away when it has
+    /// ended.
     pub mounts: mnt::Before,
 }
 
@@ -88,7 +92,8 @@ impl Sides {
     fn open(pid: i32, namespace: Namespace) -> Result<Self, String> {
         let of = |process: &str, entry: &str| {
             let path = format!("/proc/{process}/ns/{entry}");
-            open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).map_err(|errno| format!("{path}: {}", errno_text(errno)))
+            open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+                .map_err(|errno| format!("{path}: {}", errno_text(errno)))
         };
         let entry = namespace.proc_entry();
         // unshare(2) puts children into a new time namespace, not the caller.
@@ -106,7 +111,7 @@ impl Sides {
     }
 }
 
-impl Subject {
+impl Target {
     /// Starts it.
     ///
     /// # Errors
@@ -115,36 +120,61 @@ impl Subject {
         let mark = random::letters(12).map_err(errno_text)?;
         let mounts = mnt::Before::now();
         let terminal = terminal::Pair::open();
-        let (socket, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
-            .map_err(|errno| format!("cannot make a socket pair: {}", errno_text(errno)))?;
-        sockopt::set_socket_passcred(&socket, true).map_err(|errno| format!("cannot ask for credentials: {}", errno_text(errno)))?;
+        let (socket, theirs) =
+            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+                .map_err(|errno| format!("cannot make a socket pair: {}", errno_text(errno)))?;
+        sockopt::set_socket_passcred(&socket, true)
+            .map_err(|errno| format!("cannot ask for credentials: {}", errno_text(errno)))?;
         let parent = getpid();
         let argv = role.argv(&stage.nonce);
         let env = environment(stage);
-        let pid = match sys::fork().map_err(|errno| format!("cannot fork: {}", errno_text(errno)))? {
-            Some(pid) => pid,
-            None => {
-                let start = Start { stage, canaries, role: &role, terminal: terminal.as_ref().ok(), theirs, parent };
-                if let Err(errno) = become_it(&start, &argv, &env) {
-                    // What it says there is what the verifier reads when no probe answers.
-                    let _ = rustix::io::write(stderr(), format!("cannot start it: {}\n", errno_text(errno)).as_bytes());
+        let pid =
+            match sys::fork().map_err(|errno| format!("cannot fork: {}", errno_text(errno)))? {
+                Some(pid) => pid,
+                None => {
+                    let start = Start {
+                        stage,
+                        canaries,
+                        role: &role,
+                        terminal: terminal.as_ref().ok(),
+                        theirs,
+                        parent,
+                    };
+                    if let Err(errno) = become_it(&start, &argv, &env) {
+                        // What it says there is what the verifier reads when no probe answers.
+                        let _ = rustix::io::write(
+                            stderr(),
+                            format!("cannot start it: {}\n", errno_text(errno)).as_bytes(),
+                        );
+                    }
+                    sys::exit_now(125)
                 }
-                sys::exit_now(125)
-            }
-        };
+            };
         drop(theirs);
         let launcher = Launcher(pid);
         let Some((text, sender)) = receive(&socket, &START) else {
             drop(launcher);
             let said = terminal.as_ref().map(terminal::Pair::said).unwrap_or_default();
-            return Err(first_line(&said).unwrap_or_else(|| "the container has ended before its probe could start".into()));
+            return Err(first_line(&said)
+                .unwrap_or_else(|| "the container has ended before its probe could start".into()));
         };
         if text != HELLO.as_bytes() {
             drop(socket);
             return Err("what was started does not speak as a probe does".into());
         }
-        let namespaces = Namespace::ALL.into_iter().map(|namespace| Sides::open(sender, namespace)).collect();
-        Ok(Self { role, pid: sender, mark, terminal, namespaces, asked: Cell::new(Some(0)), socket, _launcher: launcher, mounts })
+        let namespaces =
+            Namespace::ALL.into_iter().map(|namespace| Sides::open(sender, namespace)).collect();
+        Ok(Self {
+            role,
+            pid: sender,
+            mark,
+            terminal,
+            namespaces,
+            asked: Cell::new(Some(0)),
+            socket,
+            _launcher: launcher,
+            mounts,
+        })
     }
 
     /// Has one crossing tried inside.
@@ -152,15 +182,16 @@ impl Subject {
         self.ask_with(crossing, None)
     }
 
-    /// The same, with a descriptor of the outside that is handed in for this one crossing. A probe that does not answer in time is not asked
-    /// again.
+    /// The same, with a descriptor of the outside that is handed in for this one crossing. A probe
+    /// that does not answer in time is not asked again.
     pub fn ask_with(&self, crossing: &Crossing, passed: Option<BorrowedFd<'_>>) -> Reply {
         let number = self.asked.get();
         self.asked.set(number.map(|number| number + 1));
         let answer = number.and_then(|number| {
             self.send(&Numbered { number, what: crossing }, passed)?;
             loop {
-                let reply: Numbered<Reply> = serde_json::from_slice(&receive(&self.socket, &ANSWER)?.0).ok()?;
+                let reply: Numbered<Reply> =
+                    serde_json::from_slice(&receive(&self.socket, &ANSWER)?.0).ok()?;
                 if reply.number == number {
                     return Some(reply.what);
                 }
@@ -180,7 +211,9 @@ impl Subject {
         if let Some(descriptors) = &descriptors {
             ancillary.push(SendAncillaryMessage::ScmRights(descriptors));
         }
-        sendmsg(&self.socket, &[IoSlice::new(&text)], &mut ancillary, SendFlags::NOSIGNAL).ok().map(drop)
+        sendmsg(&self.socket, &[IoSlice::new(&text)], &mut ancillary, SendFlags::NOSIGNAL)
+            .ok()
+            .map(drop)
     }
 
     /// Whether it is in the same namespace as the stage.
@@ -221,11 +254,16 @@ impl Role {
     pub fn argv(&self, nonce: &str) -> Vec<OsString> {
         let text = |word: &str| OsString::from(word);
         match self {
-            Self::Open => vec![text("rustic-probe"), OsString::from_vec(PROBE.to_bytes().to_vec()), text(nonce)],
+            Self::Open => vec![
+                text("rustic-probe"),
+                OsString::from_vec(PROBE.to_bytes().to_vec()),
+                text(nonce),
+            ],
             Self::Contained(ordered) => {
                 let mut words = vec![text("rustic"), text("run")];
                 for namespace in Namespace::ALL {
-                    let switch = if ordered.namespaces.get(namespace) == Switch::Yes { "yes" } else { "no" };
+                    let switch =
+                        if ordered.namespaces.get(namespace) == Switch::Yes { "yes" } else { "no" };
                     words.extend([format!("--{}", namespace.name()).into(), text(switch)]);
                 }
                 words.extend(ordered.words.iter().cloned());
@@ -246,8 +284,8 @@ struct Start<'a> {
     parent: Pid,
 }
 
-/// Becomes rustic, or the control's probe: a session and a terminal of its own, what a careless caller would leave it, and the verifier's
-/// death as its own.
+/// Becomes rustic, or the control's probe: a session and a terminal of its own, what a careless
+/// caller would leave it, and the verifier's death as its own.
 fn become_it(start: &Start<'_>, argv: &[OsString], env: &[CString]) -> Result<(), Errno> {
     setsid()?;
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
@@ -266,16 +304,23 @@ fn become_it(start: &Start<'_>, argv: &[OsString], env: &[CString]) -> Result<()
     }
     match start.role {
         Role::Open => keep_rights_through_execve()?,
-        Role::Contained(_) if start.stage.rights == Rights::Stage && start.stage.caller.uid == 0 => hold_no_more_than(start.stage.held)?,
+        Role::Contained(_)
+            if start.stage.rights == Rights::Stage && start.stage.caller.uid == 0 =>
+        {
+            hold_no_more_than(start.stage.held)?
+        }
         Role::Contained(_) => {}
     }
-    let argv: Vec<CString> = argv.iter().filter_map(|word| CString::new(word.as_bytes()).ok()).collect();
+    let argv: Vec<CString> =
+        argv.iter().filter_map(|word| CString::new(word.as_bytes()).ok()).collect();
     nix::unistd::execve(c"/proc/self/exe", &argv, env).map(|never| match never {}).map_err(of_nix)
 }
 
 /// A uid other than 0 loses its capabilities at execve, but for the ambient ones.
 fn keep_rights_through_execve() -> Result<(), Errno> {
-    use rustix::thread::{CapabilitySets, capabilities, configure_capability_in_ambient_set, set_capabilities};
+    use rustix::thread::{
+        CapabilitySets, capabilities, configure_capability_in_ambient_set, set_capabilities,
+    };
     let sets = capabilities(None)?;
     set_capabilities(None, CapabilitySets { inheritable: sets.permitted, ..sets })?;
     for cap in (0..64).filter(|cap| sets.permitted.bits() & 1 << cap != 0) {
@@ -297,23 +342,38 @@ fn hold_no_more_than(held: u64) -> Result<(), Errno> {
 
 fn environment(stage: &Stage) -> Vec<CString> {
     // Which root it is says the command line alone.
-    let others = std::env::vars_os().filter(|(name, _)| name != fds::VARIABLE && name != "RUSTIC_ROOTFS");
+    let others =
+        std::env::vars_os().filter(|(name, _)| name != fds::VARIABLE && name != "RUSTIC_ROOTFS");
     let ours = others.chain([(fds::VARIABLE.into(), stage.secret.clone().into())]);
-    ours.filter_map(|(name, value)| CString::new([name.as_bytes(), b"=", value.as_bytes()].concat()).ok()).collect()
+    ours.filter_map(|(name, value)| {
+        CString::new([name.as_bytes(), b"=", value.as_bytes()].concat()).ok()
+    })
+    .collect()
 }
 
-/// The next message and the process that sent it, which the kernel names in the reader's pid namespace.
+/// The next message and the process that sent it, which the kernel names in the reader's pid
+/// namespace.
 fn receive(socket: impl AsFd, patience: &Timespec) -> Option<(Vec<u8>, i32)> {
-    let ready = rustix::io::retry_on_intr(|| poll(&mut [PollFd::new(&socket, PollFlags::IN)], Some(patience)));
+    let ready = rustix::io::retry_on_intr(|| {
+        poll(&mut [PollFd::new(&socket, PollFlags::IN)], Some(patience))
+    });
     if ready != Ok(1) {
         return None;
     }
     let mut text = vec![0; LONGEST];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmCredentials(1))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-    let message = recvmsg(&socket, &mut [IoSliceMut::new(&mut text)], &mut ancillary, RecvFlags::CMSG_CLOEXEC).ok()?;
+    let message = recvmsg(
+        &socket,
+        &mut [IoSliceMut::new(&mut text)],
+        &mut ancillary,
+        RecvFlags::CMSG_CLOEXEC,
+    )
+    .ok()?;
     let sender = ancillary.drain().find_map(|message| match message {
-        RecvAncillaryMessage::ScmCredentials(credentials) => Some(credentials.pid.as_raw_nonzero().get()),
+        RecvAncillaryMessage::ScmCredentials(credentials) => {
+            Some(credentials.pid.as_raw_nonzero().get())
+        }
         _ => None,
     });
     text.truncate(message.bytes);
