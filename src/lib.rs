@@ -12,7 +12,7 @@
 //! - [`run`]: three processes and the wires between them. Order exists in `run::plan` and
 //!   `run::parent` only.
 //! - [`walls`]: one file a wall; no wall knows another. [`ready`]: the message queue of readiness.
-//! - [`beneath`]: paths inside a root file system, the one way to them.
+//! - [`beneath`]: paths inside a root file system, the one way to them. [`mounts`]: the mount API.
 //! - [`rootfs`]: archives, the safe unpacker, the store and its names, the built-in root; it
 //!   knows nothing of `run`.
 //! - [`invoke`]: the article's program, option by option.
@@ -32,6 +32,7 @@ pub mod host;
 pub mod init;
 pub mod invoke;
 pub mod mountinfo;
+pub mod mounts;
 pub mod namespace;
 pub mod random;
 pub mod ready;

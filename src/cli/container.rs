@@ -1,10 +1,13 @@
 //! What a container is made of: the options that `run` and `verify` share.
 
 use super::from_environment;
-use super::values::{bind, capabilities, id, root_switch, seccomp, size, switch, variable};
+use super::values::{
+    bind, capabilities, id, proc_view, root_switch, seccomp, size, switch, sysctl, variable,
+};
 use crate::namespace::{Namespace, Switch};
 use crate::spec::{
-    Bind, Capabilities, First, Ready, RootSwitch, RunOptions, Seccomp, Variable, Verbosity, Writing,
+    Bind, Capabilities, First, ProcView, Ready, RootSwitch, RunOptions, Seccomp, Sysctl, Variable,
+    Verbosity, Writing,
 };
 use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, Args, Command};
@@ -107,13 +110,31 @@ pub(super) struct Container {
         value_parser = capabilities, help_heading = "Process",
     )]
     caps: Capabilities,
-    /// default refuses the calls that manage keyrings, none refuses nothing
+    /// Which calls of the kernel run: those that programs need (default), or every one (none)
     #[arg(
         long, value_name = "default|none", default_value = "default", value_parser = seccomp,
-        help_heading = "Process",
+        help_heading = KERNEL,
     )]
     seccomp: Seccomp,
+    /// Whether containers can be made inside: browsers, bwrap, rustic itself
+    #[arg(
+        long, value_name = "yes|no", default_value = "no", value_parser = switch,
+        help_heading = KERNEL,
+    )]
+    nest: Switch,
+    /// The kernel's own files in /proc and /sys: hidden or read-only (masked), or as they are (open)
+    #[arg(
+        long, value_name = "masked|open", default_value = "masked", value_parser = proc_view,
+        help_heading = KERNEL,
+    )]
+    proc: ProcView,
+    /// Set a kernel parameter of the container's own: net.*, kernel.shm*, kernel.msg*, kernel.sem,
+    /// fs.mqueue.*
+    #[arg(long, value_name = "KEY=VALUE", value_parser = sysctl, help_heading = KERNEL)]
+    sysctl: Vec<Sysctl>,
 }
+
+const KERNEL: &str = "Kernel";
 
 /// How long a container that is not told otherwise may take to be ready.
 pub(super) const READY_TIMEOUT: Duration = Duration::from_secs(60);
@@ -143,6 +164,9 @@ impl Container {
             env: self.env,
             caps: self.caps,
             seccomp: self.seccomp,
+            nest: self.nest,
+            proc_view: self.proc,
+            sysctls: self.sysctl,
             first: First::Cmd,
             ready: Ready::Queue,
             ready_timeout: READY_TIMEOUT,

@@ -1,7 +1,9 @@
 //! The values of options: what each may be, and what another launcher calls it.
 
 use crate::namespace::Switch;
-use crate::spec::{Bind, Capabilities, Ready, RootSwitch, Seccomp, Variable, Writing};
+use crate::spec::{
+    Bind, Capabilities, ProcView, Ready, RootSwitch, Seccomp, Sysctl, Variable, Writing,
+};
 use std::ffi::OsString;
 
 pub(super) fn switch(text: &str) -> Result<Switch, String> {
@@ -39,6 +41,23 @@ pub(super) fn seccomp(text: &str) -> Result<Seccomp, String> {
         "default" => Ok(Seccomp::Default),
         "none" | "unconfined" => Ok(Seccomp::None),
         _ => Err("say 'default' or 'none'".into()),
+    }
+}
+
+pub(super) fn proc_view(text: &str) -> Result<ProcView, String> {
+    match text {
+        "masked" | "default" => Ok(ProcView::Masked),
+        "open" | "unmasked" => Ok(ProcView::Open),
+        _ => Err("say 'masked' or 'open'".into()),
+    }
+}
+
+pub(super) fn sysctl(text: &str) -> Result<Sysctl, String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => {
+            Ok(Sysctl { key: key.to_owned(), value: value.to_owned() })
+        }
+        _ => Err("a kernel parameter is KEY=VALUE, as net.ipv4.ip_forward=1".into()),
     }
 }
 

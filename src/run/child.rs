@@ -3,6 +3,7 @@
 
 use crate::beneath::{self, Kind};
 use crate::error::SysError;
+use crate::mounts;
 use crate::namespace::Switch;
 use crate::ready::queue::Queue;
 use crate::ready::{message, notify};
@@ -14,13 +15,14 @@ use crate::rootfs::writer::{Devices, Limits, Owners, Rights, write_all};
 use crate::run::control::{FarEnd, Received, Report};
 use crate::run::plan::{Plan, READY_FD};
 use crate::run::pty::{self, Outer, Streams};
-use crate::run::step::{Mount, Quota, Side, Source, Step, Tree};
+use crate::run::step::{Mount, Place, Quota, Side, Source, Step, Tree};
 use crate::run::{exec, signals};
 use crate::self_exe;
-use crate::spec::{First, PROBE, Verbosity};
+use crate::spec::{First, PROBE, Sysctl, Verbosity};
 use crate::sys;
+use crate::walls::proc_masks::{self, Hidden, Masks};
 use crate::walls::seccomp::SelfSignals;
-use crate::walls::{dev, hostname, keyring, loopback, mounts, privileges, root, seccomp};
+use crate::walls::{dev, hostname, keyring, loopback, privileges, root, seccomp};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags, fchmod, fchown, fstat, mkdirat, open, openat};
 use rustix::io::{Errno, FdFlags, fcntl_dupfd_cloexec, fcntl_setfd};
@@ -58,6 +60,7 @@ pub fn main(plan: &Plan, inheritance: Inheritance<'_>) -> ! {
         scratch: None,
         root: None,
         mounts: (0..plan.slots).map(|_| None).collect(),
+        masks: None,
         queue: None,
         home: None,
         given: inheritance,
@@ -80,6 +83,7 @@ struct Child<'a> {
     scratch: Option<OwnedFd>,
     root: Option<OwnedFd>,
     mounts: Vec<Option<OwnedFd>>,
+    masks: Option<Masks>,
     queue: Option<Queue>,
     home: Option<CString>,
     given: Inheritance<'a>,
@@ -149,6 +153,12 @@ impl Child<'_> {
                 };
                 self.root = Some(tree);
             }
+            Step::MakeMasks => self.masks = Some(Masks::make(opened(self.scratch.as_ref())?)?),
+            Step::SetSysctls { proc, sysctls } => self.set_sysctls(*proc, sysctls)?,
+            Step::Mask { place, hidden } => self.mask(*place, hidden)?,
+            Step::ProtectProc { proc, hidden } => {
+                proc_masks::protect(opened(self.mounts[*proc].as_ref())?, hidden)?;
+            }
             Step::DetachScratch => {
                 fchdir(opened(self.scratch.as_ref())?)?;
                 unmount(c".", UnmountFlags::DETACH)?;
@@ -185,6 +195,8 @@ impl Child<'_> {
             Step::Loopback => loopback::up()?,
             Step::Hostname(name) => hostname::set(name)?,
             Step::Keyring { quota } => match keyring::join_new() {
+                // A filter around rustic, or a kernel without keys: CMD has no such call either.
+                Err(errno @ Errno::NOSYS) => self.note(number, errno),
                 // EPERM: a filter around rustic denies the call, as the one that comes will.
                 Err(errno @ (Errno::DQUOT | Errno::PERM)) if *quota == Quota::Bearable => {
                     self.note(number, errno)
@@ -241,15 +253,21 @@ impl Child<'_> {
             }
             Step::NoNewPrivs => rustix::thread::set_no_new_privs(true)?,
             Step::VerifyCredentials(credentials) => privileges::check(credentials)?,
-            Step::Seccomp(SelfSignals::Untold) => seccomp::install(SelfSignals::Untold)?,
-            Step::Seccomp(SelfSignals::Told) => match seccomp::install_with_listener() {
-                Ok(listener) => self.given.gate.send(&Report::Listener, Some(listener.as_fd()))?,
-                Err(errno @ (Errno::BUSY | Errno::INVAL)) => {
-                    self.note(number, errno);
-                    seccomp::install(SelfSignals::Untold)?;
+            Step::Seccomp { self_signals: SelfSignals::Untold, filter } => {
+                seccomp::install(filter)?;
+            }
+            Step::Seccomp { self_signals: SelfSignals::Told, filter } => {
+                match seccomp::install_with_listener(filter) {
+                    Ok(listener) => {
+                        self.given.gate.send(&Report::Listener, Some(listener.as_fd()))?
+                    }
+                    Err(errno @ (Errno::BUSY | Errno::INVAL)) => {
+                        self.note(number, errno);
+                        seccomp::install(&seccomp::without_notice(filter))?;
+                    }
+                    Err(errno) => return Err(errno.into()),
                 }
-                Err(errno) => return Err(errno.into()),
-            },
+            }
             Step::SendReady(name) => {
                 let queue = self.queue.as_ref().ok_or(Errno::BADF)?;
                 // Told before it is sent: the parent reads it at once, and the story would run
@@ -327,6 +345,31 @@ impl Child<'_> {
         }
     }
 
+    fn set_sysctls(&self, proc: usize, sysctls: &[Sysctl]) -> Result<(), SysError> {
+        let proc = opened(self.mounts[proc].as_ref())?;
+        for sysctl in sysctls {
+            let named = |errno| SysError::new(errno, format!("{}={}", sysctl.key, sysctl.value));
+            let path = Path::new("sys").join(sysctl.path());
+            let file = beneath::open(proc, &path, OFlags::WRONLY, Mode::empty()).map_err(named)?;
+            rustix::io::write(file, sysctl.value.as_bytes()).map_err(named)?;
+        }
+        Ok(())
+    }
+
+    fn mask(&self, place: Place, hidden: &[Hidden]) -> Result<(), SysError> {
+        let below = match place {
+            Place::Proc(slot) | Place::Sys(slot) => opened(self.mounts[slot].as_ref())?,
+            Place::Root => opened(self.root.as_ref())?,
+        };
+        let masks = self.masks.as_ref().ok_or(Errno::BADF)?;
+        let count = masks.hide(below, hidden)?;
+        // Read-only alone is no mask: a nested namespace could mount all of it, read-only too.
+        if count == 0 && matches!(place, Place::Sys(_)) {
+            return Err(SysError::new(Errno::NOENT, "nothing that is hidden elsewhere is there"));
+        }
+        Ok(())
+    }
+
     fn terminal(
         &mut self,
         streams: Streams,
@@ -349,6 +392,7 @@ impl Child<'_> {
     fn close_descriptors(&mut self) -> Result<(), SysError> {
         (self.base, self.scratch, self.root) = (None, None, None);
         self.mounts.clear();
+        self.masks = None;
         let given = &mut self.given;
         // Out of the way of the number that CMD is told.
         given.report.renumber(FIRST_FREE)?;

@@ -2,11 +2,12 @@
 //! stands in [`crate::run::diagnose`].
 
 use crate::error::printable;
+use crate::mounts::Attributes;
 use crate::namespace::{Namespace, Namespaces, Switch};
 use crate::ready::notify::PATH as NOTIFY_PATH;
-use crate::run::step::{Mount, Source, Step};
+use crate::run::step::{Mount, Place, Source, Step};
 use crate::spec::First;
-use crate::walls::mounts::Attributes;
+use crate::walls::proc_masks::{self, Hidden};
 use crate::walls::seccomp::SelfSignals;
 use std::ffi::CStr;
 use std::fmt::Write as _;
@@ -148,6 +149,46 @@ impl Step {
                 "bind the root file system".into(),
                 "the root must be a mount to be entered by pivot_root",
                 "open_tree(2)",
+            ),
+            Self::MakeMasks => described(
+                format!(
+                    "open_tree(scratch/masked-file, masked-directory, OPEN_TREE_CLONE), \
+                     mount_setattr({})",
+                    proc_masks::ATTRIBUTES.names()
+                ),
+                "make the masks".into(),
+                "an empty file and an empty directory, read-only, to be shown over others",
+                "open_tree(2)",
+            ),
+            Self::SetSysctls { sysctls, .. } => described(
+                format!(
+                    "write {}",
+                    sysctls
+                        .iter()
+                        .map(|sysctl| format!("/proc/sys/{}={}", sysctl.path(), sysctl.value))
+                        .collect::<Vec<_>>()
+                        .join(" ")
+                ),
+                "set kernel parameters".into(),
+                "those of the container's own namespaces, before /proc/sys becomes read-only",
+                "proc_sys(5)",
+            ),
+            Self::Mask { place, hidden } => described(
+                format!("open_tree(mask, OPEN_TREE_CLONE), move_mount({})", paths(*place, hidden)),
+                format!("hide {}", paths(*place, hidden)),
+                "it belongs to the machine and not to the container; masked, it also keeps a \
+                 nested namespace from mounting a whole one",
+                "mount_namespaces(7)",
+            ),
+            Self::ProtectProc { .. } => described(
+                format!(
+                    "open_tree(OPEN_TREE_CLONE|AT_RECURSIVE), mount_setattr({}), move_mount(), for \
+                     /proc/sys and whatever else is global and could be written",
+                    proc_masks::ATTRIBUTES.names()
+                ),
+                "make the global files of /proc read-only".into(),
+                "root inside is the kernel's uid 0, which /proc/sys asks for, not a capability",
+                "proc_sys(5)",
             ),
             Self::DetachScratch => described(
                 "umount2(scratch, MNT_DETACH)".into(),
@@ -308,15 +349,18 @@ impl Step {
                 "what /proc/self/status says must be what was ordered",
                 "proc_pid_status(5)",
             ),
-            Self::Seccomp(self_signals) => described(
-                match self_signals {
-                    SelfSignals::Told => {
-                        "seccomp(SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER)".into()
-                    }
-                    SelfSignals::Untold => "seccomp(SECCOMP_SET_MODE_FILTER)".into(),
-                },
+            Self::Seccomp { self_signals, filter } => described(
+                format!(
+                    "seccomp(SECCOMP_SET_MODE_FILTER{}), {} instructions",
+                    match self_signals {
+                        SelfSignals::Told => ", SECCOMP_FILTER_FLAG_NEW_LISTENER",
+                        SelfSignals::Untold => "",
+                    },
+                    filter.len()
+                ),
                 "install the seccomp filter".into(),
-                "the user keyring can be reached whatever the session keyring is",
+                "the calls that programs need run; every other one is refused, also of kernels \
+                 to come",
                 "seccomp(2)",
             ),
             Self::SendReady(name) => described(
@@ -357,6 +401,12 @@ impl Step {
             _ => None,
         }
     }
+}
+
+/// The paths that a step hides, in a line.
+fn paths(place: Place, hidden: &[Hidden]) -> String {
+    let path = |hidden: &Hidden| format!("{}/{}", place.path(), hidden.path.display());
+    printable(&hidden.iter().map(path).collect::<Vec<_>>().join(" "))
 }
 
 fn flags(namespaces: Namespaces) -> String {

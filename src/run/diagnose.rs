@@ -6,7 +6,7 @@ use crate::exit::Exit;
 use crate::host::Host;
 use crate::namespace::{Namespace, Namespaces, Switch};
 use crate::run::describe::{inside, text};
-use crate::run::step::{Source, Step};
+use crate::run::step::{Mount, Source, Step};
 use crate::walls::idmap::Writer;
 use rustix::io::Errno;
 
@@ -24,11 +24,24 @@ impl Step {
                     "is rustic in a chroot, or its user namespace without the right to \
                     map its own id?",
                 ),
-            (Self::Make(mount), Errno::PERM) if matches!(&mount.source, Source::New { fs, .. } if [c"proc", c"sysfs"].contains(fs)) => {
-                failure.why(
-                    "a user namespace may mount it only where the caller's own is seen \
-                        whole: something is mounted over parts of it",
-                )
+            (Self::Make(mount), Errno::PERM) => match fresh_kernel_files(mount) {
+                Some(namespace) => failure
+                    .why(
+                        "a user namespace may mount it only where the caller's own is seen whole: \
+                         something is mounted over parts of it, as the masks of a container are",
+                    )
+                    .remedy(format!(
+                        "--{} no, or --proc open for the container that this one is in",
+                        namespace.name()
+                    ))
+                    .man("mount_namespaces(7)"),
+                None => failure,
+            },
+            (Self::SetSysctls { .. }, Errno::NOENT) => {
+                failure.remedy("sysctl -a shows the names that this kernel has")
+            }
+            (Self::Seccomp { .. }, Errno::INVAL) => {
+                failure.why("this kernel has no seccomp filters, or one around rustic forbids more")
             }
             (Self::Attach(_), Errno::LOOP | Errno::NOTDIR | Errno::ISDIR | Errno::INVAL) => failure
                 .remedy(
@@ -95,6 +108,15 @@ impl Step {
     }
 }
 
+/// The namespace that a new proc or sysfs belongs to.
+fn fresh_kernel_files(mount: &Mount) -> Option<Namespace> {
+    match &mount.source {
+        Source::New { fs, .. } if *fs == c"proc" => Some(Namespace::Pid),
+        Source::New { fs, .. } if *fs == c"sysfs" => Some(Namespace::Net),
+        Source::New { .. } | Source::Host(_) | Source::Scratch(_) => None,
+    }
+}
+
 /// Why a clone was refused: the kernel's one errno stands for many causes, and the sysctls tell
 /// them apart.
 fn clone_failure(failure: Failure, namespaces: Namespaces, errno: Errno, host: &Host) -> Failure {
@@ -137,8 +159,9 @@ fn clone_failure(failure: Failure, namespaces: Namespaces, errno: Errno, host: &
                 failure
                     .why(
                         "the caller may not make a user namespace: it is in a chroot, or a \
-                    policy forbids it",
+                         filter or a policy forbids it",
                     )
+                    .remedy("--nest yes for the container that this one is in, if rustic made it")
                     .man("user_namespaces(7)")
             }
         }

@@ -10,7 +10,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::rc::Rc;
 
 /// What is kept that should have gone.
-const KEPT: u64 = 1 << Capability::CAP_SYSLOG as u8;
+const KEPT: u64 = 1 << Capability::CAP_SYS_TIME as u8;
 
 /// Opens the leak that was ordered, if one was.
 pub(super) fn ordered(steps: &mut Vec<Step>) {
@@ -23,7 +23,7 @@ pub(super) fn ordered(steps: &mut Vec<Step>) {
         Ok("descriptor") => steps.retain(|step| !matches!(step, Step::CloseDescriptors)),
         Ok("propagation") => steps.retain(|step| !matches!(step, Step::MakePrivate)),
         Ok("keyring") => {
-            steps.retain(|step| !matches!(step, Step::Keyring { .. } | Step::Seccomp(_)))
+            steps.retain(|step| !matches!(step, Step::Keyring { .. } | Step::Seccomp { .. }))
         }
         Ok("terminal") => steps.retain(|step| !matches!(step, Step::Terminal { .. })),
         Ok("chroot") => steps

@@ -58,6 +58,9 @@ impl Voice {
             };
             self.parent(&format!("{}: {state}{}", namespace.name(), detail(namespace, spec, plan)));
         }
+        for door in spec.kernel_doors() {
+            self.parent(&format!("kernel: a door: {door}"));
+        }
         for remark in &plan.remarks {
             self.parent(remark);
         }

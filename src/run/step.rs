@@ -3,15 +3,17 @@
 
 use crate::beneath::Kind;
 use crate::error::SysError;
+use crate::mounts::{Attributes, FsOption, OverlayMarks};
 use crate::namespace::{Namespaces, Switch};
 use crate::ready::queue::Name;
 use crate::rootfs::Origin;
 use crate::run::pty::Streams;
-use crate::spec::First;
+use crate::spec::{First, Sysctl};
 use crate::walls::idmap::IdMaps;
-use crate::walls::mounts::{Attributes, FsOption, OverlayMarks};
 use crate::walls::privileges::Credentials;
+use crate::walls::proc_masks::Hidden;
 use crate::walls::seccomp::SelfSignals;
+use libc::sock_filter;
 use rustix::io::Errno;
 use std::ffi::{CStr, CString};
 use std::path::PathBuf;
@@ -136,6 +138,8 @@ pub enum Step {
         /// Of the mounts.
         attributes: Attributes,
     },
+    /// The mounts that hide parts of /proc and /sys, and views of the kernel below a directory root.
+    MakeMasks,
     /// The scratch tmpfs taken off the base again; what uses it keeps it alive.
     DetachScratch,
     /// The root attached over the base.
@@ -148,6 +152,27 @@ pub enum Step {
     Chroot,
     /// A mount, attached beneath the root.
     Attach(Rc<Mount>),
+    /// Kernel parameters of the container's own, in the proc file system of this slot.
+    SetSysctls {
+        /// The slot.
+        proc: usize,
+        /// What is set.
+        sysctls: Vec<Sysctl>,
+    },
+    /// Paths hidden.
+    Mask {
+        /// Where they are.
+        place: Place,
+        /// Which.
+        hidden: Vec<Hidden>,
+    },
+    /// What is global in the proc file system of this slot made read-only, but for what is hidden.
+    ProtectProc {
+        /// The slot.
+        proc: usize,
+        /// What is hidden.
+        hidden: Vec<Hidden>,
+    },
     /// The six device nodes, in the mount of this slot or (`None`) in the root's own /dev.
     DeviceNodes(Option<usize>),
     /// The links of /dev, in the mount of this slot.
@@ -204,7 +229,12 @@ pub enum Step {
     /// What the kernel says of the child compared with what was ordered.
     VerifyCredentials(Credentials),
     /// The seccomp filter.
-    Seccomp(SelfSignals),
+    Seccomp {
+        /// Whether signals to PID 1 are told.
+        self_signals: SelfSignals,
+        /// The program.
+        filter: Vec<sock_filter>,
+    },
     /// READY on the queue.
     SendReady(Name),
     /// CMD takes the child's place.
@@ -216,6 +246,28 @@ pub enum Step {
         /// What the child becomes.
         first: First,
     },
+}
+
+/// What paths that are hidden are relative to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The proc file system of this slot.
+    Proc(usize),
+    /// The sysfs of this slot.
+    Sys(usize),
+    /// The root.
+    Root,
+}
+
+impl Place {
+    /// Its path inside, without a slash at its end.
+    pub fn path(self) -> &'static str {
+        match self {
+            Self::Proc(_) => "/proc",
+            Self::Sys(_) => "/sys",
+            Self::Root => "",
+        }
+    }
 }
 
 /// What a full quota of keys means.

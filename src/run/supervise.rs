@@ -55,6 +55,12 @@ pub struct Supervisor<'a> {
     pub(super) ending: Option<Ending>,
 }
 
+/// What a death by SIGSYS means.
+const FORBIDDEN_CALL: &str = "CMD was ended by SIGSYS: a seccomp filter forbids a call that it has \
+    made. rustic's filter ends a process only for a calling convention that this machine does not \
+    have, so the filter is one that CMD, or whoever started rustic, has made. strace -f shows the \
+    call, seccomp(2)";
+
 /// Where the child is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
@@ -384,6 +390,9 @@ impl<'a> Supervisor<'a> {
             Exit::Signal(signal) => format!("the child was ended by signal {signal}"),
             exit => format!("the child has ended with {}", exit.code()),
         });
+        if exit.code() == Exit::Signal(libc::SIGSYS).code() {
+            self.voice.warning(FORBIDDEN_CALL);
+        }
         Ok(exit)
     }
 }

@@ -41,6 +41,7 @@ impl RunOptions {
         let namespaces = self.namespaces(host)?;
         let root = self.root_switch(namespaces)?;
         self.no_mounts_without_a_mount_namespace(namespaces)?;
+        self.kernel_files(namespaces)?;
         self.rights(namespaces, host)?;
         let hostname = self.hostname(namespaces)?;
         let store = store(self.store.as_deref(), host)?;
@@ -81,6 +82,9 @@ impl RunOptions {
             tmpfs: self.tmpfs,
             caps: self.caps,
             seccomp: self.seccomp,
+            nest: self.nest,
+            proc_view: self.proc_view,
+            sysctls: self.sysctls,
             first: self.first,
             ready: self.ready,
             ready_timeout: self.ready_timeout,

@@ -1,6 +1,7 @@
 //! What is wanted: the options as they were given, and, checked, the Spec that a plan is made from.
 
 mod check;
+mod kernel;
 
 pub use check::{PATH, store};
 
@@ -74,10 +75,41 @@ pub const PROBE: &CStr = c"__probe";
 /// The seccomp filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Seccomp {
-    /// keyctl, add_key and request_key answer EPERM.
+    /// The calls of [`crate::walls::seccomp::default`] run; the others are refused.
     Default,
     /// No filter.
     None,
+}
+
+/// What is seen of the kernel's own files in /proc and /sys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProcView {
+    /// What is global is hidden or read-only.
+    Masked,
+    /// All of it: a door.
+    Open,
+}
+
+/// A kernel parameter of a namespace that is the container's own, sysctl(8).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sysctl {
+    /// Its name, parts separated by dots.
+    pub key: String,
+    /// What is written to it.
+    pub value: String,
+}
+
+impl Sysctl {
+    /// Its file below /proc/sys. As with sysctl(8) a slash in the name stands for a dot in a part
+    /// of it: `net.ipv4.conf.eth0/1.forwarding`.
+    pub fn path(&self) -> String {
+        let swapped = |c| match c {
+            '.' => '/',
+            '/' => '.',
+            other => other,
+        };
+        self.key.chars().map(swapped).collect()
+    }
 }
 
 /// The capabilities of CMD.
@@ -149,6 +181,9 @@ pub struct RunOptions {
     pub env: Vec<Variable>,
     pub caps: Capabilities,
     pub seccomp: Seccomp,
+    pub nest: Switch,
+    pub proc_view: ProcView,
+    pub sysctls: Vec<Sysctl>,
     pub first: First,
     pub ready: Ready,
     pub ready_timeout: Duration,
@@ -171,7 +206,9 @@ impl RunOptions {
             (Namespace::Mount, Switch::No) => {
                 (self.binds, self.tmpfs, self.writing, self.root) =
                     (Vec::new(), Vec::new(), Writing::Allowed, None);
+                (self.proc_view, self.sysctls) = (ProcView::Masked, Vec::new());
             }
+            (Namespace::Net | Namespace::Ipc, Switch::No) => self.sysctls = Vec::new(),
             _ => {}
         }
         self
@@ -181,7 +218,10 @@ impl RunOptions {
     pub const fn asking_for(namespace: Namespace) -> &'static [&'static str] {
         match namespace {
             Namespace::Uts => &["hostname"],
-            Namespace::Mount => &["bind", "tmpfs", "read-only", "ephemeral", "root"],
+            Namespace::Mount => {
+                &["bind", "tmpfs", "read-only", "ephemeral", "root", "proc", "sysctl"]
+            }
+            Namespace::Net | Namespace::Ipc => &["sysctl"],
             _ => &[],
         }
     }
@@ -225,6 +265,12 @@ pub struct Spec {
     pub cap_mask: u64,
     /// The seccomp filter.
     pub seccomp: Seccomp,
+    /// Whether CMD may make user namespaces, and containers in them.
+    pub nest: Switch,
+    /// What is seen of the kernel's own files.
+    pub proc_view: ProcView,
+    /// Kernel parameters that are set before they become read-only.
+    pub sysctls: Vec<Sysctl>,
     /// What the child becomes.
     pub first: First,
     /// How readiness is told.
@@ -237,21 +283,6 @@ pub struct Spec {
     pub talk: Verbosity,
     /// CMD and its arguments; never empty.
     pub cmd: Vec<CString>,
-}
-
-impl Spec {
-    /// What was ordered and undoes a wall: allowed, and said.
-    pub fn warnings(&self) -> Vec<String> {
-        let climbs = self.root == RootSwitch::Chroot
-            && self.cap_mask & Capability::CAP_SYS_CHROOT.bitmask() != 0;
-        climbs
-            .then(|| {
-                "with CAP_SYS_CHROOT a chroot is no wall: CMD can climb out of it, chroot(2)"
-                    .to_owned()
-            })
-            .into_iter()
-            .collect()
-    }
 }
 
 /// A path for an error line.

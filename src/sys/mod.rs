@@ -35,6 +35,10 @@ pub fn fork() -> Result<Option<Pid>> {
 
 /// clone3(2) with fork's semantics, the given namespace flags and CLONE_PIDFD (Linux 5.3). `None`
 /// in the new process; in the caller the child's pid and a descriptor for it.
+///
+/// Where a filter around rustic answers ENOSYS, because the flags of clone3 are in memory, it is
+/// clone(2). That call has no room for CLONE_NEWTIME, so this process then makes the time namespace
+/// for its children.
 pub fn clone3(namespace_flags: u64) -> Result<Option<(Pid, OwnedFd)>> {
     let mut pidfd: RawFd = -1;
     // SAFETY: clone_args is plain integers, for which zero is the documented "not used".
@@ -45,14 +49,30 @@ pub fn clone3(namespace_flags: u64) -> Result<Option<(Pid, OwnedFd)>> {
     // SAFETY: without CLONE_VM the child gets a copy of everything, as with fork; the caller has
     // one thread. `args` and `pidfd` outlive the call, and the size is that of the structure
     // passed.
-    let pid = checked(unsafe {
+    let cloned = checked(unsafe {
         libc::syscall(libc::SYS_clone3, &raw const args, size_of::<libc::clone_args>())
-    })?;
+    });
+    let pid = match cloned {
+        Err(Errno::NOSYS) => clone(namespace_flags, &mut pidfd)?,
+        cloned => cloned?,
+    };
     Ok(Pid::from_raw(pid as i32).map(|pid| {
         // SAFETY: in the parent the kernel has stored a new descriptor there, which nobody else
         // owns.
         (pid, unsafe { OwnedFd::from_raw_fd(pidfd) })
     }))
+}
+
+fn clone(namespace_flags: u64, pidfd: &mut RawFd) -> Result<libc::c_long> {
+    const CLONE_NEWTIME: u64 = libc::CLONE_NEWTIME as u64;
+    if namespace_flags & CLONE_NEWTIME != 0 {
+        // SAFETY: a number only; the namespace is for processes that are made from now on.
+        checked(libc::c_long::from(unsafe { libc::unshare(libc::CLONE_NEWTIME) }))?;
+    }
+    let flags = namespace_flags & !CLONE_NEWTIME | (libc::CLONE_PIDFD | libc::SIGCHLD) as u64;
+    // SAFETY: as with clone3. Flags, stack and the place for the pidfd come first on x86_64 and on
+    // aarch64 alike; a stack of 0 is the caller's, copied; the rest is not used with these flags.
+    checked(unsafe { libc::syscall(libc::SYS_clone, flags, 0, &raw mut *pidfd, 0, 0) })
 }
 
 /// _exit(2): ends the process without running a destructor or flushing a buffer that belongs to its

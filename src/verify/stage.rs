@@ -4,6 +4,7 @@
 
 use crate::error::{Failure, errno_text, of_nix, without_number};
 use crate::host::{Host, UserNamespace};
+use crate::mounts;
 use crate::namespace::Namespace;
 use crate::random;
 use crate::spec::Bind;
@@ -11,7 +12,7 @@ use crate::verify::cleanup::{Cleanup, Traces};
 use crate::verify::place::Place;
 use crate::verify::report::Caller;
 use crate::verify::rtnetlink;
-use crate::walls::{hostname, loopback, mounts};
+use crate::walls::{hostname, loopback};
 use caps::Capability;
 use nix::sched::{CloneFlags, unshare};
 use rustix::fs::{Access, CWD, Mode, access, mkdirat};
@@ -225,8 +226,10 @@ fn unshare_all(namespaces: &[Namespace]) -> Result<(), Failure> {
             (None, nix::errno::Errno::EPERM) if number("/proc/sys/kernel", APPARMOR) == Some(1) => {
                 failure.why(format!("kernel.{APPARMOR} is 1"))
             }
-            (None, nix::errno::Errno::EPERM) => failure
-                .why("in a chroot, and where a filter denies it, no user namespace can be made"),
+            (None, nix::errno::Errno::EPERM) => failure.why(
+                "in a chroot, and where a filter denies it, no user namespace can be made: \
+                     around this one rustic needs --nest yes",
+            ),
             _ => failure,
         }
         .remedy("sudo rustic verify")

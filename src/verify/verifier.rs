@@ -204,6 +204,7 @@ fn found(trial: &Trial, controlled: &Controlled) -> Finding {
 
 /// What a reader must know of a wall besides its verdict.
 fn remarks(wall: Wall, spec: &Spec, trials: &Trials, verdict: &Verdict) -> Vec<String> {
+    let door = |door: String| format!("a door that was ordered: {door}");
     match wall {
         Wall::Root => {
             let behind = spec.root == RootSwitch::Chroot
@@ -211,16 +212,18 @@ fn remarks(wall: Wall, spec: &Spec, trials: &Trials, verdict: &Verdict) -> Vec<S
                 && *verdict == Verdict::Held;
             let behind = behind.then(|| root::REMARK.to_owned());
             let bind = |bind: &Bind| {
-                format!(
-                    "a door that was ordered: {} of the host is {} inside",
+                door(format!(
+                    "{} of the host is {} inside",
                     shown(&bind.source),
                     shown(&bind.target)
-                )
+                ))
             };
             behind.into_iter().chain(spec.binds.iter().map(bind)).collect()
         }
         Wall::User => {
-            vec![user::remark(trials.each.iter().map(|trial| (trial.probe, &trial.attempt)))]
+            let rights =
+                user::remark(trials.each.iter().map(|trial| (trial.probe, &trial.attempt)));
+            std::iter::once(rights).chain(spec.kernel_doors().into_iter().map(door)).collect()
         }
         Wall::Time if *verdict == Verdict::Held => vec![time::REMARK.to_owned()],
         _ => Vec::new(),

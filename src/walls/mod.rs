@@ -6,7 +6,7 @@ pub mod hostname;
 pub mod idmap;
 pub mod keyring;
 pub mod loopback;
-pub mod mounts;
 pub mod privileges;
+pub mod proc_masks;
 pub mod root;
 pub mod seccomp;

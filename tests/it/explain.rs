@@ -192,12 +192,20 @@ fn calls(line: &str) -> Vec<String> {
     found
 }
 
-/// Repetitions of a call stand for one: several options of one file system, several capabilities,
-/// the places of PATH.
-fn collapsed(calls: Vec<String>) -> Vec<String> {
-    let mut once = calls;
-    once.dedup();
-    once
+/// Repetitions stand for one: of a call (several options of one file system, several capabilities,
+/// the places of PATH), and of up to three in a row (a mask for each path that is hidden).
+fn collapsed(mut calls: Vec<String>) -> Vec<String> {
+    for length in 1..=3 {
+        let mut at = 0;
+        while at + 2 * length <= calls.len() {
+            if calls[at..at + length] == calls[at + length..at + 2 * length] {
+                calls.drain(at..at + length);
+            } else {
+                at += 1;
+            }
+        }
+    }
+    calls
 }
 
 #[test]

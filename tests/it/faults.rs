@@ -28,7 +28,7 @@ fn variants() -> BTreeSet<String> {
 fn plans() -> Vec<Rustic> {
     let root = tree("faults");
     vec![
-        Rustic::run().ns("ipc", "no").sh("true"),
+        Rustic::run().ns("ipc", "no").opt(["--sysctl", "net.ipv4.ip_forward=1"]).sh("true"),
         Rustic::run().ns("user", "yes").opt(["--root", "chroot", "sh", "-c", "true"]),
         Rustic::run().opt(["--rootfs", root.to_str().unwrap(), "payload", "true"]),
         Rustic::run().nobody().sh("true"),

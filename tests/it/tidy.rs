@@ -52,14 +52,25 @@ fn imports(text: &str) -> Vec<String> {
 #[test]
 fn every_room_knows_only_the_rooms_below_it() {
     // What each may name; the words that everybody shares come on top.
-    let shared =
-        ["beneath", "error", "exit", "host", "mountinfo", "namespace", "random", "self_exe", "sys"];
-    let allowed: [(&str, &[&str]); 21] = [
+    let shared = [
+        "beneath",
+        "error",
+        "exit",
+        "host",
+        "mountinfo",
+        "mounts",
+        "namespace",
+        "random",
+        "self_exe",
+        "sys",
+    ];
+    let allowed: [(&str, &[&str]); 22] = [
         ("src/beneath.rs", &[]),
         ("src/exit.rs", &[]),
         ("src/error.rs", &[]),
         ("src/host.rs", &[]),
         ("src/mountinfo.rs", &[]),
+        ("src/mounts.rs", &[]),
         ("src/namespace.rs", &[]),
         ("src/random.rs", &[]),
         ("src/self_exe.rs", &[]),

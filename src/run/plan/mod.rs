@@ -1,9 +1,11 @@
 //! Spec → Plan: the ladder, a line a rung. The one place where the order of the walls is decided.
 
+mod kernel_files;
 mod mounts;
 
 use crate::error::Failure;
 use crate::host::{Host, UserNamespace, contains};
+use crate::mounts::{Attributes, OverlayMarks};
 use crate::namespace::{Namespace, Namespaces, Switch};
 use crate::ready::notify;
 use crate::ready::queue::Name;
@@ -13,9 +15,10 @@ use crate::run::pty::Streams;
 use crate::run::step::{Mount, Quota, Side, Step, Tree};
 use crate::spec::{Capabilities, First, Ready, RootSwitch, Seccomp, Spec, Writing};
 use crate::walls::idmap::{IdMaps, Writer};
-use crate::walls::mounts::{Attributes, OverlayMarks};
 use crate::walls::privileges::{Credentials, Groups, Keep};
-use crate::walls::seccomp::SelfSignals;
+use crate::walls::seccomp::default::{self, Order};
+use crate::walls::seccomp::{self, SelfSignals};
+use kernel_files::KernelFiles;
 use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -66,10 +69,22 @@ struct Ladder<'a> {
     maps: Option<&'a IdMaps>,
     steps: Vec<Step>,
     mounts: Vec<Rc<Mount>>,
+    /// /proc and /sys, where there are mounts.
+    own: Option<OwnMounts>,
+    kernel_files: KernelFiles,
     /// The slots of rustic's own /dev and /dev/pts.
     dev: Option<usize>,
     devpts: Option<usize>,
     remarks: Vec<String>,
+}
+
+/// The slots of /proc and /sys.
+#[derive(Clone, Copy)]
+struct OwnMounts {
+    proc: usize,
+    sys: usize,
+    /// Whether /sys is the caller's, with what is mounted below it.
+    bound_sys: bool,
 }
 
 const NO_SUID_DEV: Attributes = Attributes::NO_SUID.and(Attributes::NO_DEVICES);
@@ -107,6 +122,8 @@ impl Plan {
             maps: maps.as_ref(),
             steps: Vec::new(),
             mounts: Vec::new(),
+            own: None,
+            kernel_files: KernelFiles::default(),
             dev: None,
             devpts: None,
             remarks: Vec::new(),
@@ -123,7 +140,7 @@ impl Plan {
         ladder.readiness_opened(queue.as_ref());
         ladder.rung(Step::CloseDescriptors);
         ladder.rung(Step::FindHome(spec.uid));
-        ladder.privileges(&credentials);
+        ladder.privileges(&credentials)?;
         let seen = queue.as_ref().filter(|_| !namespaces.is_new(Namespace::Ipc));
         if let Some(name) = seen.filter(|_| spec.ready == Ready::Queue) {
             ladder.rung(Step::SendReady(name.clone()));
@@ -210,6 +227,10 @@ impl Ladder<'_> {
         let attributes = NO_SUID_DEV.and(read_only);
         let marks = if self.owns_the_shared() { OverlayMarks::Trusted } else { OverlayMarks::User };
         let scratch = Step::MakeScratch { size: self.spec.scratch_size };
+        let directory = match &image {
+            Image::Directory(path) => Some(path.clone()),
+            Image::Tree(_) | Image::Unpacked(_) | Image::PerRun { .. } => None,
+        };
         let (base, steps) = match image {
             // A copy of the directory's mounts is taken before the scratch is attached over it, or
             // it would hold the scratch too.
@@ -232,15 +253,17 @@ impl Ladder<'_> {
         self.rung(Step::MakePrivate);
         self.steps.extend(steps);
         self.host_files();
-        self.enter_root();
+        self.enter_root(directory.as_deref());
     }
 
-    fn enter_root(&mut self) {
+    fn enter_root(&mut self, directory: Option<&Path>) {
         self.plan_system_mounts();
         self.plan_ordered_mounts();
         for mount in self.mounts.clone() {
             self.rung(Step::Make(mount));
         }
+        let bound_sys = self.own.is_some_and(|own| own.bound_sys);
+        self.hide_kernel_files(bound_sys, directory);
         self.rung(Step::DetachScratch);
         self.rung(Step::AttachRoot);
         self.rung(match self.spec.root {
@@ -254,6 +277,9 @@ impl Ladder<'_> {
         for mount in self.mounts.clone() {
             let slot = mount.slot;
             self.rung(Step::Attach(mount));
+            if let Some(own) = self.own.filter(|own| own.sys == slot) {
+                self.mask_kernel_files(own.proc, own.sys);
+            }
             // Only ever in a mount of rustic's own: an ordered one at the same place is somebody's
             // directory.
             if Some(slot) == self.dev {
@@ -322,7 +348,7 @@ impl Ladder<'_> {
         env
     }
 
-    fn privileges(&mut self, credentials: &Credentials) {
+    fn privileges(&mut self, credentials: &Credentials) -> Result<(), Failure> {
         let bounding =
             if self.maps.is_some() { self.host.known_caps() } else { self.host.bounding };
         if bounding & !credentials.bounding != 0 {
@@ -346,8 +372,15 @@ impl Ladder<'_> {
         if self.spec.seccomp == Seccomp::Default {
             // Only as PID 1 is CMD deaf to its own signals.
             let pid_1 = self.is_new(Namespace::Pid) && self.spec.first != First::Reaper;
-            self.rung(Step::Seccomp(if pid_1 { SelfSignals::Told } else { SelfSignals::Untold }));
+            let self_signals = if pid_1 { SelfSignals::Told } else { SelfSignals::Untold };
+            let (capabilities, nest) = (credentials.permitted, self.spec.nest);
+            let policy = default::policy(Order { capabilities, nest, self_signals });
+            let filter = seccomp::compile(&policy).map_err(|refusal| {
+                Failure::new(format!("cannot compile the seccomp filter: {refusal:?}"))
+            })?;
+            self.rung(Step::Seccomp { self_signals, filter });
         }
+        Ok(())
     }
 }
 

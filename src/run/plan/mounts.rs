@@ -1,20 +1,17 @@
 //! Which mounts a container has: its files of /etc, /proc, /sys, /dev, and what was ordered.
 
-use super::{Ladder, NO_SUID_DEV, NO_SUID_DEV_EXEC, c_string};
+use super::{Ladder, NO_SUID_DEV, NO_SUID_DEV_EXEC, OwnMounts, c_string};
 use crate::beneath::Kind;
 use crate::host::contains;
+use crate::mounts::{Attributes, FsOption};
 use crate::namespace::{Namespace, Switch};
 use crate::run::step::{Mount, Source, Step};
 use crate::spec::{Bind, Writing};
 use crate::walls::dev;
-use crate::walls::mounts::{Attributes, FsOption};
 use std::ffi::CString;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::rc::Rc;
-
-/// Where cgroups are mounted, below /sys.
-const CGROUPS: &str = "fs/cgroup";
 
 impl Ladder<'_> {
     /// The files of /etc that are the container's own, written once and shown over the image's.
@@ -91,25 +88,16 @@ impl Ladder<'_> {
         } else {
             Source::Host(c"/proc".to_owned())
         };
-        self.mount(proc, NO_SUID_DEV_EXEC, "proc", Kind::Directory);
+        let proc = self.mount(proc, NO_SUID_DEV_EXEC, "proc", Kind::Directory);
         let sys = if self.is_new(Namespace::Net) || owner {
             new(c"sysfs", vec![])
         } else {
             Source::Host(c"/sys".to_owned())
         };
-        let bound = matches!(sys, Source::Host(_));
-        self.mount(sys, NO_SUID_DEV_EXEC.and(Attributes::READ_ONLY), "sys", Kind::Directory);
-        // The caller's own /sys has the host's cgroups mounted in it, which a cgroup namespace is
-        // to hide.
-        if bound && self.is_new(Namespace::Cgroup) && Path::new("/sys").join(CGROUPS).is_dir() {
-            let empty = new(c"tmpfs", vec![option(c"mode", "0555"), option(c"size", "4k")]);
-            self.mount(
-                empty,
-                NO_SUID_DEV_EXEC.and(Attributes::READ_ONLY),
-                Path::new("sys").join(CGROUPS),
-                Kind::Directory,
-            );
-        }
+        let bound_sys = matches!(sys, Source::Host(_));
+        let read_only = NO_SUID_DEV_EXEC.and(Attributes::READ_ONLY);
+        let sys = self.mount(sys, read_only, "sys", Kind::Directory);
+        self.own = Some(OwnMounts { proc, sys, bound_sys });
 
         let dev = new(c"tmpfs", vec![option(c"mode", "0755"), option(c"size", "64k")]);
         self.dev = Some(self.mount(

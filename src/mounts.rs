@@ -140,10 +140,18 @@ pub fn copy_tree(dir: impl AsFd, path: &CStr, attributes: Attributes) -> Result<
         | OpenTreeFlags::AT_EMPTY_PATH;
     let tree = open_tree(dir, path, flags)?;
     if attributes != Attributes::NONE {
-        let attr = MountAttr { set: attributes.0.into(), ..MountAttr::default() };
-        sys::mount_setattr(tree.as_fd(), c"", libc::AT_EMPTY_PATH | libc::AT_RECURSIVE, &attr)?;
+        restrict(&tree, attributes)?;
     }
     Ok(tree)
+}
+
+/// Adds attributes to a detached tree of mounts.
+///
+/// # Errors
+/// EPERM without CAP_SYS_ADMIN over the namespace.
+pub fn restrict(tree: impl AsFd, attributes: Attributes) -> Result<()> {
+    let attr = MountAttr { set: attributes.0.into(), ..MountAttr::default() };
+    sys::mount_setattr(tree.as_fd(), c"", libc::AT_EMPTY_PATH | libc::AT_RECURSIVE, &attr)
 }
 
 /// Attaches a detached mount on top of what `target` shows.

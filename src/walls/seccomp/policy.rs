@@ -1,0 +1,152 @@
+//! What a seccomp filter decides: rules about calls and their arguments, as data.
+
+use super::calls;
+use std::borrow::Cow;
+
+/// A calling convention of the kernel, as a filter can tell it apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Arch {
+    /// x86-64.
+    X86_64,
+    /// 32-bit x86: `int 0x80` and its relatives, also from a 64-bit program.
+    I386,
+    /// 32-bit pointers in 64-bit mode: AUDIT_ARCH_X86_64 with [`X32_BIT`] in the number.
+    X32,
+    /// 64-bit Arm.
+    Aarch64,
+    /// 32-bit Arm, EABI.
+    Arm,
+}
+
+/// What marks a number as one of x32, `__X32_SYSCALL_BIT`.
+pub const X32_BIT: u32 = 0x4000_0000;
+
+impl Arch {
+    /// All of them, in the order of the table of calls.
+    pub const ALL: [Self; 5] = [Self::X86_64, Self::I386, Self::X32, Self::Aarch64, Self::Arm];
+
+    /// What this machine's kernel runs, but for x32.
+    #[cfg(target_arch = "x86_64")]
+    pub const HERE: &'static [Self] = &[Self::X86_64, Self::I386];
+    /// What this machine's kernel runs.
+    #[cfg(target_arch = "aarch64")]
+    pub const HERE: &'static [Self] = &[Self::Aarch64, Self::Arm];
+
+    /// AUDIT_ARCH_* of linux/audit.h.
+    pub const fn audit(self) -> u32 {
+        match self {
+            Self::X86_64 | Self::X32 => 0xc000_003e,
+            Self::I386 => 0x4000_0003,
+            Self::Aarch64 => 0xc000_00b7,
+            Self::Arm => 0x4000_0028,
+        }
+    }
+
+    /// The number of a call as a filter sees it; `None` where there is no such call.
+    pub fn number(self, call: &str) -> Option<u32> {
+        let number = calls::number(calls::find(call)?, self)?;
+        Some(if self == Self::X32 { number | X32_BIT } else { number })
+    }
+}
+
+/// What becomes of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// The kernel makes it.
+    Allow,
+    /// It returns this errno, and nothing happens.
+    Errno(u16),
+    /// A listener is asked, seccomp_unotify(2).
+    Notify,
+    /// SIGSYS with this number in si_errno.
+    Trap(u16),
+    /// A tracer is asked; ENOSYS without one.
+    Trace(u16),
+    /// The kernel makes it and writes a line into the audit log.
+    Log,
+    /// The thread ends as by SIGSYS.
+    KillThread,
+    /// The process ends as by SIGSYS.
+    KillProcess,
+}
+
+impl Action {
+    /// SECCOMP_RET_* of linux/seccomp.h, with its data.
+    pub const fn value(self) -> u32 {
+        match self {
+            Self::Allow => libc::SECCOMP_RET_ALLOW,
+            Self::Errno(errno) => libc::SECCOMP_RET_ERRNO | errno as u32,
+            Self::Notify => libc::SECCOMP_RET_USER_NOTIF,
+            Self::Trap(data) => libc::SECCOMP_RET_TRAP | data as u32,
+            Self::Trace(data) => libc::SECCOMP_RET_TRACE | data as u32,
+            Self::Log => libc::SECCOMP_RET_LOG,
+            Self::KillThread => libc::SECCOMP_RET_KILL_THREAD,
+            Self::KillProcess => libc::SECCOMP_RET_KILL_PROCESS,
+        }
+    }
+}
+
+/// How an argument is compared: 64 bits, without a sign. On a 32-bit architecture the kernel shows
+/// the filter arguments whose upper half is zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Operator {
+    /// Equal.
+    Eq,
+    /// Not equal.
+    Ne,
+    /// Less.
+    Lt,
+    /// Less or equal.
+    Le,
+    /// Greater or equal.
+    Ge,
+    /// Greater.
+    Gt,
+    /// Equal after the argument has been masked.
+    MaskedEq(u64),
+}
+
+/// A comparison of an argument with a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Comparison {
+    /// Which argument, from 0 to 5.
+    pub argument: u8,
+    /// How.
+    pub operator: Operator,
+    /// With what.
+    pub value: u64,
+}
+
+impl Comparison {
+    /// The bits of `mask` in an argument that the kernel takes as 32 bits wide: what stands above
+    /// them decides nothing, and must not lead past a rule.
+    pub const fn low(argument: u8, mask: u32, value: u32) -> Self {
+        let (mask, value) = (mask as u64, value as u64);
+        Self { argument, operator: Operator::MaskedEq(mask), value }
+    }
+}
+
+/// What becomes of one call where every comparison holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// The call's name, as in syscalls(2).
+    pub call: Cow<'static, str>,
+    /// All of these must hold; none holds always.
+    pub when: Vec<Comparison>,
+    /// What becomes of it then.
+    pub action: Action,
+}
+
+/// A filter as data. Of the rules for a call the first one that holds decides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// The calling conventions that it knows. Numbers of x32 are unknown ones of x86-64 where x32
+    /// is not among them.
+    pub architectures: Vec<Arch>,
+    /// The rules. One for a call that an architecture lacks means nothing there.
+    pub rules: Vec<Rule>,
+    /// What becomes of every other call, those of future kernels included.
+    pub otherwise: Action,
+    /// What becomes of every call of another architecture.
+    pub foreign: Action,
+}
