@@ -22,7 +22,7 @@ pub enum Kind {
 /// openat2(2) refuses with EAGAIN when a rename races with it; so often is it asked again.
 const RACES: usize = 32;
 
-/// One component beneath `dir`, without following a symlink, not even a magic one.
+/// A path beneath `dir`, without following a symlink on the way, not even a magic one.
 ///
 /// # Errors
 /// ELOOP for a symlink, ENOENT, EACCES.

@@ -15,7 +15,7 @@ use crate::run::pty_relay::{Keys, Relay, Side};
 use crate::run::readiness::Readiness;
 use crate::run::signals;
 use crate::run::step::Step;
-use crate::spec::{Ready, Spec, Verbosity};
+use crate::spec::{First, Ready, Spec, Verbosity};
 use nix::sys::signal::{Signal, raise};
 use nix::sys::signalfd::SignalFd;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -390,7 +390,12 @@ impl<'a> Supervisor<'a> {
             Exit::Signal(signal) => format!("the child was ended by signal {signal}"),
             exit => format!("the child has ended with {}", exit.code()),
         });
-        if exit.code() == Exit::Signal(libc::SIGSYS).code() {
+        // The reaper ends with the number that a shell would tell.
+        let by_signal = match self.spec.first {
+            First::Reaper => exit.code() == Exit::Signal(libc::SIGSYS).code(),
+            First::Cmd | First::Probe => exit == Exit::Signal(libc::SIGSYS),
+        };
+        if by_signal {
             self.voice.warning(FORBIDDEN_CALL);
         }
         Ok(exit)

@@ -141,7 +141,11 @@ pub fn check(ordered: &Credentials) -> std::result::Result<(), SysError> {
             .try_fold(0, |mask, cap| Ok(mask | u64::from(present(capability(cap))?) << cap))
     };
     let bounding = mask(thread::capability_is_in_bounding_set)?;
-    let ambient = mask(thread::capability_is_in_ambient_set)?;
+    // What is not inheritable cannot be ambient, capabilities(7): the kernel keeps that true.
+    let ambient = match sets.inheritable.is_empty() {
+        true => 0,
+        false => mask(thread::capability_is_in_ambient_set)?,
+    };
     let uid = nix::unistd::getresuid().map_err(SysError::from)?;
     let gid = nix::unistd::getresgid().map_err(SysError::from)?;
     let groups = nix::unistd::getgroups().map_err(SysError::from)?.len();

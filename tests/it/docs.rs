@@ -1,4 +1,4 @@
-//! README runs as written: each console block is typed into a shell, and what it shows must come.
+//! README and the pages in docs run as written: each console block is typed into a shell, and what it shows must come.
 
 use crate::need;
 use crate::support::{binary, scratch, shared};
@@ -43,17 +43,20 @@ fn as_shown(shown: &str, line: &str) -> bool {
 }
 
 #[test]
-fn every_console_block_of_readme_shows_what_it_says() {
+fn every_console_block_of_readme_and_docs_shows_what_it_says() {
     need!(root);
-    let text = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let pages = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/docs")).unwrap().flatten();
+    let pages = pages.map(|page| fs::read_to_string(page.path()).unwrap());
+    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let texts: Vec<String> = pages.chain([readme]).collect();
     let bin = scratch("docs-bin");
     symlink(binary(), bin.join("rustic")).unwrap();
     // This is root already; a machine need not have sudo.
     fs::write(bin.join("sudo"), "#!/bin/sh\nexec \"$@\"\n").unwrap();
     fs::set_permissions(bin.join("sudo"), fs::Permissions::from_mode(0o755)).unwrap();
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
-    let blocks = blocks(&text);
-    assert!(blocks.len() >= 3, "README has console blocks");
+    let blocks: Vec<_> = texts.iter().flat_map(|text| blocks(text)).collect();
+    assert!(blocks.len() >= 5, "there are console blocks");
     for block in blocks {
         let dir = scratch("docs");
         for (command, shown) in block {

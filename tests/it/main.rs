@@ -16,8 +16,10 @@ mod explain; //    --explain, --dry-run and what strace saw
 mod faults; //      every step failing, every moment killed
 mod hostile; //     images that want to reach the host
 mod invoke; //     the article's program
+mod kernel; //      its files and calls: what a hostile root finds open
 mod manifest; //    a tree written down
 mod namespaces; //  all combinations, from inside and outside
+mod parts; //       tests that take minutes, by scripts/test --PART
 mod privileges; //  ids, capabilities, keyrings, seccomp
 mod race; //        a directory exchanged with a symlink while it is unpacked into
 mod ready; //       the queue, seen and not seen

@@ -52,7 +52,9 @@ pub(crate) fn shared() -> &'static Path {
         fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).unwrap();
         fs::copy(env!("CARGO_BIN_EXE_rustic"), dir.join("rustic")).unwrap();
         let target = Path::new(env!("CARGO_BIN_EXE_rustic")).parent().unwrap();
-        fs::copy(target.join("examples/payload"), dir.join("payload")).unwrap();
+        for program in ["payload", "surface"] {
+            fs::copy(target.join("examples").join(program), dir.join(program)).unwrap();
+        }
         dir
     })
 }
@@ -94,6 +96,11 @@ pub(crate) fn binary() -> PathBuf {
 /// The static program that tests run inside.
 pub(crate) fn payload() -> PathBuf {
     shared().join("payload")
+}
+
+/// The static program that tries what a hostile root finds open.
+pub(crate) fn surface() -> PathBuf {
+    shared().join("surface")
 }
 
 /// A folder of one test, empty.

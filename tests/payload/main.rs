@@ -36,6 +36,14 @@ fn main() {
         ["add-key"] => add_key(),
         ["session-keyring"] => session_keyring(),
         ["climb", canary] => climb(canary),
+        ["forbidden-call"] => forbidden_call(),
+        ["list", paths @ ..] => paths.iter().for_each(|path| {
+            let entries = std::fs::read_dir(path).map(Iterator::count);
+            say(&format!(
+                "{path}: {}",
+                entries.map_or_else(|error| error.to_string(), |n| n.to_string())
+            ));
+        }),
         ["no-death-signal", rest @ ..] => {
             let _ = rustix::process::set_parent_process_death_signal(None);
             become_program(rest);
@@ -213,4 +221,17 @@ fn climb(canary: &str) {
     })();
     println!("climb {result:?}");
     println!("sees {}", std::fs::read_to_string(canary).unwrap_or_else(|error| error.to_string()));
+}
+
+/// A filter of its own that ends the process at whatever call comes next.
+fn forbidden_call() {
+    let end = libc::BPF_RET | libc::BPF_K;
+    let mut kill =
+        libc::sock_filter { code: end as u16, jt: 0, jf: 0, k: libc::SECCOMP_RET_KILL_PROCESS };
+    let program = libc::sock_fprog { len: 1, filter: &raw mut kill };
+    // SAFETY: the program is one instruction that outlives the call, which copies it.
+    unsafe {
+        libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const program)
+    };
+    say("not forbidden");
 }

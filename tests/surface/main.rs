@@ -1,7 +1,8 @@
 //! What a hostile root finds open: a static program that tries files, calls, sockets and mounts where
 //! it is started, and prints a row for each: kind, name and answer, separated by tabs. Nothing is
 //! written and nothing is changed: files are opened and closed, calls are given arguments that they
-//! must refuse. An answer is the errno, or `open`.
+//! must refuse. An answer is the errno, or `open`; of a file that opens and has no write operation
+//! `takes nothing`.
 #![allow(
     unsafe_code,
     clippy::print_stdout,
@@ -69,12 +70,21 @@ fn written_below(top: &str) {
             } else if stat.is_file() {
                 let file =
                     OpenOptions::new().write(true).custom_flags(libc::O_NONBLOCK).open(&path);
-                if file.is_ok() {
-                    row("write", &path.to_string_lossy(), "open");
+                if let Ok(mut file) = file {
+                    row("write", &path.to_string_lossy(), taken(&mut file, stat.mode()));
                 }
             }
         }
     }
+}
+
+/// What a file that has opened takes. With CAP_DAC_OVERRIDE one without a write bit opens too, and
+/// the kernel has nothing behind it: a write, even of no byte, is EIO. No other file is written to.
+fn taken(file: &mut fs::File, mode: u32) -> &'static str {
+    let nothing = mode & 0o222 == 0
+        && std::io::Write::write(file, &[])
+            .is_err_and(|error| matches!(error.raw_os_error(), Some(libc::EIO | libc::EINVAL)));
+    if nothing { "takes nothing" } else { "open" }
 }
 
 /// What tells of the machine, its memory, its keys, its log.

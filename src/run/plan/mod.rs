@@ -253,10 +253,10 @@ impl Ladder<'_> {
         self.rung(Step::MakePrivate);
         self.steps.extend(steps);
         self.host_files();
-        self.enter_root(directory.as_deref());
+        self.enter_root(&base, directory.as_deref());
     }
 
-    fn enter_root(&mut self, directory: Option<&Path>) {
+    fn enter_root(&mut self, base: &Path, directory: Option<&Path>) {
         self.plan_system_mounts();
         self.plan_ordered_mounts();
         for mount in self.mounts.clone() {
@@ -264,7 +264,12 @@ impl Ladder<'_> {
         }
         let bound_sys = self.own.is_some_and(|own| own.bound_sys);
         self.hide_kernel_files(bound_sys, directory);
-        self.rung(Step::DetachScratch);
+        // Where the old tree is detached as a whole, the scratch tmpfs goes with it: one wait for the
+        // kernel's readers, not two. Over the caller's own root it would lie on top of that tree, and
+        // be detached in its place.
+        if self.spec.root == RootSwitch::Chroot || base == Path::new("/") {
+            self.rung(Step::DetachScratch);
+        }
         self.rung(Step::AttachRoot);
         self.rung(match self.spec.root {
             RootSwitch::Pivot => Step::Pivot,

@@ -4,7 +4,8 @@
 //!
 //! A test compares the table with libseccomp's, which is of another hand.
 
-use super::Arch;
+use super::policy::Arch;
+use std::cmp::Ordering;
 
 /// No such call.
 const NONE: u32 = u32::MAX;
@@ -12,7 +13,7 @@ const NONE: u32 = u32::MAX;
 /// A call's name, and its number for each architecture in the order of [`Arch::ALL`]; those of x32
 /// without the bit that marks them. Sorted by name.
 #[rustfmt::skip]
-pub(super) static CALLS: [(&str, [u32; Arch::ALL.len()]); 483] = [
+static CALLS: [(&str, [u32; Arch::ALL.len()]); 483] = [
     ("_llseek", [NONE, 140, NONE, NONE, 140]),
     ("_newselect", [NONE, 142, NONE, NONE, 142]),
     ("_sysctl", [156, 149, NONE, NONE, 149]),
@@ -498,12 +499,75 @@ pub(super) static CALLS: [(&str, [u32; Arch::ALL.len()]); 483] = [
     ("writev", [20, 146, 516, 66, 146]),
 ];
 
-/// The place of a call in the table; `None` for a name that the kernel does not have.
-pub(super) fn find(name: &str) -> Option<usize> {
-    CALLS.binary_search_by_key(&name, |(name, _)| name).ok()
+/// A call of the kernel, whatever its number is: its place in the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Call(u16);
+
+impl Call {
+    /// The call of this name, as in syscalls(2); `None` where no kernel of these architectures has
+    /// one.
+    pub const fn find(name: &str) -> Option<Self> {
+        let (mut low, mut high) = (0, CALLS.len());
+        while low < high {
+            let middle = (low + high) / 2;
+            match compare(CALLS[middle].0.as_bytes(), name.as_bytes()) {
+                Ordering::Less => low = middle + 1,
+                Ordering::Greater => high = middle,
+                Ordering::Equal => return Some(Self(middle as u16)),
+            }
+        }
+        None
+    }
+
+    /// A list of calls by their names. In a constant a name that no kernel has does not compile.
+    pub(super) const fn list<const N: usize>(names: [&str; N]) -> [Self; N] {
+        let mut calls = [Self(0); N];
+        let mut at = 0;
+        while at < N {
+            calls[at] = Self::named(names[at]);
+            at += 1;
+        }
+        calls
+    }
+
+    /// A call by its name, likewise.
+    pub(super) const fn named(name: &str) -> Self {
+        match Self::find(name) {
+            Some(call) => call,
+            None => panic!("no kernel has this call"),
+        }
+    }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        CALLS[usize::from(self.0)].0
+    }
+
+    /// Its number; `None` where the architecture does not have it. Without the bit of x32.
+    pub(super) fn number(self, arch: Arch) -> Option<u32> {
+        Some(CALLS[usize::from(self.0)].1[arch as usize]).filter(|&number| number != NONE)
+    }
+
+    /// All of them, by name.
+    pub fn all() -> impl Iterator<Item = Self> {
+        (0..CALLS.len()).map(|place| Self(place as u16))
+    }
 }
 
-/// A call's number; `None` where the architecture does not have it.
-pub(super) fn number(place: usize, arch: Arch) -> Option<u32> {
-    Some(CALLS[place].1[arch as usize]).filter(|&number| number != NONE)
+/// The order of two names: what std has is not for constants.
+const fn compare(one: &[u8], other: &[u8]) -> Ordering {
+    let mut at = 0;
+    while at < one.len() && at < other.len() {
+        if one[at] != other[at] {
+            return if one[at] < other[at] { Ordering::Less } else { Ordering::Greater };
+        }
+        at += 1;
+    }
+    if one.len() == other.len() {
+        Ordering::Equal
+    } else if one.len() < other.len() {
+        Ordering::Less
+    } else {
+        Ordering::Greater
+    }
 }

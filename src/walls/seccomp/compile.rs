@@ -7,8 +7,7 @@
 //! therefore made from its end: whatever is jumped to is there already, and what is too far away is
 //! repeated (a decision) or reached by an unconditional jump, which knows no such limit.
 
-use super::calls;
-use super::policy::{Action, Arch, Comparison, Operator, Policy, X32_BIT};
+use super::policy::{Action, Arch, Comparison, Operator, Policy};
 use libc::{
     BPF_ABS, BPF_ALU, BPF_AND, BPF_JA, BPF_JEQ, BPF_JGE, BPF_JGT, BPF_JMP, BPF_K, BPF_LD, BPF_RET,
     BPF_W, sock_filter,
@@ -26,8 +25,6 @@ const ARGUMENTS: u32 = 16;
 /// Why a policy cannot become a program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// No kernel has a call of this name.
-    UnknownCall(String),
     /// A call has six arguments, counted from 0.
     UnknownArgument(u8),
     /// It is longer than the kernel takes.
@@ -39,12 +36,15 @@ pub enum Refusal {
 /// # Errors
 /// A rule that means nothing, or more rules than the kernel has room for.
 pub fn compile(policy: &Policy) -> Result<Vec<sock_filter>, Refusal> {
-    let calls = look_up(policy)?;
+    let arguments = policy.rules.iter().flat_map(|rule| &rule.when);
+    if let Some(wrong) = arguments.map(|comparison| comparison.argument).find(|&one| one > 5) {
+        return Err(Refusal::UnknownArgument(wrong));
+    }
     let mut program = Program::default();
     let foreign = program.decide(policy.foreign);
     let mut next = foreign;
     for arch in policy.architectures.iter().rev().filter(|&&arch| arch != Arch::X32) {
-        let leaves = leaves(policy, &calls, *arch);
+        let leaves = leaves(policy, *arch);
         let tree = program.tree(&leaves, policy);
         let entry = program.load(NUMBER, tree);
         next = program.branch(BPF_JEQ, arch.audit(), entry, next);
@@ -53,16 +53,6 @@ pub fn compile(policy: &Policy) -> Result<Vec<sock_filter>, Refusal> {
     let mut code = program.backwards;
     code.reverse();
     if code.len() > BPF_MAXINSNS { Err(Refusal::TooLong(code.len())) } else { Ok(code) }
-}
-
-/// The place of each rule's call in the table, with the rule's own number.
-fn look_up(policy: &Policy) -> Result<Vec<usize>, Refusal> {
-    let known = |call: &str| calls::find(call).ok_or_else(|| Refusal::UnknownCall(call.to_owned()));
-    let arguments = policy.rules.iter().flat_map(|rule| &rule.when);
-    match arguments.map(|comparison| comparison.argument).find(|&argument| argument > 5) {
-        Some(argument) => Err(Refusal::UnknownArgument(argument)),
-        None => policy.rules.iter().map(|rule| known(&rule.call)).collect(),
-    }
 }
 
 /// What is decided about a stretch of numbers.
@@ -81,13 +71,13 @@ struct Leaf {
 }
 
 /// Every number of an architecture: sorted, without gaps, neighbours that are alike as one.
-fn leaves(policy: &Policy, calls: &[usize], arch: Arch) -> Vec<Leaf> {
+fn leaves(policy: &Policy, arch: Arch) -> Vec<Leaf> {
     let with_x32 = arch == Arch::X86_64 && policy.architectures.contains(&Arch::X32);
-    let mut ruled: Vec<(u32, usize)> = Vec::with_capacity(calls.len() * 2);
-    for (rule, &call) in calls.iter().enumerate() {
-        ruled.extend(calls::number(call, arch).map(|number| (number, rule)));
-        let x32 = calls::number(call, Arch::X32).filter(|_| with_x32);
-        ruled.extend(x32.map(|number| (number | X32_BIT, rule)));
+    let mut ruled: Vec<(u32, usize)> = Vec::with_capacity(policy.rules.len() * 2);
+    for (place, rule) in policy.rules.iter().enumerate() {
+        ruled.extend(arch.number(rule.call).map(|number| (number, place)));
+        let x32 = Arch::X32.number(rule.call).filter(|_| with_x32);
+        ruled.extend(x32.map(|number| (number, place)));
     }
     ruled.sort_unstable();
 
@@ -105,15 +95,15 @@ fn leaves(policy: &Policy, calls: &[usize], arch: Arch) -> Vec<Leaf> {
     leaves
 }
 
+/// What the rules of one call come to: those behind one that always holds decide nothing.
 fn decision(policy: &Policy, rules: &[(u32, usize)]) -> Decision {
-    let always = |rule: usize| policy.rules[rule].when.is_empty();
-    let mut rules: Vec<usize> = rules.iter().map(|&(_, rule)| rule).collect();
-    if let Some(last) = rules.iter().position(|&rule| always(rule)) {
-        rules.truncate(last + 1);
-    }
-    match rules[..] {
-        [rule] if always(rule) => Decision::Always(policy.rules[rule].action),
-        _ => Decision::Rules(rules),
+    let always = |&(_, rule): &(u32, usize)| policy.rules[rule].when.is_empty();
+    match rules.iter().position(always) {
+        Some(0) => Decision::Always(policy.rules[rules[0].1].action),
+        last => {
+            let deciding = last.map_or(rules, |last| &rules[..=last]);
+            Decision::Rules(deciding.iter().map(|&(_, rule)| rule).collect())
+        }
     }
 }
 

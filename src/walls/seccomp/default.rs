@@ -6,11 +6,11 @@
 //! `docs/walls.md` says the same with the reasons at length.
 
 use super::SelfSignals;
+use super::calls::Call;
 use super::policy::{Action, Arch, Comparison, Policy, Rule};
 use crate::namespace::Switch;
 use caps::Capability::{self, *};
 use libc::{EAFNOSUPPORT, ENOSYS, EPERM, EPROTONOSUPPORT};
-use std::borrow::Cow;
 
 /// What the default filter depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub struct Order {
 
 /// Calls that run, whatever their arguments are.
 #[rustfmt::skip]
-pub const ALLOWED: &[&str] = &[
+pub const ALLOWED: &[Call] = &Call::list([
     // Files.
     "access", "chdir", "chmod", "chown", "chown32", "close", "close_range", "copy_file_range",
     "creat", "dup", "dup2", "dup3", "faccessat", "faccessat2", "fadvise64", "fadvise64_64",
@@ -96,67 +96,62 @@ pub const ALLOWED: &[&str] = &[
     "timer_settime", "timer_settime64",
     // The machine.
     "getrandom", "sysinfo",
-];
+]);
 
-/// Calls that a capability opens, each with what it is; without it they return EPERM.
-pub const WITH_A_CAPABILITY: &[(&[Capability], &[&str])] = &[
-    // What makes and changes namespaces and mounts; --nest opens it too.
+/// Calls that a capability opens; without it they return EPERM. Any one of those named opens them.
+#[rustfmt::skip]
+pub const WITH_A_CAPABILITY: &[(&[Capability], &[Call])] = &[
     (&[CAP_SYS_ADMIN], NAMESPACES),
-    (
-        &[CAP_SYS_ADMIN],
-        &["fanotify_init", "lookup_dcookie", "quotactl", "quotactl_fd", "swapoff", "swapon"],
-    ),
-    (&[CAP_SYS_ADMIN, CAP_BPF], &["bpf"]),
-    (&[CAP_SYS_ADMIN, CAP_PERFMON], &["perf_event_open"]),
-    (&[CAP_SYS_CHROOT], &["chroot"]),
+    (&[CAP_SYS_ADMIN], &Call::list([
+        "fanotify_init", "lookup_dcookie", "quotactl", "quotactl_fd", "swapoff", "swapon",
+    ])),
+    (&[CAP_SYS_ADMIN, CAP_BPF], &Call::list(["bpf"])),
+    (&[CAP_SYS_ADMIN, CAP_PERFMON], &Call::list(["perf_event_open"])),
+    (&[CAP_SYS_CHROOT], CHROOT),
     // A file by its handle, wherever in its file system it lies.
-    (&[CAP_DAC_READ_SEARCH], &["open_by_handle_at"]),
-    (&[CAP_SYS_PTRACE], &["kcmp", "process_madvise"]),
-    (&[CAP_SYS_MODULE], &["delete_module", "finit_module", "init_module"]),
-    (&[CAP_SYS_BOOT], &["kexec_file_load", "kexec_load", "reboot"]),
-    (&[CAP_SYS_TIME], &["clock_settime", "clock_settime64", "settimeofday", "stime"]),
-    (
-        &[CAP_SYS_RAWIO],
-        &["ioperm", "iopl", "pciconfig_iobase", "pciconfig_read", "pciconfig_write"],
-    ),
-    (&[CAP_SYS_NICE], &["migrate_pages", "move_pages"]),
-    (&[CAP_SYS_PACCT], &["acct"]),
-    (&[CAP_SYS_TTY_CONFIG], &["vhangup"]),
-    (&[CAP_SYSLOG], &["syslog"]),
+    (&[CAP_DAC_READ_SEARCH], &Call::list(["open_by_handle_at"])),
+    (&[CAP_SYS_PTRACE], &Call::list(["kcmp", "process_madvise"])),
+    (&[CAP_SYS_MODULE], &Call::list(["delete_module", "finit_module", "init_module"])),
+    (&[CAP_SYS_BOOT], &Call::list(["kexec_file_load", "kexec_load", "reboot"])),
+    (&[CAP_SYS_TIME], &Call::list([
+        "clock_settime", "clock_settime64", "settimeofday", "stime",
+    ])),
+    (&[CAP_SYS_RAWIO], &Call::list([
+        "ioperm", "iopl", "pciconfig_iobase", "pciconfig_read", "pciconfig_write",
+    ])),
+    (&[CAP_SYS_NICE], &Call::list(["migrate_pages", "move_pages"])),
+    (&[CAP_SYS_PACCT], &Call::list(["acct"])),
+    (&[CAP_SYS_TTY_CONFIG], &Call::list(["vhangup"])),
+    (&[CAP_SYSLOG], &Call::list(["syslog"])),
 ];
 
-/// What makes and changes namespaces and mounts. unshare and clone stand among the rules that look
-/// at arguments.
-const NAMESPACES: &[&str] = &[
-    "fsconfig",
-    "fsmount",
-    "fsopen",
-    "fspick",
-    "mount",
-    "mount_setattr",
-    "move_mount",
-    "open_tree",
-    "open_tree_attr",
-    "pivot_root",
-    "setdomainname",
-    "sethostname",
-    "setns",
-    "umount",
-    "umount2",
-];
+/// What makes and changes namespaces and mounts; --nest opens it too. unshare and clone stand among
+/// the rules that look at arguments.
+#[rustfmt::skip]
+const NAMESPACES: &[Call] = &Call::list([
+    "fsconfig", "fsmount", "fsopen", "fspick", "mount", "mount_setattr", "move_mount", "open_tree",
+    "open_tree_attr", "pivot_root", "setdomainname", "sethostname", "setns", "umount", "umount2",
+]);
+
+/// Likewise.
+const CHROOT: &[Call] = &Call::list(["chroot"]);
 
 /// Calls that return EPERM whatever CMD holds: obsolete ones, and those whose faults have led into
 /// the kernel too often.
-pub const CLOSED: &[&str] = &["nfsservctl", "userfaultfd", "uselib", "vm86", "vm86old", "vmsplice"];
+#[rustfmt::skip]
+pub const CLOSED: &[Call] = &Call::list([
+    "nfsservctl", "userfaultfd", "uselib", "vm86", "vm86old", "vmsplice",
+]);
 
 /// Calls that return ENOSYS whatever CMD holds, as all do that are not named at all; these are
 /// named since somebody will look for them.
 ///
 /// - The keyrings are the user's, whatever the session keyring is, keyrings(7).
-/// - clone3 has its flags in memory, where a filter cannot see them; every libc goes on with clone.
 /// - io_uring makes calls that no filter sees.
-pub const ABSENT: &[&str] =
-    &["add_key", "io_uring_enter", "io_uring_register", "io_uring_setup", "keyctl", "request_key"];
+#[rustfmt::skip]
+pub const ABSENT: &[Call] = &Call::list([
+    "add_key", "io_uring_enter", "io_uring_register", "io_uring_setup", "keyctl", "request_key",
+]);
 
 /// The capability bits of a row.
 fn opens(held: u64, row: &[Capability]) -> bool {
@@ -182,12 +177,23 @@ const FAMILIES: [i32; 3] = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6];
 /// Sub-calls of socketcall(2), whose arguments are in memory: SYS_SOCKET, SYS_SOCKETPAIR.
 const HIDDEN_SOCKETS: [u32; 2] = [1, 8];
 
+/// The calls whose arguments decide.
+const CLONE: Call = Call::named("clone");
+const CLONE3: Call = Call::named("clone3");
+const UNSHARE: Call = Call::named("unshare");
+const SOCKET: Call = Call::named("socket");
+const SOCKETPAIR: Call = Call::named("socketpair");
+const SOCKETCALL: Call = Call::named("socketcall");
+const IOCTL: Call = Call::named("ioctl");
+const PERSONALITY: Call = Call::named("personality");
+const SIGNALS: [Call; 3] = Call::list(["kill", "tkill", "tgkill"]);
+
 /// The default policy of this machine's architectures.
 pub fn policy(order: Order) -> Policy {
     let mut rules = Rules(Vec::with_capacity(512));
     rules.all(ALLOWED, Action::Allow);
     for &(capabilities, calls) in WITH_A_CAPABILITY {
-        let nested = order.nest == Switch::Yes && (calls == NAMESPACES || calls == ["chroot"]);
+        let nested = order.nest == Switch::Yes && (calls == NAMESPACES || calls == CHROOT);
         let open = nested || opens(order.capabilities, capabilities);
         rules.all(calls, if open { Action::Allow } else { errno(EPERM) });
     }
@@ -215,26 +221,26 @@ const fn errno(number: i32) -> Action {
 struct Rules(Vec<Rule>);
 
 impl Rules {
-    fn add(&mut self, call: &'static str, when: Vec<Comparison>, action: Action) {
-        self.0.push(Rule { call: Cow::Borrowed(call), when, action });
+    fn add(&mut self, call: Call, when: Vec<Comparison>, action: Action) {
+        self.0.push(Rule { call, when, action });
     }
 
-    fn all(&mut self, calls: &[&'static str], action: Action) {
-        calls.iter().for_each(|call| self.add(call, Vec::new(), action));
+    fn all(&mut self, calls: &[Call], action: Action) {
+        calls.iter().for_each(|&call| self.add(call, Vec::new(), action));
     }
 
     /// clone3 returns ENOSYS where flags matter, since they cannot be seen.
     fn namespaces(&mut self, order: Order) {
         if order.nest == Switch::Yes {
-            return self.all(&["clone", "clone3", "unshare"], Action::Allow);
+            return self.all(&[CLONE, CLONE3, UNSHARE], Action::Allow);
         }
         let closed = if opens(order.capabilities, &[CAP_SYS_ADMIN]) {
             [CLONE_NEWUSER, CLONE_NEWUSER]
         } else {
             [CLONE_NEW, CLONE_NEW | CLONE_NEWTIME]
         };
-        self.add("clone3", Vec::new(), errno(ENOSYS));
-        for (call, flags) in ["clone", "unshare"].into_iter().zip(closed) {
+        self.add(CLONE3, Vec::new(), errno(ENOSYS));
+        for (call, flags) in [CLONE, UNSHARE].into_iter().zip(closed) {
             self.add(call, vec![Comparison::low(0, flags, 0)], Action::Allow);
             self.add(call, Vec::new(), errno(EPERM));
         }
@@ -244,7 +250,7 @@ impl Rules {
         let held = order.capabilities;
         let family = |family: i32| Comparison::low(0, u32::MAX, family as u32);
         let protocol = |protocol: i32| Comparison::low(2, u32::MAX, protocol as u32);
-        for call in ["socket", "socketpair"] {
+        for call in [SOCKET, SOCKETPAIR] {
             for one in FAMILIES {
                 self.add(call, vec![family(one)], Action::Allow);
             }
@@ -252,49 +258,49 @@ impl Rules {
         // Who lacks the right for packets is told so by the kernel too.
         let may = opens(held, &[CAP_NET_RAW]) || order.nest == Switch::Yes;
         let packets = if may { Action::Allow } else { errno(EPERM) };
-        self.add("socket", vec![family(libc::AF_PACKET)], packets);
+        self.add(SOCKET, vec![family(libc::AF_PACKET)], packets);
         if opens(held, &[CAP_NET_RAW]) {
-            self.add("socket", vec![family(libc::AF_XDP)], Action::Allow);
+            self.add(SOCKET, vec![family(libc::AF_XDP)], Action::Allow);
         }
         if opens(held, &[CAP_NET_ADMIN]) {
-            self.add("socket", vec![family(libc::AF_NETLINK)], Action::Allow);
+            self.add(SOCKET, vec![family(libc::AF_NETLINK)], Action::Allow);
         }
         for audit in [CAP_AUDIT_CONTROL, CAP_AUDIT_READ, CAP_AUDIT_WRITE] {
             if opens(held, &[audit]) {
                 let audit = protocol(libc::NETLINK_AUDIT);
-                self.add("socket", vec![family(libc::AF_NETLINK), audit], Action::Allow);
+                self.add(SOCKET, vec![family(libc::AF_NETLINK), audit], Action::Allow);
             }
         }
         for one in [libc::NETLINK_ROUTE, libc::NETLINK_SOCK_DIAG] {
-            self.add("socket", vec![family(libc::AF_NETLINK), protocol(one)], Action::Allow);
+            self.add(SOCKET, vec![family(libc::AF_NETLINK), protocol(one)], Action::Allow);
         }
-        self.add("socket", vec![family(libc::AF_NETLINK)], errno(EPROTONOSUPPORT));
-        self.add("socket", Vec::new(), errno(EAFNOSUPPORT));
-        self.add("socketpair", Vec::new(), errno(EAFNOSUPPORT));
+        self.add(SOCKET, vec![family(libc::AF_NETLINK)], errno(EPROTONOSUPPORT));
+        self.add(SOCKET, Vec::new(), errno(EAFNOSUPPORT));
+        self.add(SOCKETPAIR, Vec::new(), errno(EAFNOSUPPORT));
         for hidden in HIDDEN_SOCKETS {
             let sub_call = Comparison::low(0, u32::MAX, hidden);
-            self.add("socketcall", vec![sub_call], errno(ENOSYS));
+            self.add(SOCKETCALL, vec![sub_call], errno(ENOSYS));
         }
-        self.add("socketcall", Vec::new(), Action::Allow);
+        self.add(SOCKETCALL, Vec::new(), Action::Allow);
     }
 
     fn terminals(&mut self) {
         for request in [TIOCSTI, TIOCLINUX] {
-            self.add("ioctl", vec![Comparison::low(1, u32::MAX, request)], errno(EPERM));
+            self.add(IOCTL, vec![Comparison::low(1, u32::MAX, request)], errno(EPERM));
         }
-        self.add("ioctl", Vec::new(), Action::Allow);
+        self.add(IOCTL, Vec::new(), Action::Allow);
     }
 
     fn personalities(&mut self) {
         for one in PERSONALITIES {
-            self.add("personality", vec![Comparison::low(0, u32::MAX, one)], Action::Allow);
+            self.add(PERSONALITY, vec![Comparison::low(0, u32::MAX, one)], Action::Allow);
         }
-        self.add("personality", Vec::new(), errno(EPERM));
+        self.add(PERSONALITY, Vec::new(), errno(EPERM));
     }
 
     /// The target comes first. Only what is sent to PID 1 is told.
     fn signals(&mut self, self_signals: SelfSignals) {
-        for call in ["kill", "tkill", "tgkill"] {
+        for call in SIGNALS {
             if self_signals == SelfSignals::Told {
                 self.add(call, vec![Comparison::low(0, u32::MAX, 1)], Action::Notify);
             }

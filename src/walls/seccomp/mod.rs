@@ -7,7 +7,7 @@
 //! them that have no handler (pid_namespaces(7)), so `kill -9 $$` would do nothing where outside it
 //! ends the shell.
 
-mod calls;
+pub mod calls;
 mod compile;
 pub mod default;
 pub mod policy;
@@ -17,6 +17,7 @@ mod tests;
 pub use compile::{Refusal, compile};
 
 use crate::sys::{self, Notification};
+use calls::Call;
 use libc::sock_filter;
 use policy::{Action, Arch};
 use rustix::fd::{AsFd, OwnedFd};
@@ -74,8 +75,9 @@ pub struct SelfSignal {
 /// ENOENT when the sender is gone meanwhile.
 pub fn told(listener: impl AsFd) -> Result<SelfSignal> {
     let Notification { id, pid, arch, number, arguments } = sys::receive_notification(listener)?;
+    const TGKILL: Call = Call::named("tgkill");
     let tgkill =
-        Arch::HERE.iter().any(|here| here.audit() == arch && here.number("tgkill") == Some(number));
+        Arch::HERE.iter().any(|here| here.audit() == arch && here.number(TGKILL) == Some(number));
     let signal = if tgkill { arguments[2] } else { arguments[1] };
     Ok(SelfSignal { sender: pid, signal: signal as i32, id })
 }

@@ -1,7 +1,6 @@
 //! What a seccomp filter decides: rules about calls and their arguments, as data.
 
-use super::calls;
-use std::borrow::Cow;
+use super::calls::Call;
 
 /// A calling convention of the kernel, as a filter can tell it apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,8 +42,8 @@ impl Arch {
     }
 
     /// The number of a call as a filter sees it; `None` where there is no such call.
-    pub fn number(self, call: &str) -> Option<u32> {
-        let number = calls::number(calls::find(call)?, self)?;
+    pub fn number(self, call: Call) -> Option<u32> {
+        let number = call.number(self)?;
         Some(if self == Self::X32 { number | X32_BIT } else { number })
     }
 }
@@ -129,8 +128,8 @@ impl Comparison {
 /// What becomes of one call where every comparison holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
-    /// The call's name, as in syscalls(2).
-    pub call: Cow<'static, str>,
+    /// Which call.
+    pub call: Call,
     /// All of these must hold; none holds always.
     pub when: Vec<Comparison>,
     /// What becomes of it then.

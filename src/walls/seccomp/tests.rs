@@ -1,25 +1,26 @@
 //! The compiler beside other readings of the same policy: a plain one, seccompiler's programs, and
 //! libseccomp's numbers.
 
+use super::calls::Call;
 use super::default::{self, ABSENT, ALLOWED, CLOSED, Order, WITH_A_CAPABILITY};
 use super::policy::{Action, Arch, Comparison, Operator, Policy, Rule, X32_BIT};
-use super::{SelfSignals, calls, compile};
+use super::{SelfSignals, compile};
 use crate::namespace::Switch;
 use libc::sock_filter;
 use proptest::prelude::*;
-use proptest::sample::{Index, select};
+use proptest::sample::select;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A call as a filter sees it.
+/// A call with its arguments, as a filter sees it.
 #[derive(Clone, Copy, Debug)]
-struct Call {
+struct Seen {
     arch: u32,
     number: u32,
     arguments: [u64; 6],
 }
 
 /// Runs a program as the kernel does, net/core/filter.c, for any instruction that it takes.
-fn run(program: &[sock_filter], call: Call) -> u32 {
+fn run(program: &[sock_filter], call: Seen) -> u32 {
     let word = |offset: u32| match offset {
         0 => call.number,
         4 => call.arch,
@@ -71,7 +72,7 @@ impl<'a> Reading<'a> {
         let mut rules = BTreeMap::<(Arch, u32), Vec<&Rule>>::new();
         for rule in &policy.rules {
             for &arch in &policy.architectures {
-                if let Some(number) = arch.number(&rule.call) {
+                if let Some(number) = arch.number(rule.call) {
                     rules.entry((arch, number)).or_default().push(rule);
                 }
             }
@@ -79,7 +80,7 @@ impl<'a> Reading<'a> {
         Self { policy, rules }
     }
 
-    fn answer(&self, call: Call) -> Action {
+    fn answer(&self, call: Seen) -> Action {
         let known = |arch: &Arch| self.policy.architectures.contains(arch);
         let x32 = call.arch == X86 && call.number >= X32_BIT && known(&Arch::X32);
         let arch = if x32 {
@@ -140,9 +141,12 @@ fn comparisons() -> impl Strategy<Value = Comparison> {
 }
 
 fn policies() -> impl Strategy<Value = Policy> {
-    let name = any::<Index>().prop_map(|index| calls::CALLS[index.index(calls::CALLS.len())].0);
-    let rule = (name, prop::collection::vec(comparisons(), 0..4), actions())
-        .prop_map(|(call, when, action)| Rule { call: call.into(), when, action });
+    let rule = (
+        select(Call::all().collect::<Vec<_>>()),
+        prop::collection::vec(comparisons(), 0..4),
+        actions(),
+    )
+        .prop_map(|(call, when, action)| Rule { call, when, action });
     let architectures = prop::sample::subsequence(Arch::ALL.to_vec(), 1..=Arch::ALL.len())
         // x32 has its entrance in that of x86-64.
         .prop_filter("x32 alone", |archs| {
@@ -160,10 +164,10 @@ fn policies() -> impl Strategy<Value = Policy> {
 
 /// The arguments at which a policy could decide otherwise about a call: each value of its rules and
 /// its neighbours, alone and with other upper halves.
-fn boundaries(policy: &Policy, name: &str) -> Vec<[u64; 6]> {
+fn boundaries(policy: &Policy, call: Call) -> Vec<[u64; 6]> {
     let mut all = vec![[0; 6], [u64::MAX; 6]];
     for comparison in
-        policy.rules.iter().filter(|rule| rule.call == name).flat_map(|rule| &rule.when)
+        policy.rules.iter().filter(|rule| rule.call == call).flat_map(|rule| &rule.when)
     {
         let value = comparison.value;
         for near in [value, value.wrapping_add(1), value.wrapping_sub(1)] {
@@ -179,7 +183,7 @@ fn boundaries(policy: &Policy, name: &str) -> Vec<[u64; 6]> {
     all
 }
 
-fn agree(reading: &Reading<'_>, program: &[sock_filter], call: Call) {
+fn agree(reading: &Reading<'_>, program: &[sock_filter], call: Seen) {
     assert_eq!(run(program, call), reading.answer(call).value(), "{call:x?}");
 }
 
@@ -188,21 +192,21 @@ fn agrees_everywhere(policy: &Policy) -> usize {
     let (program, reading) = (compile(policy).unwrap(), Reading::of(policy));
     let mut compared = 0;
     for arch in Arch::ALL {
-        let known: Vec<(&str, u32)> =
-            calls::CALLS.iter().filter_map(|(name, _)| Some((*name, arch.number(name)?))).collect();
-        let named = known.iter().flat_map(|(name, number)| {
-            boundaries(policy, name).into_iter().map(|at| (*number, at))
+        let known: Vec<(Call, u32)> =
+            Call::all().filter_map(|call| Some((call, arch.number(call)?))).collect();
+        let named = known.iter().flat_map(|(call, number)| {
+            boundaries(policy, *call).into_iter().map(|at| (*number, at))
         });
         let bit = if arch == Arch::X32 { X32_BIT } else { 0 };
         let others = [0x3fff_ffff, X32_BIT, X32_BIT - 1, 0x7fff_ffff, 0x8000_0000, u32::MAX];
         let unnamed = (0..600).map(|number| number | bit).chain(others).map(|at| (at, [0; 6]));
         for (number, arguments) in named.chain(unnamed) {
-            agree(&reading, &program, Call { arch: arch.audit(), number, arguments });
+            agree(&reading, &program, Seen { arch: arch.audit(), number, arguments });
             compared += 1;
         }
     }
     for arch in [0, 1, X86 ^ 1, 0x4000_00b7, u32::MAX] {
-        agree(&reading, &program, Call { arch, number: 1, arguments: [0; 6] });
+        agree(&reading, &program, Seen { arch, number: 1, arguments: [0; 6] });
     }
     compared
 }
@@ -261,7 +265,7 @@ fn as_seccompiler_decides(policy: &Policy) {
         let mut rules = BTreeMap::<i64, Vec<seccompiler::SeccompRule>>::new();
         let mut always = BTreeSet::new();
         for rule in &two_actions.rules {
-            let Some(number) = arch.number(&rule.call).map(i64::from) else { continue };
+            let Some(number) = arch.number(rule.call).map(i64::from) else { continue };
             let of_this_call = rules.entry(number).or_default();
             if rule.when.is_empty() {
                 always.insert(number);
@@ -283,11 +287,11 @@ fn as_seccompiler_decides(policy: &Policy) {
             .map(|one| sock_filter { code: one.code, jt: one.jt, jf: one.jf, k: one.k })
             .collect();
         let ours = compile(&two_actions).unwrap();
-        for (name, _) in calls::CALLS {
-            let Some(number) = arch.number(name) else { continue };
-            for arguments in boundaries(&two_actions, name) {
-                let call = Call { arch: arch.audit(), number, arguments };
-                assert_eq!(run(&ours, call), run(&theirs, call), "{name} {call:x?}");
+        for named in Call::all() {
+            let Some(number) = arch.number(named) else { continue };
+            for arguments in boundaries(&two_actions, named) {
+                let call = Seen { arch: arch.audit(), number, arguments };
+                assert_eq!(run(&ours, call), run(&theirs, call), "{named:?} {call:x?}");
             }
         }
     }
@@ -311,10 +315,10 @@ fn the_default_filter_decides_as_its_table_says() {
 }
 
 /// What the default filter answers to a call of an architecture of this machine.
-fn answer(order: Order, arch: Arch, name: &str, arguments: [u64; 6]) -> Action {
-    let number = arch.number(name).unwrap();
+fn answer(order: Order, arch: Arch, call: Call, arguments: [u64; 6]) -> Action {
+    let number = arch.number(call).unwrap();
     let program = compile(&default::policy(order)).unwrap();
-    let value = run(&program, Call { arch: arch.audit(), number, arguments });
+    let value = run(&program, Seen { arch: arch.audit(), number, arguments });
     let errno = |number: i32| Action::Errno(number as u16);
     [
         Action::Allow,
@@ -347,27 +351,34 @@ fn what_stands_above_32_bits_leads_past_no_rule() {
             arguments[argument] = value | high;
             for &arch in Arch::HERE {
                 let errno = Action::Errno(expected as u16);
-                assert_eq!(answer(none, arch, name, arguments), errno, "{name} {high:x}");
+                assert_eq!(
+                    answer(none, arch, Call::named(name), arguments),
+                    errno,
+                    "{name} {high:x}"
+                );
             }
         }
         // The control: what is allowed is, whatever stands above.
-        assert_eq!(answer(none, Arch::HERE[0], "socket", [1 | high, 1, 0, 0, 0, 0]), Action::Allow);
+        assert_eq!(
+            answer(none, Arch::HERE[0], Call::named("socket"), [1 | high, 1, 0, 0, 0, 0]),
+            Action::Allow
+        );
     }
 }
 
 #[test]
 fn a_capability_opens_what_belongs_to_it_and_nothing_else_does() {
-    for (capabilities, names) in WITH_A_CAPABILITY {
-        for name in *names {
-            let Some(&arch) = Arch::HERE.iter().find(|arch| arch.number(name).is_some()) else {
+    for (capabilities, calls) in WITH_A_CAPABILITY {
+        for &call in *calls {
+            let Some(&arch) = Arch::HERE.iter().find(|arch| arch.number(call).is_some()) else {
                 continue;
             };
             for bit in 0..41 {
                 let opened = capabilities.iter().any(|capability| *capability as u8 == bit);
                 let expected =
                     if opened { Action::Allow } else { Action::Errno(libc::EPERM as u16) };
-                let given = answer(order(1 << bit, Switch::No), arch, name, [0; 6]);
-                assert_eq!(given, expected, "{name} with capability {bit}");
+                let given = answer(order(1 << bit, Switch::No), arch, call, [0; 6]);
+                assert_eq!(given, expected, "{} with capability {bit}", call.name());
             }
         }
     }
@@ -385,34 +396,31 @@ fn new_user_namespaces_are_for_nest_alone() {
             let order = order(capabilities, nest);
             let expected =
                 if nest == Switch::Yes { Action::Allow } else { Action::Errno(libc::EPERM as u16) };
-            assert_eq!(answer(order, arch, "clone", user), expected);
-            assert_eq!(answer(order, arch, "unshare", user), expected);
-            assert_eq!(answer(order, arch, "clone3", [0; 6]), clone3);
+            assert_eq!(answer(order, arch, Call::named("clone"), user), expected);
+            assert_eq!(answer(order, arch, Call::named("unshare"), user), expected);
+            assert_eq!(answer(order, arch, Call::named("clone3"), [0; 6]), clone3);
         }
         // A thread is none: glibc's flags for one.
         let thread = [0x003d_0f00, 0, 0, 0, 0, 0];
-        assert_eq!(answer(order(0, Switch::No), arch, "clone", thread), Action::Allow);
+        assert_eq!(answer(order(0, Switch::No), arch, Call::named("clone"), thread), Action::Allow);
     }
 }
 
 #[test]
-fn every_name_of_the_tables_is_a_call_and_stands_in_one_of_them() {
-    let rows = WITH_A_CAPABILITY.iter().flat_map(|(_, names)| names.iter());
-    let names: Vec<&str> =
+fn a_call_stands_in_one_of_the_tables_and_is_found_by_its_name() {
+    let rows = WITH_A_CAPABILITY.iter().flat_map(|(_, calls)| calls.iter());
+    let calls: Vec<Call> =
         ALLOWED.iter().chain(rows).chain(CLOSED).chain(ABSENT).copied().collect();
-    for name in &names {
-        assert!(calls::find(name).is_some(), "no kernel has {name}");
-    }
-    let once: BTreeSet<&str> = names.iter().copied().collect();
-    assert_eq!(once.len(), names.len(), "a call stands twice");
-    let sorted: Vec<&str> = calls::CALLS.iter().map(|(name, _)| *name).collect();
-    assert!(sorted.is_sorted(), "the table of numbers is searched by halves");
+    let once: BTreeSet<Call> = calls.iter().copied().collect();
+    assert_eq!(once.len(), calls.len(), "a call stands twice");
+    assert!(Call::all().all(|call| Call::find(call.name()) == Some(call)));
+    assert_eq!(Call::find("opne"), None);
 }
 
 #[test]
-fn a_rule_that_means_nothing_is_refused() {
-    let rule = |call: &'static str, argument| Rule {
-        call: call.into(),
+fn a_policy_that_cannot_be_a_program_is_refused() {
+    let rule = |argument| Rule {
+        call: Call::named("open"),
         when: vec![Comparison { argument, operator: Operator::Eq, value: 0 }],
         action: Action::Allow,
     };
@@ -423,9 +431,8 @@ fn a_rule_that_means_nothing_is_refused() {
         foreign: Action::KillProcess,
     };
     let refused = |rules| compile(&policy(rules)).unwrap_err();
-    assert_eq!(refused(vec![rule("opne", 0)]), super::Refusal::UnknownCall("opne".into()));
-    assert_eq!(refused(vec![rule("open", 6)]), super::Refusal::UnknownArgument(6));
-    let many = (0..3000).map(|n| Rule { action: Action::Errno(n % 4000), ..rule("open", 0) });
+    assert_eq!(refused(vec![rule(6)]), super::Refusal::UnknownArgument(6));
+    let many = (0..3000).map(|n| Rule { action: Action::Errno(n % 4000), ..rule(0) });
     assert!(matches!(refused(many.collect()), super::Refusal::TooLong(length) if length > 4096));
 }
 
@@ -443,7 +450,8 @@ fn numbers_are_those_of_libseccomp() {
     drop(version);
     let mut compared = 0;
     for (arch, theirs) in Arch::ALL.into_iter().zip(["x86_64", "x86", "x32", "aarch64", "arm"]) {
-        for (name, _) in calls::CALLS {
+        for call in Call::all() {
+            let name = call.name();
             let output = std::process::Command::new("scmp_sys_resolver")
                 .args(["-a", theirs, name])
                 .output()
@@ -454,7 +462,7 @@ fn numbers_are_those_of_libseccomp() {
             let Some(number) = text.trim().parse::<i64>().ok().filter(|&number| number >= 0) else {
                 continue;
             };
-            assert_eq!(arch.number(name).map(i64::from), Some(number), "{theirs} {name}");
+            assert_eq!(arch.number(call).map(i64::from), Some(number), "{theirs} {name}");
             compared += 1;
         }
     }

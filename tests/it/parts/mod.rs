@@ -1,0 +1,3 @@
+//! Tests that take minutes, each a part of its own: `scripts/test --programs`.
+
+mod programs;
