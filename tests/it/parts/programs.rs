@@ -39,7 +39,9 @@ if __name__ == "__main__":
     with tempfile.TemporaryFile() as file:
         file.write(b"x" * 1000000)
     assert subprocess.check_output(["id", "-u"])
-    multiprocessing.shared_memory
+    from multiprocessing import shared_memory
+    memory = shared_memory.SharedMemory(create=True, size=4096)
+    memory.close(); memory.unlink()
     print("done")
 "#;
 
@@ -212,6 +214,22 @@ fn programs_that_make_containers_work_with_the_order_that_they_need_and_not_with
     let ran = run(&[&open[..], &["--bind", &bind]].concat(), rustic);
     assert_eq!((ran.code, ran.stdout.as_str()), (0, "up\n"), "{ran:?}");
     assert_ne!(run(&[&nest[..], &["--bind", &bind]].concat(), rustic).code, 0);
+}
+
+/// A socket as glibc of i386 makes it: by socketcall, which hides the family in memory.
+const SOCKET: &str = "printf '#include <stdio.h>\\n#include <sys/socket.h>\\nint main(void) \
+    { if (socket(AF_INET, SOCK_STREAM, 0) < 0) { perror(\"socket\"); return 1; } return 0; }' \
+    >/tmp/s.c && cd /tmp && gcc -m32 -o s s.c && strace -o t ./s; grep socket t";
+
+#[test]
+fn what_cannot_run_shows_which_call_it_was_and_runs_without_the_filter() {
+    need!(root);
+    need!(is_there(), "RUSTIC_PROGRAMS_ROOT names no root: scripts/test --programs makes one");
+    let ran = run(&[], SOCKET);
+    assert!(ran.stderr.contains("socket: Function not implemented"), "{ran:?}");
+    assert!(ran.stdout.contains("ENOSYS"), "{ran:?}");
+    let ran = run(&["--seccomp", "none"], SOCKET);
+    assert!(ran.code == 0 && !ran.stdout.contains("ENOSYS"), "{ran:?}");
 }
 
 #[test]
