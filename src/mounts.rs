@@ -55,6 +55,16 @@ impl Attributes {
 /// An option of a new file system: a key with a value, or a flag.
 pub type FsOption = (&'static CStr, Option<CString>);
 
+/// The options of a tmpfs: a size in bytes, and with it a number of inodes, which a size does not
+/// bound: an empty file takes 2 KiB of the kernel's memory and none of the tmpfs, tmpfs(5).
+pub fn limits(size: u64) -> [FsOption; 2] {
+    const BYTES_OF_A_FILE: u64 = 4096;
+    const FEWEST: u64 = 1024;
+    let inodes = (size / BYTES_OF_A_FILE).max(FEWEST);
+    let number = |number: u64| CString::new(number.to_string()).ok();
+    [(c"size", number(size)), (c"nr_inodes", number(inodes))]
+}
+
 /// A new file system as a detached mount.
 ///
 /// # Errors
@@ -143,6 +153,17 @@ pub fn copy_tree(dir: impl AsFd, path: &CStr, attributes: Attributes) -> Result<
         restrict(&tree, attributes)?;
     }
     Ok(tree)
+}
+
+/// A copy of the one mount that a file is on, with the file as its root, detached.
+///
+/// # Errors
+/// EINVAL for a file of another mount namespace or of no mount, as a pipe's.
+pub fn copy_mount(dir: impl AsFd, path: &CStr) -> Result<OwnedFd> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE
+        | OpenTreeFlags::OPEN_TREE_CLOEXEC
+        | OpenTreeFlags::AT_EMPTY_PATH;
+    open_tree(dir, path, flags)
 }
 
 /// Adds attributes to a detached tree of mounts.

@@ -2,12 +2,12 @@
 
 use super::from_environment;
 use super::values::{
-    bind, capabilities, id, proc_view, root_switch, seccomp, size, switch, sysctl, variable,
+    bind, capabilities, id, proc_view, root_switch, seccomp, size, stdio, switch, sysctl, variable,
 };
 use crate::namespace::{Namespace, Switch};
 use crate::spec::{
-    Bind, Capabilities, First, ProcView, Ready, RootSwitch, RunOptions, Seccomp, Sysctl, Variable,
-    Verbosity, Writing,
+    Bind, Capabilities, First, ProcView, Ready, RootSwitch, RunOptions, Seccomp, Stdio, Sysctl,
+    Variable, Verbosity, Writing,
 };
 use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, Args, Command};
@@ -110,6 +110,13 @@ pub(super) struct Container {
         value_parser = capabilities, help_heading = "Process",
     )]
     caps: Capabilities,
+    /// What CMD gets as stdin, stdout and stderr: never the host's file itself (guarded), or the
+    /// caller's descriptors as they are (inherit)
+    #[arg(
+        long, value_name = "guarded|inherit", default_value = "guarded", value_parser = stdio,
+        help_heading = "Process",
+    )]
+    stdio: Stdio,
     /// Which calls of the kernel run: those that programs need (default), or every one (none)
     #[arg(
         long, value_name = "default|none", default_value = "default", value_parser = seccomp,
@@ -167,8 +174,10 @@ impl Container {
             nest: self.nest,
             proc_view: self.proc,
             sysctls: self.sysctl,
+            stdio: self.stdio,
             first: First::Cmd,
             ready: Ready::Queue,
+            ready_by_name: Switch::No,
             ready_timeout: READY_TIMEOUT,
             info_fd: None,
             talk: Verbosity::Quiet,

@@ -8,6 +8,7 @@ mod verify;
 
 use crate::error::Failure;
 use crate::exit::Exit;
+use crate::namespace::Switch;
 use crate::spec::{First, Ready, RunOptions, Verbosity};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use container::Container;
@@ -100,10 +101,10 @@ struct Run {
     /// Who says that the container is ready: queue, its walls; app, the program inside (READY=1 on
     /// the queue, descriptor 3 or NOTIFY_SOCKET)
     #[arg(
-        long, value_name = "queue|app|none", default_value = "queue", value_parser = ready,
+        long, value_name = "queue|app|none", value_parser = ready,
         help_heading = "Readiness",
     )]
-    ready: Ready,
+    ready: Option<Ready>,
     /// How long to wait for it, in seconds
     #[arg(
         long, value_name = "SECONDS", default_value = "60",
@@ -251,7 +252,8 @@ impl Run {
                 (_, true) => First::Reaper,
                 _ => First::Cmd,
             },
-            ready: self.ready,
+            ready: self.ready.unwrap_or(Ready::Queue),
+            ready_by_name: if self.ready.is_some() { Switch::Yes } else { Switch::No },
             ready_timeout: std::time::Duration::from_secs(self.ready_timeout.into()),
             info_fd: self.info_fd,
             talk: match (self.dry_run, self.explain, self.verbose) {

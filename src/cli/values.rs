@@ -2,7 +2,7 @@
 
 use crate::namespace::Switch;
 use crate::spec::{
-    Bind, Capabilities, ProcView, Ready, RootSwitch, Seccomp, Sysctl, Variable, Writing,
+    Bind, Capabilities, ProcView, Ready, RootSwitch, Seccomp, Stdio, Sysctl, Variable, Writing,
 };
 use std::ffi::OsString;
 
@@ -49,6 +49,14 @@ pub(super) fn proc_view(text: &str) -> Result<ProcView, String> {
         "masked" | "default" => Ok(ProcView::Masked),
         "open" | "unmasked" => Ok(ProcView::Open),
         _ => Err("say 'masked' or 'open'".into()),
+    }
+}
+
+pub(super) fn stdio(text: &str) -> Result<Stdio, String> {
+    match text {
+        "guarded" => Ok(Stdio::Guarded),
+        "inherit" => Ok(Stdio::Inherit),
+        _ => Err("say 'guarded' or 'inherit'".into()),
     }
 }
 

@@ -12,10 +12,12 @@ use crate::rootfs::archive::Hashing;
 use crate::rootfs::stream::Threads;
 use crate::rootfs::unpack::{Unpack, Unwatched};
 use crate::rootfs::writer::{Devices, Limits, Owners, Rights, write_all};
-use crate::run::control::{FarEnd, Received, Report};
+use crate::run::control::{FarEnd, Order, Received, Report};
 use crate::run::plan::{Plan, READY_FD};
-use crate::run::pty::{self, Outer, Streams};
+use crate::run::pty::{self, Outer, Terminals};
 use crate::run::step::{Mount, Place, Quota, Side, Source, Step, Tree};
+use crate::run::stream_relay::Ends;
+use crate::run::streams::{self, Stream, Streams};
 use crate::run::{exec, signals};
 use crate::self_exe;
 use crate::spec::{First, PROBE, Sysctl, Verbosity};
@@ -23,8 +25,9 @@ use crate::sys;
 use crate::walls::proc_masks::{self, Hidden, Masks};
 use crate::walls::seccomp::SelfSignals;
 use crate::walls::{dev, hostname, keyring, loopback, privileges, root, seccomp};
+use nix::sys::personality::Persona;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
-use rustix::fs::{CWD, Mode, OFlags, fchmod, fchown, fstat, mkdirat, open, openat};
+use rustix::fs::{CWD, Mode, OFlags, fchmod, fchown, fcntl_getfl, fstat, mkdirat, open, openat};
 use rustix::io::{Errno, FdFlags, fcntl_dupfd_cloexec, fcntl_setfd};
 use rustix::mount::{UnmountFlags, unmount};
 use rustix::process::{
@@ -49,6 +52,10 @@ pub struct Inheritance<'a> {
     pub own: Option<OwnedFd>,
     /// The pipe that CMD says READY=1 on, with `--ready app`.
     pub ready: Option<OwnedFd>,
+    /// The standard streams, with the views that the parent has opened.
+    pub streams: &'a Streams,
+    /// CMD's ends of the pipes behind them.
+    pub ends: Ends,
     /// What is told.
     pub talk: Verbosity,
 }
@@ -61,7 +68,9 @@ pub fn main(plan: &Plan, inheritance: Inheritance<'_>) -> ! {
         root: None,
         mounts: (0..plan.slots).map(|_| None).collect(),
         masks: None,
+        views: [None, None, None],
         queue: None,
+        has_queue: Switch::Yes,
         home: None,
         given: inheritance,
     };
@@ -71,7 +80,7 @@ pub fn main(plan: &Plan, inheritance: Inheritance<'_>) -> ! {
             let _ = child.given.report.send(&fault, None);
             sys::exit_now(crate::exit::Exit::Failed.code());
         }
-        if !matches!(step, Step::SendReady(_)) {
+        if !matches!(step, Step::SendReady(_)) && !child.has_skipped(step) {
             child.tell(number);
         }
     }
@@ -84,7 +93,10 @@ struct Child<'a> {
     root: Option<OwnedFd>,
     mounts: Vec<Option<OwnedFd>>,
     masks: Option<Masks>,
+    views: [Option<OwnedFd>; 3],
     queue: Option<Queue>,
+    /// Whether the parent has made one.
+    has_queue: Switch,
     home: Option<CString>,
     given: Inheritance<'a>,
 }
@@ -98,16 +110,19 @@ impl Child<'_> {
     fn take(&mut self, number: usize, step: &Step) -> Result<(), SysError> {
         match step {
             Step::MakeQueue(_) | Step::ReceiveReady(_) | Step::RemoveQueue(_) => {}
+            Step::OpenViews(_) | Step::GivePipes { .. } => {}
             Step::BecomeSubreaper
             | Step::MakeRunDirectory(_)
             | Step::Clone(_)
             | Step::WriteIdMaps(_) => {}
-            Step::WaitForGo => self.gate()?,
+            Step::WaitForGo => self.wait_for_go()?,
             Step::Session => {
                 sys::reset_signal_actions();
                 signals::unblock_all();
                 umask(Mode::empty());
                 setsid()?;
+                // ADDR_NO_RANDOMIZE and others are inherited, personality(2).
+                nix::sys::personality::set(Persona::empty()).map_err(SysError::from)?;
             }
             Step::OpenBase(path) => {
                 let base =
@@ -192,6 +207,17 @@ impl Child<'_> {
             }
             Step::DeviceLinks(slot) => dev::make_links(opened(self.mounts[*slot].as_ref())?)?,
             Step::Terminal { streams, devpts, uid } => self.terminal(*streams, *devpts, *uid)?,
+            Step::OpenViewsByPath(views) => {
+                for (number, path) in views {
+                    let named = |errno| SysError::new(errno, streams::NAMES[*number]);
+                    let view = streams::view_by_path(path, *number).map_err(named)?;
+                    // The parent gives the offset back at the end. Where the descriptor cannot be
+                    // sent, as much as was read is not told.
+                    let _ = self.given.report.send(&Report::View(*number), Some(view.as_fd()));
+                    self.views[*number] = Some(view);
+                }
+            }
+            Step::TakeStreams { streams, dev } => self.take_streams(streams, *dev)?,
             Step::Loopback => loopback::up()?,
             Step::Hostname(name) => hostname::set(name)?,
             Step::Keyring { quota } => match keyring::join_new() {
@@ -203,6 +229,7 @@ impl Child<'_> {
                 }
                 result => result?,
             },
+            Step::OpenQueue { .. } | Step::SendReady(_) if self.has_queue == Switch::No => {}
             Step::OpenQueue { name, seen } => match (Queue::open(&name.path), seen) {
                 (Ok(queue), Switch::Yes) => self.queue = Some(queue),
                 (Err(error), Switch::No) if error.errno == Errno::NOENT => {
@@ -280,6 +307,11 @@ impl Child<'_> {
         Ok(())
     }
 
+    /// Whether a step was not taken, for want of a queue.
+    fn has_skipped(&self, step: &Step) -> bool {
+        self.has_queue == Switch::No && matches!(step, Step::OpenQueue { .. })
+    }
+
     /// Tells a step that is done, where somebody wants to know.
     fn tell(&self, number: usize) {
         if self.given.talk != Verbosity::Quiet {
@@ -294,17 +326,21 @@ impl Child<'_> {
     /// The death signal is set before the gate is read: a warden that died earlier leaves the gate
     /// at its end, one that dies later kills. In a new pid namespace getppid(2) is 0 and tells
     /// nothing.
-    fn gate(&self) -> Result<(), SysError> {
+    fn wait_for_go(&mut self) -> Result<(), SysError> {
         set_parent_process_death_signal(Some(Signal::KILL))?;
         match self.given.gate.wait() {
-            Received::Message(..) => Ok(()),
+            Received::Message(order, _) => {
+                self.has_queue =
+                    if order == Order::GoWithoutQueue { Switch::No } else { Switch::Yes };
+                Ok(())
+            }
             Received::Nothing | Received::Closed => sys::exit_now(crate::exit::Exit::Failed.code()),
         }
     }
 
     fn make_scratch(&mut self, size: u64) -> Result<(), SysError> {
-        let options =
-            [(c"mode", CString::new("0755").ok()), (c"size", CString::new(size.to_string()).ok())];
+        let [size, inodes] = mounts::limits(size);
+        let options = [(c"mode", CString::new("0755").ok()), size, inodes];
         let attributes = mounts::Attributes::NO_SUID.and(mounts::Attributes::NO_DEVICES);
         let scratch = mounts::new(c"tmpfs", &options, attributes)?;
         // Layers of an overlay had to be attached mounts before Linux 6.15.
@@ -345,6 +381,29 @@ impl Child<'_> {
         }
     }
 
+    fn take_streams(&self, each: &[Stream; 3], dev: Option<usize>) -> Result<(), SysError> {
+        for (number, stream) in each.iter().enumerate() {
+            let named = |errno| SysError::new(errno, streams::shown(number, stream));
+            let node;
+            let source = match stream {
+                Stream::Terminal | Stream::Passed => continue,
+                Stream::View => self.given.streams.views[number].as_ref(),
+                Stream::ViewByPath(_) => self.views[number].as_ref(),
+                Stream::Input(first) | Stream::Output(first) => self.given.ends[*first].as_ref(),
+                Stream::Node(name) => {
+                    let flags = fcntl_getfl(streams::descriptors()[number]).map_err(named)?;
+                    let dev = opened(dev.and_then(|slot| self.mounts[slot].as_ref()))?;
+                    let mode = flags & OFlags::RWMODE;
+                    node =
+                        beneath::open(dev, Path::new(name), mode, Mode::empty()).map_err(named)?;
+                    Some(&node)
+                }
+            };
+            streams::replace(number, opened(source)?).map_err(named)?;
+        }
+        Ok(())
+    }
+
     fn set_sysctls(&self, proc: usize, sysctls: &[Sysctl]) -> Result<(), SysError> {
         let proc = opened(self.mounts[proc].as_ref())?;
         for sysctl in sysctls {
@@ -372,7 +431,7 @@ impl Child<'_> {
 
     fn terminal(
         &mut self,
-        streams: Streams,
+        streams: Terminals,
         devpts: Option<usize>,
         uid: u32,
     ) -> Result<(), SysError> {
@@ -393,6 +452,7 @@ impl Child<'_> {
         (self.base, self.scratch, self.root) = (None, None, None);
         self.mounts.clear();
         self.masks = None;
+        self.views = [None, None, None];
         let given = &mut self.given;
         // Out of the way of the number that CMD is told.
         given.report.renumber(FIRST_FREE)?;

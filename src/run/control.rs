@@ -2,7 +2,7 @@
 //! rustic's correctness rests on it alone.
 //!
 //! ```text
-//!   parent ──Order───▶ warden   Go, Signal, Typed, Kill, Heard;
+//!   parent ──Order───▶ warden   Go, GoWithoutQueue, Signal, Typed, Kill, Heard;
 //!                               end of file: the parent is gone, clean up
 //!   parent ◀──Report── warden   Started (with a pidfd), Done, Fault, Left, Ended
 //!   warden ──Order───▶ child    Go: the ids are mapped
@@ -33,8 +33,10 @@ const HEAD: usize = 12;
 /// What the parent tells the warden.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// Clone the child.
+    /// Clone the child, and let it go its way; to the child: go on.
     Go,
+    /// The same, but there is no queue to be opened.
+    GoWithoutQueue,
     /// The end of the container has been heard: there is nothing to clean up.
     Heard,
     /// Pass this signal on to the child.
@@ -85,6 +87,8 @@ pub enum Report {
     Note(usize, Errno),
     /// The master of the container's terminal comes along.
     Terminal,
+    /// A view of this standard stream comes along, which the child has opened.
+    View(usize),
     /// The socket of sd_notify comes along.
     Socket,
     /// The listener of the seccomp filter comes along.
@@ -116,6 +120,7 @@ impl Message for Order {
     fn encode(&self) -> ([i32; 3], &str) {
         let head = match *self {
             Self::Go => [0, 0, 0],
+            Self::GoWithoutQueue => [5, 0, 0],
             Self::Heard => [4, 0, 0],
             Self::Signal(signal) => [1, signal, 0],
             Self::Typed(signal) => [2, signal, 0],
@@ -131,6 +136,7 @@ impl Message for Order {
             [2, signal, ..] => Some(Self::Typed(signal)),
             [3, ..] => Some(Self::Kill),
             [4, ..] => Some(Self::Heard),
+            [5, ..] => Some(Self::GoWithoutQueue),
             _ => None,
         }
     }
@@ -148,6 +154,7 @@ impl Message for Report {
             }
             Self::Listener => ([7, 0, 0], ""),
             Self::Socket => ([8, 0, 0], ""),
+            Self::View(number) => ([10, *number as i32, 0], ""),
             Self::Left(errno) => ([9, 0, errno.raw_os_error()], ""),
             Self::Ended(Ending::Code(code)) => ([5, (*code).into(), 0], ""),
             Self::Ended(Ending::Signal(signal)) => ([6, *signal, 0], ""),
@@ -167,6 +174,7 @@ impl Message for Report {
             5 => Some(Self::Ended(Ending::Code(u8::try_from(head[1]).ok()?))),
             7 => Some(Self::Listener),
             8 => Some(Self::Socket),
+            10 => Some(Self::View(step?)),
             9 => Some(Self::Left(errno()?)),
             6 => Some(Self::Ended(Ending::Signal(head[1]))),
             _ => None,
@@ -311,6 +319,7 @@ mod tests {
             Report::Terminal,
             Report::Listener,
             Report::Socket,
+            Report::View(2),
             Report::Left(Errno::BUSY),
             Report::Fault { step: 9, errno: Errno::LOOP, detail: "/dev is a symlink".into() },
             Report::Ended(Ending::Code(255)),

@@ -6,6 +6,7 @@ use crate::mounts::Attributes;
 use crate::namespace::{Namespace, Namespaces, Switch};
 use crate::ready::notify::PATH as NOTIFY_PATH;
 use crate::run::step::{Mount, Place, Source, Step};
+use crate::run::streams;
 use crate::spec::First;
 use crate::walls::proc_masks::{self, Hidden};
 use crate::walls::seccomp::SelfSignals;
@@ -81,9 +82,9 @@ impl Step {
                 "prctl(2)",
             ),
             Self::Session => described(
-                "setsid(), signal(…, SIG_DFL), umask(0)".into(),
+                "setsid(), signal(…, SIG_DFL), umask(0), personality(0)".into(),
                 "start a session".into(),
-                "no terminal, no ignored signal and no umask of the caller gets inside",
+                "no terminal, no ignored signal, no umask and no personality of the caller gets inside",
                 "setsid(2)",
             ),
             Self::OpenBase(path) => described(
@@ -238,6 +239,52 @@ impl Step {
                 "make a terminal".into(),
                 "nothing typed inside with TIOCSTI can reach the caller's terminal",
                 "pts(4)",
+            ),
+            Self::OpenViews(numbers) => described(
+                format!(
+                    "open_tree({}, AT_EMPTY_PATH|OPEN_TREE_CLONE), mount_setattr(RDONLY|NOSUID|\
+                     NOEXEC), open(/proc/self/fd/…), mount_setattr(NODEV)",
+                    stream_names(numbers.iter())
+                ),
+                format!("open a read-only view of {}", stream_names(numbers.iter())),
+                "a descriptor carries its mount: through the host's, root inside could change the \
+                 file, its mode and its owner",
+                "open_tree(2)",
+            ),
+            Self::OpenViewsByPath(views) => described(
+                format!(
+                    "open_tree({}, OPEN_TREE_CLONE), mount_setattr(RDONLY|NOSUID|NOEXEC), \
+                     open(/proc/self/fd/…), mount_setattr(NODEV)",
+                    views.iter().map(|(_, path)| text(path)).collect::<Vec<_>>().join(" ")
+                ),
+                format!(
+                    "open a read-only view of {}",
+                    stream_names(views.iter().map(|(number, _)| number))
+                ),
+                "a descriptor carries its mount: through the host's, root inside could change the \
+                 file, its mode and its owner",
+                "open_tree(2)",
+            ),
+            Self::GivePipes { before, uid } => described(
+                format!("fchown({}, {uid})", stream_names(before.iter().map(|(number, _)| number))),
+                format!("give the pipes behind the standard streams to user {uid}"),
+                "CMD's user could not open /dev/stdin, stdout or stderr otherwise; put back at the \
+                 end",
+                "pipe(7)",
+            ),
+            Self::TakeStreams { streams, .. } => described(
+                format!(
+                    "dup2() for {}",
+                    streams
+                        .iter()
+                        .enumerate()
+                        .map(|(number, stream)| streams::shown(number, stream))
+                        .collect::<Vec<_>>()
+                        .join(", ")
+                ),
+                "put the standard streams in place".into(),
+                "CMD holds connections, views and what is its own, never the host's file itself",
+                "proc_pid_fd(5)",
             ),
             Self::Loopback => described(
                 "ioctl(SIOCSIFFLAGS, lo, IFF_UP)".into(),
@@ -407,6 +454,10 @@ impl Step {
 fn paths(place: Place, hidden: &[Hidden]) -> String {
     let path = |hidden: &Hidden| format!("{}/{}", place.path(), hidden.path.display());
     printable(&hidden.iter().map(path).collect::<Vec<_>>().join(" "))
+}
+
+fn stream_names<'a>(numbers: impl Iterator<Item = &'a usize>) -> String {
+    numbers.map(|&number| streams::NAMES[number]).collect::<Vec<_>>().join(" ")
 }
 
 fn flags(namespaces: Namespaces) -> String {

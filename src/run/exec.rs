@@ -1,12 +1,13 @@
 //! execve of CMD: found along PATH inside, and when it cannot run, why.
 
 use crate::error::{SysError, printable};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, open, openat2};
 use rustix::io::Errno;
 use std::ffi::{CStr, CString, OsStr};
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Replaces this process by CMD. A name without a slash is looked for along the PATH of `env`,
 /// execvp(3).
@@ -17,6 +18,12 @@ pub fn execute(cmd: &[CString], env: &[CString]) -> SysError {
     let Some(name) = cmd.first() else { return Errno::NOENT.into() };
     let mut refused = None;
     for path in candidates(name, env) {
+        if let Some(link) = magic_link(path_of(&path), INTERPRETERS) {
+            let shown = printable(&link.to_string_lossy());
+            let detail =
+                format!("{shown} is a magic link of /proc, and leads out of the container");
+            return SysError::new(Errno::LOOP, detail);
+        }
         match nix::unistd::execve(&path, cmd, env) {
             Ok(never) => match never {},
             Err(nix::errno::Errno::ENOENT | nix::errno::Errno::ENOTDIR) if !exists(&path) => {}
@@ -29,6 +36,49 @@ pub fn execute(cmd: &[CString], env: &[CString]) -> SysError {
         Some((path, errno)) => why(&path, errno),
         None => Errno::NOENT.into(),
     }
+}
+
+/// How many interpreters of interpreters the kernel runs, and one more, execve(2).
+const INTERPRETERS: usize = 6;
+
+/// What of a program, or of what it names as its interpreter or loader, is reached through a magic
+/// link: /proc/self/exe is rustic itself as long as CMD has not taken its place, and whoever runs
+/// the host's binary inside holds a way to it (CVE-2019-5736).
+fn magic_link(path: &Path, depth: usize) -> Option<PathBuf> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let plain = openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_MAGICLINKS);
+    match plain {
+        Err(Errno::LOOP) => {
+            let exists = open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).is_ok();
+            exists.then(|| path.to_owned())
+        }
+        // It cannot be read by CMD's user: execve needs the right to execute alone. Then what it
+        // names is not seen here.
+        Err(_) => None,
+        Ok(file) => {
+            let depth = depth.checked_sub(1)?;
+            let mut start = Vec::new();
+            File::from(file).take(START).read_to_end(&mut start).ok()?;
+            magic_link(Path::new(OsStr::from_bytes(&needed(&start)?)), depth)
+        }
+    }
+}
+
+/// As much of a file is read for what it needs.
+const START: u64 = 4096;
+
+/// The interpreter or the loader that the start of a program names.
+fn needed(start: &[u8]) -> Option<Vec<u8>> {
+    match start.strip_prefix(b"#!") {
+        Some(line) => interpreter_of(line).map(<[u8]>::to_vec),
+        None => Elf::read(start)?.interpreter,
+    }
+}
+
+/// The word behind `#!`.
+fn interpreter_of(line: &[u8]) -> Option<&[u8]> {
+    let line = line.split(|&byte| byte == b'\n').next()?.trim_ascii_start();
+    line.split(u8::is_ascii_whitespace).next().filter(|name| !name.is_empty())
 }
 
 fn candidates(name: &CStr, env: &[CString]) -> Vec<CString> {
@@ -88,11 +138,7 @@ fn interpreter(path: &CStr) -> Option<String> {
                     .into(),
             );
         }
-        let name = line
-            .trim_ascii_start()
-            .split(|byte| byte.is_ascii_whitespace())
-            .next()
-            .unwrap_or_default();
+        let name = interpreter_of(line).unwrap_or_default();
         return Some(format!(
             "wants the interpreter {}, which is missing inside",
             printable(&String::from_utf8_lossy(name))

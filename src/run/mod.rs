@@ -25,6 +25,8 @@ pub mod pty_relay;
 pub mod readiness;
 pub mod signals;
 pub mod step;
+pub mod stream_relay;
+pub mod streams;
 pub mod supervise;
 pub mod warden;
 

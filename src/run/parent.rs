@@ -16,19 +16,20 @@ use crate::run::control::{Order, wire};
 use crate::run::events::Events;
 use crate::run::plan::{Ingredients, Plan};
 use crate::run::progress::Voice;
-use crate::run::pty::{Outer, Streams, host_ptmx};
+use crate::run::pty::{Outer, Terminals, host_ptmx};
 use crate::run::signals;
 use crate::run::step::{Side, Step};
-use crate::run::supervise::Supervisor;
+use crate::run::stream_relay;
+use crate::run::streams::{self, Streams};
+use crate::run::supervise::{Connections, Supervisor};
 use crate::run::warden::{self, Given};
 use crate::self_exe;
-use crate::spec::{First, Ready, Rootfs, Spec, Verbosity};
+use crate::spec::{First, Ready, Rootfs, Spec, Stdio, Verbosity};
 use crate::sys;
 use rustix::fd::OwnedFd;
-use rustix::fs::{FileType, Mode, OFlags, fcntl_setfl, fstat};
+use rustix::fs::{Mode, OFlags, fcntl_setfl};
 use rustix::io::Errno;
 use rustix::process::{WaitId, WaitIdOptions, getpid, umask, waitid};
-use rustix::stdio::{stderr, stdin, stdout};
 use std::path::PathBuf;
 
 /// The plan of a run for this caller, with nothing done yet: what `--dry-run` prints.
@@ -40,10 +41,11 @@ pub fn planned(spec: &Spec, host: &Host) -> Result<Plan, Failure> {
     if let Rootfs::Archive(path) = &spec.rootfs {
         Archive::File(path.clone()).open(Hashing::Unwanted)?;
     }
-    plan(spec, host, find_image(spec, host, Making::No)?.image, Streams::terminals())
+    let streams = Streams::look(spec, host)?;
+    plan(spec, host, find_image(spec, host, Making::No)?.image, &streams)
 }
 
-fn plan(spec: &Spec, host: &Host, image: Image, streams: Streams) -> Result<Plan, Failure> {
+fn plan(spec: &Spec, host: &Host, image: Image, streams: &Streams) -> Result<Plan, Failure> {
     let wanted = match spec.ready {
         Ready::Queue => true,
         // A queue that the program inside cannot see is no way to say READY=1.
@@ -55,7 +57,13 @@ fn plan(spec: &Spec, host: &Host, image: Image, streams: Streams) -> Result<Plan
             .map_err(|error| Failure::new("cannot name a message queue").errno(error.errno))
     };
     let queue = wanted.then(name).transpose()?;
-    Plan::new(Ingredients { spec, host, image, streams, queue })
+    let terminals = match spec.stdio {
+        Stdio::Guarded => Terminals::of_the_caller(),
+        Stdio::Inherit => Terminals::default(),
+    };
+    let pipe_owners = streams::pipe_owners(&streams.each, spec, host);
+    let streams = streams.each.clone();
+    Plan::new(Ingredients { spec, host, image, terminals, streams, pipe_owners, queue })
 }
 
 /// Starts CMD as `spec` wants it and waits for its end.
@@ -73,14 +81,16 @@ fn run_told(spec: &Spec, host: &Host, info: &mut Events) -> Result<Exit, Failure
     // Every mode is given in full where something is made: the caller's umask would cut those of
     // the store and of an image's files.
     umask(Mode::empty());
-    no_directory_as_stream()?;
-    let outer = Outer::look()
-        .map_err(|errno| Failure::new("cannot read the modes of the terminal").errno(errno))?;
-    let streams = outer.as_ref().map_or_else(Streams::default, |outer| outer.streams);
+    let streams = Streams::look(spec, host)?;
+    let outer = match spec.stdio {
+        Stdio::Guarded => Outer::look()
+            .map_err(|errno| Failure::new("cannot read the modes of the terminal").errno(errno))?,
+        Stdio::Inherit => None,
+    };
     // Neither here nor in the warden, which inherits it, is the lock given back before the
     // container has ended.
     let Found { image, held } = find_image(spec, host, Making::Yes)?;
-    let plan = plan(spec, host, image, streams)?;
+    let plan = plan(spec, host, image, &streams)?;
 
     let io = |what: &'static str| move |errno: Errno| Failure::new(what).errno(errno);
     let own_pty = outer.is_some() && !spec.namespaces.is_new(Namespace::Mount);
@@ -92,13 +102,15 @@ fn run_told(spec: &Spec, host: &Host, info: &mut Events) -> Result<Exit, Failure
         })?),
     };
     let (ready, app) = ready_pipe(spec)?.unzip();
+    let (pipes, ends) =
+        stream_relay::pipes(&streams.each).map_err(io("cannot make a pipe for a stream"))?;
     let signals =
         signals::listen().map_err(|errno| io("cannot listen for signals")(of_nix(errno)))?;
     let (parent_end, warden_end) = wire().map_err(io("cannot make a socket pair"))?;
     let (listening_end, child_end) = wire().map_err(io("cannot make a socket pair"))?;
     let (opener, gate) = wire().map_err(io("cannot make a socket pair"))?;
 
-    let voice = Voice { talk: spec.talk, line_end: if streams.any() { "\r\n" } else { "\n" } };
+    let voice = Voice { talk: spec.talk, line_end: if outer.is_some() { "\r\n" } else { "\n" } };
     spec.warnings().iter().for_each(|warning| voice.warning(warning));
     for line in held
         .iter()
@@ -109,7 +121,7 @@ fn run_told(spec: &Spec, host: &Host, info: &mut Events) -> Result<Exit, Failure
     }
     voice.parent(&format!("PID of parent is {}", getpid().as_raw_nonzero()));
     let Some(warden) = sys::fork().map_err(io("cannot fork the warden"))? else {
-        drop((parent_end, listening_end, signals, ready));
+        drop((parent_end, listening_end, signals, ready, pipes));
         let child = Inheritance {
             report: child_end,
             gate,
@@ -117,17 +129,30 @@ fn run_told(spec: &Spec, host: &Host, info: &mut Events) -> Result<Exit, Failure
             ptmx,
             own,
             ready: app,
+            streams: &streams,
+            ends,
             talk: spec.talk,
         };
         warden::main(&plan, Given { wire: warden_end, child, gate: opener })
     };
-    drop((warden_end, child_end, gate, opener, ptmx, app));
+    drop((warden_end, child_end, gate, opener, ptmx, app, ends));
 
-    let result = match make_queue(&plan, spec, host, voice) {
-        Ok(queue) => {
-            Supervisor::new(spec, host, &plan, voice, info, signals, parent_end, listening_end)
-                .wait(queue, ready, outer)
-        }
+    let made = tell_views(&plan, host, voice)
+        .and_then(|()| give_pipes(&plan, host, voice))
+        .and_then(|()| make_queue(&plan, spec, host, voice));
+    let result = match made {
+        Ok(queue) => Supervisor::new(
+            spec,
+            host,
+            &plan,
+            voice,
+            info,
+            signals,
+            parent_end,
+            listening_end,
+            Connections { streams, pipes },
+        )
+        .wait(queue, ready, outer),
         Err(failure) => {
             // Nothing was made: a queue of this name is somebody else's, and stays.
             let _ = parent_end.send(&Order::Heard, None);
@@ -139,19 +164,25 @@ fn run_told(spec: &Spec, host: &Host, info: &mut Events) -> Result<Exit, Failure
     result
 }
 
-/// A directory of the host as stdin, stdout or stderr would be a way around every wall: CMD could
-/// open what is beneath it.
-fn no_directory_as_stream() -> Result<(), Failure> {
-    for (name, stream) in [("stdin", stdin()), ("stdout", stdout()), ("stderr", stderr())] {
-        if fstat(stream)
-            .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
-        {
-            return Err(Failure::new(format!(
-                "{name} is a directory: it would show the host from inside"
-            ))
-            .remedy("</dev/null"));
+/// The views were opened before there was a plan: which ones could be decides what is planned.
+fn tell_views(plan: &Plan, host: &Host, voice: Voice) -> Result<(), Failure> {
+    let views = plan.side(Side::Parent).filter(|(_, step)| matches!(step, Step::OpenViews(_)));
+    for (number, step) in views {
+        if let Some(error) = step.ordered_failure() {
+            return Err(step.diagnose(error.errno, &error.detail, host));
         }
+        voice.done(number, step);
     }
+    Ok(())
+}
+
+/// Gives the pipes that need it to CMD's uid, when the warden is there to give them back.
+fn give_pipes(plan: &Plan, host: &Host, voice: Voice) -> Result<(), Failure> {
+    let given = plan.side(Side::Parent).find(|(_, step)| matches!(step, Step::GivePipes { .. }));
+    let Some((number, step @ Step::GivePipes { before, uid })) = given else { return Ok(()) };
+    let gave = step.ordered_failure().map_or_else(|| streams::give(before, *uid), Err);
+    gave.map_err(|error| step.diagnose(error.errno, &error.detail, host))?;
+    voice.done(number, step);
     Ok(())
 }
 
@@ -178,11 +209,25 @@ fn make_queue(
             }
             Ok(queue)
         });
-    let queue = made.map_err(|error| step.diagnose(error.errno, &error.detail, host))?;
+    let queue = match made {
+        Ok(queue) => queue,
+        Err(error) if spec.ready_by_name == Switch::No && is_used_up(error.errno) => {
+            let failure = step.diagnose(error.errno, &error.detail, host);
+            voice.parent(&format!("goes on without a queue: {}", failure.in_a_line()));
+            return Ok(None);
+        }
+        Err(error) => return Err(step.diagnose(error.errno, &error.detail, host)),
+    };
     if voice.talk == Verbosity::Steps {
         voice.done(number, step);
     }
     Ok(Some(queue))
+}
+
+/// Whether it is the machine, or another user, that has left no queue to be made: a limit, or a
+/// kernel without them. What others have used up keeps no container from starting.
+fn is_used_up(errno: Errno) -> bool {
+    [Errno::MFILE, Errno::NOSPC, Errno::NOMEM, Errno::NOSYS].contains(&errno)
 }
 
 /// The pipe of `--ready app`: the parent's end does not wait, CMD's is as any pipe.

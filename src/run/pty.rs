@@ -14,17 +14,17 @@ use rustix::termios::{
 };
 use std::path::Path;
 
-/// A set of the three standard streams.
+/// Those of the three standard streams that are terminals.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Streams(u8);
+pub struct Terminals(u8);
 
 const INPUT: u8 = 1 << 0;
 const OUTPUT: u8 = 1 << 1;
 const ERRORS: u8 = 1 << 2;
 
-impl Streams {
+impl Terminals {
     /// Those that are terminals.
-    pub fn terminals() -> Self {
+    pub fn of_the_caller() -> Self {
         let streams = [(stdin(), INPUT), (stdout(), OUTPUT), (stderr(), ERRORS)];
         Self(streams.into_iter().filter(|(fd, _)| isatty(fd)).map(|(_, bit)| bit).sum())
     }
@@ -73,7 +73,7 @@ impl Streams {
 #[derive(Clone, Debug)]
 pub struct Outer {
     /// The streams that are it.
-    pub streams: Streams,
+    pub streams: Terminals,
     before: Termios,
     raw: Termios,
     size: Winsize,
@@ -85,7 +85,7 @@ impl Outer {
     /// # Errors
     /// EIO for a terminal that has hung up.
     pub fn look() -> Result<Option<Self>> {
-        let streams = Streams::terminals();
+        let streams = Terminals::of_the_caller();
         if !streams.any() {
             return Ok(None);
         }
@@ -186,7 +186,7 @@ pub fn ptmx_of(devpts: impl AsFd) -> Result<OwnedFd> {
 ///
 /// # Errors
 /// EPERM for a process that is no session leader.
-pub fn take(slave: &OwnedFd, streams: Streams, uid: u32) -> std::result::Result<(), SysError> {
+pub fn take(slave: &OwnedFd, streams: Terminals, uid: u32) -> std::result::Result<(), SysError> {
     // The group stays: devpts gave it "tty". A uid that may not be given away here (one id mapped)
     // is the same already.
     if uid != 0 {

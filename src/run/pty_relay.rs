@@ -7,6 +7,7 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, fcntl_getfl, fcntl_setfl, open};
 use rustix::io::Errno;
 use rustix::process::Pid;
+use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer};
 use rustix::stdio::stdin;
 use rustix::termios::{
     LocalModes, SpecialCodeIndex, Termios, tcgetattr, tcgetpgrp, tcgetwinsize, tcsetwinsize,
@@ -14,7 +15,7 @@ use rustix::termios::{
 use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
-/// Three `^]` within this time end the container.
+/// Three `^]` within this time, and no other key between, end the container.
 const ESCAPE_TIME: Duration = Duration::from_secs(1);
 const ESCAPE_KEY: u8 = 0x1d;
 const ESCAPE_PRESSES: usize = 3;
@@ -73,6 +74,10 @@ pub struct Relay {
     /// `None` where it may not be.
     screen: Option<OwnedFd>,
     master: Option<OwnedFd>,
+    /// The other side, held open here too: when everything inside has closed it, the terminal is
+    /// still there, for keys, for signals, and for who opens /dev/tty again.
+    #[allow(dead_code, reason = "it is held, never used")]
+    slave: Option<OwnedFd>,
     typed: Vec<u8>,
     shown: Vec<u8>,
     escapes: Vec<Instant>,
@@ -96,6 +101,7 @@ impl Relay {
             ground,
             screen,
             master: None,
+            slave: None,
             typed: Vec::new(),
             shown: Vec::new(),
             escapes: Vec::new(),
@@ -107,6 +113,8 @@ impl Relay {
     pub fn connect(&mut self, master: OwnedFd) {
         let _ =
             fcntl_getfl(&master).and_then(|flags| fcntl_setfl(&master, flags | OFlags::NONBLOCK));
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        self.slave = ioctl_tiocgptpeer(&master, flags).ok();
         self.master = Some(master);
         self.resize();
     }
@@ -188,10 +196,15 @@ impl Relay {
     }
 
     fn asked(&mut self, keys: &[u8], child: Option<Pid>) -> Keys {
-        self.escapes.extend(keys.iter().filter(|&&key| key == ESCAPE_KEY).map(|_| Instant::now()));
-        self.escapes.retain(|when| when.elapsed() < ESCAPE_TIME);
-        if self.escapes.len() >= ESCAPE_PRESSES {
-            return Keys::End;
+        for &key in keys {
+            match key {
+                ESCAPE_KEY => self.escapes.push(Instant::now()),
+                _ => self.escapes.clear(),
+            }
+            self.escapes.retain(|when| when.elapsed() < ESCAPE_TIME);
+            if self.escapes.len() >= ESCAPE_PRESSES {
+                return Keys::End;
+            }
         }
         // The modes and the foreground group of the slave, asked of the master, tty_ioctl(4).
         let Some(master) = &self.master else { return Keys::Plain };
@@ -230,7 +243,7 @@ impl Relay {
         match rustix::io::read(master, &mut buffer) {
             Ok(length @ 1..) => self.shown.extend_from_slice(&buffer[..length]),
             Err(Errno::AGAIN | Errno::INTR) => {}
-            // EIO: no descriptor of the slave is open any more.
+            // EIO: the terminal has hung up.
             Ok(_) | Err(_) => self.master = None,
         }
     }

@@ -7,7 +7,8 @@ use crate::mounts::{Attributes, FsOption, OverlayMarks};
 use crate::namespace::{Namespaces, Switch};
 use crate::ready::queue::Name;
 use crate::rootfs::Origin;
-use crate::run::pty::Streams;
+use crate::run::pty::Terminals;
+use crate::run::streams::Stream;
 use crate::spec::{First, Sysctl};
 use crate::walls::idmap::IdMaps;
 use crate::walls::privileges::Credentials;
@@ -180,12 +181,31 @@ pub enum Step {
     /// A terminal of the container's own.
     Terminal {
         /// Which of the standard streams become it.
-        streams: Streams,
+        streams: Terminals,
         /// The slot of the devpts it comes from; `None` for the one that the parent opened on the
         /// host.
         devpts: Option<usize>,
         /// Who owns it.
         uid: u32,
+    },
+    /// Read-only views of what is behind these standard streams.
+    OpenViews(Vec<usize>),
+    /// Likewise, from paths: the caller may not copy its mounts, the child may copy its own.
+    OpenViewsByPath(Vec<(usize, CString)>),
+    /// Pipes behind standard streams given to CMD's uid, which could not open /dev/stdin otherwise;
+    /// the uid that each had.
+    GivePipes {
+        /// Stream and owner.
+        before: Vec<(usize, u32)>,
+        /// The new owner.
+        uid: u32,
+    },
+    /// The standard streams of CMD.
+    TakeStreams {
+        /// From stdin to stderr.
+        streams: [Stream; 3],
+        /// The slot of the /dev that its nodes are taken from.
+        dev: Option<usize>,
     },
     /// The loopback interface brought up.
     Loopback,
@@ -301,7 +321,11 @@ impl Step {
     /// Who takes it.
     pub fn side(&self) -> Side {
         match self {
-            Self::MakeQueue(_) | Self::ReceiveReady(_) | Self::RemoveQueue(_) => Side::Parent,
+            Self::MakeQueue(_)
+            | Self::ReceiveReady(_)
+            | Self::RemoveQueue(_)
+            | Self::OpenViews(_)
+            | Self::GivePipes { .. } => Side::Parent,
             Self::BecomeSubreaper
             | Self::MakeRunDirectory(_)
             | Self::Clone(_)

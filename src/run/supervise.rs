@@ -15,6 +15,8 @@ use crate::run::pty_relay::{Keys, Relay, Side};
 use crate::run::readiness::Readiness;
 use crate::run::signals;
 use crate::run::step::Step;
+use crate::run::stream_relay::{Lost, Pipes};
+use crate::run::streams::{self, Streams};
 use crate::spec::{First, Ready, Spec, Verbosity};
 use nix::sys::signal::{Signal, raise};
 use nix::sys::signalfd::SignalFd;
@@ -53,6 +55,15 @@ pub struct Supervisor<'a> {
     pub(super) stage: Stage,
     pub(super) failure: Option<Failure>,
     pub(super) ending: Option<Ending>,
+    connections: Connections,
+}
+
+/// The standard streams of CMD, and the pipes behind them.
+pub struct Connections {
+    /// What CMD has got, with the views.
+    pub streams: Streams,
+    /// What the parent relays.
+    pub pipes: Pipes,
 }
 
 /// What a death by SIGSYS means.
@@ -81,6 +92,7 @@ enum Event {
     Signal,
     Info,
     Relay(Side),
+    Streams,
 }
 
 impl<'a> Supervisor<'a> {
@@ -99,6 +111,7 @@ impl<'a> Supervisor<'a> {
         signals: SignalFd,
         warden: NearEnd,
         child: NearEnd,
+        connections: Connections,
     ) -> Self {
         let readiness = match spec.ready {
             Ready::None => Readiness::Settled,
@@ -126,6 +139,7 @@ impl<'a> Supervisor<'a> {
             stage: Stage::SettingUp,
             failure: None,
             ending: None,
+            connections,
         }
     }
 
@@ -141,7 +155,9 @@ impl<'a> Supervisor<'a> {
     ) -> Result<Exit, Failure> {
         (self.queue, self.pipe) = (queue, pipe);
         self.relay = outer.map(Relay::new);
-        self.order(Order::Go);
+        // A queue that nobody has asked for by name may be missing: then that CMD runs tells enough.
+        let missing = self.plan.queue.is_some() && self.queue.is_none();
+        self.order(if missing { Order::GoWithoutQueue } else { Order::Go });
         while self.ending.is_none() {
             for event in self.poll() {
                 match event {
@@ -155,6 +171,7 @@ impl<'a> Supervisor<'a> {
                     Event::Relay(Side::Keys) => self.relay_keys(),
                     Event::Relay(Side::Inner) => self.relay.iter_mut().for_each(Relay::inner),
                     Event::Relay(Side::Outer) => self.relay.iter_mut().for_each(Relay::show),
+                    Event::Streams => self.connections.pipes.relay(),
                 }
             }
             self.relay.iter_mut().for_each(Relay::look_around);
@@ -173,8 +190,11 @@ impl<'a> Supervisor<'a> {
             relay.drain(self.signals.as_fd());
         }
         self.relay = None;
+        let lost = std::mem::take(&mut self.connections.pipes).finish();
+        self.connections.streams.give_offsets_back();
+        streams::give_back(&self.plan.pipe_owners);
         self.order(Order::Heard);
-        self.conclude()
+        self.conclude(lost)
     }
 
     /// Waits until something happens, or the time for readiness is over. Monotonic: poll(2) knows
@@ -203,8 +223,9 @@ impl<'a> Supervisor<'a> {
         ];
         let relayed =
             self.relay.iter().flat_map(Relay::sources).map(|(side, fd)| (Event::Relay(side), fd));
+        let streams = self.connections.pipes.sources().map(|fd| (Event::Streams, fd));
         let (events, mut fds): (Vec<Event>, Vec<PollFd<'_>>) =
-            sources.into_iter().flatten().chain(relayed).unzip();
+            sources.into_iter().flatten().chain(relayed).chain(streams).unzip();
         let left = match self.readiness {
             Readiness::Awaited(deadline) => {
                 Timespec::try_from(deadline.saturating_duration_since(Instant::now())).ok()
@@ -324,6 +345,11 @@ impl<'a> Supervisor<'a> {
                 self.failure = self.failure.take().or(failure);
             }
             Report::Socket => self.socket = descriptor,
+            Report::View(number) => {
+                if let Some(view) = self.connections.streams.views.get_mut(number) {
+                    *view = descriptor;
+                }
+            }
             Report::Left(errno) => self.left(errno),
             Report::Listener => {}
             Report::Ended(ending) => self.ending = Some(ending),
@@ -376,14 +402,20 @@ impl<'a> Supervisor<'a> {
         match self.relay.as_mut().map_or(Keys::Plain, |relay| relay.keys(pid)) {
             Keys::Plain => {}
             Keys::Signal(number) => self.order(Order::Typed(number)),
-            Keys::End => self.order(Order::Kill),
+            Keys::End => {
+                self.voice.warning("^] was typed three times: the container is ended");
+                self.order(Order::Kill);
+            }
             Keys::HungUp => self.order(Order::Signal(libc::SIGHUP)),
         }
     }
 
-    fn conclude(self) -> Result<Exit, Failure> {
+    fn conclude(self, lost: Option<Lost>) -> Result<Exit, Failure> {
         if let Some(failure) = self.failure {
             return Err(failure);
+        }
+        if let Some(Lost { stream, errno }) = lost {
+            return Err(Failure::new(format!("cannot write all of CMD's {stream}")).errno(errno));
         }
         let exit = self.ending.map_or(Exit::Failed, Exit::from);
         self.voice.parent(&match exit {

@@ -13,6 +13,7 @@ use crate::run::plan::Plan;
 use crate::run::pty::Outer;
 use crate::run::signals::{self, Fate};
 use crate::run::step::{Side, Step};
+use crate::run::streams;
 use crate::spec::Verbosity;
 use crate::sys;
 use crate::walls::idmap::Writer;
@@ -42,7 +43,9 @@ pub fn main(plan: &Plan, given: Given<'_>) -> ! {
     let outer = child.outer.cloned();
     let warden = Warden { plan, wire, outer, asked: None };
     match warden.wire.wait() {
-        Received::Message(Order::Go, _) => warden.guard(child, gate),
+        Received::Message(order @ (Order::Go | Order::GoWithoutQueue), _) => {
+            warden.guard(child, gate, order)
+        }
         Received::Message(..) => sys::exit_now(0),
         Received::Nothing | Received::Closed => warden.parent_is_gone(),
     }
@@ -110,8 +113,8 @@ impl Ward {
 }
 
 impl Warden<'_> {
-    fn guard(mut self, inheritance: Inheritance<'_>, gate: NearEnd) -> ! {
-        let mut ward = match self.start(inheritance, gate) {
+    fn guard(mut self, inheritance: Inheritance<'_>, gate: NearEnd, go: Order) -> ! {
+        let mut ward = match self.start(inheritance, gate, go) {
             Ok(ward) => ward,
             Err((step, error)) => {
                 let _ = self
@@ -178,6 +181,7 @@ impl Warden<'_> {
         &self,
         inheritance: Inheritance<'_>,
         gate: NearEnd,
+        go: Order,
     ) -> Result<Ward, (usize, SysError)> {
         let talk = inheritance.talk;
         let (mut inheritance, mut gate) = (Some(inheritance), Some(gate));
@@ -239,7 +243,7 @@ impl Warden<'_> {
         let ward = ward.ok_or_else(|| (0, SysError::from(Errno::CHILD)))?;
         // A child that is gone already has said why on its own wire.
         if let Some(gate) = &ward.gate {
-            let _ = gate.send(&Order::Go, None);
+            let _ = gate.send(&go, None);
         }
         Ok(ward)
     }
@@ -258,7 +262,7 @@ impl Warden<'_> {
 
     fn obey(&mut self, order: Order, ward: &Ward) {
         match order {
-            Order::Go | Order::Heard => {}
+            Order::Go | Order::GoWithoutQueue | Order::Heard => {}
             Order::Kill => send(ward, Signal::KILL),
             Order::Signal(number) => self.deliver(number, ward, || {
                 if let Some(signal) = Signal::from_named_raw(number) {
@@ -346,6 +350,7 @@ impl Warden<'_> {
         if let Some(outer) = &self.outer {
             outer.restore_after_death();
         }
+        streams::give_back(&self.plan.pipe_owners);
         if let Some(name) = &self.plan.queue {
             let _ = queue::remove(name);
         }

@@ -3,7 +3,7 @@
 
 use crate::error::{Failure, printable};
 use crate::namespace::{Namespace, Namespaces, Switch};
-use crate::spec::{ProcView, RootSwitch, RunOptions, Seccomp, Spec, Sysctl};
+use crate::spec::{ProcView, RootSwitch, RunOptions, Seccomp, Spec, Stdio, Sysctl};
 use caps::Capability;
 
 impl Sysctl {
@@ -85,6 +85,10 @@ impl Spec {
             (
                 self.proc_view == ProcView::Open,
                 "--proc open: the kernel's own files in /proc and /sys are as its rights have them",
+            ),
+            (
+                self.stdio == Stdio::Inherit,
+                "--stdio inherit: what stdin, stdout and stderr are can be re-opened and changed",
             ),
             (
                 self.nest == Switch::Yes,

@@ -81,6 +81,15 @@ pub enum Seccomp {
     None,
 }
 
+/// What CMD gets as standard streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stdio {
+    /// Connections, views, and what is the container's own: never the host's file itself.
+    Guarded,
+    /// The caller's descriptors as they are: a door.
+    Inherit,
+}
+
 /// What is seen of the kernel's own files in /proc and /sys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProcView {
@@ -184,8 +193,10 @@ pub struct RunOptions {
     pub nest: Switch,
     pub proc_view: ProcView,
     pub sysctls: Vec<Sysctl>,
+    pub stdio: Stdio,
     pub first: First,
     pub ready: Ready,
+    pub ready_by_name: Switch,
     pub ready_timeout: Duration,
     pub info_fd: Option<i32>,
     pub talk: Verbosity,
@@ -271,10 +282,14 @@ pub struct Spec {
     pub proc_view: ProcView,
     /// Kernel parameters that are set before they become read-only.
     pub sysctls: Vec<Sysctl>,
+    /// What CMD gets as standard streams.
+    pub stdio: Stdio,
     /// What the child becomes.
     pub first: First,
     /// How readiness is told.
     pub ready: Ready,
+    /// Whether that was asked for by name, and so must be had.
+    pub ready_by_name: Switch,
     /// How long to wait for it.
     pub ready_timeout: Duration,
     /// The descriptor of rustic's own that events are written to.

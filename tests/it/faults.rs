@@ -8,6 +8,7 @@ use crate::support::{
 };
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -32,6 +33,8 @@ fn plans() -> Vec<Rustic> {
         Rustic::run().ns("user", "yes").opt(["--root", "chroot", "sh", "-c", "true"]),
         Rustic::run().opt(["--rootfs", root.to_str().unwrap(), "payload", "true"]),
         Rustic::run().nobody().sh("true"),
+        Rustic::run().input(Path::new("/etc/passwd")).opt(["--uid", "1000"]).sh("true"),
+        Rustic::run().nobody().input(Path::new("/etc/passwd")).sh("true"),
         Rustic::run().ns("mount", "no").sh("true"),
         Rustic::run().opt(["--ready", "app"]).sh("echo >&$RUSTIC_READY_FD"),
     ]
@@ -98,7 +101,7 @@ fn calls_that_fail_are_named() {
         ("mknodat:error=EPERM:when=3", vec![], vec!["/dev/full"]),
         ("sethostname:error=EPERM:when=1", vec![], vec!["host name 'rustic'"]),
         ("keyctl:error=EDQUOT:when=1", vec!["--seccomp", "none"], vec!["kernel.keys.maxkeys"]),
-        ("mq_open:error=EMFILE", vec![], vec!["RLIMIT_MSGQUEUE"]),
+        ("mq_open:error=EMFILE", vec!["--ready", "queue"], vec!["RLIMIT_MSGQUEUE"]),
         ("mq_timedsend:error=EMSGSIZE:when=1", vec!["--ipc", "no"], vec!["send READY"]),
         ("capset:error=EPERM:when=1", vec![], vec!["capabilities"]),
         ("seccomp:error=EINVAL", vec![], vec!["seccomp filter"]),

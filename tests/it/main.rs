@@ -29,6 +29,7 @@ mod run; //         what CMD sees and how its end is reported
 mod scale; //       many at once
 mod signals; //     forwarding, PID 1, exit codes of signals
 mod store; //       trees by digest, names, locks, and every way to be interrupted
+mod streams; //     stdin, stdout, stderr: what is behind them stays as it is
 mod terminal; //    pty, job control, modes of the outer terminal
 mod tidy; //        the rules of the house
 mod verify; //      every wall, every combination, every leak; what is left

@@ -96,13 +96,13 @@ fn queue_limits_bend_or_are_named() {
     assert_eq!((code, text.as_str()), (0, "up\n"), "one small message is enough");
     let (code, text) = in_own_ipc(
         "echo 0 >/proc/sys/fs/mqueue/queues_max; setpriv --bounding-set -sys_resource --inh-caps \
-            -sys_resource $RUSTIC run --ipc no echo up",
+            -sys_resource $RUSTIC run --ready queue --ipc no echo up",
     );
     assert_eq!(code, 125, "{text}");
     assert!(text.contains("queues_max") && text.contains("--ready none"), "{text}");
     let (code, text) = in_own_ipc(
         "setpriv --bounding-set -sys_resource --inh-caps -sys_resource prlimit --msgqueue=0 \
-            $RUSTIC run --ipc no echo up",
+            $RUSTIC run --ready queue --ipc no echo up",
     );
     assert_eq!(code, 125, "{text}");
     assert!(text.contains("RLIMIT_MSGQUEUE"), "{text}");
@@ -437,15 +437,24 @@ fn a_squatter_on_the_name_is_named_and_not_used() {
 }
 
 #[test]
-fn all_queues_taken_is_named_and_ends() {
+fn all_queues_taken_by_another_keeps_no_start_but_one_that_asks_for_a_queue() {
     need!(root);
     // 256 queues of a namespace, held by a process in it.
     let script = "/mnt/payload fill-queues >/tmp/filled & while ! grep -q filled /tmp/filled \
-        2>/dev/null; do sleep 0.05; done; $RUSTIC run --ipc no echo up";
+        2>/dev/null; do sleep 0.05; done; $RUSTIC run $WORDS --info-fd 1 --ipc no echo up";
     let script = script
         .replace("/mnt/payload", payload().to_str().unwrap())
         .replace("/tmp/filled", scratch("fill").join("out").to_str().unwrap());
-    let (code, text) = in_own_ipc(&format!("{script}; code=$?; kill $!; exit $code"));
+    let run = |words: &str| {
+        let script = script.replace("$WORDS", words);
+        in_own_ipc(&format!("{script}; code=$?; kill $!; exit $code"))
+    };
+    let (code, text) = run("-v");
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("up\n") && text.contains("goes on without a queue"), "{text}");
+    // Readiness is told all the same, by the way that is left.
+    assert!(text.contains("\"event\":\"ready\",\"via\":\"exec\""), "{text}");
+    let (code, text) = run("--ready queue");
     assert_eq!(code, 125, "{text}");
     assert!(
         text.contains("cannot make message queue")

@@ -128,6 +128,7 @@ pub(crate) struct Rustic {
     uid: u32,
     args: Vec<String>,
     env: Vec<(String, String)>,
+    input: Option<PathBuf>,
 }
 
 /// How a run ended.
@@ -146,7 +147,7 @@ impl Rustic {
 
     /// Another command.
     pub(crate) fn command(name: &str) -> Self {
-        Self { uid: 0, args: vec![name.into()], env: vec![] }
+        Self { uid: 0, args: vec![name.into()], env: vec![], input: None }
     }
 
     /// As nobody, without a home.
@@ -166,6 +167,12 @@ impl Rustic {
 
     pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
         self.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// A file as its stdin, in place of a pipe.
+    pub(crate) fn input(mut self, path: &Path) -> Self {
+        self.input = Some(path.to_owned());
         self
     }
 
@@ -204,20 +211,19 @@ impl Rustic {
     /// Runs it to its end with this input.
     pub(crate) fn ran_with(&self, input: &str) -> Ran {
         let mut child = self.started();
-        let mut stdin = child.stdin.take().unwrap();
-        let _ = stdin.write_all(input.as_bytes());
-        drop(stdin);
+        if let Some(mut stdin) = child.stdin.take() {
+            let _ = stdin.write_all(input.as_bytes());
+        }
         finish(child)
     }
 
     /// Starts it with pipes.
     pub(crate) fn started(&self) -> Child {
-        self.std()
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap()
+        let stdin = match &self.input {
+            Some(path) => fs::File::open(path).unwrap().into(),
+            None => Stdio::piped(),
+        };
+        self.std().stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
 }
 

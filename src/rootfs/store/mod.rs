@@ -99,6 +99,15 @@ impl From<Errno> for Waiting {
     }
 }
 
+/// A symlink on the way to a store that somebody else has made, and could make anew.
+fn foreign_link(root: &Path, host: &Host) -> Option<String> {
+    root.ancestors().find_map(|path| {
+        let stat = fs::symlink_metadata(path).ok()?;
+        let foreign = stat.is_symlink() && stat.uid() != host.uid && stat.uid() != 0;
+        foreign.then(|| format!("{} is a symlink of uid {}", path.display(), stat.uid()))
+    })
+}
+
 const PARTS: [&str; 6] = ["roots", "names", "seen", "locks", "staging", "runs"];
 
 /// The directory of the files in an image's.
@@ -130,6 +139,10 @@ impl Store {
         let failed = |errno: Errno| {
             Failure::new(format!("cannot use the store {}", root.display())).errno(errno)
         };
+        // Before anything is made: a refused store is left as it was.
+        if let Some(why) = foreign_link(root, host).or_else(|| store.strange(host)) {
+            return Err(failed(Errno::ACCESS).why(why));
+        }
         let made = PARTS.iter().try_for_each(|part| {
             DirBuilder::new().recursive(true).mode(0o700).create(root.join(part))
         });

@@ -11,8 +11,9 @@ use crate::ready::notify;
 use crate::ready::queue::Name;
 use crate::rootfs::Image;
 use crate::run::leak;
-use crate::run::pty::Streams;
+use crate::run::pty::Terminals;
 use crate::run::step::{Mount, Quota, Side, Step, Tree};
+use crate::run::streams::Stream;
 use crate::spec::{Capabilities, First, Ready, RootSwitch, Seccomp, Spec, Writing};
 use crate::walls::idmap::{IdMaps, Writer};
 use crate::walls::privileges::{Credentials, Groups, Keep};
@@ -39,6 +40,8 @@ pub struct Plan {
     pub namespaces: Namespaces,
     /// The ids of the user namespace.
     pub maps: Option<IdMaps>,
+    /// Pipes that are CMD's for this run, with the owners that they get back.
+    pub pipe_owners: Vec<(usize, u32)>,
     /// Walls that this container does not have though they are the default, each with its reason,
     /// for -v.
     pub remarks: Vec<String>,
@@ -53,7 +56,11 @@ pub struct Ingredients<'a> {
     /// The root file system, found.
     pub image: Image,
     /// The streams that are terminals.
-    pub streams: Streams,
+    pub terminals: Terminals,
+    /// What CMD gets as standard streams.
+    pub streams: [Stream; 3],
+    /// The owners of pipes among them, which have to be CMD's.
+    pub pipe_owners: Vec<(usize, u32)>,
     /// The queue's name, where one is wanted.
     pub queue: Option<Name>,
 }
@@ -72,6 +79,7 @@ struct Ladder<'a> {
     /// /proc and /sys, where there are mounts.
     own: Option<OwnMounts>,
     kernel_files: KernelFiles,
+    streams: [Stream; 3],
     /// The slots of rustic's own /dev and /dev/pts.
     dev: Option<usize>,
     devpts: Option<usize>,
@@ -97,7 +105,7 @@ impl Plan {
     /// An order that cannot be met on this host, an id that the user namespace will not have above
     /// all.
     pub fn new(from: Ingredients<'_>) -> Result<Self, Failure> {
-        let Ingredients { spec, host, image, streams, queue } = from;
+        let Ingredients { spec, host, image, terminals, streams, pipe_owners, queue } = from;
         let namespaces = spec.namespaces;
         let maps = namespaces.is_new(Namespace::User).then(|| IdMaps::of(host));
         if let Some(maps) = &maps {
@@ -124,16 +132,27 @@ impl Plan {
             mounts: Vec::new(),
             own: None,
             kernel_files: KernelFiles::default(),
+            streams: [Stream::Passed, Stream::Passed, Stream::Passed],
             dev: None,
             devpts: None,
             remarks: Vec::new(),
         };
+        let views: Vec<usize> = (0..3).filter(|&n| streams[n] == Stream::View).collect();
+        if !views.is_empty() {
+            ladder.rung(Step::OpenViews(views));
+        }
+        if !pipe_owners.is_empty() {
+            let before = pipe_owners.clone();
+            ladder.rung(Step::GivePipes { before, uid: spec.uid });
+        }
         if let Some(name) = &queue {
             ladder.rung(Step::MakeQueue(name.clone()));
         }
         ladder.clone_child(run_directory.as_deref());
+        ladder.streams = streams;
         ladder.root(image);
-        ladder.system_mounts(streams);
+        ladder.system_mounts(terminals);
+        ladder.take_streams();
         ladder.loopback();
         ladder.hostname();
         ladder.keyring();
@@ -156,7 +175,16 @@ impl Plan {
 
         let Ladder { mut steps, mounts, remarks, .. } = ladder;
         leak::ordered(&mut steps);
-        Ok(Self { steps, slots: mounts.len(), queue, run_directory, namespaces, maps, remarks })
+        Ok(Self {
+            steps,
+            slots: mounts.len(),
+            queue,
+            run_directory,
+            namespaces,
+            maps,
+            pipe_owners,
+            remarks,
+        })
     }
 
     /// The steps of one side, with their numbers.
@@ -251,6 +279,14 @@ impl Ladder<'_> {
         };
         self.rung(Step::OpenBase(c_string(&base)));
         self.rung(Step::MakePrivate);
+        let by_path = |(number, stream): (usize, &Stream)| match stream {
+            Stream::ViewByPath(path) => Some((number, path.clone())),
+            _ => None,
+        };
+        let views: Vec<_> = self.streams.iter().enumerate().filter_map(by_path).collect();
+        if !views.is_empty() {
+            self.rung(Step::OpenViewsByPath(views));
+        }
         self.steps.extend(steps);
         self.host_files();
         self.enter_root(&base, directory.as_deref());
@@ -278,7 +314,7 @@ impl Ladder<'_> {
     }
 
     /// Attaches the mounts, in the order in which they were planned, and fills /dev in between.
-    fn system_mounts(&mut self, streams: Streams) {
+    fn system_mounts(&mut self, terminals: Terminals) {
         for mount in self.mounts.clone() {
             let slot = mount.slot;
             self.rung(Step::Attach(mount));
@@ -294,8 +330,19 @@ impl Ladder<'_> {
                 self.rung(Step::DeviceLinks(slot));
             }
         }
-        if streams.any() {
-            self.rung(Step::Terminal { streams, devpts: self.devpts, uid: self.spec.uid });
+        if terminals.any() {
+            self.rung(Step::Terminal {
+                streams: terminals,
+                devpts: self.devpts,
+                uid: self.spec.uid,
+            });
+        }
+    }
+
+    fn take_streams(&mut self) {
+        let taken = |stream: &Stream| !matches!(stream, Stream::Terminal | Stream::Passed);
+        if self.streams.iter().any(taken) {
+            self.rung(Step::TakeStreams { streams: self.streams.clone(), dev: self.dev });
         }
     }
 

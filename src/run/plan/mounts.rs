@@ -3,7 +3,7 @@
 use super::{Ladder, NO_SUID_DEV, NO_SUID_DEV_EXEC, OwnMounts, c_string};
 use crate::beneath::Kind;
 use crate::host::contains;
-use crate::mounts::{Attributes, FsOption};
+use crate::mounts::{self, Attributes, FsOption};
 use crate::namespace::{Namespace, Switch};
 use crate::run::step::{Mount, Source, Step};
 use crate::spec::{Bind, Writing};
@@ -12,6 +12,10 @@ use std::ffi::CString;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::rc::Rc;
+
+/// Sizes of /dev, which holds names alone, and of /dev/shm, in bytes.
+const DEV_SIZE: u64 = 64 << 10;
+const SHM_SIZE: u64 = 64 << 20;
 
 impl Ladder<'_> {
     /// The files of /etc that are the container's own, written once and shown over the image's.
@@ -99,7 +103,11 @@ impl Ladder<'_> {
         let sys = self.mount(sys, read_only, "sys", Kind::Directory);
         self.own = Some(OwnMounts { proc, sys, bound_sys });
 
-        let dev = new(c"tmpfs", vec![option(c"mode", "0755"), option(c"size", "64k")]);
+        let tmpfs = |mode: &str, size: u64| {
+            let [size, inodes] = mounts::limits(size);
+            new(c"tmpfs", vec![option(c"mode", mode), size, inodes])
+        };
+        let dev = tmpfs("0755", DEV_SIZE);
         self.dev = Some(self.mount(
             dev,
             Attributes::NO_SUID.and(Attributes::NO_EXEC),
@@ -109,9 +117,11 @@ impl Ladder<'_> {
         if !owner {
             for (name, ..) in dev::NODES {
                 let node = c_string(&Path::new("/dev").join(name));
+                // The node is the host's, and root of a user namespace may own it: read-only, its
+                // mode and owner stay, and the device can be written all the same.
                 self.mount(
                     Source::Host(node),
-                    Attributes::NO_SUID.and(Attributes::NO_EXEC),
+                    Attributes::READ_ONLY.and(Attributes::NO_SUID).and(Attributes::NO_EXEC),
                     Path::new("dev").join(name),
                     Kind::File,
                 );
@@ -128,8 +138,7 @@ impl Ladder<'_> {
             "dev/pts",
             Kind::Directory,
         ));
-        let shm = vec![option(c"mode", "1777"), option(c"size", "64m")];
-        self.mount(new(c"tmpfs", shm), NO_SUID_DEV_EXEC, "dev/shm", Kind::Directory);
+        self.mount(tmpfs("1777", SHM_SIZE), NO_SUID_DEV_EXEC, "dev/shm", Kind::Directory);
         if self.is_new(Namespace::Ipc) || owner {
             self.mount(new(c"mqueue", vec![]), NO_SUID_DEV_EXEC, "dev/mqueue", Kind::Directory);
         } else {
@@ -176,10 +185,8 @@ impl Ladder<'_> {
                     );
                 }
                 None => {
-                    let options = vec![
-                        (c"mode", CString::new("1777").ok()),
-                        (c"size", CString::new(spec.scratch_size.to_string()).ok()),
-                    ];
+                    let [size, inodes] = mounts::limits(spec.scratch_size);
+                    let options = vec![(c"mode", CString::new("1777").ok()), size, inodes];
                     self.mount(
                         Source::New { fs: c"tmpfs", options },
                         NO_SUID_DEV,
