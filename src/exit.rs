@@ -2,6 +2,13 @@
 
 use std::process::ExitCode;
 
+/// What a death of CMD by SIGSYS means: said by the parent, or by the reaper, which ends with a
+/// number alone.
+pub const FORBIDDEN_CALL: &str = "CMD was ended by SIGSYS, which a seccomp filter sends for a call \
+    that it forbids, and kill(2) for whoever asks. rustic's own filter sends it only for a calling \
+    convention that this machine does not have; a filter of CMD's, or of whoever started rustic, \
+    for any call. strace -f shows which one, seccomp(2)";
+
 /// How rustic ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {

@@ -2,7 +2,7 @@
 
 use rustic::cli::{self, Asked, RootfsOrder, Show, VerifyOrder};
 use rustic::error::Failure;
-use rustic::exit::Exit;
+use rustic::exit::{Exit, FORBIDDEN_CALL};
 use rustic::host::Host;
 use rustic::rootfs::command::{self, Output};
 use rustic::spec::{self, RunOptions, Verbosity};
@@ -32,7 +32,10 @@ fn main() -> ExitCode {
             rootfs(&order).unwrap_or_else(|failure| told(&failure, failure.exit))
         }
         Asked::Invoke(words) => invoke::main("rustic invoke", &words),
-        Asked::Init(words) => init::main(&words),
+        Asked::Init(words) => match init::main(&words) {
+            exit @ Exit::Signal(libc::SIGSYS) => told(&format!("warning: {FORBIDDEN_CALL}"), exit),
+            exit => exit,
+        },
         Asked::Text(text) => shown(&text).unwrap_or_else(|failure| told(&failure, failure.exit)),
         Asked::Usage(text, exit) => told(&text, exit),
         Asked::Refused(failure) => told(&failure, failure.exit),

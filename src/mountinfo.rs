@@ -11,6 +11,8 @@ use std::path::PathBuf;
 pub struct Mount {
     /// Its number, which is used anew after it is gone.
     pub id: u64,
+    /// The device number of its file system, as stat(2) tells it.
+    pub device: u64,
     /// What of its file system it shows.
     pub root: PathBuf,
     /// Where, seen from the root of the reader.
@@ -43,13 +45,16 @@ fn mount(line: &[u8]) -> Option<Mount> {
     let mut fields = line.split(|&byte| byte == b' ');
     let text = |field: &[u8]| String::from_utf8_lossy(field).into_owned();
     let id = text(fields.next()?).parse().ok()?;
-    let (root, point) = (path(fields.nth(2)?), path(fields.next()?));
+    let device = text(fields.nth(1)?);
+    let (major, minor) = device.split_once(':')?;
+    let device = rustix::fs::makedev(major.parse().ok()?, minor.parse().ok()?);
+    let (root, point) = (path(fields.next()?), path(fields.next()?));
     // Behind the options of the mount stand optional fields, which end with a hyphen.
     let optional = fields.by_ref().skip(1).take_while(|&field| field != b"-");
     let peers = optional.filter_map(|field| text(field).split_once(':')?.1.parse().ok()).collect();
     let (kind, source, options) =
         (text(fields.next()?), OsString::from_vec(unescaped(fields.next()?)), text(fields.next()?));
-    Some(Mount { id, root, point, peers, kind, source, options })
+    Some(Mount { id, device, root, point, peers, kind, source, options })
 }
 
 fn path(field: &[u8]) -> PathBuf {

@@ -184,6 +184,14 @@ pub fn attach(mount: impl AsFd, target: impl AsFd) -> Result<()> {
     move_mount(mount, c"", target, c"", flags)
 }
 
+/// Attaches a detached mount on top of an entry of a directory, which is no symlink.
+///
+/// # Errors
+/// As [`attach`]; ELOOP for a symlink.
+pub fn attach_at(mount: impl AsFd, dir: impl AsFd, name: &CStr) -> Result<()> {
+    move_mount(mount, c"", dir, name, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+}
+
 /// Makes every mount of the namespace private: a new one starts as a copy in which mounts still
 /// travel to the host and back, where / is shared (systemd makes it so), mount_namespaces(7).
 ///

@@ -49,18 +49,41 @@ In a terminal, ^] three times within a second ends the container.";
     its walls", before_help = EXAMPLES,
           disable_help_subcommand = true)]
 pub struct Cli {
-    /// Colour of what is shown
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
-    pub color: clap::ColorChoice,
+    #[command(flatten)]
+    everywhere: Everywhere,
     #[command(subcommand)]
     command: Option<Command>,
 }
 
+/// The same with one command: what is started most is read without the options of all the others
+/// being made first, which takes a fiftieth of a start.
+#[derive(Parser)]
+#[command(name = "rustic", version, disable_help_subcommand = true)]
+struct Starting {
+    #[command(flatten)]
+    everywhere: Everywhere,
+    #[command(subcommand)]
+    command: Start,
+}
+
+#[derive(Args)]
+struct Everywhere {
+    /// Colour of what is shown
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    color: clap::ColorChoice,
+}
+
 #[derive(Subcommand)]
-enum Command {
+enum Start {
     /// Start a command in a container
     #[command(after_help = RUN_NOTES)]
     Run(Box<Run>),
+}
+
+#[derive(Subcommand)]
+enum Command {
+    #[command(flatten)]
+    Start(Start),
     /// Try to cross every wall of a container, from inside, and check from outside
     #[command(before_help = verify::EXAMPLES, after_help = verify::NOTES)]
     Verify(Box<verify::Verify>),
@@ -172,13 +195,20 @@ pub enum Asked {
 /// strip, as the second value says.
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> (Asked, anstream::ColorChoice) {
     let args: Vec<OsString> = args.into_iter().collect();
-    let read = Cli::command()
-        .try_get_matches_from(&args)
-        .and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
+    let read = if args.get(1).is_some_and(|word| word == "run") {
+        Starting::command().try_get_matches_from(&args).and_then(|matches| {
+            let Starting { everywhere, command } = Starting::from_arg_matches(&matches)?;
+            Ok((Cli { everywhere, command: Some(Command::Start(command)) }, matches))
+        })
+    } else {
+        Cli::command()
+            .try_get_matches_from(&args)
+            .and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)))
+    };
     match read {
         Ok((cli, matches)) => {
             let asked = match cli.command {
-                Some(Command::Run(run)) => match run.foreign() {
+                Some(Command::Start(Start::Run(run))) => match run.foreign() {
                     Some(hint) => Asked::Refused(Failure::new(hint)),
                     None => Asked::Run(Box::new(run.wanted())),
                 },
@@ -191,7 +221,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> (Asked, anstream::Colo
                 Some(Command::Init { cmd }) => Asked::Init(cmd),
                 None => Asked::Text(Cli::command().render_help().ansi().to_string()),
             };
-            let color = match cli.color {
+            let color = match cli.everywhere.color {
                 clap::ColorChoice::Auto => anstream::ColorChoice::Auto,
                 clap::ColorChoice::Always => anstream::ColorChoice::Always,
                 clap::ColorChoice::Never => anstream::ColorChoice::Never,
@@ -230,7 +260,7 @@ impl Run {
         } else if self.foreign_rm {
             Some("--rm is not needed: nothing of a container is left when it ends".into())
         } else if self.foreign_privileged {
-            Some("--privileged is spelled --caps all --seccomp none".into())
+            Some("--privileged is spelled --caps all --seccomp none --proc open".into())
         } else if bind_like {
             let volume = self
                 .cmd

@@ -62,7 +62,8 @@ pub(super) fn stdio(text: &str) -> Result<Stdio, String> {
 
 pub(super) fn sysctl(text: &str) -> Result<Sysctl, String> {
     match text.split_once('=') {
-        Some((key, value)) if !key.is_empty() => {
+        // A write of no bytes would change nothing, and be no error.
+        Some((key, value)) if !key.is_empty() && !value.is_empty() => {
             Ok(Sysctl { key: key.to_owned(), value: value.to_owned() })
         }
         _ => Err("a kernel parameter is KEY=VALUE, as net.ipv4.ip_forward=1".into()),

@@ -410,21 +410,24 @@ impl Child<'_> {
             let named = |errno| SysError::new(errno, format!("{}={}", sysctl.key, sysctl.value));
             let path = Path::new("sys").join(sysctl.path());
             let file = beneath::open(proc, &path, OFlags::WRONLY, Mode::empty()).map_err(named)?;
-            rustix::io::write(file, sysctl.value.as_bytes()).map_err(named)?;
+            write_all(&file, sysctl.value.as_bytes()).map_err(named)?;
         }
         Ok(())
     }
 
-    fn mask(&self, place: Place, hidden: &[Hidden]) -> Result<(), SysError> {
+    fn mask(&mut self, place: Place, hidden: &[Hidden]) -> Result<(), SysError> {
         let below = match place {
             Place::Proc(slot) | Place::Sys(slot) => opened(self.mounts[slot].as_ref())?,
             Place::Root => opened(self.root.as_ref())?,
         };
-        let masks = self.masks.as_ref().ok_or(Errno::BADF)?;
+        let masks = self.masks.as_mut().ok_or(Errno::BADF)?;
         let count = masks.hide(below, hidden)?;
         // Read-only alone is no mask: a nested namespace could mount all of it, read-only too.
         if count == 0 && matches!(place, Place::Sys(_)) {
-            return Err(SysError::new(Errno::NOENT, "nothing that is hidden elsewhere is there"));
+            return Err(SysError::new(
+                Errno::NOENT,
+                "none of the paths that are to be hidden is there",
+            ));
         }
         Ok(())
     }

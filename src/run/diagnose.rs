@@ -40,8 +40,13 @@ impl Step {
             (Self::SetSysctls { .. }, Errno::NOENT) => {
                 failure.remedy("sysctl -a shows the names that this kernel has")
             }
-            (Self::Seccomp { .. }, Errno::INVAL) => {
-                failure.why("this kernel has no seccomp filters, or one around rustic forbids more")
+            (Self::SetSysctls { .. }, Errno::ACCESS) => failure
+                .why("in a user namespace the parameters of IPC can be set since Linux 6.9 only"),
+            (Self::Seccomp { .. }, Errno::INVAL | Errno::NOSYS) => {
+                failure.why("this kernel has no seccomp filters").remedy("--seccomp none")
+            }
+            (Self::Seccomp { .. }, Errno::PERM | Errno::ACCESS) => {
+                failure.why("a filter around rustic forbids to make another one")
             }
             (Self::Attach(_), Errno::LOOP | Errno::NOTDIR | Errno::ISDIR | Errno::INVAL) => failure
                 .remedy(

@@ -3,7 +3,7 @@
 use crate::namespace::{Namespace, Switch};
 use crate::run::plan::Plan;
 use crate::run::step::Step;
-use crate::spec::{RootSwitch, Spec, Verbosity};
+use crate::spec::{Door, RootSwitch, Spec, Verbosity};
 use crate::walls::idmap::Writer;
 use std::io::Write;
 
@@ -58,8 +58,8 @@ impl Voice {
             };
             self.parent(&format!("{}: {state}{}", namespace.name(), detail(namespace, spec, plan)));
         }
-        for door in spec.kernel_doors() {
-            self.parent(&format!("kernel: a door: {door}"));
+        for Door { name, what } in spec.doors() {
+            self.parent(&format!("a door: {name}: {what}"));
         }
         for remark in &plan.remarks {
             self.parent(remark);
@@ -85,7 +85,9 @@ fn detail(namespace: Namespace, spec: &Spec, plan: &Plan) -> String {
     match (namespace, spec.namespaces.get(namespace)) {
         (Namespace::Pid, Switch::Yes) => ", CMD is process 1".into(),
         (Namespace::Pid, Switch::No) => {
-            ": a CMD that may signal rustic's warden can outlive it".into()
+            ": every process is seen, and one that CMD may trace is a way to the host's files and out \
+             of these walls, /proc/PID/root; a CMD that may signal rustic's warden can outlive it"
+                .into()
         }
         (Namespace::Mount, Switch::Yes) if spec.root == RootSwitch::Pivot => {
             ", root entered by pivot_root".into()

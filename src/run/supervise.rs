@@ -2,7 +2,7 @@
 //! warden could not clean up after its death.
 
 use crate::error::{Failure, errno_text, printable};
-use crate::exit::Exit;
+use crate::exit::{Exit, FORBIDDEN_CALL};
 use crate::host::Host;
 use crate::ready::queue::Queue;
 use crate::rootfs::remove;
@@ -17,7 +17,7 @@ use crate::run::signals;
 use crate::run::step::Step;
 use crate::run::stream_relay::{Lost, Pipes};
 use crate::run::streams::{self, Streams};
-use crate::spec::{First, Ready, Spec, Verbosity};
+use crate::spec::{Ready, Spec, Verbosity};
 use nix::sys::signal::{Signal, raise};
 use nix::sys::signalfd::SignalFd;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -65,12 +65,6 @@ pub struct Connections {
     /// What the parent relays.
     pub pipes: Pipes,
 }
-
-/// What a death by SIGSYS means.
-const FORBIDDEN_CALL: &str = "CMD was ended by SIGSYS: a seccomp filter forbids a call that it has \
-    made. rustic's filter ends a process only for a calling convention that this machine does not \
-    have, so the filter is one that CMD, or whoever started rustic, has made. strace -f shows the \
-    call, seccomp(2)";
 
 /// Where the child is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -422,12 +416,7 @@ impl<'a> Supervisor<'a> {
             Exit::Signal(signal) => format!("the child was ended by signal {signal}"),
             exit => format!("the child has ended with {}", exit.code()),
         });
-        // The reaper ends with the number that a shell would tell.
-        let by_signal = match self.spec.first {
-            First::Reaper => exit.code() == Exit::Signal(libc::SIGSYS).code(),
-            First::Cmd | First::Probe => exit == Exit::Signal(libc::SIGSYS),
-        };
-        if by_signal {
+        if exit == Exit::Signal(libc::SIGSYS) {
             self.voice.warning(FORBIDDEN_CALL);
         }
         Ok(exit)

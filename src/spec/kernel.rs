@@ -6,10 +6,23 @@ use crate::namespace::{Namespace, Namespaces, Switch};
 use crate::spec::{ProcView, RootSwitch, RunOptions, Seccomp, Spec, Stdio, Sysctl};
 use caps::Capability;
 
+/// Something that was ordered, and opens a wall.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Door {
+    /// The option or the right.
+    pub name: &'static str,
+    /// What can be done through it.
+    pub what: &'static str,
+}
+
 impl Sysctl {
     /// The namespace that has a value of its own; `None` where the whole machine has one.
     fn namespace(&self) -> Option<Namespace> {
         let key = self.path();
+        // It is found below net, and there is one for all of them, which cannot be set back.
+        if key == "net/netfilter/nf_hooks_lwtunnel" {
+            return None;
+        }
         let starts = |with: &str| key.strip_prefix(with).is_some_and(|rest| !rest.is_empty());
         if starts("net/") {
             Some(Namespace::Net)
@@ -73,36 +86,53 @@ impl Spec {
         climbs.then(|| warning.to_owned()).into_iter().collect()
     }
 
-    /// What was ordered and opens the wall to the kernel, a line each.
-    pub fn kernel_doors(&self) -> Vec<String> {
+    /// What was ordered besides namespaces that opens a wall.
+    pub fn doors(&self) -> Vec<Door> {
         let has_proc = self.namespaces.is_new(Namespace::Mount);
-        let own_masks = has_proc
-            && self.proc_view == ProcView::Masked
-            && self.namespaces.is_new(Namespace::User)
-            && self.holds(Capability::CAP_SYS_ADMIN);
-        [
-            (self.seccomp == Seccomp::None, "--seccomp none: every call of the kernel can be made"),
+        let masked = has_proc && self.proc_view == ProcView::Masked;
+        let doors = [
+            (
+                self.seccomp == Seccomp::None,
+                Door { name: "--seccomp none", what: "every call of the kernel can be made" },
+            ),
             (
                 self.proc_view == ProcView::Open,
-                "--proc open: the kernel's own files in /proc and /sys are as its rights have them",
+                Door {
+                    name: "--proc open",
+                    what: "nothing of the kernel's own files in /proc and /sys is hidden, and \
+                           those of /proc can be written as far as CMD's rights go",
+                },
             ),
             (
                 self.stdio == Stdio::Inherit,
-                "--stdio inherit: what stdin, stdout and stderr are can be re-opened and changed",
+                Door {
+                    name: "--stdio inherit",
+                    what: "what is behind stdin, stdout and stderr can be re-opened and changed",
+                },
+            ),
+            (
+                self.root == RootSwitch::Chroot,
+                Door {
+                    name: "the chroot",
+                    what: "a directory that somebody outside hands in leads to the host's tree",
+                },
             ),
             (
                 self.nest == Switch::Yes,
-                "--nest yes: a user namespace inside can mount the caller's cgroups",
+                Door {
+                    name: "--nest yes",
+                    what: "a user namespace inside can mount the caller's cgroups",
+                },
             ),
             (
-                own_masks,
-                "CAP_SYS_ADMIN in the user namespace: it can take the masks of /proc and /sys away",
+                masked && self.holds(Capability::CAP_SYS_ADMIN),
+                Door {
+                    name: "CAP_SYS_ADMIN",
+                    what: "CMD can take the masks of /proc and /sys away",
+                },
             ),
-        ]
-        .into_iter()
-        .filter(|(open, _)| *open)
-        .map(|(_, door)| door.to_owned())
-        .collect()
+        ];
+        doors.into_iter().filter(|(open, _)| *open).map(|(_, door)| door).collect()
     }
 
     /// Whether CMD has a capability.

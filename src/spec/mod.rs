@@ -4,6 +4,7 @@ mod check;
 mod kernel;
 
 pub use check::{PATH, store};
+pub use kernel::Door;
 
 use crate::error::printable;
 use crate::namespace::{Namespace, Namespaces, Switch};
@@ -109,9 +110,13 @@ pub struct Sysctl {
 }
 
 impl Sysctl {
-    /// Its file below /proc/sys. As with sysctl(8) a slash in the name stands for a dot in a part
-    /// of it: `net.ipv4.conf.eth0/1.forwarding`.
+    /// Its file below /proc/sys. As with sysctl(8) the first separator decides: behind a dot a slash
+    /// stands for a dot in a part of the name (`net.ipv4.conf.eth0/1.forwarding`), behind a slash
+    /// everything is as it is.
     pub fn path(&self) -> String {
+        if self.key.find(['.', '/']).is_some_and(|at| self.key[at..].starts_with('/')) {
+            return self.key.clone();
+        }
         let swapped = |c| match c {
             '.' => '/',
             '/' => '.',

@@ -65,14 +65,22 @@ pub fn clone3(namespace_flags: u64) -> Result<Option<(Pid, OwnedFd)>> {
 
 fn clone(namespace_flags: u64, pidfd: &mut RawFd) -> Result<libc::c_long> {
     const CLONE_NEWTIME: u64 = libc::CLONE_NEWTIME as u64;
+    const CLONE_NEWUSER: u64 = libc::CLONE_NEWUSER as u64;
     if namespace_flags & CLONE_NEWTIME != 0 {
+        // Made before the user namespace it would belong to another one than was ordered.
+        if namespace_flags & CLONE_NEWUSER != 0 {
+            return Err(Errno::NOSYS);
+        }
         // SAFETY: a number only; the namespace is for processes that are made from now on.
         checked(libc::c_long::from(unsafe { libc::unshare(libc::CLONE_NEWTIME) }))?;
     }
     let flags = namespace_flags & !CLONE_NEWTIME | (libc::CLONE_PIDFD | libc::SIGCHLD) as u64;
+    let (stack, unused) = (0_usize, 0_usize);
     // SAFETY: as with clone3. Flags, stack and the place for the pidfd come first on x86_64 and on
     // aarch64 alike; a stack of 0 is the caller's, copied; the rest is not used with these flags.
-    checked(unsafe { libc::syscall(libc::SYS_clone, flags, 0, &raw mut *pidfd, 0, 0) })
+    checked(unsafe {
+        libc::syscall(libc::SYS_clone, flags, stack, &raw mut *pidfd, unused, unused)
+    })
 }
 
 /// _exit(2): ends the process without running a destructor or flushing a buffer that belongs to its

@@ -227,8 +227,8 @@ fn unshare_all(namespaces: &[Namespace]) -> Result<(), Failure> {
                 failure.why(format!("kernel.{APPARMOR} is 1"))
             }
             (None, nix::errno::Errno::EPERM) => failure.why(
-                "in a chroot, and where a filter denies it, no user namespace can be made: \
-                     around this one rustic needs --nest yes",
+                "in a chroot, and where a filter denies it, no user namespace can be made; a \
+                     container of rustic's allows it with --nest yes",
             ),
             _ => failure,
         }

@@ -118,7 +118,10 @@ impl<'a> Verifier<'a> {
         let trials = self.trials(role);
         let walls = self.order.walls.iter().map(|&wall| self.wall(wall, spec, &trials)).collect();
         let pid = trials.as_ref().ok().map(|trials| trials.subject.pid);
-        Report::new(&self.stage, self.controls(), argv, pid, walls)
+        Report {
+            doors: spec.doors(),
+            ..Report::new(&self.stage, self.controls(), argv, pid, walls)
+        }
     }
 
     fn wall(&self, wall: Wall, spec: &Spec, trials: &Result<Trials, String>) -> WallReport {
@@ -223,7 +226,11 @@ fn remarks(wall: Wall, spec: &Spec, trials: &Trials, verdict: &Verdict) -> Vec<S
         Wall::User => {
             let rights =
                 user::remark(trials.each.iter().map(|trial| (trial.probe, &trial.attempt)));
-            std::iter::once(rights).chain(spec.kernel_doors().into_iter().map(door)).collect()
+            std::iter::once(rights)
+                .chain(
+                    spec.doors().into_iter().map(|one| door(format!("{}: {}", one.name, one.what))),
+                )
+                .collect()
         }
         Wall::Time if *verdict == Verdict::Held => vec![time::REMARK.to_owned()],
         _ => Vec::new(),

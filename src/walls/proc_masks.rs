@@ -11,13 +11,14 @@
 use crate::beneath::{self, Kind};
 use crate::error::SysError;
 use crate::mounts::{self, Attributes};
+use crate::namespace::Switch;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{
-    AtFlags, Dir, FileType, Mode, OFlags, StatVfsMountFlags, fstat, fstatvfs, mkdirat, openat,
-    statat,
+    AtFlags, Dir, FileType, Mode, OFlags, StatxAttributes, StatxFlags, fstat, mkdirat, openat,
+    statx,
 };
 use rustix::io::Errno;
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::path::PathBuf;
 
 /// A path that is hidden, relative to its file system or to the root.
@@ -29,14 +30,15 @@ pub struct Hidden {
     pub kind: Kind,
 }
 
-/// What is hidden of /proc: podman's, and what shows physical memory, addresses in the kernel, and
-/// the interrupts of everybody, keys that are typed among them. The kernel's log and its symbols
-/// show nothing without CAP_SYSLOG. Each mount costs a start 25 µs.
-pub const PROC: [(&str, Kind); 13] = [
+/// What is hidden of /proc: podman's, docker's interrupts, and what shows physical memory and
+/// addresses in the kernel. Its log needs CAP_SYSLOG anyway. Each mount costs a start 25 µs.
+pub const PROC: [(&str, Kind); 15] = [
     ("acpi", Kind::Directory),
     ("interrupts", Kind::File),
+    ("kallsyms", Kind::File),
     ("kcore", Kind::File),
     ("keys", Kind::File),
+    ("kpagecgroup", Kind::File),
     ("kpagecount", Kind::File),
     ("kpageflags", Kind::File),
     ("latency_stats", Kind::File),
@@ -47,10 +49,6 @@ pub const PROC: [(&str, Kind); 13] = [
     ("vmallocinfo", Kind::File),
     ("vmcore", Kind::File),
 ];
-
-/// Directories of /proc that are passed over: itself, the objects of the IPC namespace, which are
-/// not global, and the drivers of terminals, in which nothing can be written.
-const NOT_GLOBAL: [&str; 4] = [".", "..", "sysvipc", "tty"];
 
 /// What is hidden of /sys, which is read-only as a whole: podman's, and the power meters that tell
 /// what others compute (CVE-2020-8694).
@@ -63,7 +61,7 @@ pub const SYS: [(&str, Kind); 4] = [
 
 /// File systems that are a view of the kernel: one of the host's below a directory root shows the
 /// host, whatever the namespaces are.
-pub const VIEWS_OF_THE_KERNEL: [&str; 16] = [
+pub const VIEWS_OF_THE_KERNEL: [&str; 20] = [
     "binfmt_misc",
     "bpf",
     "cgroup",
@@ -73,9 +71,13 @@ pub const VIEWS_OF_THE_KERNEL: [&str; 16] = [
     "devpts",
     "devtmpfs",
     "efivarfs",
+    "fusectl",
     "mqueue",
+    "nfsd",
     "proc",
     "pstore",
+    "resctrl",
+    "rpc_pipefs",
     "securityfs",
     "selinuxfs",
     "sysfs",
@@ -91,8 +93,32 @@ pub const ATTRIBUTES: Attributes = Attributes::READ_ONLY
 /// The mounts that hide: an empty file and an empty directory, read-only.
 #[derive(Debug)]
 pub struct Masks {
-    file: OwnedFd,
-    directory: OwnedFd,
+    file: Mask,
+    directory: Mask,
+}
+
+/// One of them.
+#[derive(Debug)]
+struct Mask {
+    mount: OwnedFd,
+    /// Whether it hides a path itself already.
+    used: Switch,
+}
+
+impl Mask {
+    /// Attaches a copy for each path: a mount that is attached a second time is moved, and what it
+    /// had hidden is open again. A detached one cannot be copied before Linux 6.15: then the first
+    /// path gets the mask itself, which can be copied from there on.
+    fn attach(&mut self, target: OwnedFd) -> rustix::io::Result<()> {
+        match mounts::copy_tree(&self.mount, c"", Attributes::NONE) {
+            Ok(copy) => mounts::attach(copy, target),
+            Err(Errno::INVAL) if self.used == Switch::No => {
+                self.used = Switch::Yes;
+                mounts::attach(&self.mount, target)
+            }
+            Err(errno) => Err(errno),
+        }
+    }
 }
 
 impl Masks {
@@ -107,7 +133,10 @@ impl Masks {
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
         openat(&scratch, FILE, flags, Mode::from_raw_mode(0o444))?;
         mkdirat(&scratch, DIRECTORY, Mode::from_raw_mode(0o555))?;
-        let copy = |name| mounts::copy_tree(&scratch, name, ATTRIBUTES);
+        let copy = |name| {
+            let mount = mounts::copy_tree(&scratch, name, ATTRIBUTES)?;
+            Ok::<_, Errno>(Mask { mount, used: Switch::No })
+        };
         Ok(Self { file: copy(FILE)?, directory: copy(DIRECTORY)? })
     }
 
@@ -116,7 +145,7 @@ impl Masks {
     ///
     /// # Errors
     /// ENOTDIR for another kind than is told, ELOOP for a symlink, EPERM.
-    pub fn hide(&self, root: impl AsFd, hidden: &[Hidden]) -> Result<usize, SysError> {
+    pub fn hide(&mut self, root: impl AsFd, hidden: &[Hidden]) -> Result<usize, SysError> {
         let mut count = 0;
         for Hidden { path, kind } in hidden {
             let named = |errno| SysError::new(errno, path.to_string_lossy());
@@ -126,20 +155,12 @@ impl Masks {
                 target => target.map_err(named)?,
             };
             let mask = match kind {
-                Kind::File => &self.file,
-                Kind::Directory => &self.directory,
+                Kind::File => &mut self.file,
+                Kind::Directory => &mut self.directory,
             };
-            // One copy for each path: a mount that is attached a second time is moved, and what it
-            // had hidden is open again. A detached one cannot be copied before Linux 6.15: then the
-            // first path gets the mask itself, which can be copied from there on.
-            match mounts::copy_tree(mask, c"", Attributes::NONE) {
-                Ok(copy) => mounts::attach(copy, target),
-                Err(Errno::INVAL) => mounts::attach(mask, target),
-                Err(errno) => Err(errno),
-            }
-            .map_err(named)?;
+            mask.attach(target).map_err(named)?;
             let shown = look().and_then(fstat).map_err(named)?;
-            let mask = fstat(mask).map_err(named)?;
+            let mask = fstat(&mask.mount).map_err(named)?;
             if (shown.st_dev, shown.st_ino) != (mask.st_dev, mask.st_ino) {
                 let what = format!("{} still shows something else", path.display());
                 return Err(SysError::new(Errno::BUSY, what));
@@ -150,48 +171,42 @@ impl Masks {
     }
 }
 
-/// Binds read-only whatever is global in a proc file system: every directory and every file that
-/// can be written, but for the processes and what is hidden anyway. Each is looked at afterwards.
+/// Binds read-only whatever is global in a proc file system: every directory and every file but the
+/// processes, and what is hidden anyway. Also what has no write bit: chmod(2) and chown(2) of such
+/// an entry change the kernel's own, for the host and every container, and root inside is the uid
+/// that it belongs to. Afterwards each must be the root of a mount.
 ///
 /// # Errors
-/// Those of open_tree(2) and mount_setattr(2); EROFS where one could still be written.
+/// Those of open_tree(2) and mount_setattr(2); EROFS where one is still the entry itself.
 pub fn protect(proc: impl AsFd, hidden: &[Hidden]) -> Result<(), SysError> {
     for name in global(&proc, hidden)? {
-        let named = |errno| SysError::new(errno, format!("/proc/{}", name.display()));
-        let look = || beneath::open(&proc, &name, OFlags::PATH, Mode::empty()).map_err(named);
-        let target = look()?;
-        let view = mounts::copy_tree(&target, c"", ATTRIBUTES).map_err(named)?;
-        mounts::attach(view, target).map_err(named)?;
-        let shown = fstatvfs(look()?).map_err(named)?;
-        if !shown.f_flag.contains(StatVfsMountFlags::RDONLY) {
+        let named = |errno| SysError::new(errno, format!("/proc/{}", name.to_string_lossy()));
+        let view = mounts::copy_tree(&proc, &name, ATTRIBUTES).map_err(named)?;
+        mounts::attach_at(view, &proc, &name).map_err(named)?;
+        let flags = AtFlags::SYMLINK_NOFOLLOW;
+        let shown = statx(&proc, &name, flags, StatxFlags::empty()).map_err(named)?;
+        if !shown.stx_attributes.contains(StatxAttributes::MOUNT_ROOT) {
             return Err(named(Errno::ROFS));
         }
     }
     Ok(())
 }
 
-fn global(proc: impl AsFd, hidden: &[Hidden]) -> Result<Vec<PathBuf>, SysError> {
+/// The names of the global entries. The kernel lists them first, then the processes.
+fn global(proc: impl AsFd, hidden: &[Hidden]) -> Result<Vec<CString>, SysError> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let mut names = Vec::new();
     for entry in Dir::new(openat(&proc, c".", flags, Mode::empty())?)? {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy();
-        // The kernel lists the global entries first, then the processes.
         if name.starts_with(|first: char| first.is_ascii_digit()) {
             break;
         }
         let is_hidden = || hidden.iter().any(|hidden| hidden.path.as_os_str() == &*name);
-        if NOT_GLOBAL.contains(&&*name) || is_hidden() {
-            continue;
-        }
-        let can_be_written = || {
-            statat(&proc, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW)
-                .map(|stat| stat.st_mode & 0o222 != 0)
-        };
-        match entry.file_type() {
-            FileType::Directory => names.push(name.into_owned().into()),
-            FileType::RegularFile if can_be_written()? => names.push(name.into_owned().into()),
-            _ => {}
+        let can_be_changed =
+            matches!(entry.file_type(), FileType::Directory | FileType::RegularFile);
+        if can_be_changed && !name.starts_with('.') && !is_hidden() {
+            names.push(entry.file_name().to_owned());
         }
     }
     Ok(names)

@@ -121,13 +121,14 @@ fn nothing_behind_a_stream_can_be_changed_from_inside_but_with_stdio_inherit() {
                 assert_eq!(after, before, "{kind} as {number}, {options:?}");
             }
         }
-        // The control: passed as it is, it is changed.
+        // The control: passed as it is, it is changed. The others are pipes: the host's null device
+        // would be changed with it.
         let path = prepared(kind, &scratch("inherited"));
         let (before, kept) = (state(&path), open(&path));
         let output = ran(
             &["--stdio", "inherit"],
             &["/mnt/payload", "change-streams"],
-            [kept.into(), null(), null()],
+            [kept.into(), Stdio::piped(), Stdio::piped()],
         );
         assert_eq!(output.status.code(), Some(0), "{kind}: {output:?}");
         assert_ne!(state(&path), before, "{kind}");

@@ -143,7 +143,8 @@ impl Store {
         if let Some(why) = foreign_link(root, host).or_else(|| store.strange(host)) {
             return Err(failed(Errno::ACCESS).why(why));
         }
-        let made = PARTS.iter().try_for_each(|part| {
+        let missing = PARTS.iter().filter(|part| !root.join(part).is_dir());
+        let made = missing.clone().try_for_each(|part| {
             DirBuilder::new().recursive(true).mode(0o700).create(root.join(part))
         });
         match made {

@@ -3,11 +3,13 @@
 
 use super::Ladder;
 use crate::beneath::Kind;
+use crate::error::{Failure, errno_of};
 use crate::mountinfo::{self, Mount};
-use crate::namespace::Namespace;
+use crate::namespace::{Namespace, Switch};
 use crate::run::step::{Place, Step};
-use crate::spec::{ProcView, Writing};
+use crate::spec::{ProcView, Writing, shown};
 use crate::walls::proc_masks::{self, Hidden};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// Where cgroups are mounted, below /sys.
@@ -26,16 +28,20 @@ fn listed(list: &[(&str, Kind)]) -> Vec<Hidden> {
 }
 
 impl Ladder<'_> {
-    /// Decides what is hidden, and has the mounts made that hide it. `bound_sys`: /sys is the
-    /// caller's own, with everything that is mounted below it. `directory`: the root, where it is a
-    /// directory of the host's with what is mounted below it.
-    pub(super) fn hide_kernel_files(&mut self, bound_sys: bool, directory: Option<&Path>) {
+    /// Decides what is hidden, and has the mounts made that hide it. `sys` says whether /sys is new,
+    /// or the caller's own with everything that is mounted below it. `directory` is the root, where
+    /// it is a directory of the host's with what is mounted below it.
+    ///
+    /// # Errors
+    /// A table of mounts that cannot be read where it is needed.
+    pub(super) fn hide_kernel_files(
+        &mut self,
+        sys: Switch,
+        directory: Option<&Path>,
+    ) -> Result<(), Failure> {
         let masked = self.spec.proc_view == ProcView::Masked;
-        let mounts = if bound_sys || directory.is_some() {
-            mountinfo::read().unwrap_or_default()
-        } else {
-            Vec::new()
-        };
+        let bound_sys = sys == Switch::No;
+        let mounts = if bound_sys || directory.is_some() { mounts_here()? } else { Vec::new() };
         let mut files = KernelFiles::default();
         if masked {
             files.proc = listed(&proc_masks::PROC);
@@ -45,18 +51,29 @@ impl Ladder<'_> {
             files.sys.extend(self.mounted_below_sys(&mounts));
         }
         if let Some(directory) = directory {
-            files.root = self.views_of_the_kernel(&mounts, directory);
+            files.root = self.views_of_the_kernel(&mounts, directory)?;
         }
         if [&files.proc, &files.sys, &files.root].into_iter().any(|hidden| !hidden.is_empty()) {
             self.rung(Step::MakeMasks);
         }
         self.kernel_files = files;
+        Ok(())
     }
 
-    /// Hides it, once /proc and /sys are attached. What was ordered by name comes later, and on top.
+    /// Hides views of the host's kernel below the root, before anything of rustic's own lies over
+    /// them: the kernel counts what cannot be reached, too, when a nested namespace asks for a fresh
+    /// proc or sysfs.
+    pub(super) fn hide_views(&mut self) {
+        let hidden = std::mem::take(&mut self.kernel_files.root);
+        if !hidden.is_empty() {
+            self.rung(Step::Mask { place: Place::Root, hidden });
+        }
+    }
+
+    /// Hides what is hidden of /proc and /sys, once they are attached. What was ordered by name
+    /// comes later, and on top.
     pub(super) fn mask_kernel_files(&mut self, proc: usize, sys: usize) {
-        let KernelFiles { proc: of_proc, sys: of_sys, root } =
-            std::mem::take(&mut self.kernel_files);
+        let KernelFiles { proc: of_proc, sys: of_sys, .. } = std::mem::take(&mut self.kernel_files);
         if !self.spec.sysctls.is_empty() {
             let sysctls = self.spec.sysctls.clone();
             self.rung(Step::SetSysctls { proc, sysctls });
@@ -68,9 +85,6 @@ impl Ladder<'_> {
         }
         if !of_sys.is_empty() {
             self.rung(Step::Mask { place: Place::Sys(sys), hidden: of_sys });
-        }
-        if !root.is_empty() {
-            self.rung(Step::Mask { place: Place::Root, hidden: root });
         }
     }
 
@@ -90,33 +104,86 @@ impl Ladder<'_> {
     }
 
     /// A proc, a sysfs, a cgroup hierarchy of the host below its directory shows the host, whatever
-    /// the namespaces are. rustic's own /proc, /sys and /dev lie over what is mounted there.
-    fn views_of_the_kernel(&mut self, mounts: &[Mount], directory: &Path) -> Vec<Hidden> {
+    /// the namespaces are.
+    ///
+    /// # Errors
+    /// One that cannot be hidden, since another mount lies over it, where namespaces may be made
+    /// inside: the kernel would take it for a reason to give them a fresh one.
+    fn views_of_the_kernel(
+        &mut self,
+        mounts: &[Mount],
+        directory: &Path,
+    ) -> Result<Vec<Hidden>, Failure> {
         if self.spec.writing == Writing::Ephemeral {
-            return Vec::new();
+            return Ok(Vec::new());
         }
-        let views = mounts
-            .iter()
-            .filter(|mount| proc_masks::VIEWS_OF_THE_KERNEL.contains(&mount.kind.as_str()));
-        let own = |path: &Path| ["proc", "sys", "dev"].iter().any(|own| path.starts_with(own));
-        let ordered = |path: &Path| {
-            self.spec.binds.iter().any(|bind| bind.target.strip_prefix("/") == Ok(path))
-        };
-        let views: Vec<Hidden> = hidden(views, directory)
-            .into_iter()
-            .filter(|view| !own(&view.path) && !ordered(&view.path))
-            .collect();
+        let views = || mounts.iter().filter(|mount| is_view(mount));
+        let buried = views().find(|mount| {
+            mount.point.starts_with(directory)
+                && mount.point != directory
+                && !is_seen(mount)
+                && ["proc", "sysfs"].contains(&mount.kind.as_str())
+        });
+        if let Some(mount) = buried.filter(|_| self.spec.nest == Switch::Yes) {
+            return Err(Failure::new(format!(
+                "--nest yes: {} ({}) lies under another mount and cannot be masked",
+                shown(&mount.point),
+                mount.kind
+            ))
+            .remedy("unmount it")
+            .man("mount_namespaces(7)"));
+        }
+        let views = hidden(views(), directory);
         for view in &views {
             let path = view.path.display();
             self.remarks.push(format!("root: /{path} is a view of the host's kernel, and hidden"));
         }
-        views
+        Ok(views)
+    }
+
+    /// Names the views of the host's kernel that nothing hides: below a directory that is entered by
+    /// chroot in the caller's own mount namespace, and below what is bound.
+    ///
+    /// # Errors
+    /// As above.
+    pub(super) fn name_open_views(&mut self, directory: Option<&Path>) -> Result<(), Failure> {
+        let binds = self.spec.binds.iter().map(|bind| (bind.source.clone(), bind.target.clone()));
+        let chroot = directory.map(|directory| (directory.to_owned(), PathBuf::from("/")));
+        let places: Vec<(PathBuf, PathBuf)> =
+            binds.chain(chroot).filter(|(source, _)| source.is_dir()).collect();
+        if places.is_empty() {
+            return Ok(());
+        }
+        let mounts = mounts_here()?;
+        for (source, target) in places {
+            for view in hidden(mounts.iter().filter(|mount| is_view(mount)), &source) {
+                let path = shown(&target.join(view.path));
+                self.remarks.push(format!("a door: {path} is a view of the host's kernel"));
+            }
+        }
+        Ok(())
     }
 }
 
-/// Mount points strictly below a directory, relative to it, parents first, each once.
+fn is_view(mount: &Mount) -> bool {
+    proc_masks::VIEWS_OF_THE_KERNEL.contains(&mount.kind.as_str())
+}
+
+/// Whether a mount can be seen where it is, and none lies over it.
+fn is_seen(mount: &Mount) -> bool {
+    std::fs::symlink_metadata(&mount.point).is_ok_and(|stat| stat.dev() == mount.device)
+}
+
+fn mounts_here() -> Result<Vec<Mount>, Failure> {
+    mountinfo::read()
+        .map_err(|error| Failure::new("cannot read /proc/self/mountinfo").errno(errno_of(&error)))
+}
+
+/// What is mounted strictly below a directory and can be seen there, by paths relative to it,
+/// parents first, each once. A mount that another one covers is not seen.
 fn hidden<'a>(mounts: impl Iterator<Item = &'a Mount>, directory: &Path) -> Vec<Hidden> {
     let mut paths: Vec<&Path> = mounts
+        .filter(|mount| is_seen(mount))
         .filter_map(|mount| mount.point.strip_prefix(directory).ok())
         .filter(|path| !path.as_os_str().is_empty())
         .collect();

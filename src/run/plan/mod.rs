@@ -91,8 +91,8 @@ struct Ladder<'a> {
 struct OwnMounts {
     proc: usize,
     sys: usize,
-    /// Whether /sys is the caller's, with what is mounted below it.
-    bound_sys: bool,
+    /// Whether /sys is new, or the caller's with what is mounted below it.
+    new_sys: Switch,
 }
 
 const NO_SUID_DEV: Attributes = Attributes::NO_SUID.and(Attributes::NO_DEVICES);
@@ -150,7 +150,7 @@ impl Plan {
         }
         ladder.clone_child(run_directory.as_deref());
         ladder.streams = streams;
-        ladder.root(image);
+        ladder.root(image)?;
         ladder.system_mounts(terminals);
         ladder.take_streams();
         ladder.loopback();
@@ -221,9 +221,9 @@ impl Ladder<'_> {
         self.rung(Step::Session);
     }
 
-    fn root(&mut self, image: Image) {
+    fn root(&mut self, image: Image) -> Result<(), Failure> {
         match (image, self.spec.namespaces.get(Namespace::Mount)) {
-            (image, Switch::Yes) => self.mounted_root(image),
+            (image, Switch::Yes) => self.mounted_root(image)?,
             (Image::PerRun { origin, directory }, Switch::No) => {
                 self.rung(Step::UnpackIntoRunDirectory { origin, path: directory });
                 if self.owns_the_shared() {
@@ -236,7 +236,12 @@ impl Ladder<'_> {
                 }
                 self.rung(Step::Chroot);
             }
-            (Image::Tree(path) | Image::Directory(path), Switch::No) => {
+            (Image::Tree(path), Switch::No) => {
+                self.rung(Step::OpenBase(c_string(&path)));
+                self.rung(Step::Chroot);
+            }
+            (Image::Directory(path), Switch::No) => {
+                self.name_open_views(Some(&path))?;
                 self.rung(Step::OpenBase(c_string(&path)));
                 self.rung(Step::Chroot);
             }
@@ -244,9 +249,10 @@ impl Ladder<'_> {
             // nothing to enter.
             (Image::Unpacked(_), Switch::No) => self.rung(Step::Chroot),
         }
+        Ok(())
     }
 
-    fn mounted_root(&mut self, image: Image) {
+    fn mounted_root(&mut self, image: Image) -> Result<(), Failure> {
         let read_only = if self.spec.writing == Writing::Refused {
             Attributes::READ_ONLY
         } else {
@@ -289,17 +295,18 @@ impl Ladder<'_> {
         }
         self.steps.extend(steps);
         self.host_files();
-        self.enter_root(&base, directory.as_deref());
+        self.enter_root(&base, directory.as_deref())
     }
 
-    fn enter_root(&mut self, base: &Path, directory: Option<&Path>) {
+    fn enter_root(&mut self, base: &Path, directory: Option<&Path>) -> Result<(), Failure> {
         self.plan_system_mounts();
         self.plan_ordered_mounts();
         for mount in self.mounts.clone() {
             self.rung(Step::Make(mount));
         }
-        let bound_sys = self.own.is_some_and(|own| own.bound_sys);
-        self.hide_kernel_files(bound_sys, directory);
+        self.name_open_views(None)?;
+        let sys = self.own.map_or(Switch::Yes, |own| own.new_sys);
+        self.hide_kernel_files(sys, directory)?;
         // Where the old tree is detached as a whole, the scratch tmpfs goes with it: one wait for the
         // kernel's readers, not two. Over the caller's own root it would lie on top of that tree, and
         // be detached in its place.
@@ -311,10 +318,12 @@ impl Ladder<'_> {
             RootSwitch::Pivot => Step::Pivot,
             RootSwitch::Chroot => Step::Chroot,
         });
+        Ok(())
     }
 
     /// Attaches the mounts, in the order in which they were planned, and fills /dev in between.
     fn system_mounts(&mut self, terminals: Terminals) {
+        self.hide_views();
         for mount in self.mounts.clone() {
             let slot = mount.slot;
             self.rung(Step::Attach(mount));
@@ -428,7 +437,7 @@ impl Ladder<'_> {
             let (capabilities, nest) = (credentials.permitted, self.spec.nest);
             let policy = default::policy(Order { capabilities, nest, self_signals });
             let filter = seccomp::compile(&policy).map_err(|refusal| {
-                Failure::new(format!("cannot compile the seccomp filter: {refusal:?}"))
+                Failure::new(format!("cannot compile the seccomp filter: {refusal}"))
             })?;
             self.rung(Step::Seccomp { self_signals, filter });
         }

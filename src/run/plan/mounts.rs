@@ -98,10 +98,10 @@ impl Ladder<'_> {
         } else {
             Source::Host(c"/sys".to_owned())
         };
-        let bound_sys = matches!(sys, Source::Host(_));
+        let new_sys = if matches!(sys, Source::Host(_)) { Switch::No } else { Switch::Yes };
         let read_only = NO_SUID_DEV_EXEC.and(Attributes::READ_ONLY);
         let sys = self.mount(sys, read_only, "sys", Kind::Directory);
-        self.own = Some(OwnMounts { proc, sys, bound_sys });
+        self.own = Some(OwnMounts { proc, sys, new_sys });
 
         let tmpfs = |mode: &str, size: u64| {
             let [size, inodes] = mounts::limits(size);

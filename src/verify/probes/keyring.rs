@@ -65,7 +65,7 @@ impl Canary {
     }
 }
 
-/// EPERM is how rustic's seccomp filter answers.
+/// ENOSYS is how rustic's seccomp filter answers, EPERM how others' do.
 const WALLED: [Errno; 4] = [Errno::NOKEY, Errno::PERM, Errno::ACCESS, Errno::NOSYS];
 
 fn session(outside: &Outside<'_>, subject: &Target) -> Try {

@@ -34,6 +34,11 @@ impl Report {
                 "unplanted": self.controls.unplanted,
                 "failed": self.controls.failed(),
             },
+            "doors": self
+                .doors
+                .iter()
+                .map(|door| json!({ "name": door.name, "what": door.what }))
+                .collect::<Vec<_>>(),
             "walls": self.walls.iter().map(wall).collect::<Vec<_>>(),
         })
     }

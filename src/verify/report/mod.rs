@@ -11,6 +11,7 @@ pub use table::list;
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::namespace::Namespaces;
+use crate::spec::Door;
 use crate::sys;
 use crate::verify::Order;
 use crate::verify::probes::{Probe, Try};
@@ -39,6 +40,8 @@ pub struct Report {
     pub controls: Controls,
     /// Wall by wall.
     pub walls: Vec<WallReport>,
+    /// What was ordered besides namespaces that opens a wall.
+    pub doors: Vec<Door>,
 }
 
 /// Who verifies, where and when.
@@ -228,6 +231,7 @@ impl Report {
             pid,
             controls,
             walls,
+            doors: Vec::new(),
         }
     }
 
@@ -247,6 +251,7 @@ impl Report {
             pid: None,
             controls: Controls::default(),
             walls,
+            doors: Vec::new(),
         }
     }
 

@@ -180,7 +180,9 @@ impl Report {
         let wrong =
             named(|wall| !wall.is_as_ordered() && !matches!(wall.verdict, Verdict::Unknown(_)));
         let unknown = named(|wall| matches!(wall.verdict, Verdict::Unknown(_)));
-        let doors = named(|wall| wall.verdict == Verdict::Shared && wall.is_as_ordered());
+        let shared = named(|wall| wall.verdict == Verdict::Shared && wall.is_as_ordered());
+        let doors: Vec<&str> =
+            shared.into_iter().chain(self.doors.iter().map(|door| door.name)).collect();
         let mut said = Vec::new();
         if !wrong.is_empty() {
             said.push(format!("Not as ordered: {}.", wrong.join(", ")));

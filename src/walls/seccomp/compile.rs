@@ -1,17 +1,18 @@
 //! Policy → program: for each architecture a balanced tree over the numbers of its calls, whose
-//! leaves are decisions. The kernel runs a filter at each call, and once for every number when it is
-//! attached (seccomp's bitmap of calls that need no look at their arguments, Linux 5.11): depth is
-//! what costs, so a list of comparisons would be ten times dearer.
+//! leaves are decisions. The kernel runs a filter at each call, and once for every number when it
+//! is attached (seccomp's bitmap of calls that need no look at their arguments, Linux 5.11): depth
+//! is what costs, so a list of comparisons would be ten times dearer.
 //!
 //! Classic BPF jumps forward only, and conditionally at most 255 instructions far. The program is
 //! therefore made from its end: whatever is jumped to is there already, and what is too far away is
 //! repeated (a decision) or reached by an unconditional jump, which knows no such limit.
 
-use super::policy::{Action, Arch, Comparison, Operator, Policy};
+use super::policy::{Action, Arch, Comparison, Operator, Policy, Width, X32_BIT};
 use libc::{
     BPF_ABS, BPF_ALU, BPF_AND, BPF_JA, BPF_JEQ, BPF_JGE, BPF_JGT, BPF_JMP, BPF_K, BPF_LD, BPF_RET,
     BPF_W, sock_filter,
 };
+use std::fmt;
 
 /// The longest program that the kernel takes, linux/bpf_common.h.
 const BPF_MAXINSNS: usize = 4096;
@@ -27,8 +28,22 @@ const ARGUMENTS: u32 = 16;
 pub enum Refusal {
     /// A call has six arguments, counted from 0.
     UnknownArgument(u8),
+    /// x32 has its entrance in that of x86-64, which is missing.
+    LoneX32,
     /// It is longer than the kernel takes.
     TooLong(usize),
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownArgument(number) => write!(f, "a call has no argument {number}"),
+            Self::LoneX32 => f.write_str("x32 without x86-64 cannot be told apart"),
+            Self::TooLong(length) => {
+                write!(f, "{length} instructions, and the kernel takes {BPF_MAXINSNS}")
+            }
+        }
+    }
 }
 
 /// The program of a policy.
@@ -40,10 +55,15 @@ pub fn compile(policy: &Policy) -> Result<Vec<sock_filter>, Refusal> {
     if let Some(wrong) = arguments.map(|comparison| comparison.argument).find(|&one| one > 5) {
         return Err(Refusal::UnknownArgument(wrong));
     }
-    let mut program = Program::default();
+    let knows = |arch| policy.architectures.contains(&arch);
+    if knows(Arch::X32) && !knows(Arch::X86_64) {
+        return Err(Refusal::LoneX32);
+    }
+    let mut program = Program { backwards: Vec::new(), width: Width::Bits64, decided: Vec::new() };
     let foreign = program.decide(policy.foreign);
     let mut next = foreign;
     for arch in policy.architectures.iter().rev().filter(|&&arch| arch != Arch::X32) {
+        program.width = arch.width();
         let leaves = leaves(policy, *arch);
         let tree = program.tree(&leaves, policy);
         let entry = program.load(NUMBER, tree);
@@ -92,8 +112,14 @@ fn leaves(policy: &Policy, arch: Arch) -> Vec<Leaf> {
         expected = number + 1;
     }
     add(&mut leaves, expected, Decision::Always(policy.otherwise));
+    if arch == Arch::X86_64 && !with_x32 {
+        add(&mut leaves, X32_BIT, Decision::Always(NO_X32));
+    }
     leaves
 }
+
+/// What a kernel without x32 answers to its calls.
+const NO_X32: Action = Action::Errno(libc::ENOSYS as u16);
 
 /// What the rules of one call come to: those behind one that always holds decide nothing.
 fn decision(policy: &Policy, rules: &[(u32, usize)]) -> Decision {
@@ -115,10 +141,11 @@ fn add(leaves: &mut Vec<Leaf>, first: u32, decision: Decision) {
     }
 }
 
-/// A program from its end: instruction `n` stands behind `n` others.
-#[derive(Default)]
+/// A program, made from its end: instruction `n` stands behind `n` others.
 struct Program {
     backwards: Vec<sock_filter>,
+    /// How much of an argument counts.
+    width: Width,
     /// Where each action was decided last.
     decided: Vec<(Action, Place)>,
 }
@@ -253,8 +280,16 @@ impl Program {
         if value & !mask != 0 {
             return no;
         }
+        let high = value >> 32;
+        if self.width == Width::Bits32 {
+            return if high == 0 {
+                self.half(offset, mask as u32, value as u32, yes, no)
+            } else {
+                no
+            };
+        }
         let low = self.half(offset, mask as u32, value as u32, yes, no);
-        self.half(offset + 4, (mask >> 32) as u32, (value >> 32) as u32, low, no)
+        self.half(offset + 4, (mask >> 32) as u32, high as u32, low, no)
     }
 
     fn half(&mut self, offset: u32, mask: u32, value: u32, yes: Place, no: Place) -> Place {
@@ -278,8 +313,15 @@ impl Program {
         yes: Place,
         no: Place,
     ) -> Place {
+        if self.width == Width::Bits32 && high > 0 {
+            // Every argument is less.
+            return no;
+        }
         let compared = self.branch(test, low, yes, no);
         let low_half = self.load(offset, compared);
+        if self.width == Width::Bits32 {
+            return low_half;
+        }
         let equal = self.branch(BPF_JEQ, high, low_half, no);
         let greater = self.branch(BPF_JGT, high, yes, equal);
         self.load(offset + 4, greater)

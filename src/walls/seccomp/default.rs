@@ -73,7 +73,7 @@ pub const ALLOWED: &[Call] = &Call::list([
     "sched_setparam", "sched_setscheduler", "sched_yield", "set_robust_list", "set_thread_area",
     "set_tid_address", "set_tls", "setitimer", "setpgid", "setpriority", "setrlimit", "setsid",
     "times", "ugetrlimit", "uname", "vfork", "wait4", "waitid", "waitpid",
-    // Signals, but for those that name their target by number.
+    // Signals, but for kill, tkill and tgkill, whose target decides.
     "alarm", "rt_sigaction", "rt_sigpending", "rt_sigprocmask", "rt_sigqueueinfo", "rt_sigreturn",
     "rt_sigsuspend", "rt_sigtimedwait", "rt_sigtimedwait_time64", "rt_tgsigqueueinfo", "sigaction",
     "sigaltstack", "signal", "sigpending", "sigprocmask", "sigreturn", "sigsuspend",
@@ -110,7 +110,8 @@ pub const WITH_A_CAPABILITY: &[(&[Capability], &[Call])] = &[
     (&[CAP_SYS_CHROOT], CHROOT),
     // A file by its handle, wherever in its file system it lies.
     (&[CAP_DAC_READ_SEARCH], &Call::list(["open_by_handle_at"])),
-    (&[CAP_SYS_PTRACE], &Call::list(["kcmp", "process_madvise"])),
+    (&[CAP_SYS_PTRACE], &Call::list(["kcmp"])),
+    (&[CAP_SYS_NICE, CAP_SYS_PTRACE], &Call::list(["process_madvise"])),
     (&[CAP_SYS_MODULE], &Call::list(["delete_module", "finit_module", "init_module"])),
     (&[CAP_SYS_BOOT], &Call::list(["kexec_file_load", "kexec_load", "reboot"])),
     (&[CAP_SYS_TIME], &Call::list([

@@ -31,6 +31,14 @@ impl Arch {
     #[cfg(target_arch = "aarch64")]
     pub const HERE: &'static [Self] = &[Self::Aarch64, Self::Arm];
 
+    /// How wide its registers are.
+    pub const fn width(self) -> Width {
+        match self {
+            Self::X86_64 | Self::X32 | Self::Aarch64 => Width::Bits64,
+            Self::I386 | Self::Arm => Width::Bits32,
+        }
+    }
+
     /// AUDIT_ARCH_* of linux/audit.h.
     pub const fn audit(self) -> u32 {
         match self {
@@ -46,6 +54,15 @@ impl Arch {
         let number = call.number(self)?;
         Some(if self == Self::X32 { number | X32_BIT } else { number })
     }
+}
+
+/// How much of an argument a call takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Width {
+    /// The lower half of what the filter is shown.
+    Bits32,
+    /// All of it.
+    Bits64,
 }
 
 /// What becomes of a call.
@@ -85,8 +102,9 @@ impl Action {
     }
 }
 
-/// How an argument is compared: 64 bits, without a sign. On a 32-bit architecture the kernel shows
-/// the filter arguments whose upper half is zero.
+/// How an argument is compared: without a sign, 64 bits wide; on a 32-bit architecture the lower 32
+/// bits alone count, since a 64-bit program that calls through `int 0x80` leaves what it likes above
+/// them, and the kernel cuts that off only after the filter has seen it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Operator {
     /// Equal.
@@ -139,8 +157,8 @@ pub struct Rule {
 /// A filter as data. Of the rules for a call the first one that holds decides.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// The calling conventions that it knows. Numbers of x32 are unknown ones of x86-64 where x32
-    /// is not among them.
+    /// The calling conventions that it knows. Calls of x32 return ENOSYS where only x86-64 is among
+    /// them, as in a kernel without x32; x32 alone cannot be.
     pub architectures: Vec<Arch>,
     /// The rules. One for a call that an architecture lacks means nothing there.
     pub rules: Vec<Rule>,

@@ -48,8 +48,10 @@ fn run(program: &[sock_filter], call: Seen) -> u32 {
     }
 }
 
-fn holds(comparison: &Comparison, arguments: [u64; 6]) -> bool {
+fn holds(comparison: &Comparison, arch: Arch, arguments: [u64; 6]) -> bool {
     let (argument, value) = (arguments[usize::from(comparison.argument)], comparison.value);
+    let argument =
+        if matches!(arch, Arch::I386 | Arch::Arm) { argument & 0xffff_ffff } else { argument };
     match comparison.operator {
         Operator::Eq => argument == value,
         Operator::Ne => argument != value,
@@ -82,7 +84,10 @@ impl<'a> Reading<'a> {
 
     fn answer(&self, call: Seen) -> Action {
         let known = |arch: &Arch| self.policy.architectures.contains(arch);
-        let x32 = call.arch == X86 && call.number >= X32_BIT && known(&Arch::X32);
+        let x32 = call.arch == X86 && call.number >= X32_BIT && known(&Arch::X86_64);
+        if x32 && !known(&Arch::X32) {
+            return Action::Errno(libc::ENOSYS as u16);
+        }
         let arch = if x32 {
             Some(Arch::X32)
         } else {
@@ -92,7 +97,7 @@ impl<'a> Reading<'a> {
         let Some(arch) = arch.filter(known) else { return self.policy.foreign };
         let rules = self.rules.get(&(arch, call.number)).into_iter().flatten();
         let mut deciding =
-            rules.filter(|rule| rule.when.iter().all(|one| holds(one, call.arguments)));
+            rules.filter(|rule| rule.when.iter().all(|one| holds(one, arch, call.arguments)));
         deciding.next().map_or(self.policy.otherwise, |rule| rule.action)
     }
 }
@@ -250,8 +255,7 @@ fn as_seccompiler_decides(policy: &Policy) {
             architectures: vec![arch],
             rules: (policy.rules.iter())
                 .map(|rule| Rule { action: Action::Errno(1), ..rule.clone() })
-                // It masks the value of a masked comparison, where libseccomp and the kernel's
-                // meaning of it do not.
+                // It masks the value of a masked comparison, where libseccomp does not.
                 .filter(|rule| {
                     rule.when.iter().all(|one| match one.operator {
                         Operator::MaskedEq(mask) => one.value & !mask == 0,
@@ -367,6 +371,32 @@ fn what_stands_above_32_bits_leads_past_no_rule() {
 }
 
 #[test]
+fn what_a_deny_list_closes_is_closed_for_every_calling_convention() {
+    let policy = Policy {
+        architectures: vec![Arch::X86_64, Arch::I386],
+        rules: vec![
+            Rule { call: Call::named("mount"), when: Vec::new(), action: Action::Errno(1) },
+            Rule {
+                call: Call::named("socket"),
+                when: vec![Comparison { argument: 0, operator: Operator::Eq, value: 40 }],
+                action: Action::Errno(1),
+            },
+        ],
+        otherwise: Action::Allow,
+        foreign: Action::KillProcess,
+    };
+    let program = compile(&policy).unwrap();
+    let answer = |arch: Arch, number, first| {
+        run(&program, Seen { arch: arch.audit(), number, arguments: [first; 6] })
+    };
+    let mount = Arch::X32.number(Call::named("mount")).unwrap();
+    assert_eq!(answer(Arch::X32, mount, 0), Action::Errno(libc::ENOSYS as u16).value());
+    // A 64-bit program behind int 0x80 has upper halves, and the kernel cuts them off afterwards.
+    let socket = Arch::I386.number(Call::named("socket")).unwrap();
+    assert_eq!(answer(Arch::I386, socket, 1 << 32 | 40), Action::Errno(1).value());
+}
+
+#[test]
 fn a_capability_opens_what_belongs_to_it_and_nothing_else_does() {
     for (capabilities, calls) in WITH_A_CAPABILITY {
         for &call in *calls {
@@ -431,6 +461,8 @@ fn a_policy_that_cannot_be_a_program_is_refused() {
         foreign: Action::KillProcess,
     };
     let refused = |rules| compile(&policy(rules)).unwrap_err();
+    let lone = Policy { architectures: vec![Arch::X32], ..policy(Vec::new()) };
+    assert_eq!(compile(&lone).unwrap_err(), super::Refusal::LoneX32);
     assert_eq!(refused(vec![rule(6)]), super::Refusal::UnknownArgument(6));
     let many = (0..3000).map(|n| Rule { action: Action::Errno(n % 4000), ..rule(0) });
     assert!(matches!(refused(many.collect()), super::Refusal::TooLong(length) if length > 4096));
