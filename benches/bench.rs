@@ -1,7 +1,8 @@
 //! `scripts/bench start`: rustic beside its peers, in turn, with the same root and the same
 //! payload. `scripts/bench image`: a start on a whole Debian root that has been unpacked before,
 //! beside the built-in one. `scripts/bench unpack`: rustic beside tar, pigz and bsdtar.
-//! `scripts/bench verify`: a verification beside a start. Times are those of a whole process, from
+//! `scripts/bench streams`: a file through stdin and stdout. `scripts/bench verify`: a verification
+//! beside a start. Times are those of a whole process, from
 //! spawn to exit; what counts is the ratio of two medians of one run.
 #![allow(clippy::print_stdout, reason = "its output is its job")]
 
@@ -19,11 +20,13 @@ fn main() -> ExitCode {
         ["start", rounds] => rounds.parse().map_err(Into::into).and_then(start),
         ["image"] => image(100),
         ["image", rounds] => rounds.parse().map_err(Into::into).and_then(image),
+        ["streams"] => streams(10),
+        ["streams", rounds] => rounds.parse().map_err(Into::into).and_then(streams),
         ["verify"] => verify(50),
         ["verify", rounds] => rounds.parse().map_err(Into::into).and_then(verify),
         ["unpack"] => unpack(20),
         ["unpack", rounds] => rounds.parse().map_err(Into::into).and_then(unpack),
-        _ => Err("usage: scripts/bench start|image|unpack|verify [ROUNDS]".into()),
+        _ => Err("usage: scripts/bench start|image|streams|unpack|verify [ROUNDS]".into()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -143,10 +146,16 @@ fn start(rounds: usize) -> Fallible<()> {
         std::thread::available_parallelism()?
     );
     let proc = format!("--mount-proc={root}/proc");
+    // Another rustic beside it, that of the commit before: RUSTIC_BEFORE names its binary.
+    let before = std::env::var("RUSTIC_BEFORE").ok();
+    let before =
+        before.as_ref().map(|path| Runner::new("the rustic before", &[path, "run", "true"]));
     compare(
-        vec![
+        [
             Runner::new("rustic run", &[rustic, "run", "true"]),
             Runner::new("rustic run --ready none", &[rustic, "run", "--ready", "none", "true"]),
+            Runner::new("rustic run --seccomp none", &[rustic, "run", "--seccomp", "none", "true"]),
+            Runner::new("rustic run --proc open", &[rustic, "run", "--proc", "open", "true"]),
             Runner::new("rustic run --rootfs DIR", &[rustic, "run", "--rootfs", root, "true"]),
             Runner::new(
                 format!("{}, chroot", first_line("unshare", &["--version"])?),
@@ -171,10 +180,59 @@ fn start(rounds: usize) -> Fallible<()> {
                     "true",
                 ],
             ),
-        ],
+        ]
+        .into_iter()
+        .chain(before)
+        .collect(),
         rounds,
     )
-    .map(drop)
+    .map(drop)?;
+    filter()
+}
+
+/// How long the default filter takes to be made, in a process that has never made one: the worst
+/// case, as it is at a start.
+fn filter() -> Fallible<()> {
+    use rustic::namespace::Switch;
+    use rustic::walls::seccomp::{SelfSignals, compile, default};
+    let order = default::Order {
+        capabilities: 0xa804_25fb,
+        nest: Switch::No,
+        self_signals: SelfSignals::Told,
+    };
+    let since = Instant::now();
+    let program = compile(&default::policy(order)).map_err(|refusal| refusal.to_string())?;
+    let first = since.elapsed();
+    println!(
+        "\nthe default filter: {} instructions, made in {:.0} µs",
+        program.len(),
+        first.as_secs_f64() * 1e6
+    );
+    Ok(())
+}
+
+/// A file copied through the standard streams, beside the same without rustic.
+fn streams(rounds: usize) -> Fallible<()> {
+    const MEBIBYTES: usize = 512;
+    let rustic = env!("CARGO_BIN_EXE_rustic");
+    let dir = tempfile::tempdir()?;
+    let (from, to) = (dir.path().join("from"), dir.path().join("to"));
+    fs::write(&from, vec![7; MEBIBYTES << 20])?;
+    println!("{MEBIBYTES} MiB from file to file by dd bs=128k, {rounds} rounds in turn");
+    println!("linux {}\n", first_line("uname", &["-r"])?);
+    let copy = |name: &str, words: &str, how: &str| {
+        let (from, to) = (from.display(), to.display());
+        Runner::new(
+            name,
+            &["sh", "-c", &format!("{words} dd bs=128k <{from} {how}{to} 2>/dev/null")],
+        )
+    };
+    let (plain, inside) = (String::from("busybox"), format!("{rustic} run"));
+    let runners = vec![
+        copy("busybox dd <from >to", &plain, ">"),
+        copy("rustic run dd <from >to", &inside, ">"),
+    ];
+    compare(runners, rounds).map(drop)
 }
 
 /// The archive that scripts/debian-root has made, packed with gzip in a folder.

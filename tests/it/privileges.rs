@@ -232,3 +232,37 @@ fn what_the_host_can_do_the_container_cannot() {
         "{ran:?}"
     );
 }
+
+#[test]
+fn cmd_is_run_through_no_magic_link_and_with_no_inherited_personality() {
+    need!(root);
+    let folder = crate::support::scratch("magic");
+    let script = |name: &str, line: &str| {
+        let path = folder.join(name);
+        std::fs::write(&path, format!("#!{line}\n")).unwrap();
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+            .unwrap();
+    };
+    script("direct", "/proc/self/exe");
+    script("second", "/mnt/magic/direct");
+    script("plain", "/bin/true");
+    std::os::unix::fs::symlink("/proc/self/exe", folder.join("link")).unwrap();
+    let bind = format!("{}:/mnt/magic", folder.display());
+    let run = |cmd: &str| Rustic::run().opt(["--bind", &bind, cmd, "--version"]).ran();
+    for cmd in ["/proc/self/exe", "/mnt/magic/link", "/mnt/magic/direct", "/mnt/magic/second"] {
+        run(cmd).fails(126, &["ELOOP", "magic link"]);
+    }
+    // The control: a link and a script that lead nowhere else run.
+    assert_eq!(run("/mnt/magic/plain").code, 0);
+    assert_eq!(run("/bin/true").code, 0);
+
+    let personality = |options: &[&str]| {
+        let mut command = Command::new("setarch");
+        command.arg("-R").args(options).args(["cat", "/proc/self/personality"]);
+        command.env("RUSTIC_STORE", shared().join("store"));
+        String::from_utf8(command.output().unwrap().stdout).unwrap()
+    };
+    let rustic = binary();
+    assert_eq!(personality(&[rustic.to_str().unwrap(), "run"]), "00000000\n");
+    assert_eq!(personality(&[]), "00040000\n", "the control");
+}

@@ -368,3 +368,18 @@ fn read_only_holds_for_the_files_of_etc_too() {
         assert!(ran.code != 0 && ran.stderr.contains("Read-only"), "{file}: {ran:?}");
     }
 }
+
+#[test]
+fn a_tmpfs_holds_no_more_names_than_its_size_is_meant_for() {
+    need!(root);
+    // How many inodes each is given: an empty file takes kernel memory and none of a size.
+    let out = Rustic::run()
+        .opt(["--scratch-size", "8M", "--tmpfs", "/mnt"])
+        .sh("for dir in / /dev /dev/shm /mnt; do stat -f -c %c $dir; done")
+        .ran()
+        .ok();
+    assert_eq!(out, "2048\n1024\n16384\n2048\n");
+    let fill = "i=0; while [ $i -lt 1100 ]; do touch /dev/x$i 2>/dev/null || break; i=$((i+1)); done; \
+        [ $i -lt 1100 ]";
+    assert_eq!(Rustic::run().sh(fill).ran().code, 0);
+}

@@ -908,3 +908,28 @@ fn a_limit_of_file_size_is_an_error_and_no_death() {
     );
     assert_eq!(names_in(&folder), ["a.tar"]);
 }
+
+#[test]
+fn a_store_that_is_refused_is_left_as_it_was_and_no_strangers_link_leads_to_one() {
+    need!(root);
+    let nobody = Some(crate::support::NOBODY);
+    let theirs = scratch("foreign");
+    std::os::unix::fs::chown(&theirs, nobody, nobody).unwrap();
+    let run =
+        |store: &Path| Rustic::run().opt(["--store", store.to_str().unwrap()]).sh("true").ran();
+    run(&theirs).fails(125, &["cannot use the store", "belongs to uid"]);
+    assert_eq!(fs::read_dir(&theirs).unwrap().count(), 0);
+    // A link that a stranger has made could lead elsewhere the next time.
+    let (dir, mine) = (scratch("linked"), scratch("mine"));
+    let link = dir.join("link");
+    std::os::unix::fs::symlink(&mine, &link).unwrap();
+    std::os::unix::fs::lchown(&link, nobody, nobody).unwrap();
+    run(&link).fails(125, &["is a symlink of uid"]);
+    run(&link.join("store")).fails(125, &["is a symlink of uid"]);
+    assert_eq!(fs::read_dir(&mine).unwrap().count(), 0);
+    // The control: root's own link is followed.
+    fs::remove_file(&link).unwrap();
+    std::os::unix::fs::symlink(&mine, &link).unwrap();
+    assert_eq!(run(&link).code, 0);
+    assert!(mine.join("roots").exists());
+}

@@ -290,6 +290,37 @@ fn three_escapes_end_the_container_and_two_do_not() {
 }
 
 #[test]
+fn escapes_with_other_keys_between_end_nothing_and_the_end_is_told() {
+    need!(root);
+    let mut screen = Screen::rustic(&Rustic::run().sh("stty raw -echo; echo up; cat >/dev/null"));
+    screen.until("up");
+    // As random bytes have it: many, and never three together.
+    screen.keys(&"\x1da\x1d\x1db".repeat(500));
+    for _ in 0..20 {
+        screen.read(20);
+    }
+    assert!(screen.child.try_wait().unwrap().is_none(), "{:?}", screen.text);
+    screen.keys("\x1d\x1d\x1d");
+    screen.until("^] was typed three times");
+    assert_eq!(screen.code(), 137);
+}
+
+#[test]
+fn a_container_that_has_closed_its_terminal_hears_keys_and_can_open_it_again() {
+    need!(root);
+    let closes = "exec <&- >&- 2>&-; sleep 1; echo again >/dev/tty; sleep 600";
+    let mut screen = Screen::rustic(&Rustic::run().sh(closes));
+    screen.until("again");
+    screen.keys("\x03");
+    assert_eq!(screen.code(), 130);
+    let mut screen = Screen::rustic(&Rustic::run().sh("echo up; exec <&- >&- 2>&-; sleep 600"));
+    screen.until("up");
+    screen.keys("\x1d\x1d\x1d");
+    screen.until("^] was typed three times");
+    assert_eq!(screen.code(), 137);
+}
+
+#[test]
 fn nothing_typed_from_inside_reaches_the_outer_terminal() {
     need!(root);
     // The control: without rustic the same program types into the terminal that it has.

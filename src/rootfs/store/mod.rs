@@ -141,7 +141,12 @@ impl Store {
         };
         // Before anything is made: a refused store is left as it was.
         if let Some(why) = foreign_link(root, host).or_else(|| store.strange(host)) {
-            return Err(failed(Errno::ACCESS).why(why));
+            // One that this user cannot write anyway is passed over, unless it was asked for.
+            let writable = rustix::fs::access(root, rustix::fs::Access::WRITE_OK).is_ok();
+            return match by_name {
+                Switch::No if !writable => Ok(None),
+                _ => Err(failed(Errno::ACCESS).why(why)),
+            };
         }
         let missing = PARTS.iter().filter(|part| !root.join(part).is_dir());
         let made = missing.clone().try_for_each(|part| {
