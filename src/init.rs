@@ -78,15 +78,19 @@ fn start(cmd: &[CString], wire: OwnedFd, step: usize) -> ! {
             break;
         }
     }
-    sys::reset_signal_actions();
-    crate::run::signals::unblock_all();
+    let wire: FarEnd = End::over(wire);
+    let reset = sys::reset_signal_actions().and_then(|()| crate::run::signals::unblock_all());
+    if let Err(errno) = reset {
+        let fault = Report::Fault { step, errno, detail: "resetting its signals".into() };
+        let _ = wire.send(&fault, None);
+        sys::exit_now(Exit::Failed.code())
+    }
     let env: Vec<CString> = std::env::vars_os()
         .filter_map(|(name, value)| {
             CString::new([name.as_bytes(), b"=", value.as_bytes()].concat()).ok()
         })
         .collect();
     let error = exec::execute(cmd, &env);
-    let wire: FarEnd = End::over(wire);
     let _ = wire.send(&Report::Fault { step, errno: error.errno, detail: error.detail }, None);
     sys::exit_now(Exit::Failed.code())
 }

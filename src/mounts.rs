@@ -166,13 +166,22 @@ pub fn copy_mount(dir: impl AsFd, path: &CStr) -> Result<OwnedFd> {
     open_tree(dir, path, flags)
 }
 
-/// Adds attributes to a detached tree of mounts.
+/// Adds attributes to a mount and to every one below it.
 ///
 /// # Errors
 /// EPERM without CAP_SYS_ADMIN over the namespace.
 pub fn restrict(tree: impl AsFd, attributes: Attributes) -> Result<()> {
     let attr = MountAttr { set: attributes.0.into(), ..MountAttr::default() };
     sys::mount_setattr(tree.as_fd(), c"", libc::AT_EMPTY_PATH | libc::AT_RECURSIVE, &attr)
+}
+
+/// Takes READ_ONLY from one mount, and from none below it.
+///
+/// # Errors
+/// EPERM where the mount came read-only into a user namespace.
+pub fn allow_writing(mount: impl AsFd) -> Result<()> {
+    let attr = MountAttr { clear: Attributes::READ_ONLY.0.into(), ..MountAttr::default() };
+    sys::mount_setattr(mount.as_fd(), c"", libc::AT_EMPTY_PATH, &attr)
 }
 
 /// Attaches a detached mount on top of what `target` shows.

@@ -26,8 +26,10 @@ pub const TRIED: usize = 0;
 
 /// Never returns.
 pub fn main(options: &Options, parent: &FarEnd) -> ! {
-    sys::reset_signal_actions();
-    signals::unblock_all();
+    if let Err(errno) = sys::reset_signal_actions().and_then(|()| signals::unblock_all()) {
+        complain(" Child: signal", errno);
+        sys::exit_now(1)
+    }
     // A parent that is killed takes a child that waits for a line along.
     let _ = set_parent_process_death_signal(Some(Signal::KILL));
     let verbose = |line: &str| {

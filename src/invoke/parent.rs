@@ -177,7 +177,14 @@ impl Parent {
                     sources.truncate(1);
                 }
                 // It has sent nothing, or has died before it could: nothing will come.
-                (_, Some(Received::Message(Report::Note(..), _) | Received::Closed)) => {
+                (
+                    _,
+                    Some(
+                        Received::Message(Report::Note(..), _)
+                        | Received::Closed
+                        | Received::Failed(_),
+                    ),
+                ) => {
                     return None;
                 }
                 _ => {}

@@ -3,17 +3,20 @@
 
 use crate::error::SysError;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fd::{AsFd, AsRawFd, OwnedFd};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
 use rustix::fs::{AtFlags, Mode, chmodat};
 use rustix::io::{Errno, Result};
 use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags,
-    SocketType, bind, connect, recvmsg, send, socket_with,
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, SocketAddrUnix,
+    SocketFlags, SocketType, bind, connect, recvmsg, send, socket_with,
 };
 use std::ffi::OsString;
 use std::io::IoSliceMut;
 use std::mem::MaybeUninit;
 use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{SendError, Sender, channel};
 
 /// Where the socket is inside, and the value of NOTIFY_SOCKET there.
 pub const PATH: &str = "/dev/rustic.notify";
@@ -63,9 +66,70 @@ pub enum Said {
     Other,
 }
 
-/// The next message, or `None` when there is none. Descriptors that came along are closed at once,
-/// which also answers BARRIER=1.
-pub fn receive(socket: impl AsFd) -> Option<Said> {
+/// The socket, and who closes what comes along on it. close(2) of a descriptor that somebody inside
+/// has sent can take minutes, as of a TCP socket with SO_LINGER: the parent never does that itself.
+#[derive(Debug)]
+pub struct Inner {
+    socket: OwnedFd,
+    /// Where descriptors go to be closed, once there has been one.
+    closer: Option<Sender<OwnedFd>>,
+    /// How many have not been closed yet.
+    open: Arc<AtomicUsize>,
+}
+
+/// When so many descriptors wait to be closed, messages wait too.
+const MOST_OPEN: usize = 16;
+
+impl Inner {
+    /// A socket of [`make`].
+    pub fn over(socket: OwnedFd) -> Self {
+        Self { socket, closer: None, open: Arc::default() }
+    }
+
+    /// Whether it can be read: as long as what came before is closed in time.
+    pub fn can_be_read(&self) -> bool {
+        self.open.load(Ordering::Relaxed) < MOST_OPEN
+    }
+
+    /// The next message, or `None` when there is none. Descriptors that came along are closed by a
+    /// thread, which also answers BARRIER=1; the process that has it clones no more.
+    pub fn receive(&mut self) -> Option<Said> {
+        if !self.can_be_read() {
+            return None;
+        }
+        let (said, descriptors) = receive(&self.socket)?;
+        self.open.fetch_add(descriptors.len(), Ordering::Relaxed);
+        for descriptor in descriptors {
+            let closer = self.closer.get_or_insert_with(|| closer(Arc::clone(&self.open)));
+            // Without a thread it stays open until rustic ends: waiting here would be worse.
+            if let Err(SendError(descriptor)) = closer.send(descriptor) {
+                let _stays_open = descriptor.into_raw_fd();
+            }
+        }
+        Some(said)
+    }
+}
+
+impl AsFd for Inner {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+fn closer(open: Arc<AtomicUsize>) -> Sender<OwnedFd> {
+    let (sender, receiver) = channel::<OwnedFd>();
+    let close = move || {
+        for descriptor in receiver {
+            drop(descriptor);
+            open.fetch_sub(1, Ordering::Relaxed);
+        }
+    };
+    // A limit on threads ends the channel at once, and nothing is closed.
+    let _ = std::thread::Builder::new().name("closer".into()).spawn(close);
+    sender
+}
+
+fn receive(socket: impl AsFd) -> Option<(Said, Vec<OwnedFd>)> {
     let mut text = [0; LONGEST];
     let mut space = vec![MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
@@ -78,9 +142,11 @@ pub fn receive(socket: impl AsFd) -> Option<Said> {
         );
         match read {
             Ok(message) => {
-                // Each is owned by what drain gives, and closed when that is dropped.
-                ancillary.drain().for_each(drop);
-                return Some(said(&text[..message.bytes]));
+                let descriptors = ancillary.drain().flat_map(|message| match message {
+                    RecvAncillaryMessage::ScmRights(descriptors) => descriptors.collect(),
+                    _ => Vec::new(),
+                });
+                return Some((said(&text[..message.bytes]), descriptors.collect()));
             }
             Err(Errno::INTR) => {}
             Err(_) => return None,

@@ -117,8 +117,8 @@ impl Child<'_> {
             | Step::WriteIdMaps(_) => {}
             Step::WaitForGo => self.wait_for_go()?,
             Step::Session => {
-                sys::reset_signal_actions();
-                signals::unblock_all();
+                sys::reset_signal_actions()?;
+                signals::unblock_all()?;
                 umask(Mode::empty());
                 setsid()?;
                 // ADDR_NO_RANDOMIZE and others are inherited, personality(2).
@@ -211,9 +211,8 @@ impl Child<'_> {
                 for (number, path) in views {
                     let named = |errno| SysError::new(errno, streams::NAMES[*number]);
                     let view = streams::view_by_path(path, *number).map_err(named)?;
-                    // The parent gives the offset back at the end. Where the descriptor cannot be
-                    // sent, as much as was read is not told.
-                    let _ = self.given.report.send(&Report::View(*number), Some(view.as_fd()));
+                    // The parent gives the offset back at the end.
+                    self.given.report.pass(&Report::View(*number), view.as_fd()).map_err(named)?;
                     self.views[*number] = Some(view);
                 }
             }
@@ -245,7 +244,7 @@ impl Child<'_> {
             },
             Step::NotifySocket(slot) => {
                 let socket = notify::make(opened(self.mounts[*slot].as_ref())?)?;
-                self.given.report.send(&Report::Socket, Some(socket.as_fd()))?;
+                self.given.report.pass(&Report::Socket, socket.as_fd())?;
             }
             Step::LimitQueues(bytes) => {
                 setrlimit(
@@ -285,9 +284,7 @@ impl Child<'_> {
             }
             Step::Seccomp { self_signals: SelfSignals::Told, filter } => {
                 match seccomp::install_with_listener(filter) {
-                    Ok(listener) => {
-                        self.given.gate.send(&Report::Listener, Some(listener.as_fd()))?
-                    }
+                    Ok(listener) => self.given.gate.pass(&Report::Listener, listener.as_fd())?,
                     Err(errno @ (Errno::BUSY | Errno::INVAL)) => {
                         self.note(number, errno);
                         seccomp::install(&seccomp::without_notice(filter))?;
@@ -334,7 +331,10 @@ impl Child<'_> {
                     if order == Order::GoWithoutQueue { Switch::No } else { Switch::Yes };
                 Ok(())
             }
-            Received::Nothing | Received::Closed => sys::exit_now(crate::exit::Exit::Failed.code()),
+            // Nobody is left who could be told.
+            Received::Closed => sys::exit_now(crate::exit::Exit::Failed.code()),
+            Received::Nothing => Err(Errno::AGAIN.into()),
+            Received::Failed(errno) => Err(errno.into()),
         }
     }
 
@@ -444,7 +444,7 @@ impl Child<'_> {
             None => self.given.ptmx.take().ok_or(Errno::NOTTY)?,
         };
         let (master, slave) = pty::pair(ptmx, outer)?;
-        self.given.report.send(&Report::Terminal, Some(master.as_fd()))?;
+        self.given.report.pass(&Report::Terminal, master.as_fd())?;
         pty::take(&slave, streams, uid)
     }
 
@@ -479,7 +479,10 @@ impl Child<'_> {
         umask(Mode::from_raw_mode(0o022));
         // An end of the wire that comes after this word, and without a fault, is execve's: a child
         // that was killed before has not said it.
-        let _ = self.given.report.send(&Report::Done(number), None);
+        // Without it the start would be told to nobody.
+        if let Err(errno) = self.given.report.send(&Report::Done(number), None) {
+            return SysError::new(errno, "telling the parent");
+        }
         let given = env.iter().any(|line| line.to_bytes().starts_with(b"HOME="));
         if let Some(ready) = self.given.ready.take()
             && let Err(error) = hand_over(&ready)

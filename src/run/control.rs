@@ -13,22 +13,27 @@
 //! ```
 
 use crate::exit::Exit;
+use rustix::event::{Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::{Errno, Result, retry_on_intr};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
 };
-use rustix::process::WaitIdStatus;
+use rustix::process::{DumpableBehavior, PidfdGetfdFlags, WaitIdStatus, pidfd_getfd};
 use std::io::{IoSlice, IoSliceMut};
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
+use std::os::fd::AsRawFd;
 
 /// Bytes of every message.
 const FRAME: usize = 512;
 
-/// Bytes of the head: kind and two integers.
-const HEAD: usize = 12;
+/// Bytes of the head: kind, two integers, and the number of a descriptor or [`NONE`].
+const HEAD: usize = 16;
+
+/// No descriptor.
+const NONE: i32 = -1;
 
 /// What the parent tells the warden.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +50,8 @@ pub enum Order {
     Typed(i32),
     /// End the container.
     Kill,
+    /// A descriptor that was told by its number has been taken.
+    Taken,
 }
 
 /// How the child ended.
@@ -55,6 +62,9 @@ pub enum Ending {
     /// By this signal.
     Signal(i32),
 }
+
+/// The end of a process of rustic's that could not do its part: 125.
+pub const SILENT: Ending = Ending::Code(125);
 
 impl Ending {
     /// Of a process that was waited for, with the status of a real-time signal too.
@@ -114,6 +124,8 @@ pub trait Message: Sized {
     fn encode(&self) -> ([i32; 3], &str);
     /// The same backwards; `None` for what no end of ours sends.
     fn decode(head: [i32; 3], text: &str) -> Option<Self>;
+    /// What is answered when a descriptor was taken that had come as a number.
+    fn taken() -> Option<Self>;
 }
 
 impl Message for Order {
@@ -125,8 +137,13 @@ impl Message for Order {
             Self::Signal(signal) => [1, signal, 0],
             Self::Typed(signal) => [2, signal, 0],
             Self::Kill => [3, 0, 0],
+            Self::Taken => [6, 0, 0],
         };
         (head, "")
+    }
+
+    fn taken() -> Option<Self> {
+        Some(Self::Taken)
     }
 
     fn decode(head: [i32; 3], _: &str) -> Option<Self> {
@@ -137,6 +154,7 @@ impl Message for Order {
             [3, ..] => Some(Self::Kill),
             [4, ..] => Some(Self::Heard),
             [5, ..] => Some(Self::GoWithoutQueue),
+            [6, ..] => Some(Self::Taken),
             _ => None,
         }
     }
@@ -159,6 +177,10 @@ impl Message for Report {
             Self::Ended(Ending::Code(code)) => ([5, (*code).into(), 0], ""),
             Self::Ended(Ending::Signal(signal)) => ([6, *signal, 0], ""),
         }
+    }
+
+    fn taken() -> Option<Self> {
+        None
     }
 
     fn decode(head: [i32; 3], text: &str) -> Option<Self> {
@@ -191,13 +213,26 @@ pub enum Received<M> {
     Nothing,
     /// The other side is gone.
     Closed,
+    /// It could not be read, and the kernel goes on saying so.
+    Failed(Errno),
 }
 
 /// One end of a wire: it sends `Out` and receives `In`.
 #[derive(Debug)]
 pub struct End<Out, In> {
     socket: OwnedFd,
+    /// Who sends here, to take descriptors from that cannot be sent.
+    peer: Option<OwnedFd>,
     types: PhantomData<(Out, In)>,
+}
+
+/// How a descriptor went along.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Went {
+    /// In the message, or there was none.
+    Along,
+    /// As a number, under which it must stay open until it is taken.
+    AsNumber,
 }
 
 /// The end of who gives orders: the parent's towards the warden and the child, the warden's towards
@@ -219,7 +254,12 @@ pub fn wire() -> Result<(NearEnd, FarEnd)> {
 impl<Out: Message, In: Message> End<Out, In> {
     /// An end over a socket that was inherited.
     pub fn over(socket: OwnedFd) -> Self {
-        Self { socket, types: PhantomData }
+        Self { socket, peer: None, types: PhantomData }
+    }
+
+    /// Tells the end which process is at the other one, by its pidfd.
+    pub fn know_peer(&mut self, pidfd: OwnedFd) {
+        self.peer = Some(pidfd);
     }
 
     /// Gives the descriptor a number of at least `first`.
@@ -234,9 +274,54 @@ impl<Out: Message, In: Message> End<Out, In> {
     /// Sends a message, with a descriptor where one belongs to it.
     ///
     /// # Errors
-    /// EPIPE when the other side is gone; never SIGPIPE.
+    /// EPIPE when the other side is gone; never SIGPIPE. ENOMEM and ENOBUFS after the kernel has been
+    /// asked for a while: whoever waits for the message must be told otherwise, or ended.
     pub fn send(&self, message: &Out, descriptor: Option<BorrowedFd<'_>>) -> Result<()> {
-        let (head, text) = message.encode();
+        self.send_whole(message, descriptor).map(drop)
+    }
+
+    /// The same for a descriptor that the sender closes afterwards: where it went as a number, the
+    /// other side has taken it when this returns.
+    ///
+    /// # Errors
+    /// As [`End::send`].
+    pub fn pass(&self, message: &Out, descriptor: BorrowedFd<'_>) -> Result<()> {
+        if self.send_whole(message, Some(descriptor))? == Went::Along {
+            return Ok(());
+        }
+        match self.wait() {
+            Received::Message(..) => Ok(()),
+            Received::Nothing => Err(Errno::AGAIN),
+            Received::Closed => Err(Errno::PIPE),
+            Received::Failed(errno) => Err(errno),
+        }
+    }
+
+    /// unix(7) counts the descriptors that a user has in flight, wherever they are: whoever has no
+    /// CAP_SYS_RESOURCE can be kept from sending any by another process of the same uid
+    /// (ETOOMANYREFS). Then a number goes along, and the other side takes the descriptor by
+    /// pidfd_getfd(2), Linux 5.6.
+    fn send_whole(&self, message: &Out, descriptor: Option<BorrowedFd<'_>>) -> Result<Went> {
+        match (self.send_with(message, descriptor, NONE), descriptor) {
+            (Err(Errno::TOOMANYREFS), Some(descriptor)) => {
+                // A change of ids has made this process one that nobody may look into, prctl(2);
+                // execve does the same for CMD.
+                rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable)?;
+                self.send_with(message, None, descriptor.as_raw_fd())?;
+                Ok(Went::AsNumber)
+            }
+            (sent, _) => sent.map(|()| Went::Along),
+        }
+    }
+
+    fn send_with(
+        &self,
+        message: &Out,
+        descriptor: Option<BorrowedFd<'_>>,
+        number: i32,
+    ) -> Result<()> {
+        let ([kind, one, two], text) = message.encode();
+        let head = [kind, one, two, number];
         let mut frame = [0; FRAME];
         for (place, number) in frame[..HEAD].chunks_exact_mut(4).zip(head) {
             place.copy_from_slice(&number.to_ne_bytes());
@@ -251,8 +336,7 @@ impl<Out: Message, In: Message> End<Out, In> {
             ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
         }
         let bytes = [IoSlice::new(&frame)];
-        retry_on_intr(|| sendmsg(&self.socket, &bytes, &mut ancillary, SendFlags::NOSIGNAL))
-            .map(drop)
+        patiently(|| sendmsg(&self.socket, &bytes, &mut ancillary, SendFlags::NOSIGNAL)).map(drop)
     }
 
     /// Reads a message without waiting.
@@ -269,7 +353,7 @@ impl<Out: Message, In: Message> End<Out, In> {
         let mut frame = [0; FRAME];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-        let read = retry_on_intr(|| {
+        let read = patiently(|| {
             recvmsg(
                 &self.socket,
                 &mut [IoSliceMut::new(&mut frame)],
@@ -279,6 +363,8 @@ impl<Out: Message, In: Message> End<Out, In> {
         });
         match read {
             Err(Errno::AGAIN) => Received::Nothing,
+            Err(Errno::CONNRESET) => Received::Closed,
+            Err(errno) => Received::Failed(errno),
             Ok(received) if received.bytes == FRAME => {
                 let descriptor = ancillary.drain().find_map(|message| match message {
                     RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
@@ -288,6 +374,13 @@ impl<Out: Message, In: Message> End<Out, In> {
                     i32::from_ne_bytes([frame[at], frame[at + 1], frame[at + 2], frame[at + 3]])
                 };
                 let text = String::from_utf8_lossy(&frame[HEAD..]);
+                let descriptor = match (descriptor, number(12)) {
+                    (None, told @ 0..) => match self.take(told) {
+                        Ok(descriptor) => Some(descriptor),
+                        Err(errno) => return Received::Failed(errno),
+                    },
+                    (descriptor, _) => descriptor,
+                };
                 match In::decode([number(0), number(4), number(8)], text.trim_end_matches('\0')) {
                     Some(message) => Received::Message(message, descriptor),
                     None => Received::Closed,
@@ -296,6 +389,33 @@ impl<Out: Message, In: Message> End<Out, In> {
             _ => Received::Closed,
         }
     }
+}
+
+impl<Out: Message, In: Message> End<Out, In> {
+    /// Takes a descriptor of the other side, and says so.
+    fn take(&self, number: i32) -> Result<OwnedFd> {
+        let peer = self.peer.as_ref().ok_or(Errno::SRCH)?;
+        let taken = pidfd_getfd(peer, number, PidfdGetfdFlags::empty());
+        if let Some(answer) = Out::taken() {
+            self.send_with(&answer, None, NONE)?;
+        }
+        taken
+    }
+}
+
+/// Does it again while the kernel has no memory for it: that passes, or is told after a second.
+fn patiently<T>(mut call: impl FnMut() -> Result<T>) -> Result<T> {
+    const TIMES: usize = 100;
+    const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
+    for _ in 0..TIMES {
+        match retry_on_intr(&mut call) {
+            Err(Errno::NOMEM | Errno::NOBUFS) => {
+                let _ = poll(&mut [], Some(&PAUSE));
+            }
+            result => return result,
+        }
+    }
+    retry_on_intr(call)
 }
 
 impl<Out, In> AsFd for End<Out, In> {

@@ -175,7 +175,17 @@ impl Step {
                 "proc_sys(5)",
             ),
             Self::Mask { place, hidden } => described(
-                format!("open_tree(mask, OPEN_TREE_CLONE), move_mount({})", paths(*place, hidden)),
+                match place {
+                    // The first path gets the mask itself.
+                    Place::Proc(_) => format!(
+                        "move_mount(mask), open_tree(mask, OPEN_TREE_CLONE), move_mount({})",
+                        paths(*place, hidden)
+                    ),
+                    Place::Sys(_) | Place::Root => format!(
+                        "open_tree(mask, OPEN_TREE_CLONE), move_mount({})",
+                        paths(*place, hidden)
+                    ),
+                },
                 format!("hide {}", paths(*place, hidden)),
                 "it belongs to the machine and not to the container; masked, it also keeps a \
                  nested namespace from mounting a whole one",
@@ -183,8 +193,8 @@ impl Step {
             ),
             Self::ProtectProc { .. } => described(
                 format!(
-                    "open_tree(OPEN_TREE_CLONE|AT_RECURSIVE), mount_setattr({}), move_mount(), for \
-                     /proc/sys and whatever else is global and could be written",
+                    "open_tree(OPEN_TREE_CLONE|AT_RECURSIVE), move_mount() for /proc/sys and whatever \
+                     else is global, mount_setattr({}), mount_setattr(/proc)",
                     proc_masks::ATTRIBUTES.names()
                 ),
                 "make the global files of /proc read-only".into(),

@@ -29,7 +29,7 @@ use crate::sys;
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags, fcntl_setfl};
 use rustix::io::Errno;
-use rustix::process::{WaitId, WaitIdOptions, getpid, umask, waitid};
+use rustix::process::{PidfdFlags, WaitId, WaitIdOptions, getpid, pidfd_open, umask, waitid};
 use std::path::PathBuf;
 
 /// The plan of a run for this caller, with nothing done yet: what `--dry-run` prints.
@@ -106,7 +106,7 @@ fn run_told(spec: &Spec, host: &Host, info: &mut Events) -> Result<Exit, Failure
         stream_relay::pipes(&streams.each).map_err(io("cannot make a pipe for a stream"))?;
     let signals =
         signals::listen().map_err(|errno| io("cannot listen for signals")(of_nix(errno)))?;
-    let (parent_end, warden_end) = wire().map_err(io("cannot make a socket pair"))?;
+    let (mut parent_end, warden_end) = wire().map_err(io("cannot make a socket pair"))?;
     let (listening_end, child_end) = wire().map_err(io("cannot make a socket pair"))?;
     let (opener, gate) = wire().map_err(io("cannot make a socket pair"))?;
 
@@ -136,6 +136,9 @@ fn run_told(spec: &Spec, host: &Host, info: &mut Events) -> Result<Exit, Failure
         warden::main(&plan, Given { wire: warden_end, child, gate: opener })
     };
     drop((warden_end, child_end, gate, opener, ptmx, app, ends));
+    if let Ok(pidfd) = pidfd_open(warden, PidfdFlags::empty()) {
+        parent_end.know_peer(pidfd);
+    }
 
     let made = tell_views(&plan, host, voice)
         .and_then(|()| give_pipes(&plan, host, voice))

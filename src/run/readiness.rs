@@ -135,7 +135,7 @@ impl Supervisor<'_> {
     }
 
     pub(super) fn read_socket(&mut self) {
-        while let Some(said) = self.socket.as_ref().and_then(notify::receive) {
+        while let Some(said) = self.socket.as_mut().and_then(notify::Inner::receive) {
             if said == Said::Ready {
                 self.voice.parent("the program said READY on the notify socket");
                 self.told("socket");

@@ -1,5 +1,7 @@
 //! Signals: which are passed on, and whether PID 1 of a pid namespace would lose one.
 
+use crate::error::of_nix;
+use crate::sys;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::process::Pid;
@@ -26,9 +28,7 @@ const OWN: [Signal; 3] = [Signal::SIGWINCH, Signal::SIGTSTP, Signal::SIGCONT];
 /// # Errors
 /// EMFILE.
 pub fn listen() -> nix::Result<SignalFd> {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let ignored =
-        |signal: &Signal| field(&status, "SigIgn").is_some_and(|mask| has(mask, *signal as i32));
+    let ignored = |signal: &Signal| sys::is_ignored(*signal as i32);
     let mut set = SigSet::empty();
     for signal in FORWARDED.into_iter().filter(|signal| !ignored(signal)).chain(OWN) {
         set.add(signal);
@@ -39,13 +39,19 @@ pub fn listen() -> nix::Result<SignalFd> {
 
 /// Blocks every signal that can be blocked: nothing but SIGKILL ends the warden before it has
 /// cleaned up.
-pub fn block_all() {
-    let _ = SigSet::all().thread_block();
+///
+/// # Errors
+/// None that the kernel has; what a filter around rustic answers.
+pub fn block_all() -> rustix::io::Result<()> {
+    SigSet::all().thread_block().map_err(of_nix)
 }
 
 /// Blocks no signal.
-pub fn unblock_all() {
-    let _ = SigSet::empty().thread_set_mask();
+///
+/// # Errors
+/// As [`block_all`].
+pub fn unblock_all() -> rustix::io::Result<()> {
+    SigSet::empty().thread_set_mask().map_err(of_nix)
 }
 
 /// What becomes of a signal that would end any other process: `send` sends it, and PID 1 of a pid

@@ -4,9 +4,10 @@
 use crate::error::{Failure, errno_text, printable};
 use crate::exit::{Exit, FORBIDDEN_CALL};
 use crate::host::Host;
+use crate::ready::notify;
 use crate::ready::queue::Queue;
 use crate::rootfs::remove;
-use crate::run::control::{Ending, NearEnd, Order, Received, Report};
+use crate::run::control::{Ending, NearEnd, Order, Received, Report, SILENT};
 use crate::run::events::{self, Events};
 use crate::run::plan::Plan;
 use crate::run::progress::Voice;
@@ -22,7 +23,8 @@ use nix::sys::signal::{Signal, raise};
 use nix::sys::signalfd::SignalFd;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::io::Errno;
+use rustix::io::{Errno, fcntl_dupfd_cloexec};
+use rustix::net::{Shutdown, shutdown};
 use rustix::process::{Pid, pidfd_send_signal};
 use std::path::Path;
 use std::time::Instant;
@@ -48,7 +50,7 @@ pub struct Supervisor<'a> {
     /// What it has said since the last end of a line, as far as it matters.
     pub(super) line: Vec<u8>,
     /// The socket of sd_notify, likewise.
-    pub(super) socket: Option<OwnedFd>,
+    pub(super) socket: Option<notify::Inner>,
     pub(super) readiness: Readiness,
     /// The namespaces of the child, as `--info-fd` shows them.
     pub(super) namespaces: String,
@@ -209,6 +211,7 @@ impl<'a> Supervisor<'a> {
                 .map(|pipe| (Event::Pipe, PollFd::from_borrowed_fd(pipe.as_fd(), input))),
             self.socket
                 .as_ref()
+                .filter(|socket| socket.can_be_read())
                 .map(|socket| (Event::Socket, PollFd::from_borrowed_fd(socket.as_fd(), input))),
             Some((Event::Signal, PollFd::from_borrowed_fd(self.signals.as_fd(), input))),
             self.info
@@ -239,9 +242,18 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    pub(super) fn order(&self, order: Order) {
-        // A warden that is gone is noticed when its wire is read.
-        let _ = self.warden.send(&order, None);
+    /// Gives the warden an order. One that cannot be given ends the run: the warden takes the end of
+    /// its wire for the death of the parent, and cleans up.
+    pub(super) fn order(&mut self, order: Order) {
+        match self.warden.send(&order, None) {
+            // A warden that is gone is noticed when its wire is read.
+            Ok(()) | Err(Errno::PIPE) => {}
+            Err(errno) => {
+                let failure = Failure::new("cannot give the warden an order").errno(errno);
+                self.failure = self.failure.take().or(Some(failure));
+                let _ = shutdown(self.warden.as_fd(), Shutdown::Write);
+            }
+        }
     }
 
     pub(super) fn hear_child(&mut self) {
@@ -254,6 +266,10 @@ impl<'a> Supervisor<'a> {
                 Received::Closed => {
                     self.child = None;
                     self.child_is_cmd();
+                }
+                Received::Failed(errno) => {
+                    self.child = None;
+                    self.fail(Failure::new("cannot hear the child").errno(errno));
                 }
             }
         }
@@ -274,12 +290,23 @@ impl<'a> Supervisor<'a> {
             match self.warden.receive() {
                 Received::Message(report, descriptor) => self.heard(report, descriptor),
                 Received::Nothing => return,
-                Received::Closed => self.warden_is_gone(),
+                Received::Closed => self.warden_is_gone(Failure::new(
+                    "the warden was ended before it could say a word, and the container with it",
+                )),
+                Received::Failed(errno) => {
+                    self.warden_is_gone(Failure::new("cannot hear the warden").errno(errno));
+                }
             }
         }
     }
 
-    fn warden_is_gone(&mut self) {
+    /// Something that the run cannot go on without has failed: it ends, and that is why.
+    fn fail(&mut self, failure: Failure) {
+        self.failure = self.failure.take().or(Some(failure));
+        self.order(Order::Kill);
+    }
+
+    fn warden_is_gone(&mut self, failure: Failure) {
         if let Some(pidfd) = &self.pidfd {
             let _ = pidfd_send_signal(pidfd, rustix::process::Signal::KILL);
         }
@@ -288,7 +315,7 @@ impl<'a> Supervisor<'a> {
         {
             self.left(errno);
         }
-        self.failure = Some(Failure::new("the warden was killed, and the container with it"));
+        self.failure = self.failure.take().or(Some(failure));
         self.ending = Some(Ending::Signal(libc::SIGKILL));
     }
 
@@ -321,6 +348,11 @@ impl<'a> Supervisor<'a> {
                     self.namespaces = events::namespaces_of(pid);
                 }
                 (self.pid, self.pidfd) = (Pid::from_raw(pid), descriptor);
+                if let (Some(child), Some(pidfd)) = (&mut self.child, &self.pidfd)
+                    && let Ok(pidfd) = fcntl_dupfd_cloexec(pidfd, 3)
+                {
+                    child.know_peer(pidfd);
+                }
             }
             Report::Done(number) => match self.plan.steps.get(number) {
                 Some(Step::Exec { .. }) => self.stage = Stage::Executing,
@@ -338,7 +370,7 @@ impl<'a> Supervisor<'a> {
                     self.plan.steps.get(step).map(|step| step.diagnose(errno, &detail, self.host));
                 self.failure = self.failure.take().or(failure);
             }
-            Report::Socket => self.socket = descriptor,
+            Report::Socket => self.socket = descriptor.map(notify::Inner::over),
             Report::View(number) => {
                 if let Some(view) = self.connections.streams.views.get_mut(number) {
                     *view = descriptor;
@@ -407,6 +439,12 @@ impl<'a> Supervisor<'a> {
     fn conclude(self, lost: Option<Lost>) -> Result<Exit, Failure> {
         if let Some(failure) = self.failure {
             return Err(failure);
+        }
+        // It ended on its way, and could not say at which step.
+        if self.stage == Stage::SettingUp && self.ending == Some(SILENT) {
+            return Err(Failure::new(
+                "the container could not be made: its first process ended before it could say why",
+            ));
         }
         if let Some(Lost { stream, errno }) = lost {
             return Err(Failure::new(format!("cannot write all of CMD's {stream}")).errno(errno));

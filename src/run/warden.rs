@@ -8,7 +8,7 @@ use crate::namespace::{Namespace, Switch};
 use crate::ready::queue;
 use crate::rootfs::{remove, run_directory};
 use crate::run::child::{self, Inheritance};
-use crate::run::control::{Ending, FarEnd, NearEnd, Order, Received, Report};
+use crate::run::control::{Ending, FarEnd, NearEnd, Order, Received, Report, SILENT};
 use crate::run::plan::Plan;
 use crate::run::pty::Outer;
 use crate::run::signals::{self, Fate};
@@ -20,7 +20,7 @@ use crate::walls::idmap::Writer;
 use crate::walls::seccomp;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::io::Errno;
+use rustix::io::{Errno, fcntl_dupfd_cloexec};
 use rustix::process::{
     Pid, Signal, WaitId, WaitIdOptions, getpid, kill_process, pidfd_send_signal,
     set_child_subreaper, setsid, waitid,
@@ -38,18 +38,25 @@ pub struct Given<'a> {
 
 /// Guards one container. Ends the process.
 pub fn main(plan: &Plan, given: Given<'_>) -> ! {
-    signals::block_all();
+    let blocked = signals::block_all();
     let Given { wire, child, gate } = given;
     let outer = child.outer.cloned();
     let warden = Warden { plan, wire, outer, asked: None };
+    if let Err(errno) = blocked {
+        warden.refuse(errno, "blocking its signals");
+    }
     match warden.wire.wait() {
         Received::Message(order @ (Order::Go | Order::GoWithoutQueue), _) => {
             warden.guard(child, gate, order)
         }
         Received::Message(..) => sys::exit_now(0),
         Received::Nothing | Received::Closed => warden.parent_is_gone(),
+        Received::Failed(errno) => warden.refuse(errno, HEARING),
     }
 }
+
+/// What the warden was doing when it could not read its wire.
+const HEARING: &str = "hearing the parent";
 
 struct Warden<'a> {
     plan: &'a Plan,
@@ -150,7 +157,19 @@ impl Warden<'_> {
                 self.clear(Some(ward));
                 self.parent_is_gone()
             }
+            Received::Failed(errno) => {
+                self.kill(ward);
+                self.clear(Some(ward));
+                self.refuse(errno, HEARING)
+            }
         }
+    }
+
+    /// Tells the parent that the warden itself cannot go on, and ends.
+    fn refuse(&self, errno: Errno, detail: &str) -> ! {
+        let step = self.plan.side(Side::Warden).next().map_or(0, |(number, _)| number);
+        let _ = self.wire.send(&Report::Fault { step, errno, detail: detail.to_owned() }, None);
+        self.finish(SILENT)
     }
 
     /// PID 1 sends itself a signal. One that it would lose does what it does to every other
@@ -212,6 +231,10 @@ impl Warden<'_> {
                         // its end of file.
                         drop(inheritance.take());
                         let user_namespace = self.user_namespace(pid);
+                        if let (Some(gate), Ok(pidfd)) = (&mut gate, fcntl_dupfd_cloexec(&pidfd, 3))
+                        {
+                            gate.know_peer(pidfd);
+                        }
                         ward = Some(Ward {
                             pid,
                             pidfd,
@@ -241,9 +264,16 @@ impl Warden<'_> {
             }
         }
         let ward = ward.ok_or_else(|| (0, SysError::from(Errno::CHILD)))?;
-        // A child that is gone already has said why on its own wire.
         if let Some(gate) = &ward.gate {
-            let _ = gate.send(&go, None);
+            match gate.send(&go, None) {
+                // A child that is gone already has said why on its own wire.
+                Ok(()) | Err(Errno::PIPE) => {}
+                Err(errno) => {
+                    self.kill(&ward);
+                    let clone = self.plan.side(Side::Warden).last().map_or(0, |(number, _)| number);
+                    return Err((clone, SysError::new(errno, "letting the child go on")));
+                }
+            }
         }
         Ok(ward)
     }
@@ -262,7 +292,7 @@ impl Warden<'_> {
 
     fn obey(&mut self, order: Order, ward: &Ward) {
         match order {
-            Order::Go | Order::GoWithoutQueue | Order::Heard => {}
+            Order::Go | Order::GoWithoutQueue | Order::Heard | Order::Taken => {}
             Order::Kill => send(ward, Signal::KILL),
             Order::Signal(number) => self.deliver(number, ward, || {
                 if let Some(signal) = Signal::from_named_raw(number) {
@@ -293,9 +323,13 @@ impl Warden<'_> {
 
     fn ending(&self, ward: &Ward) -> Ending {
         match (reap(ward), self.asked) {
-            (Some(Ending::Signal(libc::SIGKILL)), Some(asked)) => Ending::Signal(asked),
-            (Some(ending), _) => ending,
-            (None, _) => Ending::Signal(libc::SIGKILL),
+            (Ok(Ending::Signal(libc::SIGKILL)), Some(asked)) => Ending::Signal(asked),
+            (Ok(ending), _) => ending,
+            // How it ended is not known, and not guessed.
+            (Err(errno), _) => {
+                self.clear(Some(ward));
+                self.refuse(errno, "waiting for the container's end")
+            }
         }
     }
 
@@ -331,14 +365,14 @@ impl Warden<'_> {
     }
 
     /// Tells the parent how it ended, and waits until it has heard.
-    fn finish(self, ending: Ending) -> ! {
+    fn finish(&self, ending: Ending) -> ! {
         if self.wire.send(&Report::Ended(ending), None).is_err() {
             self.parent_is_gone()
         }
         loop {
             match self.wire.wait() {
                 Received::Message(Order::Heard, _) => sys::exit_now(0),
-                Received::Closed => self.parent_is_gone(),
+                Received::Closed | Received::Failed(_) => self.parent_is_gone(),
                 Received::Message(..) | Received::Nothing => {}
             }
         }
@@ -366,7 +400,7 @@ fn hear_child(ward: &mut Ward) {
             Received::Message(Report::Listener, listener) => ward.listener = listener,
             Received::Message(..) => {}
             Received::Nothing => return,
-            Received::Closed => ward.gate = None,
+            Received::Closed | Received::Failed(_) => ward.gate = None,
         }
     }
 }
@@ -375,13 +409,11 @@ fn send(ward: &Ward, signal: Signal) {
     let _ = pidfd_send_signal(&ward.pidfd, signal);
 }
 
-fn reap(ward: &Ward) -> Option<Ending> {
-    match rustix::io::retry_on_intr(|| {
+fn reap(ward: &Ward) -> rustix::io::Result<Ending> {
+    let status = rustix::io::retry_on_intr(|| {
         waitid(WaitId::PidFd(ward.pidfd.as_fd()), WaitIdOptions::EXITED)
-    }) {
-        Ok(Some(status)) => Some(Ending::of(&status)),
-        _ => None,
-    }
+    })?;
+    status.as_ref().map(Ending::of).ok_or(Errno::CHILD)
 }
 
 /// SIGKILL for every descendant, until none is left. The warden is a subreaper: a process whose

@@ -283,6 +283,16 @@ pub fn reset_sigchld() {
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
 }
 
+/// Whether this process ignores a signal, sigaction(2).
+pub fn is_ignored(signal: i32) -> bool {
+    // SAFETY: the structure is integers and a pointer, for which zero is valid.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    // SAFETY: nothing is installed, and what is there is written to `action`, which outlives the
+    // call; a number that is no signal is EINVAL.
+    let read = unsafe { libc::sigaction(signal, std::ptr::null(), &raw mut action) };
+    read == 0 && action.sa_sigaction == libc::SIG_IGN
+}
+
 /// SIGXFSZ ignored: a write beyond RLIMIT_FSIZE then is EFBIG, which can be told and cleaned up
 /// after, setrlimit(2).
 pub fn ignore_sigxfsz() {
@@ -292,10 +302,19 @@ pub fn ignore_sigxfsz() {
 
 /// Every signal back to its default action, also those that the caller ignored: std ignores
 /// SIGPIPE, nohup SIGHUP, and execve keeps ignored signals ignored.
-pub fn reset_signal_actions() {
+///
+/// # Errors
+/// None that the kernel has; what a filter around rustic answers.
+pub fn reset_signal_actions() -> Result<()> {
     for signal in 1..=libc::SIGRTMAX() {
-        // SAFETY: SIG_DFL installs no code. SIGKILL, SIGSTOP and the two that libc keeps for itself
-        // answer EINVAL, which is right.
-        unsafe { libc::signal(signal, libc::SIG_DFL) };
+        // SAFETY: SIG_DFL installs no code.
+        if unsafe { libc::signal(signal, libc::SIG_DFL) } == libc::SIG_ERR {
+            match last_errno() {
+                // SIGKILL, SIGSTOP and the two that libc keeps for itself.
+                Errno::INVAL => {}
+                errno => return Err(errno),
+            }
+        }
     }
+    Ok(())
 }

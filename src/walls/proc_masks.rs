@@ -14,8 +14,8 @@ use crate::mounts::{self, Attributes};
 use crate::namespace::Switch;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{
-    AtFlags, Dir, FileType, Mode, OFlags, StatxAttributes, StatxFlags, fstat, mkdirat, openat,
-    statx,
+    AtFlags, Dir, FileType, Mode, OFlags, StatVfsMountFlags, StatxAttributes, StatxFlags, fstat,
+    fstatvfs, mkdirat, openat, statx,
 };
 use rustix::io::Errno;
 use std::ffi::{CStr, CString};
@@ -30,10 +30,11 @@ pub struct Hidden {
     pub kind: Kind,
 }
 
-/// What is hidden of /proc: podman's, docker's interrupts, and what shows physical memory and
-/// addresses in the kernel. Its log needs CAP_SYSLOG anyway. Each mount costs a start 25 µs.
-pub const PROC: [(&str, Kind); 15] = [
+/// What is hidden of /proc: podman's, docker's interrupts, what drivers tell of hardware, and what
+/// shows physical memory and addresses in the kernel. Its log needs CAP_SYSLOG anyway. Each mount costs a start 25 µs.
+pub const PROC: [(&str, Kind); 16] = [
     ("acpi", Kind::Directory),
+    ("driver", Kind::Directory),
     ("interrupts", Kind::File),
     ("kallsyms", Kind::File),
     ("kcore", Kind::File),
@@ -106,17 +107,16 @@ struct Mask {
 }
 
 impl Mask {
-    /// Attaches a copy for each path: a mount that is attached a second time is moved, and what it
-    /// had hidden is open again. A detached one cannot be copied before Linux 6.15: then the first
-    /// path gets the mask itself, which can be copied from there on.
+    /// Hides one more path. The first one gets the mask itself, the others a copy each: a mount that
+    /// is attached a second time is moved, and what it had hidden is open again. (Before Linux 6.15
+    /// a mount that is attached nowhere could not be copied, and one that never was is waited for
+    /// when it is closed.)
     fn attach(&mut self, target: OwnedFd) -> rustix::io::Result<()> {
-        match mounts::copy_tree(&self.mount, c"", Attributes::NONE) {
-            Ok(copy) => mounts::attach(copy, target),
-            Err(Errno::INVAL) if self.used == Switch::No => {
-                self.used = Switch::Yes;
-                mounts::attach(&self.mount, target)
+        match std::mem::replace(&mut self.used, Switch::Yes) {
+            Switch::No => mounts::attach(&self.mount, target),
+            Switch::Yes => {
+                mounts::attach(mounts::copy_tree(&self.mount, c"", Attributes::NONE)?, target)
             }
-            Err(errno) => Err(errno),
         }
     }
 }
@@ -176,17 +176,31 @@ impl Masks {
 /// an entry change the kernel's own, for the host and every container, and root inside is the uid
 /// that it belongs to. Afterwards each must be the root of a mount.
 ///
+/// The mounts get their attributes by one call, which gives them to the file system itself too; that
+/// gets back what the processes in it are written by.
+///
 /// # Errors
 /// Those of open_tree(2) and mount_setattr(2); EROFS where one is still the entry itself.
 pub fn protect(proc: impl AsFd, hidden: &[Hidden]) -> Result<(), SysError> {
-    for name in global(&proc, hidden)? {
-        let named = |errno| SysError::new(errno, format!("/proc/{}", name.to_string_lossy()));
-        let view = mounts::copy_tree(&proc, &name, ATTRIBUTES).map_err(named)?;
-        mounts::attach_at(view, &proc, &name).map_err(named)?;
-        let flags = AtFlags::SYMLINK_NOFOLLOW;
-        let shown = statx(&proc, &name, flags, StatxFlags::empty()).map_err(named)?;
+    let names = global(&proc, hidden)?;
+    let named = |name: &CString| {
+        let path = format!("/proc/{}", name.to_string_lossy());
+        move |errno| SysError::new(errno, path)
+    };
+    for name in &names {
+        mounts::copy_tree(&proc, name, Attributes::NONE)
+            .and_then(|view| mounts::attach_at(view, &proc, name))
+            .map_err(|errno| named(name)(errno))?;
+    }
+    let was_read_only = fstatvfs(&proc)?.f_flag.contains(StatVfsMountFlags::RDONLY);
+    mounts::restrict(&proc, ATTRIBUTES)?;
+    if !was_read_only {
+        mounts::allow_writing(&proc)?;
+    }
+    for name in &names {
+        let shown = statx(&proc, name, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::empty())?;
         if !shown.stx_attributes.contains(StatxAttributes::MOUNT_ROOT) {
-            return Err(named(Errno::ROFS));
+            return Err(named(name)(Errno::ROFS));
         }
     }
     Ok(())

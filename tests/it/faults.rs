@@ -350,3 +350,61 @@ fn orphans_that_keep_forking_are_caught() {
     child.wait().unwrap();
     eventually("no link of a chain is left", || processes(&mark).is_empty());
 }
+
+#[test]
+fn descriptors_that_another_process_has_in_flight_keep_no_start() {
+    need!(root);
+    const USER: &str = "7654";
+    let filled = |uid: &str| {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid", uid, "--regid", uid, "--clear-groups", "prlimit", "--nofile=512"]);
+        command.arg(payload()).arg("fill-in-flight").stdin(Stdio::null());
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        let mut out = std::io::BufReader::new(child.stdout.take().unwrap());
+        std::io::BufRead::read_line(&mut out, &mut line).unwrap();
+        assert_eq!(line, "filled Ok(())\n");
+        child
+    };
+    // As root with another uid inside, and as a plain user, who has no way to send one at all.
+    let mut limited = Command::new("prlimit");
+    limited.arg("--nofile=512").arg(binary()).args(["run", "--uid", USER, "echo", "up"]);
+    limited.env("RUSTIC_STORE", shared().join("store")).stdin(Stdio::null());
+    let mut plain = Command::new("setpriv");
+    plain.args(["--reuid", USER, "--regid", USER, "--clear-groups", "prlimit", "--nofile=512"]);
+    plain.arg(binary()).args(["run", "sh", "-c", "kill -9 $$"]).env("HOME", "/nonexistent");
+    let plain = plain.stdin(fs::File::open("/etc/passwd").unwrap());
+    let mut child = filled(USER);
+    let (root, plain) = (limited.output().unwrap(), plain.output().unwrap());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(String::from_utf8_lossy(&root.stdout), "up\n", "{root:?}");
+    assert_eq!(plain.status.code(), Some(137), "{plain:?}");
+}
+
+#[test]
+fn what_cannot_be_said_or_waited_for_ends_the_run_with_a_cause() {
+    need!(root);
+    // The calls are those of every process: parent, warden and child.
+    for (inject, words) in [
+        ("sendmsg:error=ENOMEM", vec!["ENOMEM"]),
+        ("recvmsg:error=EIO", vec!["EIO"]),
+        ("waitid:error=EIO:when=1", vec!["EIO"]),
+        ("rt_sigaction:error=EIO:when=60+", vec!["EIO"]),
+        ("setsid:error=EPERM", vec!["EPERM"]),
+    ] {
+        let mark = marker();
+        let mut command = Command::new("strace");
+        command.args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("inject={inject}")]);
+        command.arg(binary()).args(["run", "true", &mark]);
+        command.env("RUSTIC_STORE", shared().join("store"));
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let ran = crate::support::finish(command.spawn().unwrap());
+        assert_eq!(ran.code, 125, "{inject}: {ran:?}");
+        assert_eq!(ran.stderr.matches("rustic: ").count(), 1, "{inject}: {ran:?}");
+        for word in words {
+            assert!(ran.stderr.contains(word), "{inject}: {ran:?}");
+        }
+        assert_eq!(processes(&mark), Vec::<i32>::new(), "{inject}");
+    }
+}

@@ -192,12 +192,12 @@ fn one_file_behind_two_streams_keeps_the_order_of_what_is_written() {
     let path = scratch("order").join("log");
     let log = File::create(&path).unwrap();
     let script =
-        "i=0; while [ $i -lt 20000 ]; do echo $i; i=$((i+1)); echo $i >&2; i=$((i+1)); done";
+        "i=0; while [ $i -lt 40000 ]; do echo $i; i=$((i+1)); echo $i >&2; i=$((i+1)); done";
     let streams = [null(), log.try_clone().unwrap().into(), log.into()];
     assert_eq!(ran(&[], &["sh", "-c", script], streams).status.code(), Some(0));
     let numbers: Vec<u32> =
         fs::read_to_string(&path).unwrap().lines().map(|line| line.parse().unwrap()).collect();
-    assert_eq!(numbers, (0..20000).collect::<Vec<_>>());
+    assert_eq!(numbers, (0..40000).collect::<Vec<_>>());
 }
 
 #[test]

@@ -33,6 +33,8 @@ fn main() {
         ["ready-queue"] => ready_on_the_queue(),
         ["fill-queues"] => fill_queues(),
         ["notify", text] => notify(text),
+        ["notify-lingering"] => notify_lingering(),
+        ["fill-in-flight"] => fill_in_flight(),
         ["add-key"] => add_key(),
         ["session-keyring"] => session_keyring(),
         ["climb", canary] => climb(canary),
@@ -263,4 +265,76 @@ fn change_stream(fd: i32) {
             libc::close(again);
         }
     }
+}
+
+/// Sends NOTIFY_SOCKET a connection whose close waits for ten minutes, as its other end reads
+/// nothing, then READY=1 without one.
+fn notify_lingering() {
+    use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg_addr};
+    use std::net::{TcpListener, TcpStream};
+    let path = std::env::var("NOTIFY_SOCKET").unwrap_or_default();
+    let sent = (|| -> std::io::Result<()> {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let connection = TcpStream::connect(listener.local_addr()?)?;
+        let (unread, _) = listener.accept()?;
+        rustix::net::sockopt::set_socket_linger(
+            &connection,
+            Some(std::time::Duration::from_secs(600)),
+        )?;
+        connection.set_nonblocking(true)?;
+        while std::io::Write::write(&mut &connection, &[0; 65536]).is_ok() {}
+        let socket = rustix::net::socket(
+            rustix::net::AddressFamily::UNIX,
+            rustix::net::SocketType::DGRAM,
+            None,
+        )?;
+        let address = rustix::net::SocketAddrUnix::new(path.as_str())?;
+        let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut ancillary = SendAncillaryBuffer::new(&mut space);
+        let passed = [connection.as_fd()];
+        ancillary.push(SendAncillaryMessage::ScmRights(&passed));
+        let text = [std::io::IoSlice::new(b"STATUS=x")];
+        sendmsg_addr(&socket, &address, &text, &mut ancillary, SendFlags::empty())?;
+        drop(connection);
+        let mut nothing = SendAncillaryBuffer::default();
+        let text = [std::io::IoSlice::new(b"READY=1")];
+        sendmsg_addr(&socket, &address, &text, &mut nothing, SendFlags::empty())?;
+        say("sent");
+        std::thread::sleep(std::time::Duration::from_secs(1));
+        drop(unread);
+        Ok(())
+    })();
+    if let Err(error) = sent {
+        say(&format!("not sent: {error}"));
+    }
+}
+
+/// Puts as many descriptors in flight as its user may have, and keeps them there.
+fn fill_in_flight() {
+    use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+    let mut kept = Vec::new();
+    let refused = 'filling: loop {
+        let pair = rustix::net::socketpair(
+            rustix::net::AddressFamily::UNIX,
+            rustix::net::SocketType::DGRAM,
+            rustix::net::SocketFlags::NONBLOCK,
+            None,
+        );
+        let Ok((one, other)) = pair else { break Err(()) };
+        loop {
+            let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(200))];
+            let mut ancillary = SendAncillaryBuffer::new(&mut space);
+            let passed = [one.as_fd(); 200];
+            ancillary.push(SendAncillaryMessage::ScmRights(&passed));
+            let text = [std::io::IoSlice::new(b"x")];
+            match sendmsg(&one, &text, &mut ancillary, SendFlags::empty()) {
+                Ok(_) => {}
+                Err(rustix::io::Errno::TOOMANYREFS) => break 'filling Ok(()),
+                Err(_) => break,
+            }
+        }
+        kept.push((one, other));
+    };
+    say(&format!("filled {refused:?}"));
+    std::thread::sleep(std::time::Duration::from_secs(600));
 }

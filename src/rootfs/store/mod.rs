@@ -148,12 +148,19 @@ impl Store {
                 _ => Err(failed(Errno::ACCESS).why(why)),
             };
         }
-        let missing = PARTS.iter().filter(|part| !root.join(part).is_dir());
-        let made = missing.clone().try_for_each(|part| {
+        let is_missing = |part: &&&str| !root.join(part).exists();
+        let missing: Vec<_> = PARTS.iter().filter(is_missing).collect();
+        let made = missing.iter().try_for_each(|part| {
             DirBuilder::new().recursive(true).mode(0o700).create(root.join(part))
         });
         match made {
-            Ok(()) if let Some(why) = store.strange(host) => Err(failed(Errno::ACCESS).why(why)),
+            // What was there has been looked at already.
+            Ok(())
+                if !missing.is_empty()
+                    && let Some(why) = store.strange(host) =>
+            {
+                Err(failed(Errno::ACCESS).why(why))
+            }
             Ok(_)
                 if rustix::fs::access(root.join("roots"), rustix::fs::Access::WRITE_OK).is_ok() =>
             {
