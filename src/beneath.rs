@@ -129,8 +129,8 @@ fn found(errno: Errno, dir: &OwnedFd, name: &Path, walked: &Path) -> String {
     let what = match kind {
         Ok(FileType::Symlink) => "is a symlink, and none is followed inside a root file system",
         Ok(FileType::Directory) if errno == Errno::ISDIR => "is a directory, not a file",
-        Ok(FileType::Directory) => "cannot be used",
-        Ok(_) => "is not of the right kind",
+        Ok(_) if matches!(errno, Errno::NOTDIR | Errno::INVAL) => "is not of the right kind",
+        Ok(_) => "cannot be used",
         Err(Errno::NOENT) => "is missing",
         Err(_) => "cannot be reached",
     };

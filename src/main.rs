@@ -1,5 +1,6 @@
 //! parse → act → print the one error → exit code.
 
+use anstream::AutoStream;
 use rustic::cli::{self, Asked, RootfsOrder, Show, VerifyOrder};
 use rustic::error::Failure;
 use rustic::exit::{Exit, FORBIDDEN_CALL};
@@ -104,8 +105,12 @@ fn shown(text: &str) -> Result<Exit, Failure> {
     }
 }
 
+/// The one error, on stderr, in one write: others write there too.
 fn told(error: &impl Display, exit: Exit) -> Exit {
     let name = anstyle::AnsiColor::Red.on_default().bold();
-    let _ = writeln!(anstream::stderr(), "{name}rustic:{name:#} {error}");
+    let stderr = std::io::stderr();
+    let mut line = AutoStream::new(Vec::new(), AutoStream::choice(&stderr));
+    let _ = writeln!(line, "{name}rustic:{name:#} {error}");
+    let _ = stderr.lock().write_all(&line.into_inner());
     exit
 }

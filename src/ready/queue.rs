@@ -87,8 +87,14 @@ impl Queue {
                 result => {
                     let queue = Self(result?);
                     // The caller's umask has cut the mode.
-                    fchmod(&queue, rustix::fs::Mode::from_raw_mode(0o600))?;
-                    return Ok(queue);
+                    return match fchmod(&queue, rustix::fs::Mode::from_raw_mode(0o600)) {
+                        Ok(()) => Ok(queue),
+                        Err(errno) => {
+                            // Nobody else knows of it yet.
+                            let _ = mq_unlink(name.path.as_c_str());
+                            Err(errno.into())
+                        }
+                    };
                 }
             }
         }

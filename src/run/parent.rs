@@ -208,7 +208,9 @@ fn make_queue(
         .and_then(|queue| {
             // The program inside opens it after its uid has changed.
             if spec.ready == Ready::App && spec.uid != host.uid && host.uid == 0 {
-                queue.give_to(spec.uid)?;
+                queue.give_to(spec.uid).inspect_err(|_| {
+                    let _ = queue::remove(name);
+                })?;
             }
             Ok(queue)
         });

@@ -408,3 +408,11 @@ fn what_cannot_be_said_or_waited_for_ends_the_run_with_a_cause() {
         assert_eq!(processes(&mark), Vec::<i32>::new(), "{inject}");
     }
 }
+
+#[test]
+fn a_sample_of_all_faults_and_kills_breaks_nothing() {
+    need!(root);
+    crate::parts::faults::expect_what_is_missing_to_be_seen();
+    let seed = crate::parts::faults::today();
+    crate::parts::faults::expect_nothing_wrong(200, 100, seed);
+}
