@@ -291,7 +291,7 @@ impl<'a> Supervisor<'a> {
                 Received::Message(report, descriptor) => self.heard(report, descriptor),
                 Received::Nothing => return,
                 Received::Closed => self.warden_is_gone(Failure::new(
-                    "the warden was ended before it could say a word, and the container with it",
+                    "the warden was killed, and the container with it",
                 )),
                 Received::Failed(errno) => {
                     self.warden_is_gone(Failure::new("cannot hear the warden").errno(errno));

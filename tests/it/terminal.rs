@@ -28,6 +28,14 @@ impl Screen {
         Self::start(&["sh", "-c", script])
     }
 
+    /// The same, and the terminal's modes before the script begins.
+    fn shell_and_modes(script: &str) -> (Self, String) {
+        let screen = Self::shell(&format!("read go; {script}"));
+        let modes = screen.modes();
+        screen.keys("\n");
+        (screen, modes)
+    }
+
     /// rustic itself.
     fn rustic(run: &Rustic) -> Self {
         let rustic = binary();
@@ -215,17 +223,15 @@ fn the_modes_of_the_outer_terminal_come_back_on_every_way_out() {
         ("not found", "$RUSTIC run nosuch; echo after"),
         ("killed CMD", "$RUSTIC run sh -c 'kill -9 $$'; echo after"),
     ] {
-        let mut screen = Screen::shell(script);
-        let before = screen.modes();
+        let (mut screen, before) = Screen::shell_and_modes(script);
         screen.until("after");
         assert_eq!(screen.modes(), before, "{ending}");
     }
     for signal in [Signal::SIGTERM, Signal::SIGKILL] {
         let mark = marker();
-        let mut screen = Screen::shell(&format!(
+        let (mut screen, before) = Screen::shell_and_modes(&format!(
             "$RUSTIC run sh -c 'echo up; sleep 999; : {mark}'; echo after $?"
         ));
-        let before = screen.modes();
         screen.until("up");
         let shell = screen.child.id() as i32;
         let rustic = processes(&mark)
@@ -390,10 +396,9 @@ fn a_plain_user_and_a_container_without_mounts_have_one_too() {
 fn a_stop_from_outside_gives_the_terminal_back_for_that_time() {
     need!(root);
     let mark = marker();
-    let mut screen = Screen::shell(&format!(
+    let (mut screen, before) = Screen::shell_and_modes(&format!(
         "$RUSTIC run sh -c 'echo up; read x; echo got $x; : {mark}'; echo after"
     ));
-    let before = screen.modes();
     screen.until("up");
     let shell = screen.child.id() as i32;
     let rustic =

@@ -131,22 +131,29 @@ fn ready_on_the_queue() {
 /// Takes every byte and every queue that it can get, and keeps them.
 fn fill_queues() {
     let mut made = 0;
-    // Large ones first, for the bytes, then the smallest, for the rest of both.
-    for attributes in [MqAttr::new(0, 10, 8192, 0), MqAttr::new(0, 1, 1, 0)] {
-        let flags = MQ_OFlag::O_CREAT | MQ_OFlag::O_RDWR;
-        while mq_open(
-            format!("/fill.{made}").as_str(),
-            flags,
-            Mode::S_IRUSR | Mode::S_IWUSR,
-            Some(&attributes),
-        )
-        .is_ok()
-        {
-            made += 1;
+    let mut fill = || {
+        // Large ones first, for the bytes, then the smallest, for the rest of both.
+        for attributes in [MqAttr::new(0, 10, 8192, 0), MqAttr::new(0, 1, 1, 0)] {
+            let flags = MQ_OFlag::O_CREAT | MQ_OFlag::O_RDWR;
+            while mq_open(
+                format!("/fill.{made}").as_str(),
+                flags,
+                Mode::S_IRUSR | Mode::S_IWUSR,
+                Some(&attributes),
+            )
+            .is_ok()
+            {
+                made += 1;
+            }
         }
+        made
+    };
+    say(&format!("filled {}", fill() > 0));
+    // Bytes of the same user come free wherever a queue is removed.
+    loop {
+        fill();
+        std::thread::sleep(std::time::Duration::from_millis(2));
     }
-    say(&format!("filled {}", made > 0));
-    std::thread::sleep(std::time::Duration::from_secs(600));
 }
 
 /// Sends a message to NOTIFY_SOCKET with a descriptor, and says whether that was closed on the

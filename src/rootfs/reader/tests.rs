@@ -141,6 +141,10 @@ proptest! {
         let mut bytes = bytes;
         let block = which.index(bytes.len() / 512) * 512;
         for (at, byte) in changes {
+            // The tar crate takes the version for a part of the magic; POSIX and GNU tar do not.
+            if (263..265).contains(&at) {
+                continue;
+            }
             bytes[block + at] = byte;
         }
         let mut header = Header::from_byte_slice(&bytes[block..block + 512]).clone();
