@@ -129,8 +129,8 @@ pub(super) struct Container {
         help_heading = KERNEL,
     )]
     nest: Switch,
-    /// The kernel's own files in /proc and /sys: hidden or read-only (masked), or in sight, those of
-    /// /proc to be written too (open)
+    /// The kernel's own files in /proc and /sys: hidden or read-only (masked), or in sight, those
+    /// of /proc to be written too (open)
     #[arg(
         long, value_name = "masked|open", default_value = "masked", value_parser = proc_view,
         help_heading = KERNEL,

@@ -139,7 +139,8 @@ pub enum Step {
         /// Of the mounts.
         attributes: Attributes,
     },
-    /// The mounts that hide parts of /proc and /sys, and views of the kernel below a directory root.
+    /// The mounts that hide parts of /proc and /sys, and views of the kernel below a directory
+    /// root.
     MakeMasks,
     /// The scratch tmpfs taken off the base again; what uses it keeps it alive.
     DetachScratch,

@@ -1,6 +1,6 @@
 //! Pipes between CMD and files that the caller has open for writing. Writing goes through the
-//! caller's own description, so its offset, O_APPEND and position among other writers are kept; what
-//! CMD holds is a pipe of rustic's, and the file behind it is out of its reach.
+//! caller's own description, so its offset, O_APPEND and position among other writers are kept;
+//! what CMD holds is a pipe of rustic's, and the file behind it is out of its reach.
 
 use crate::run::streams::{NAMES, Stream, descriptors};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};

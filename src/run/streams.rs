@@ -134,8 +134,8 @@ impl Streams {
         })
     }
 
-    /// O_RDWR is input on 0 and output on 1 and 2. What is one file has one pipe for a direction, so
-    /// that order is kept.
+    /// O_RDWR is input on 0 and output on 1 and 2. What is one file has one pipe for a direction,
+    /// so that order is kept.
     fn relayed(&self, number: usize, flags: OFlags, stat: &Stat) -> Stream {
         let is_input = match flags & OFlags::RWMODE {
             OFlags::WRONLY => false,

@@ -151,7 +151,8 @@ impl<'a> Supervisor<'a> {
     ) -> Result<Exit, Failure> {
         (self.queue, self.pipe) = (queue, pipe);
         self.relay = outer.map(Relay::new);
-        // A queue that nobody has asked for by name may be missing: then that CMD runs tells enough.
+        // A queue that nobody has asked for by name may be missing: then that CMD runs tells
+        // enough.
         let missing = self.plan.queue.is_some() && self.queue.is_none();
         self.order(if missing { Order::GoWithoutQueue } else { Order::Go });
         while self.ending.is_none() {
@@ -242,8 +243,8 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    /// Gives the warden an order. One that cannot be given ends the run: the warden takes the end of
-    /// its wire for the death of the parent, and cleans up.
+    /// Gives the warden an order. One that cannot be given ends the run: the warden takes the end
+    /// of its wire for the death of the parent, and cleans up.
     pub(super) fn order(&mut self, order: Order) {
         match self.warden.send(&order, None) {
             // A warden that is gone is noticed when its wire is read.

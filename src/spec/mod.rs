@@ -110,9 +110,9 @@ pub struct Sysctl {
 }
 
 impl Sysctl {
-    /// Its file below /proc/sys. As with sysctl(8) the first separator decides: behind a dot a slash
-    /// stands for a dot in a part of the name (`net.ipv4.conf.eth0/1.forwarding`), behind a slash
-    /// everything is as it is.
+    /// Its file below /proc/sys. As with sysctl(8) the first separator decides: behind a dot a
+    /// slash stands for a dot in a part of the name (`net.ipv4.conf.eth0/1.forwarding`), behind a
+    /// slash everything is as it is.
     pub fn path(&self) -> String {
         if self.key.find(['.', '/']).is_some_and(|at| self.key[at..].starts_with('/')) {
             return self.key.clone();

@@ -31,7 +31,8 @@ pub struct Hidden {
 }
 
 /// What is hidden of /proc: podman's, docker's interrupts, what drivers tell of hardware, and what
-/// shows physical memory and addresses in the kernel. Its log needs CAP_SYSLOG anyway. Each mount costs a start 25 µs.
+/// shows physical memory and addresses in the kernel. Its log needs CAP_SYSLOG anyway. Each mount
+/// costs a start 25 µs.
 pub const PROC: [(&str, Kind); 16] = [
     ("acpi", Kind::Directory),
     ("driver", Kind::Directory),
@@ -107,10 +108,10 @@ struct Mask {
 }
 
 impl Mask {
-    /// Hides one more path. The first one gets the mask itself, the others a copy each: a mount that
-    /// is attached a second time is moved, and what it had hidden is open again. (Before Linux 6.15
-    /// a mount that is attached nowhere could not be copied, and one that never was is waited for
-    /// when it is closed.)
+    /// Hides one more path. The first one gets the mask itself, the others a copy each: a mount
+    /// that is attached a second time is moved, and what it had hidden is open again. (Before Linux
+    /// 6.15 a mount that is attached nowhere could not be copied, and one that never was is waited
+    /// for when it is closed.)
     fn attach(&mut self, target: OwnedFd) -> rustix::io::Result<()> {
         match std::mem::replace(&mut self.used, Switch::Yes) {
             Switch::No => mounts::attach(&self.mount, target),
@@ -176,8 +177,8 @@ impl Masks {
 /// an entry change the kernel's own, for the host and every container, and root inside is the uid
 /// that it belongs to. Afterwards each must be the root of a mount.
 ///
-/// The mounts get their attributes by one call, which gives them to the file system itself too; that
-/// gets back what the processes in it are written by.
+/// The mounts get their attributes by one call, which gives them to the file system itself too;
+/// that gets back what the processes in it are written by.
 ///
 /// # Errors
 /// Those of open_tree(2) and mount_setattr(2); EROFS where one is still the entry itself.

@@ -1,4 +1,5 @@
-//! README and the pages in docs run as written: each console block is typed into a shell, and what it shows must come.
+//! README and the pages in docs run as written: each console block is typed into a shell, and what
+//! it shows must come.
 
 use crate::need;
 use crate::support::{binary, scratch, shared};

@@ -28,9 +28,9 @@ fn listed(list: &[(&str, Kind)]) -> Vec<Hidden> {
 }
 
 impl Ladder<'_> {
-    /// Decides what is hidden, and has the mounts made that hide it. `sys` says whether /sys is new,
-    /// or the caller's own with everything that is mounted below it. `directory` is the root, where
-    /// it is a directory of the host's with what is mounted below it.
+    /// Decides what is hidden, and has the mounts made that hide it. `sys` says whether /sys is
+    /// new, or the caller's own with everything that is mounted below it. `directory` is the root,
+    /// where it is a directory of the host's with what is mounted below it.
     ///
     /// # Errors
     /// A table of mounts that cannot be read where it is needed.
@@ -61,8 +61,8 @@ impl Ladder<'_> {
     }
 
     /// Hides views of the host's kernel below the root, before anything of rustic's own lies over
-    /// them: the kernel counts what cannot be reached, too, when a nested namespace asks for a fresh
-    /// proc or sysfs.
+    /// them: the kernel counts what cannot be reached, too, when a nested namespace asks for a
+    /// fresh proc or sysfs.
     pub(super) fn hide_views(&mut self) {
         let hidden = std::mem::take(&mut self.kernel_files.root);
         if !hidden.is_empty() {
@@ -141,8 +141,8 @@ impl Ladder<'_> {
         Ok(views)
     }
 
-    /// Names the views of the host's kernel that nothing hides: below a directory that is entered by
-    /// chroot in the caller's own mount namespace, and below what is bound.
+    /// Names the views of the host's kernel that nothing hides: below a directory that is entered
+    /// by chroot in the caller's own mount namespace, and below what is bound.
     ///
     /// # Errors
     /// As above.

@@ -307,9 +307,9 @@ impl Ladder<'_> {
         self.name_open_views(None)?;
         let sys = self.own.map_or(Switch::Yes, |own| own.new_sys);
         self.hide_kernel_files(sys, directory)?;
-        // Where the old tree is detached as a whole, the scratch tmpfs goes with it: one wait for the
-        // kernel's readers, not two. Over the caller's own root it would lie on top of that tree, and
-        // be detached in its place.
+        // Where the old tree is detached as a whole, the scratch tmpfs goes with it: one wait for
+        // the kernel's readers, not two. Over the caller's own root it would lie on top of that
+        // tree, and be detached in its place.
         if self.spec.root == RootSwitch::Chroot || base == Path::new("/") {
             self.rung(Step::DetachScratch);
         }

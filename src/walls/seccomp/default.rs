@@ -164,7 +164,8 @@ const CLONE_NEW: u32 = 0x7e02_0000;
 const CLONE_NEWTIME: u32 = 0x80;
 const CLONE_NEWUSER: u32 = 0x1000_0000;
 
-/// Requests of ioctl(2) that put characters into a terminal's input, tty_ioctl(4), ioctl_console(2).
+/// Requests of ioctl(2) that put characters into a terminal's input, tty_ioctl(4),
+/// ioctl_console(2).
 const TIOCSTI: u32 = 0x5412;
 const TIOCLINUX: u32 = 0x541c;
 

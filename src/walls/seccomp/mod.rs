@@ -1,7 +1,8 @@
 //! The seccomp filter: which calls of the kernel CMD may make, seccomp(2).
 //!
-//! A [`policy::Policy`] says what becomes of which call, [`mod@compile`] makes the program of it that
-//! the kernel runs, and [`default`] is the policy of a container that is not ordered otherwise.
+//! A [`policy::Policy`] says what becomes of which call, [`mod@compile`] makes the program of it
+//! that the kernel runs, and [`default`] is the policy of a container that is not ordered
+//! otherwise.
 //!
 //! The same filter hands the warden the signals that PID 1 sends itself: the kernel drops those of
 //! them that have no handler (pid_namespaces(7)), so `kill -9 $$` would do nothing where outside it

@@ -103,8 +103,8 @@ impl Action {
 }
 
 /// How an argument is compared: without a sign, 64 bits wide; on a 32-bit architecture the lower 32
-/// bits alone count, since a 64-bit program that calls through `int 0x80` leaves what it likes above
-/// them, and the kernel cuts that off only after the filter has seen it.
+/// bits alone count, since a 64-bit program that calls through `int 0x80` leaves what it likes
+/// above them, and the kernel cuts that off only after the filter has seen it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Operator {
     /// Equal.

@@ -90,24 +90,27 @@ const PROGRAMS: [Program; 17] = [
          apt-get install -y -q walls >/dev/null && walls | grep -q walls && \
          apt-get remove -y -q walls >/dev/null",
     ),
-    ("python3", "python3 /work/p.py | grep -q done"),
+    ("python3", "python3 /programs/p.py | grep -q done"),
     (
         "git",
         "cd /tmp && git init -q one && cd one && git config user.email a@b && \
          git config user.name a && seq 1000 >f && git add f && git commit -qm x && \
          git clone -q /tmp/one /tmp/two && git -C /tmp/two gc -q && git -C /tmp/two fsck --strict",
     ),
-    ("gcc", "cd /tmp && gcc -O1 -o c /work/c.c -pthread && ./c | grep -q '64 bits'"),
-    ("an i386 program", "cd /tmp && gcc -m32 -o c /work/c.c -pthread && ./c | grep -q '32 bits'"),
+    ("gcc", "cd /tmp && gcc -O1 -o c /programs/c.c -pthread && ./c | grep -q '64 bits'"),
+    (
+        "an i386 program",
+        "cd /tmp && gcc -m32 -o c /programs/c.c -pthread && ./c | grep -q '32 bits'",
+    ),
     (
         "cargo",
         "cd /tmp && export HOME=/tmp && cargo new -q walls 2>/dev/null; cd walls && \
          cargo test -q >/dev/null && cargo run -q | grep -q world",
     ),
-    ("node", "node /work/n.js | grep -q 'walls 42'"),
+    ("node", "node /programs/n.js | grep -q 'walls 42'"),
     (
         "nginx",
-        "printf 'events {}\\nhttp { server { listen 127.0.0.1:8080; root /work; } }\\n' >/tmp/n && \
+        "printf 'events {}\\nhttp { server { listen 127.0.0.1:8080; root /programs; } }\\n' >/tmp/n && \
          nginx -c /tmp/n && python3 -c 'import urllib.request as u; \
          print(u.urlopen(\"http://127.0.0.1:8080/c.c\").read().decode())' | grep -q pthread",
     ),
@@ -123,13 +126,13 @@ const PROGRAMS: [Program; 17] = [
     ("sshd -T", "ssh-keygen -A >/dev/null && mkdir -p /run/sshd && sshd -T | grep -q '^port 22'"),
     (
         "busybox httpd",
-        "busybox httpd -p 127.0.0.1:8081 -h /work && \
+        "busybox httpd -p 127.0.0.1:8081 -h /programs && \
          busybox wget -qO- http://127.0.0.1:8081/c.c | grep -q pthread",
     ),
     ("strace", "strace -f -o /tmp/t sh -c 'true; id -u' >/dev/null && grep -q execve /tmp/t"),
     (
         "gdb",
-        "cd /tmp && gcc -g -o c /work/c.c -pthread && gdb -batch -ex 'break thread' -ex run \
+        "cd /tmp && gcc -g -o c /programs/c.c -pthread && gdb -batch -ex 'break thread' -ex run \
          -ex bt -ex continue ./c >/tmp/g 2>&1 && grep -q 'thread (number=' /tmp/g && \
          grep -q '64 bits' /tmp/g",
     ),
@@ -156,7 +159,7 @@ fn root() -> &'static (PathBuf, PathBuf) {
 
 fn run(options: &[&str], script: &str) -> Ran {
     let (store, work) = root();
-    let bind = |folder: &Path| format!("{}:/work:ro", folder.display());
+    let bind = |folder: &Path| format!("{}:/programs:ro", folder.display());
     Rustic::run()
         .opt(["--store", store.to_str().unwrap(), "--rootfs", "programs"])
         .opt(["--scratch-size", "2G", "--bind", &bind(work)])
