@@ -155,6 +155,10 @@ fn start(rounds: usize) -> Fallible<()> {
             Runner::new("rustic run", &[rustic, "run", "true"]),
             Runner::new("rustic run --ready none", &[rustic, "run", "--ready", "none", "true"]),
             Runner::new("rustic run --seccomp none", &[rustic, "run", "--seccomp", "none", "true"]),
+            Runner::new(
+                "rustic run --stdio inherit",
+                &[rustic, "run", "--stdio", "inherit", "true"],
+            ),
             Runner::new("rustic run --proc open", &[rustic, "run", "--proc", "open", "true"]),
             Runner::new("rustic run --rootfs DIR", &[rustic, "run", "--rootfs", root, "true"]),
             Runner::new(
