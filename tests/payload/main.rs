@@ -328,20 +328,22 @@ fn fill_in_flight() {
             rustix::net::SocketFlags::NONBLOCK,
             None,
         );
-        let Ok((one, other)) = pair else { break Err(()) };
+        let Ok(pair) = pair else { break Err(()) };
+        // What is in flight lives as long as its sockets.
+        kept.push(pair);
+        let Some((one, _)) = kept.last() else { break Err(()) };
         loop {
             let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(200))];
             let mut ancillary = SendAncillaryBuffer::new(&mut space);
             let passed = [one.as_fd(); 200];
             ancillary.push(SendAncillaryMessage::ScmRights(&passed));
             let text = [std::io::IoSlice::new(b"x")];
-            match sendmsg(&one, &text, &mut ancillary, SendFlags::empty()) {
+            match sendmsg(one, &text, &mut ancillary, SendFlags::empty()) {
                 Ok(_) => {}
                 Err(rustix::io::Errno::TOOMANYREFS) => break 'filling Ok(()),
                 Err(_) => break,
             }
         }
-        kept.push((one, other));
     };
     say(&format!("filled {refused:?}"));
     std::thread::sleep(std::time::Duration::from_secs(600));
