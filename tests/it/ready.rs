@@ -571,13 +571,20 @@ fn a_descriptor_that_cannot_carry_events_is_refused() {
 fn a_descriptor_whose_close_waits_for_minutes_keeps_nobody() {
     need!(root);
     let bind = format!("{}:/mnt/payload", payload().display());
-    let ran = Rustic::run()
+    let events = scratch("lingering").join("events");
+    let mut child = Rustic::run()
         .opt(["--ready", "app", "--info-fd", "2", "--bind", &bind])
         .opt(["/mnt/payload", "notify-lingering"])
-        .ran();
-    // The other end reads nothing until the program has ended: only then a close could come back.
-    assert_eq!((ran.code, ran.stdout.as_str()), (0, "sent\n"), "{ran:?}");
-    let ready = ran.stderr.lines().position(|line| line.contains("\"via\":\"socket\""));
-    let exited = ran.stderr.lines().position(|line| line.contains("exited"));
-    assert!(ready.is_some() && ready < exited, "{}", ran.stderr);
+        .std()
+        .stdin(Stdio::piped())
+        .stderr(fs::File::create(&events).unwrap())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    // The other end reads nothing for as long as stdin is open: until then no close comes back.
+    eventually("READY is heard", || {
+        fs::read_to_string(&events).unwrap().contains("\"via\":\"socket\"")
+    });
+    drop(child.stdin.take());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
 }

@@ -297,18 +297,24 @@ fn notify_lingering() {
             None,
         )?;
         let address = rustix::net::SocketAddrUnix::new(path.as_str())?;
-        let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-        let mut ancillary = SendAncillaryBuffer::new(&mut space);
-        let passed = [connection.as_fd()];
-        ancillary.push(SendAncillaryMessage::ScmRights(&passed));
-        let text = [std::io::IoSlice::new(b"STATUS=x")];
-        sendmsg_addr(&socket, &address, &text, &mut ancillary, SendFlags::empty())?;
-        drop(connection);
+        let (from, to) = (socket.try_clone()?, address.clone());
+        // Whoever closes last waits: rustic, or this thread.
+        std::thread::spawn(move || {
+            let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+            let mut ancillary = SendAncillaryBuffer::new(&mut space);
+            let passed = [connection.as_fd()];
+            ancillary.push(SendAncillaryMessage::ScmRights(&passed));
+            let text = [std::io::IoSlice::new(b"STATUS=x")];
+            let _ = sendmsg_addr(&from, &to, &text, &mut ancillary, SendFlags::empty());
+            drop(connection);
+        });
+        std::thread::sleep(std::time::Duration::from_millis(50));
         let mut nothing = SendAncillaryBuffer::default();
         let text = [std::io::IoSlice::new(b"READY=1")];
         sendmsg_addr(&socket, &address, &text, &mut nothing, SendFlags::empty())?;
         say("sent");
-        std::thread::sleep(std::time::Duration::from_secs(1));
+        // The end of stdin lets the other side go.
+        std::io::Read::read_to_end(&mut std::io::stdin(), &mut Vec::new())?;
         drop(unread);
         Ok(())
     })();
