@@ -28,7 +28,7 @@ fn main() -> ExitCode {
         Asked::Verify(order) => {
             verify(*order).unwrap_or_else(|failure| told(&failure, failure.exit))
         }
-        Asked::Probe => verify::probe::main(),
+        Asked::Probe(channel) => verify::probe::main(channel),
         Asked::Rootfs(order) => {
             rootfs(&order).unwrap_or_else(|failure| told(&failure, failure.exit))
         }

@@ -17,6 +17,8 @@ pub struct Mount {
     pub root: PathBuf,
     /// Where, seen from the root of the reader.
     pub point: PathBuf,
+    /// The mount's own options.
+    pub attributes: String,
     /// The peer groups that mounts travel to or come from: `shared:N`, `master:N`,
     /// `propagate_from:N`.
     pub peers: Vec<u64>,
@@ -49,12 +51,13 @@ fn mount(line: &[u8]) -> Option<Mount> {
     let (major, minor) = device.split_once(':')?;
     let device = rustix::fs::makedev(major.parse().ok()?, minor.parse().ok()?);
     let (root, point) = (path(fields.next()?), path(fields.next()?));
-    // Behind the options of the mount stand optional fields, which end with a hyphen.
-    let optional = fields.by_ref().skip(1).take_while(|&field| field != b"-");
+    let attributes = text(fields.next()?);
+    // Behind them stand optional fields, which end with a hyphen.
+    let optional = fields.by_ref().take_while(|&field| field != b"-");
     let peers = optional.filter_map(|field| text(field).split_once(':')?.1.parse().ok()).collect();
     let (kind, source, options) =
         (text(fields.next()?), OsString::from_vec(unescaped(fields.next()?)), text(fields.next()?));
-    Some(Mount { id, device, root, point, peers, kind, source, options })
+    Some(Mount { id, device, root, point, attributes, peers, kind, source, options })
 }
 
 fn path(field: &[u8]) -> PathBuf {
@@ -95,6 +98,10 @@ mod tests {
         assert_eq!(
             (mounts[0].id, mounts[0].root.as_path(), mounts[0].point.as_path()),
             (36, "/sub".as_ref(), "/a b".as_ref())
+        );
+        assert_eq!(
+            (mounts[0].attributes.as_str(), mounts[1].attributes.as_str()),
+            ("rw,noatime", "rw")
         );
         assert_eq!(
             (mounts[0].kind.as_str(), mounts[0].source.to_str(), mounts[0].options.as_str()),

@@ -100,6 +100,8 @@ enum Command {
     /// The probe of `verify`
     #[command(name = "__probe", hide = true)]
     Probe {
+        /// The descriptor that it talks on
+        channel: i32,
         /// Whose probe it is, for ps(1)
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         _whose: Vec<OsString>,
@@ -153,7 +155,7 @@ struct Run {
     dry_run: bool,
 
     #[arg(long, hide = true, conflicts_with = "init")]
-    probe: bool,
+    probe: Option<i32>,
 
     #[arg(short = 'i', hide = true)]
     foreign_interactive: bool,
@@ -179,8 +181,8 @@ pub enum Asked {
     Rootfs(RootfsOrder),
     /// `rustic invoke`, with its own options.
     Invoke(Vec<OsString>),
-    /// The probe.
-    Probe,
+    /// The probe, on this descriptor.
+    Probe(i32),
     /// The reaper, with CMD and its arguments.
     Init(Vec<OsString>),
     /// Text for stdout, exit code 0: help or version.
@@ -217,7 +219,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> (Asked, anstream::Colo
                 )),
                 Some(Command::Rootfs(rootfs)) => Asked::Rootfs(rootfs.order()),
                 Some(Command::Invoke { words }) => Asked::Invoke(words),
-                Some(Command::Probe { .. }) => Asked::Probe,
+                Some(Command::Probe { channel, .. }) => Asked::Probe(channel),
                 Some(Command::Init { cmd }) => Asked::Init(cmd),
                 None => Asked::Text(Cli::command().render_help().ansi().to_string()),
             };
@@ -278,9 +280,9 @@ impl Run {
     fn wanted(self) -> RunOptions {
         RunOptions {
             first: match (self.probe, self.init) {
-                (true, _) => First::Probe,
-                (_, true) => First::Reaper,
-                _ => First::Cmd,
+                (Some(channel), _) => First::Probe(channel),
+                (None, true) => First::Reaper,
+                (None, false) => First::Cmd,
             },
             ready: self.ready.unwrap_or(Ready::Queue),
             ready_by_name: if self.ready.is_some() { Switch::Yes } else { Switch::No },

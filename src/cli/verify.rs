@@ -4,6 +4,7 @@ use super::container::Container;
 use crate::rootfs::command::Output;
 use crate::spec::RunOptions;
 use crate::verify::Order;
+use crate::verify::verdict::Verdict;
 use crate::verify::wall::Wall;
 use clap::{ArgMatches, Args};
 
@@ -13,20 +14,21 @@ Examples:
   sudo rustic verify --ipc no              the same options as run
   sudo rustic verify --only ipc,net        these walls alone
   sudo rustic verify --why ipc             one wall, probe by probe
+  sudo rustic verify --expect time=held    exit code 1 unless it is
   rustic verify --list                     what would be tried, and what that touches
   sudo rustic verify --flip                toggle each namespace in turn: its own wall must follow";
 
 pub(super) const NOTES: &str = "\
 Verdicts:
   held      the crossings fail, and work without the wall
-  shared    both sides are in the same namespace: a door
+  shared    both sides have the same namespace, or it was ordered otherwise: a door
   leaked    the wall is there, and a crossing works all the same
   unknown   nothing can be said, and why
 A probe that has nothing to try says so, and does not count. A held wall
 means that these crossings failed here, today.
 
 Exit code:
-  0    every wall is as ordered
+  0    every wall is as ordered, or as expected
   1    one is not
   2    called wrongly
   3    an ordered wall is unknown, or a control failed
@@ -75,14 +77,30 @@ pub(super) struct Verify {
     )]
     why: Vec<Wall>,
     /// Show what would be tried and what that touches; try nothing
-    #[arg(long, help_heading = "What is shown", conflicts_with_all = ["why", "flip", "json"])]
+    #[arg(long, help_heading = "What is shown", conflicts_with_all = ["why", "flip", "json", "expect"])]
     list: bool,
+    /// Judge these walls by what is expected of them, whatever was ordered
+    #[arg(
+        long, value_name = "WALL=VERDICT,...", value_delimiter = ',', value_parser = expectation,
+        help_heading = "What is tried", conflicts_with = "flip",
+    )]
+    expect: Vec<(Wall, &'static str)>,
     /// Print one JSON value in place of text; schema/verify.json describes it
     #[arg(long, help_heading = "What is shown")]
     json: bool,
 
     #[command(flatten)]
     container: Container,
+}
+
+/// A wall with the verdict that is expected of it.
+fn expectation(text: &str) -> Result<(Wall, &'static str), String> {
+    let (wall, verdict) =
+        text.split_once('=').ok_or("it is spelled WALL=VERDICT, as in ipc=held")?;
+    let word = Verdict::WORDS.into_iter().find(|word| *word == verdict.trim());
+    let word =
+        word.ok_or_else(|| format!("no such verdict; there are {}", Verdict::WORDS.join(" ")))?;
+    Ok((wall.parse()?, word))
 }
 
 impl Verify {
@@ -110,7 +128,7 @@ impl Verify {
         let output = if self.json { Output::Json } else { Output::Text };
         VerifyOrder {
             wanted: self.container.wanted(),
-            order: Order { walls, words, root_words },
+            order: Order { walls, words, root_words, expected: self.expect },
             show,
             output,
         }

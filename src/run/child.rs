@@ -50,6 +50,8 @@ pub struct Inheritance<'a> {
     pub ptmx: Option<OwnedFd>,
     /// rustic itself, sealed, where the child becomes it.
     pub own: Option<OwnedFd>,
+    /// What the probe of `rustic verify` talks on.
+    pub channel: Option<OwnedFd>,
     /// The pipe that CMD says READY=1 on, with `--ready app`.
     pub ready: Option<OwnedFd>,
     /// The standard streams, with the views that the parent has opened.
@@ -460,12 +462,13 @@ impl Child<'_> {
         // Out of the way of the number that CMD is told.
         given.report.renumber(FIRST_FREE)?;
         given.gate.renumber(FIRST_FREE)?;
-        for fd in [&mut given.own, &mut given.ready].into_iter().flatten() {
+        for fd in [&mut given.own, &mut given.channel, &mut given.ready].into_iter().flatten() {
             *fd = fcntl_dupfd_cloexec(&*fd, FIRST_FREE)?;
         }
         let own = [
             self.queue.as_ref().map(AsFd::as_fd),
             given.own.as_ref().map(AsFd::as_fd),
+            given.channel.as_ref().map(AsFd::as_fd),
             given.ready.as_ref().map(AsFd::as_fd),
         ];
         let kept: Vec<BorrowedFd<'_>> = [given.report.as_fd(), given.gate.as_fd()]
@@ -496,13 +499,18 @@ impl Child<'_> {
             (First::Reaper, Some(own)) => {
                 crate::init::enter(own, self.given.report.as_fd(), number, cmd, &env)
             }
-            (First::Probe, Some(own)) => self_exe::execute(
-                &own,
-                [c"rustic-probe".to_owned(), PROBE.to_owned()]
-                    .into_iter()
-                    .chain(cmd.iter().cloned()),
-                &env,
-            ),
+            (First::Probe(_), Some(own)) => {
+                let Some(channel) = self.given.channel.take() else {
+                    return Errno::BADF.into();
+                };
+                if let Err(errno) = fcntl_setfd(&channel, FdFlags::empty()) {
+                    return errno.into();
+                }
+                // Left open by execve, under this number.
+                let number = CString::new(channel.into_raw_fd().to_string()).unwrap_or_default();
+                let words = [c"rustic-probe".to_owned(), PROBE.to_owned(), number];
+                self_exe::execute(&own, words.into_iter().chain(cmd.iter().cloned()), &env)
+            }
             (_, None) => Errno::BADF.into(),
         }
     }

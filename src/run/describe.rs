@@ -431,7 +431,7 @@ impl Step {
                 let call = match first {
                     First::Cmd => format!("execve({name})"),
                     First::Reaper => format!("execveat(rustic-init), and there execve({name})"),
-                    First::Probe => "execveat(rustic-probe)".into(),
+                    First::Probe(_) => "execveat(rustic-probe)".into(),
                 };
                 described(
                     call,

@@ -2,6 +2,8 @@
 //! show that verify sees it. Release builds do not have it.
 
 use crate::mountinfo;
+use crate::mounts::Attributes;
+use crate::namespace::{Namespace, Switch};
 use crate::run::step::{Mount, Source, Step};
 use crate::walls::privileges::Credentials;
 use caps::Capability;
@@ -9,28 +11,34 @@ use std::ffi::{CStr, CString};
 use std::os::unix::ffi::OsStringExt;
 use std::rc::Rc;
 
-/// What is kept that should have gone.
-const KEPT: u64 = 1 << Capability::CAP_SYS_TIME as u8;
-
 /// Opens the leak that was ordered, if one was.
 pub(super) fn ordered(steps: &mut Vec<Step>) {
     if !cfg!(debug_assertions) {
         return;
     }
     match std::env::var("RUSTIC_LEAK").as_deref() {
-        Ok("mqueue") => replace_mount(steps, c"mqueue", &first_mount_of("mqueue")),
+        Ok("mqueue") => replace_mount(steps, c"mqueue", &last_mount_of("mqueue")),
         Ok("proc") => replace_mount(steps, c"proc", c"/proc"),
         Ok("descriptor") => steps.retain(|step| !matches!(step, Step::CloseDescriptors)),
         Ok("propagation") => steps.retain(|step| !matches!(step, Step::MakePrivate)),
-        Ok("keyring") => {
-            steps.retain(|step| !matches!(step, Step::Keyring { .. } | Step::Seccomp { .. }))
+        Ok("keyring") => steps.retain(|step| !matches!(step, Step::Keyring { .. })),
+        Ok("cgroup") => replace_mount(steps, c"mqueue", &last_mount_of("cgroup")),
+        Ok("kernel") => steps.retain(|step| !matches!(step, Step::ProtectProc { .. })),
+        Ok("devices") => {
+            steps.iter_mut().for_each(allow_nodes);
+            steps.iter_mut().for_each(|step| keep(step, Capability::CAP_MKNOD.bitmask()));
         }
+        Ok("uts") => share(steps, Namespace::Uts),
+        Ok("net") => share(steps, Namespace::Net),
+        Ok("time") => share(steps, Namespace::Time),
         Ok("terminal") => steps.retain(|step| !matches!(step, Step::Terminal { .. })),
         Ok("chroot") => steps
             .iter_mut()
             .filter(|step| matches!(step, Step::Pivot))
             .for_each(|step| *step = Step::Chroot),
-        Ok("capability") => steps.iter_mut().for_each(keep_capability),
+        Ok("capability") => {
+            steps.iter_mut().for_each(|step| keep(step, Capability::CAP_SYS_TIME.bitmask()))
+        }
         _ => {}
     }
 }
@@ -54,20 +62,48 @@ fn replace_mount(steps: &mut [Step], of: &CStr, by: &CStr) {
     }
 }
 
-fn first_mount_of(fs: &str) -> CString {
-    let mount = mountinfo::read().unwrap_or_default().into_iter().find(|mount| mount.kind == fs);
+fn last_mount_of(fs: &str) -> CString {
+    let mount = mountinfo::read().unwrap_or_default().into_iter().rfind(|mount| mount.kind == fs);
     mount
         .and_then(|mount| CString::new(mount.point.into_os_string().into_vec()).ok())
         .unwrap_or_default()
 }
 
-fn keep_capability(step: &mut Step) {
+/// A namespace that is not made, although it was ordered.
+fn share(steps: &mut [Step], namespace: Namespace) {
+    for step in steps {
+        if let Step::Clone(namespaces) = step {
+            *namespaces = namespaces.with(namespace, Switch::No);
+        }
+    }
+}
+
+/// A tmpfs in which device nodes can be opened.
+fn allow_nodes(step: &mut Step) {
+    if let Step::Make(mount) = step
+        && let Source::New { fs, options } = &mount.source
+        && *fs == c"tmpfs"
+    {
+        let Mount { slot, ref target, kind, make_target, .. } = **mount;
+        *step = Step::Make(Rc::new(Mount {
+            slot,
+            source: Source::New { fs, options: options.clone() },
+            attributes: Attributes::NO_SUID,
+            target: target.clone(),
+            kind,
+            make_target,
+        }));
+    }
+}
+
+/// Rights that should have gone.
+fn keep(step: &mut Step, kept: u64) {
     let keep = |credentials: &mut Credentials| {
-        credentials.bounding |= KEPT;
-        credentials.permitted |= KEPT;
+        credentials.bounding |= kept;
+        credentials.permitted |= kept;
     };
     match step {
-        Step::DropBounding(dropped) => *dropped &= !KEPT,
+        Step::DropBounding(dropped) => *dropped &= !kept,
         Step::SetCapabilities(credentials) | Step::VerifyCredentials(credentials) => {
             keep(credentials)
         }

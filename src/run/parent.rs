@@ -97,9 +97,15 @@ fn run_told(spec: &Spec, host: &Host, info: &mut Events) -> Result<Exit, Failure
     let ptmx = own_pty.then(host_ptmx).transpose().map_err(io("cannot open /dev/ptmx"))?;
     let own = match spec.first {
         First::Cmd => None,
-        First::Reaper | First::Probe => Some(self_exe::binary().map_err(|error| {
+        First::Reaper | First::Probe(_) => Some(self_exe::binary().map_err(|error| {
             Failure::new(format!("cannot copy rustic into memory: {}", without_number(&error)))
         })?),
+    };
+    let channel = match spec.first {
+        First::Probe(number) => Some(sys::copy_of_inherited(number).map_err(|errno| {
+            Failure::new(format!("--probe {number}: no such descriptor")).errno(errno)
+        })?),
+        First::Cmd | First::Reaper => None,
     };
     let (ready, app) = ready_pipe(spec)?.unzip();
     let (pipes, ends) =
@@ -128,6 +134,7 @@ fn run_told(spec: &Spec, host: &Host, info: &mut Events) -> Result<Exit, Failure
             outer: outer.as_ref(),
             ptmx,
             own,
+            channel,
             ready: app,
             streams: &streams,
             ends,

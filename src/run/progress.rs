@@ -58,7 +58,7 @@ impl Voice {
             };
             self.parent(&format!("{}: {state}{}", namespace.name(), detail(namespace, spec, plan)));
         }
-        for Door { name, what } in spec.doors() {
+        for Door { name, what, .. } in spec.doors() {
             self.parent(&format!("a door: {name}: {what}"));
         }
         for remark in &plan.remarks {

@@ -1,19 +1,8 @@
-//! The wall to the kernel: which of its parameters a container may set, and what was ordered that
-//! opens it.
+//! The wall to the kernel: which of its parameters a container may set.
 
 use crate::error::{Failure, printable};
-use crate::namespace::{Namespace, Namespaces, Switch};
-use crate::spec::{ProcView, RootSwitch, RunOptions, Seccomp, Spec, Stdio, Sysctl};
-use caps::Capability;
-
-/// Something that was ordered, and opens a wall.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Door {
-    /// The option or the right.
-    pub name: &'static str,
-    /// What can be done through it.
-    pub what: &'static str,
-}
+use crate::namespace::{Namespace, Namespaces};
+use crate::spec::{ProcView, RunOptions, Sysctl};
 
 impl Sysctl {
     /// The namespace that has a value of its own; `None` where the whole machine has one.
@@ -75,68 +64,5 @@ impl RunOptions {
             .remedy("leave out --mount no"));
         }
         self.sysctls.iter().try_for_each(|sysctl| sysctl.check(namespaces))
-    }
-}
-
-impl Spec {
-    /// What was ordered and undoes a wall: allowed, and said.
-    pub fn warnings(&self) -> Vec<String> {
-        let climbs = self.root == RootSwitch::Chroot && self.holds(Capability::CAP_SYS_CHROOT);
-        let warning = "with CAP_SYS_CHROOT a chroot is no wall: CMD can climb out of it, chroot(2)";
-        climbs.then(|| warning.to_owned()).into_iter().collect()
-    }
-
-    /// What was ordered besides namespaces that opens a wall.
-    pub fn doors(&self) -> Vec<Door> {
-        let has_proc = self.namespaces.is_new(Namespace::Mount);
-        let masked = has_proc && self.proc_view == ProcView::Masked;
-        let doors = [
-            (
-                self.seccomp == Seccomp::None,
-                Door { name: "--seccomp none", what: "every call of the kernel can be made" },
-            ),
-            (
-                self.proc_view == ProcView::Open,
-                Door {
-                    name: "--proc open",
-                    what: "nothing of the kernel's own files in /proc and /sys is hidden, and \
-                           those of /proc can be written as far as CMD's rights go",
-                },
-            ),
-            (
-                self.stdio == Stdio::Inherit,
-                Door {
-                    name: "--stdio inherit",
-                    what: "what is behind stdin, stdout and stderr can be re-opened and changed",
-                },
-            ),
-            (
-                self.root == RootSwitch::Chroot,
-                Door {
-                    name: "the chroot",
-                    what: "a directory that somebody outside hands in leads to the host's tree",
-                },
-            ),
-            (
-                self.nest == Switch::Yes,
-                Door {
-                    name: "--nest yes",
-                    what: "a user namespace inside can mount the caller's cgroups",
-                },
-            ),
-            (
-                masked && self.holds(Capability::CAP_SYS_ADMIN),
-                Door {
-                    name: "CAP_SYS_ADMIN",
-                    what: "CMD can take the masks of /proc and /sys away",
-                },
-            ),
-        ];
-        doors.into_iter().filter(|(open, _)| *open).map(|(_, door)| door).collect()
-    }
-
-    /// Whether CMD has a capability.
-    fn holds(&self, capability: Capability) -> bool {
-        self.cap_mask & capability.bitmask() != 0
     }
 }

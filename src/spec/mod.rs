@@ -1,10 +1,11 @@
 //! What is wanted: the options as they were given, and, checked, the Spec that a plan is made from.
 
 mod check;
+mod door;
 mod kernel;
 
 pub use check::{PATH, store};
-pub use kernel::Door;
+pub use door::{Door, Opening};
 
 use crate::error::printable;
 use crate::namespace::{Namespace, Namespaces, Switch};
@@ -66,8 +67,8 @@ pub enum First {
     /// rustic's reaper, which starts CMD: `--init`.
     Reaper,
     /// rustic's probe, with CMD as its arguments: how `rustic verify` gets inside of any root file
-    /// system.
-    Probe,
+    /// system. It talks on this descriptor, which rustic has inherited.
+    Probe(i32),
 }
 
 /// The hidden command of the binary that is the probe.

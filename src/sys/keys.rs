@@ -13,6 +13,16 @@ impl Key {
     pub const SESSION: Self = Self(libc::KEY_SPEC_SESSION_KEYRING);
     /// The keyring of the user id, `@u`.
     pub const USER: Self = Self(libc::KEY_SPEC_USER_KEYRING);
+
+    /// The key with this serial number.
+    pub const fn numbered(serial: i32) -> Self {
+        Self(serial)
+    }
+
+    /// Its serial number.
+    pub const fn serial(self) -> i32 {
+        self.0
+    }
 }
 
 /// keyctl(KEYCTL_JOIN_SESSION_KEYRING, NULL): a new anonymous session keyring, keyctl(2).
@@ -92,4 +102,58 @@ pub fn unlink(key: Key, keyring: Key) -> Result<()> {
     // SAFETY: integers only.
     checked(unsafe { libc::syscall(libc::SYS_keyctl, libc::KEYCTL_UNLINK, key.0, keyring.0) })
         .map(drop)
+}
+
+/// KEYCTL_READ through the gate of i386, `int 0x80`. ENOSYS where the machine is no x86_64; a kernel
+/// without that gate ends the process with SIGSEGV.
+#[cfg(target_arch = "x86_64")]
+pub fn read_i386(key: Key) -> Result<Vec<u8>> {
+    /// The number of keyctl in arch/x86/entry/syscalls/syscall_32.tbl.
+    const KEYCTL: u64 = 288;
+    const LENGTH: usize = 64;
+    // SAFETY: an anonymous mapping of one page; MAP_32BIT, since the call takes 32 bits.
+    let page = unsafe {
+        libc::mmap(
+            std::ptr::null_mut(),
+            4096,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_32BIT,
+            -1,
+            0,
+        )
+    };
+    if page == libc::MAP_FAILED {
+        return Err(super::last_errno());
+    }
+    let mut answer = KEYCTL;
+    // SAFETY: the call reads its numbers from eax, ecx, edx and esi, and ebx, which the compiler
+    // keeps for itself and which is put back; it writes at most LENGTH bytes into the page. The
+    // kernel clears r8 to r11 on this gate.
+    unsafe {
+        std::arch::asm!(
+            "push rbx",
+            "mov ebx, {request:e}",
+            "int 0x80",
+            "pop rbx",
+            request = in(reg) libc::KEYCTL_READ,
+            inout("rax") answer,
+            in("ecx") key.0,
+            in("edx") page as usize as u32,
+            in("esi") LENGTH as u32,
+            out("r8") _, out("r9") _, out("r10") _, out("r11") _,
+        );
+    }
+    let answer = answer as u32 as i32;
+    if answer < 0 {
+        return Err(rustix::io::Errno::from_raw_os_error(-answer));
+    }
+    // SAFETY: the page is mapped, longer than LENGTH, and nobody else has it.
+    let bytes = unsafe { std::slice::from_raw_parts(page.cast::<u8>(), LENGTH) };
+    Ok(bytes[..(answer as usize).min(LENGTH)].to_vec())
+}
+
+/// There is no such gate.
+#[cfg(not(target_arch = "x86_64"))]
+pub fn read_i386(_: Key) -> Result<Vec<u8>> {
+    Err(rustix::io::Errno::NOSYS)
 }

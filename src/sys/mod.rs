@@ -10,6 +10,7 @@ pub mod handle;
 pub mod keys;
 pub mod rights;
 pub mod sysv;
+pub mod vsock;
 
 use nix::mqueue::MqdT;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
@@ -153,6 +154,24 @@ pub fn copy_of_inherited(fd: RawFd) -> Result<OwnedFd> {
     rustix::io::fcntl_dupfd_cloexec(unsafe { BorrowedFd::borrow_raw(fd) }, 3)
 }
 
+/// A descriptor that was inherited through execve, by its number. EBADF where there is none.
+///
+/// For a process that ends with what it is asked for: nobody in it owns the descriptor or closes it.
+pub fn inherited(fd: RawFd) -> Result<BorrowedFd<'static>> {
+    if fd < 0 {
+        return Err(Errno::BADF);
+    }
+    // SAFETY: the number is not -1, and the call below answers EBADF where it names nothing.
+    let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+    rustix::io::fcntl_getfd(fd).map(|_| fd)
+}
+
+/// A descriptor that may be a message queue's as what mq_send(3) takes: another one is EBADF.
+pub fn queue_by_number(fd: BorrowedFd<'static>) -> MqdT {
+    // SAFETY: it is open as long as this process, and MqdT closes nothing by itself.
+    unsafe { MqdT::from_raw_fd(fd.as_raw_fd()) }
+}
+
 /// A descriptor of a queue's file as what mq_send(3) takes: on Linux they are the same.
 pub fn message_queue(fd: OwnedFd) -> MqdT {
     // SAFETY: the descriptor is owned and is passed on to the one who closes it.
@@ -170,6 +189,12 @@ pub fn namespace_id(namespace: impl AsFd) -> Result<u64> {
         libc::ioctl(namespace.as_fd().as_raw_fd(), NS_GET_ID, &raw mut id)
     }))?;
     Ok(id)
+}
+
+/// ptrace(PTRACE_SEIZE): becomes the tracer of a process, which is not stopped by it.
+pub fn seize(pid: i32) -> Result<()> {
+    // SAFETY: a number and no options; nothing of this process's memory is given.
+    checked(unsafe { libc::ptrace(libc::PTRACE_SEIZE, pid, 0usize, 0usize) }).map(drop)
 }
 
 /// TIOCSTI: a byte as if it had been typed into a terminal, tty_ioctl(4).

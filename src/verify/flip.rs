@@ -183,6 +183,13 @@ fn said(finding: &Finding) -> String {
 fn because(flipped: Namespace, namespaces: Namespaces, wall: Wall) -> Option<&'static str> {
     let of_a_user_namespace = namespaces.is_new(Namespace::User);
     match (flipped, wall) {
+        (
+            Namespace::Mount,
+            Wall::Fds | Wall::Kernel | Wall::Terminal | Wall::Keyring | Wall::Devices,
+        ) => Some(
+            "without a mount namespace nothing is mounted: there is no /proc, /sys or /dev to \
+                look into",
+        ),
         (Namespace::Mount, Wall::Pid | Wall::Net | Wall::Ipc | Wall::Cgroup) => Some(
             "without a mount namespace nothing is mounted: there is no /proc, /sys or /dev/mqueue \
                 to look into",
@@ -194,7 +201,17 @@ fn because(flipped: Namespace, namespaces: Namespaces, wall: Wall) -> Option<&'s
         (Namespace::User, Wall::Keyring) => Some("a user namespace has user keyrings of its own"),
         (
             Namespace::User,
-            Wall::Pid | Wall::Mnt | Wall::Root | Wall::Uts | Wall::Net | Wall::Ipc | Wall::Terminal,
+            Wall::Pid
+            | Wall::Mnt
+            | Wall::Root
+            | Wall::Uts
+            | Wall::Net
+            | Wall::Ipc
+            | Wall::Cgroup
+            | Wall::Time
+            | Wall::Terminal
+            | Wall::Kernel
+            | Wall::Devices,
         ) => Some("rights inside a user namespace count over what it owns, and over nothing else"),
         (Namespace::Pid | Namespace::Net | Namespace::Ipc, Wall::User) if of_a_user_namespace => {
             Some("rights over a shared namespace are those of the user namespace that owns it")
@@ -203,10 +220,19 @@ fn because(flipped: Namespace, namespaces: Namespaces, wall: Wall) -> Option<&'s
             "a user namespace may mount no sysfs of a network that it does not own: the caller's \
                 is bound",
         ),
-        (Namespace::Pid, Wall::Root | Wall::Cgroup) if of_a_user_namespace => Some(
+        (Namespace::Pid, Wall::Root | Wall::Kernel | Wall::Keyring) if of_a_user_namespace => Some(
             "a user namespace may mount no proc of a pid namespace that it does not own: the \
-                caller's is bound",
+                    caller's is bound",
         ),
+        (Namespace::Pid, Wall::Root) => {
+            Some("a process outside that can be named leads to its root, as far as it may be read")
+        }
+        (
+            Namespace::Pid,
+            Wall::Mnt | Wall::Uts | Wall::Net | Wall::Ipc | Wall::Cgroup | Wall::Time,
+        ) => {
+            Some("a process outside can be named: what keeps from entering where it is are rights")
+        }
         _ => None,
     }
 }

@@ -15,6 +15,8 @@
 mod child;
 pub mod cleanup;
 pub mod flip;
+pub mod held;
+pub mod host_mounts;
 pub mod nsenter;
 pub mod place;
 pub mod probe;
@@ -22,6 +24,7 @@ pub mod probes;
 pub mod protocol;
 pub mod report;
 pub mod rtnetlink;
+pub mod shown;
 pub mod stage;
 pub mod target;
 pub mod verdict;
@@ -46,12 +49,19 @@ pub struct Order {
     pub words: Vec<OsString>,
     /// Those of them that say which root file system, for the container with every wall.
     pub root_words: Vec<OsString>,
+    /// What is expected of some walls, whatever was ordered: a verdict by its word.
+    pub expected: Vec<(Wall, &'static str)>,
 }
 
 impl Order {
     /// The probes of its walls.
     pub fn probes(&self) -> impl Iterator<Item = &'static Probe> + use<'_> {
         probes::catalogue().filter(|probe| self.walls.contains(&probe.wall))
+    }
+
+    /// What is expected of a wall, where that was said.
+    pub fn expected(&self, wall: Wall) -> Option<&'static str> {
+        self.expected.iter().rev().find(|(one, _)| *one == wall).map(|(_, word)| *word)
     }
 }
 

@@ -3,9 +3,11 @@
 
 use crate::error::{errno_of, printable};
 use crate::verify::probes::{
-    cgroup, fds, ipc, keyring, mnt, net, pid, root, terminal, time, user, uts,
+    cgroup, devices, enter, fds, ipc, kernel, keyring, mnt, net, pid, root, terminal, time, user,
+    uts,
 };
-use rustix::fd::OwnedFd;
+use rustix::fd::{IntoRawFd, OwnedFd};
+use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use std::io::Read;
@@ -26,6 +28,11 @@ pub enum Crossing {
     Read {
         /// Its path inside.
         path: PathBuf,
+    },
+    /// Opens files with O_PATH, and holds them.
+    Open {
+        /// Their paths inside.
+        paths: Vec<PathBuf>,
     },
     /// One of the pid wall.
     Pid(pid::Crossing),
@@ -51,6 +58,12 @@ pub enum Crossing {
     Keyring(keyring::Crossing),
     /// One of the terminal wall.
     Terminal(terminal::Crossing),
+    /// One of the kernel wall.
+    Kernel(kernel::Crossing),
+    /// One of the devices wall.
+    Devices(devices::Crossing),
+    /// Enters a namespace of a process outside.
+    Enter(enter::Crossing),
 }
 
 /// An order or a reply with its number, so that a late answer is not taken for that to another
@@ -105,6 +118,20 @@ impl Reply {
         Self::of(call, arg, result.map(|()| (0, String::new())))
     }
 
+    /// The reply of a call that has given a descriptor, which stays open: the outside looks at it by
+    /// its number.
+    pub fn holding(call: &str, arg: impl Into<String>, result: Result<OwnedFd, Errno>) -> Self {
+        Self::of(call, arg, result.map(|fd| (i64::from(fd.into_raw_fd()), String::new())))
+    }
+
+    /// The number of a descriptor that the inside says it holds.
+    pub fn number(&self) -> Option<i32> {
+        match self.outcome {
+            Outcome::Done(number, _) => i32::try_from(number).ok(),
+            _ => None,
+        }
+    }
+
     /// The reply where there is nothing to try it with.
     pub fn untried(call: &str, arg: impl Into<String>, reason: &str) -> Self {
         Self { call: call.into(), arg: arg.into(), outcome: Outcome::Untried(reason.into()) }
@@ -141,6 +168,7 @@ impl Crossing {
     pub fn attempt(&self, passed: Option<OwnedFd>) -> Reply {
         match self {
             Self::Read { path } => read(path),
+            Self::Open { paths } => opened(paths),
             Self::Pid(crossing) => crossing.attempt(),
             Self::Mnt(crossing) => crossing.attempt(),
             Self::Root(crossing) => crossing.attempt(),
@@ -153,8 +181,30 @@ impl Crossing {
             Self::Fds(crossing) => crossing.attempt(),
             Self::Keyring(crossing) => crossing.attempt(),
             Self::Terminal(crossing) => crossing.attempt(),
+            Self::Kernel(crossing) => crossing.attempt(),
+            Self::Devices(crossing) => crossing.attempt(),
+            Self::Enter(crossing) => crossing.attempt(),
         }
     }
+}
+
+/// Opens files without touching them. Says which have opened, with the number of each.
+fn opened(paths: &[PathBuf]) -> Reply {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let held: Vec<(usize, i32)> = paths
+        .iter()
+        .enumerate()
+        .filter_map(|(index, path)| Some((index, open(path, flags, Mode::empty()).ok()?)))
+        .map(|(index, fd)| (index, fd.into_raw_fd()))
+        .collect();
+    let text: Vec<String> = held.iter().map(|(index, fd)| format!("{index}:{fd}")).collect();
+    Reply::of("open", format!("{} paths", paths.len()), Ok((held.len() as i64, text.join(" "))))
+}
+
+/// What [`Crossing::Open`] has opened: the place of each in the order, and its descriptor.
+pub fn numbers(data: &str) -> Vec<(usize, i32)> {
+    let pairs = data.split(' ').filter_map(|pair| pair.split_once(':'));
+    pairs.filter_map(|(index, fd)| Some((index.parse().ok()?, fd.parse().ok()?))).collect()
 }
 
 /// Reads the start of a file. Where a whole file system is missing inside, there is nothing to

@@ -2,24 +2,27 @@
 //! namespaces, and plays the outside in them: host names, listeners, queues, mounts and clocks of
 //! the real host are never touched, also where a container shares everything.
 
-use crate::error::{Failure, errno_text, of_nix, without_number};
+use crate::error::{Failure, errno_of, errno_text, of_nix, without_number};
 use crate::host::{Host, UserNamespace};
+use crate::mountinfo;
 use crate::mounts;
 use crate::namespace::Namespace;
 use crate::random;
 use crate::spec::Bind;
 use crate::verify::cleanup::{Cleanup, Traces};
+use crate::verify::host_mounts::HostMounts;
 use crate::verify::place::Place;
 use crate::verify::report::Caller;
 use crate::verify::rtnetlink;
 use crate::walls::{hostname, loopback};
 use caps::Capability;
 use nix::sched::{CloneFlags, unshare};
-use rustix::fs::{Access, CWD, Mode, access, mkdirat};
+use rustix::fs::{Access, CWD, Mode, OFlags, access, mkdirat, open};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
 use std::ffi::CString;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -53,6 +56,8 @@ pub struct Stage {
     pub held: u64,
     /// Who the caller is, and what the host was called.
     pub caller: Caller,
+    /// The file systems of the host, as they were before.
+    pub host: HostMounts,
     /// Why /sys shows another network than the stage's, where it does.
     pub no_sysfs: Option<String>,
     /// Where in the cgroup tree the outside is.
@@ -87,9 +92,20 @@ impl Stage {
             Failure::new(format!("{what} {}", directory.display())).errno(errno)
         };
         let cgroup = cgroup.and_then(Place::make);
-        let (rights, namespaces) = enter(host)?;
-        let clocks = set_clocks(&namespaces);
+        let mut host_mounts = HostMounts::here();
+        let rights = enter_mount_namespace(host)?;
         stage_mounts(&directory).map_err(|errno| at("cannot mount a tmpfs on", errno))?;
+        for kind in ["mqueue", "sysfs"] {
+            // Where the caller may not, there is nothing of the host's to be found, and its control
+            // says so.
+            let _ = show_of_the_host(kind, &directory, &mut host_mounts);
+        }
+        let namespaces = enter()?;
+        let clocks = set_clocks(&namespaces);
+        let queues = directory.join(QUEUES);
+        // Without it the way to a queue by its file cannot be shown; its control says so.
+        let _ = mkdirat(CWD, &queues, Mode::RWXU)
+            .and_then(|()| mount("mqueue", &queues, "mqueue", PLAIN, None));
         let _ = hostname::set(&format!("stage-{nonce}"));
         let _ = loopback::up();
         // A sysfs shows the network of who mounted it.
@@ -105,6 +121,7 @@ impl Stage {
             rights,
             held: host.held,
             caller,
+            host: host_mounts,
             no_sysfs,
             cgroup,
             _janitor: cleanup,
@@ -129,7 +146,14 @@ impl Stage {
 
     /// Where the stage's message queues are files.
     pub fn queues(&self) -> PathBuf {
-        self.directory.join("mqueue")
+        self.directory.join(QUEUES)
+    }
+
+    /// Whether a mount of the inside is there because the stage has it: what stands for the host's
+    /// in a control, and what no real host has. It is found inside where the whole tree is bound.
+    pub fn is_own(&self, point: &Path) -> bool {
+        let own = self.directory.strip_prefix("/").unwrap_or(&self.directory);
+        [QUEUES, "host-mqueue", "host-sysfs"].iter().any(|name| point.ends_with(own.join(name)))
     }
 }
 
@@ -180,25 +204,30 @@ fn first_made(directories: Vec<PathBuf>) -> Result<PathBuf, Failure> {
     Err(failure)
 }
 
-/// The namespaces. Who holds no CAP_SYS_ADMIN makes a user namespace of one id first, his own, and
-/// has every right in it.
-fn enter(host: &Host) -> Result<(Rights, Vec<Namespace>), Failure> {
-    let wanted =
-        [Namespace::Uts, Namespace::Ipc, Namespace::Net, Namespace::Mount, Namespace::Time];
+/// The mount namespace, before the others, so that what shows the host's can be mounted in it. Who
+/// holds no CAP_SYS_ADMIN makes a user namespace of one id first, his own, and has every right in
+/// it.
+fn enter_mount_namespace(host: &Host) -> Result<Rights, Failure> {
     let rights =
         if host.holds(Capability::CAP_SYS_ADMIN) { Rights::Machine } else { Rights::Stage };
     if rights == Rights::Stage {
         unshare_all(&[Namespace::User])?;
         map_own_id(host)?;
     }
-    let mut namespaces = wanted.to_vec();
-    if unshare_all(&namespaces).is_err() {
+    unshare_all(&[Namespace::Mount])?;
+    Ok(if host.user_namespace == UserNamespace::Initial { rights } else { Rights::Stage })
+}
+
+/// The other namespaces. Returns all of them.
+fn enter() -> Result<Vec<Namespace>, Failure> {
+    let mut wanted = vec![Namespace::Uts, Namespace::Ipc, Namespace::Net, Namespace::Time];
+    if unshare_all(&wanted).is_err() {
         // Time namespaces came with Linux 5.6, and can be limited to none.
-        namespaces.pop();
-        unshare_all(&namespaces)?;
+        wanted.pop();
+        unshare_all(&wanted)?;
     }
-    let rights = if host.user_namespace == UserNamespace::Initial { rights } else { Rights::Stage };
-    Ok((rights, namespaces))
+    wanted.insert(3, Namespace::Mount);
+    Ok(wanted)
 }
 
 /// The offsets of a time namespace are set before the first process lives in it.
@@ -258,31 +287,50 @@ fn stage_mounts(directory: &Path) -> Result<(), Errno> {
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
     mount_change("/", MountPropagationFlags::SHARED | MountPropagationFlags::REC)?;
     let flags = MountFlags::NOSUID | MountFlags::NODEV;
-    mount("rustic", directory, "tmpfs", flags, Some(c"mode=0755,size=1m"))?;
-    let queues = directory.join("mqueue");
-    mkdirat(CWD, &queues, Mode::RWXU)?;
-    // Without it the way to a queue by its file cannot be shown; its control says so.
-    let _ = mount("mqueue", &queues, "mqueue", flags | MountFlags::NOEXEC, None);
+    mount("rustic", directory, "tmpfs", flags, Some(c"mode=0755,size=1m"))
+}
+
+/// The name of the folder where the stage's message queues are files.
+const QUEUES: &str = "mqueue";
+
+const PLAIN: MountFlags = MountFlags::NOSUID.union(MountFlags::NODEV).union(MountFlags::NOEXEC);
+
+/// Mounts the host's own queues, or its own sysfs, where the control finds them.
+fn show_of_the_host(kind: &str, directory: &Path, host: &mut HostMounts) -> Result<(), Errno> {
+    let place = directory.join(format!("host-{kind}"));
+    mkdirat(CWD, &place, Mode::RWXU)?;
+    mount(kind, &place, kind, PLAIN | MountFlags::RDONLY, None)?;
+    let fd = open(&place, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    let table = mountinfo::read().map_err(|error| errno_of(&error))?;
+    let mounted = table.into_iter().rev().find(|mount| mount.point == place);
+    host.add(mounted.ok_or(Errno::NOENT)?, fd);
     Ok(())
 }
 
-/// A sysfs of the stage's network, with the host's cgroups where they were.
+/// A sysfs of the stage's network, with what the host has mounted in its own where it was.
 fn own_sysfs() -> Result<(), Errno> {
-    let cgroups = mounts::copy_tree(CWD, c"/sys/fs/cgroup", mounts::Attributes::NONE);
-    mount(
-        "sysfs",
-        "/sys",
-        "sysfs",
-        MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC,
-        None,
-    )?;
-    if let Ok(cgroups) = cgroups {
-        let place = rustix::fs::open(
-            "/sys/fs/cgroup",
-            rustix::fs::OFlags::PATH | rustix::fs::OFlags::CLOEXEC,
-            Mode::empty(),
-        )?;
-        mounts::attach(cgroups, place)?;
+    let sys = Path::new("/sys");
+    let mut below: Vec<PathBuf> = mountinfo::read()
+        .unwrap_or_default()
+        .into_iter()
+        .map(|mount| mount.point)
+        .filter(|point| point.starts_with(sys) && point != sys)
+        .collect();
+    below.sort();
+    // What lies below another comes with it.
+    below.dedup_by(|point, above| point.starts_with(above));
+    let copy = |point: &PathBuf| {
+        let path = CString::new(point.as_os_str().as_bytes()).map_err(|_| Errno::INVAL)?;
+        mounts::copy_tree(CWD, &path, mounts::Attributes::NONE)
+    };
+    let copies: Vec<_> =
+        below.into_iter().filter_map(|point| copy(&point).ok().map(|copy| (point, copy))).collect();
+    mount("sysfs", sys, "sysfs", PLAIN, None)?;
+    for (point, copy) in copies {
+        // A folder that only the host's network has is not there.
+        if let Ok(place) = open(&point, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()) {
+            mounts::attach(copy, place)?;
+        }
     }
     Ok(())
 }

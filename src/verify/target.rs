@@ -5,13 +5,16 @@ use crate::error::{errno_text, of_nix, printable};
 use crate::host::capability;
 use crate::namespace::{Namespace, Namespaces, Switch};
 use crate::random;
-use crate::spec::PROBE;
+use crate::spec::{Door, Opening, PROBE};
 use crate::sys;
 use crate::verify::child::ended_within;
+use crate::verify::held::Held;
 use crate::verify::probes::{Canaries, fds, mnt, terminal};
-use crate::verify::protocol::{Crossing, HELLO, LONGEST, Numbered, Outcome, Reply};
+use crate::verify::protocol::{self, Crossing, HELLO, LONGEST, Numbered, Outcome, Reply};
+use crate::verify::shown::{self, Shown};
 use crate::verify::stage::{Rights, Stage};
 use crate::verify::verdict::Identity;
+use caps::Capability;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, fstat, open};
@@ -23,13 +26,13 @@ use rustix::net::{
 };
 use rustix::process::{Pid, Signal, getpid, getppid, setsid};
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout, stderr};
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::ffi::{CString, OsString};
 use std::fs;
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What was ordered of a container.
 #[derive(Clone, Debug)]
@@ -38,8 +41,12 @@ pub struct Ordered {
     pub namespaces: Namespaces,
     /// The capabilities of what runs inside, a bit each.
     pub cap_mask: u64,
+    /// The capabilities beyond those that every container has.
+    pub further_rights: u64,
     /// The directory that is its root, where it is one of the host's.
     pub directory: Option<PathBuf>,
+    /// What was ordered and opens a wall, besides namespaces.
+    pub doors: Vec<Door>,
     /// Further options of `rustic run`.
     pub words: Vec<OsString>,
 }
@@ -58,6 +65,9 @@ const START: Timespec = Timespec { tv_sec: 120, tv_nsec: 0 };
 const ANSWER: Timespec = Timespec { tv_sec: 5, tv_nsec: 0 };
 const END: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };
 
+/// The descriptor that a probe talks on, as the process that starts it has it.
+const CHANNEL: i32 = 9;
+
 /// A probe that runs.
 pub struct Target {
     /// Who it is.
@@ -69,9 +79,17 @@ pub struct Target {
     /// The caller's terminal, as far as it knows.
     pub terminal: Result<terminal::Pair, String>,
     namespaces: Vec<Result<Sides, String>>,
+    /// Its mounts as they were when it had started, or why they could not be read.
+    pub shown: Result<Vec<Shown>, String>,
+    /// The files behind its stdin and stdout.
+    pub streams: Result<fds::Streams, String>,
+    /// What one look at every descriptor has found.
+    swept: OnceCell<Reply>,
     /// The number of the next order; none when an answer has not come.
     asked: Cell<Option<u64>>,
-    /// Its stdin and stdout: a probe ends with it. Dropped before the launcher, which is waited
+    /// The process that has answered last.
+    crosser: Cell<i32>,
+    /// What it talks on: a probe ends with it. Dropped before the launcher, which is waited
     /// for.
     socket: OwnedFd,
     _launcher: Launcher,
@@ -126,6 +144,7 @@ impl Target {
         sockopt::set_socket_passcred(&socket, true)
             .map_err(|errno| format!("cannot ask for credentials: {}", errno_text(errno)))?;
         let parent = getpid();
+        let streams = fds::Streams::make(stage, &mark);
         let argv = role.argv(&stage.nonce);
         let env = environment(stage);
         let pid =
@@ -137,6 +156,7 @@ impl Target {
                         canaries,
                         role: &role,
                         terminal: terminal.as_ref().ok(),
+                        streams: streams.as_ref().ok(),
                         theirs,
                         parent,
                     };
@@ -155,7 +175,7 @@ impl Target {
         let Some((text, sender)) = receive(&socket, &START) else {
             drop(launcher);
             let said = terminal.as_ref().map(terminal::Pair::said).unwrap_or_default();
-            return Err(first_line(&said)
+            return Err(in_a_line(&said)
                 .unwrap_or_else(|| "the container has ended before its probe could start".into()));
         };
         if text != HELLO.as_bytes() {
@@ -164,13 +184,20 @@ impl Target {
         }
         let namespaces =
             Namespace::ALL.into_iter().map(|namespace| Sides::open(sender, namespace)).collect();
+        let doors = role.ordered().map_or(&[][..], |ordered| &ordered.doors);
+        let is_open = role.ordered().is_none();
+        let shown = shown::mounts(sender, doors, |mount| is_open || !stage.is_own(&mount.point));
         Ok(Self {
             role,
             pid: sender,
             mark,
             terminal,
             namespaces,
+            shown,
+            streams,
+            swept: OnceCell::new(),
             asked: Cell::new(Some(0)),
+            crosser: Cell::new(sender),
             socket,
             _launcher: launcher,
             mounts,
@@ -190,9 +217,10 @@ impl Target {
         let answer = number.and_then(|number| {
             self.send(&Numbered { number, what: crossing }, passed)?;
             loop {
-                let reply: Numbered<Reply> =
-                    serde_json::from_slice(&receive(&self.socket, &ANSWER)?.0).ok()?;
+                let (text, sender) = receive(&self.socket, &ANSWER)?;
+                let reply: Numbered<Reply> = serde_json::from_slice(&text).ok()?;
                 if reply.number == number {
+                    self.crosser.set(sender);
                     return Some(reply.what);
                 }
             }
@@ -201,6 +229,76 @@ impl Target {
             self.asked.set(None);
             Reply { call: "-".into(), arg: String::new(), outcome: Outcome::Silent }
         })
+    }
+
+    /// The process that has answered last, and stays as it is until the next order.
+    pub fn crosser(&self) -> i32 {
+        self.crosser.get()
+    }
+
+    /// What that process holds under a number.
+    ///
+    /// # Errors
+    /// ENOENT where it holds nothing there, EACCES where it may not be looked at.
+    pub fn held(&self, number: i32) -> Result<Held, Errno> {
+        Held::of(self.crosser(), number)
+    }
+
+    /// The reply of the one crossing that looks at every descriptor, asked for once.
+    pub fn swept(&self, crossing: impl FnOnce() -> Crossing) -> Reply {
+        self.swept.get_or_init(|| self.ask(&crossing())).clone()
+    }
+
+    /// Opens files inside, the nearest thing to touching them that touches nothing (O_PATH), and
+    /// hands out what was opened, seen from outside; `None` for what could not be opened.
+    pub fn open_inside(&self, paths: &[PathBuf], mut seen: impl FnMut(&Path, Option<Held>)) {
+        // Few enough for a process that may have few descriptors.
+        const AT_ONCE: usize = 16;
+        for some in paths.chunks(AT_ONCE) {
+            let reply = self.ask(&Crossing::Open { paths: some.to_vec() });
+            let numbers = protocol::numbers(reply.data());
+            for (index, path) in some.iter().enumerate() {
+                let number = numbers.iter().find(|(one, _)| *one == index).map(|(_, fd)| *fd);
+                seen(path, number.and_then(|number| self.held(number).ok()));
+            }
+        }
+    }
+
+    /// Its mounts; none where they could not be read.
+    pub fn mounts(&self) -> &[Shown] {
+        self.shown.as_deref().unwrap_or_default()
+    }
+
+    /// Where a whole file system of a kind is mounted.
+    pub fn points(&self, kind: &str) -> Vec<PathBuf> {
+        let whole = self
+            .mounts()
+            .iter()
+            .filter(|Shown { mount, .. }| mount.kind == kind && mount.root == Path::new("/"));
+        let mut points: Vec<PathBuf> = whole.map(|shown| shown.mount.point.clone()).collect();
+        points.dedup();
+        points
+    }
+
+    /// The paths inside of a file of a file system of this kind, by whole mounts of it and by those
+    /// of a part.
+    pub fn paths_of(&self, kind: &str, file: &Path) -> Vec<PathBuf> {
+        let file = Path::new("/").join(file);
+        let of_kind = self.mounts().iter().filter(|shown| shown.mount.kind == kind);
+        let paths = of_kind.filter_map(|Shown { mount, .. }| {
+            let rest = file.strip_prefix(&mount.root).ok()?;
+            Some(if rest == Path::new("") { mount.point.clone() } else { mount.point.join(rest) })
+        });
+        let mut paths: Vec<PathBuf> = paths.collect();
+        paths.sort();
+        paths.dedup();
+        paths
+    }
+
+    /// The door by which the mount at a place has come in.
+    pub fn door_at(&self, point: &Path) -> Option<String> {
+        let last = self.mounts().iter().rev().find(|shown| shown.mount.point == point)?;
+        last.door.clone()
     }
 
     fn send(&self, order: &Numbered<&Crossing>, passed: Option<BorrowedFd<'_>>) -> Option<()> {
@@ -250,6 +348,26 @@ impl Role {
         }
     }
 
+    /// The door of this kind, if it was ordered.
+    pub fn door(&self, wanted: impl Fn(&Opening) -> bool) -> Option<String> {
+        let doors = self.ordered().map_or(&[][..], |ordered| &ordered.doors);
+        doors.iter().find(|door| wanted(&door.opening)).map(|door| door.name.clone())
+    }
+
+    /// The name of a namespace's door, if it was ordered to be shared.
+    pub fn shares(&self, namespace: Namespace) -> Option<String> {
+        self.ordered()
+            .filter(|ordered| !ordered.namespaces.is_new(namespace))
+            .map(|_| namespace.proc_entry().to_owned())
+    }
+
+    /// The name of a right, if it was ordered beyond what every container has.
+    pub fn right(&self, capability: Capability) -> Option<String> {
+        self.ordered()
+            .filter(|ordered| ordered.further_rights & capability.bitmask() != 0)
+            .map(|_| capability.to_string())
+    }
+
     /// The command line.
     pub fn argv(&self, nonce: &str) -> Vec<OsString> {
         let text = |word: &str| OsString::from(word);
@@ -257,6 +375,7 @@ impl Role {
             Self::Open => vec![
                 text("rustic-probe"),
                 OsString::from_vec(PROBE.to_bytes().to_vec()),
+                CHANNEL.to_string().into(),
                 text(nonce),
             ],
             Self::Contained(ordered) => {
@@ -267,7 +386,11 @@ impl Role {
                     words.extend([format!("--{}", namespace.name()).into(), text(switch)]);
                 }
                 words.extend(ordered.words.iter().cloned());
-                words.extend([text("--color=never"), text("--probe"), text(nonce)]);
+                words.extend([
+                    text("--color=never"),
+                    format!("--probe={CHANNEL}").into(),
+                    text(nonce),
+                ]);
                 words
             }
         }
@@ -280,6 +403,7 @@ struct Start<'a> {
     canaries: &'a Canaries,
     role: &'a Role,
     terminal: Option<&'a terminal::Pair>,
+    streams: Option<&'a fds::Streams>,
     theirs: OwnedFd,
     parent: Pid,
 }
@@ -296,9 +420,18 @@ fn become_it(start: &Start<'_>, argv: &[OsString], env: &[CString]) -> Result<()
         terminal.take()?;
         dup2_stderr(&terminal.slave)?;
     }
-    dup2_stdin(&start.theirs)?;
-    dup2_stdout(&start.theirs)?;
-    fds::leave_open(start.canaries, start.theirs.as_fd())?;
+    let null = open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
+    match start.streams {
+        Some(streams) => {
+            dup2_stdin(&streams.input)?;
+            dup2_stdout(&streams.output)?;
+        }
+        None => {
+            dup2_stdin(&null)?;
+            dup2_stdout(&null)?;
+        }
+    }
+    fds::leave_open(start.canaries, start.theirs.as_fd(), CHANNEL)?;
     if let Ok(place) = &start.stage.cgroup {
         place.enter()?;
     }
@@ -380,9 +513,10 @@ fn receive(socket: impl AsFd, patience: &Timespec) -> Option<(Vec<u8>, i32)> {
     (!text.is_empty()).then(|| (text, sender.unwrap_or(0)))
 }
 
-fn first_line(said: &str) -> Option<String> {
-    let line = said.lines().map(str::trim).find(|line| !line.is_empty())?;
-    Some(printable(line))
+/// What was said, on one line: the error, with its cause and its way out.
+fn in_a_line(said: &str) -> Option<String> {
+    let lines: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    (!lines.is_empty()).then(|| printable(&lines.join("; ")))
 }
 
 /// The process that was started; it has ended when this is gone.

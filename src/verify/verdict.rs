@@ -56,6 +56,8 @@ pub enum Refusal {
 pub enum Receipt {
     /// The crossing has left its mark, or has brought back what only the outside knows.
     Arrived,
+    /// The same, through something that was ordered: a door.
+    Admitted,
     /// Nothing.
     Absent,
 }
@@ -78,7 +80,7 @@ pub enum Control {
 pub enum Verdict {
     /// The crossing fails here, and works without the wall.
     Held,
-    /// Both sides share it.
+    /// Both sides share it, or the crossing goes through a door that was ordered.
     Shared,
     /// The wall is there, and the crossing works all the same.
     Leaked,
@@ -89,6 +91,9 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// The words of those that a wall can have.
+    pub const WORDS: [&'static str; 4] = ["held", "shared", "leaked", "unknown"];
+
     /// Its word.
     pub fn word(&self) -> &'static str {
         match self {
@@ -130,6 +135,7 @@ pub fn verdict(
     match (answer, receipt, identity) {
         (Answer::Untried(reason), ..) => Verdict::Untried(reason.clone()),
         (Answer::Unplanted(reason), ..) => Verdict::Unknown(reason.clone()),
+        (_, Receipt::Admitted, _) => Verdict::Shared,
         (_, Receipt::Arrived, Identity::Same | Identity::Unreadable(_)) => Verdict::Shared,
         (_, Receipt::Arrived, Identity::Different | Identity::NoNamespace) => Verdict::Leaked,
         (Answer::Through, ..) => {
@@ -201,7 +207,7 @@ mod tests {
         identities().into_iter().flat_map(|identity| {
             answers().into_iter().flat_map(move |answer| {
                 let identity = identity.clone();
-                [Receipt::Arrived, Receipt::Absent]
+                [Receipt::Arrived, Receipt::Admitted, Receipt::Absent]
                     .into_iter()
                     .map(move |receipt| (identity.clone(), answer.clone(), receipt))
             })
@@ -219,6 +225,8 @@ mod tests {
             (Identity::Same, Answer::Through, Receipt::Arrived, "shared"),
             (Identity::Same, refused(Refusal::Right), Receipt::Absent, "shared"),
             (Identity::Different, Answer::Through, Receipt::Arrived, "leaked"),
+            (Identity::Different, Answer::Through, Receipt::Admitted, "shared"),
+            (Identity::NoNamespace, Answer::Through, Receipt::Admitted, "shared"),
             (Identity::NoNamespace, Answer::Through, Receipt::Arrived, "leaked"),
             (Identity::Different, refused(Refusal::Wall), Receipt::Arrived, "leaked"),
             (Identity::Unreadable("x".into()), Answer::Through, Receipt::Arrived, "shared"),
@@ -264,10 +272,10 @@ mod tests {
         for (identity, answer, receipt) in every_case() {
             let verdict = verdict(&identity, &answer, receipt, &Control::Crossed);
             let apart = matches!(identity, Identity::Different | Identity::NoNamespace);
-            if !apart || receipt == Receipt::Arrived || answer == Answer::Through {
+            if !apart || receipt != Receipt::Absent || answer == Answer::Through {
                 assert_ne!(verdict, Verdict::Held, "{identity:?} {answer:?} {receipt:?}");
             }
-            if receipt == Receipt::Absent {
+            if receipt != Receipt::Arrived {
                 assert_ne!(verdict, Verdict::Leaked, "{identity:?} {answer:?}");
             }
         }

@@ -4,7 +4,7 @@
 use crate::error::Failure;
 use crate::host::Host;
 use crate::namespace::{Namespace, Namespaces, Switch};
-use crate::spec::{Bind, RootSwitch, Rootfs, Spec, shown};
+use crate::spec::{Door, Opening, RootSwitch, Rootfs, Spec};
 use crate::verify::Order;
 use crate::verify::nsenter::Seen;
 use crate::verify::probes::{Canaries, Outside, Probe, Try, root, time, user};
@@ -110,7 +110,9 @@ impl<'a> Verifier<'a> {
         let ordered = Ordered {
             namespaces: spec.namespaces,
             cap_mask: spec.cap_mask,
+            further_rights: spec.further_rights(),
             directory: directory(spec),
+            doors: spec.shared_namespaces().into_iter().chain(spec.doors()).collect(),
             words,
         };
         let role = Role::Contained(ordered);
@@ -118,9 +120,16 @@ impl<'a> Verifier<'a> {
         let trials = self.trials(role);
         let walls = self.order.walls.iter().map(|&wall| self.wall(wall, spec, &trials)).collect();
         let pid = trials.as_ref().ok().map(|trials| trials.subject.pid);
+        let of_namespaces = spec.shared_namespaces().into_iter().filter(|door| {
+            let wall = |wall: &Wall| match (&door.opening, wall.namespace()) {
+                (Opening::Namespace(shared), Some(own)) => *shared == own,
+                _ => false,
+            };
+            self.order.walls.iter().any(wall)
+        });
         Report {
-            doors: spec.doors(),
-            ..Report::new(&self.stage, self.controls(), argv, pid, walls)
+            doors: of_namespaces.chain(spec.doors()).collect(),
+            ..Report::new(&self.stage, self.controls(spec), argv, pid, walls)
         }
     }
 
@@ -129,11 +138,11 @@ impl<'a> Verifier<'a> {
         let trials = match trials {
             Ok(trials) => trials,
             Err(reason) => {
-                return WallReport::untried(
-                    wall,
-                    namespaces,
-                    &format!("the container could not be started: {reason}"),
-                );
+                let reason = format!("the container could not be started: {reason}");
+                return WallReport {
+                    expected: self.order.expected(wall),
+                    ..WallReport::untried(wall, namespaces, &reason)
+                };
             }
         };
         let of_this_wall =
@@ -144,17 +153,29 @@ impl<'a> Verifier<'a> {
         let sides = wall.namespace().and_then(|namespace| trials.subject.sides(namespace).ok());
         let sides = sides.and_then(|sides| report::Identity::of(sides).ok());
         let remarks = remarks(wall, spec, trials, &verdict);
+        let mut doors: Vec<String> =
+            findings.iter().filter_map(|finding| finding.attempt.door.clone()).collect();
+        doors.sort();
+        doors.dedup();
         WallReport {
             wall,
-            ordered: report::ordered(wall, namespaces),
+            ordered: if doors.is_empty() {
+                report::ordered(wall, namespaces)
+            } else {
+                Verdict::Shared
+            },
+            expected: self.order.expected(wall),
+            by_namespace: report::ordered(wall, namespaces),
             verdict,
             sides,
             findings,
+            doors,
             remarks,
         }
     }
 
-    fn controls(&self) -> Controls {
+    /// What the controls have shown. What could not be set up counts where a wall is to hold.
+    fn controls(&self, spec: &Spec) -> Controls {
         let tried = self
             .controls
             .iter()
@@ -164,11 +185,13 @@ impl<'a> Verifier<'a> {
             self.controls.iter().filter(crossed).filter_map(|controlled| controlled.closed);
         Controls {
             open: tried.map(|controlled| controlled.open == Control::Crossed).collect(),
-            closed: closed.map(|receipt| receipt == Receipt::Arrived).collect::<Tally>(),
+            closed: closed.map(|receipt| receipt != Receipt::Absent).collect::<Tally>(),
             unplanted: self
-                .controls
-                .iter()
-                .filter(|controlled| matches!(controlled.open, Control::Unplanted(_)))
+                .order
+                .probes()
+                .zip(&self.controls)
+                .filter(|(probe, _)| report::ordered(probe.wall, spec.namespaces) == Verdict::Held)
+                .filter(|(_, controlled)| matches!(controlled.open, Control::Unplanted(_)))
                 .count(),
             not_started: self.not_closed.clone(),
         }
@@ -207,34 +230,45 @@ fn found(trial: &Trial, controlled: &Controlled) -> Finding {
 
 /// What a reader must know of a wall besides its verdict.
 fn remarks(wall: Wall, spec: &Spec, trials: &Trials, verdict: &Verdict) -> Vec<String> {
-    let door = |door: String| format!("a door that was ordered: {door}");
     match wall {
         Wall::Root => {
             let behind = spec.root == RootSwitch::Chroot
                 && trials.behind == Some(Seen::Yes)
                 && *verdict == Verdict::Held;
             let behind = behind.then(|| root::REMARK.to_owned());
-            let bind = |bind: &Bind| {
-                door(format!(
-                    "{} of the host is {} inside",
-                    shown(&bind.source),
-                    shown(&bind.target)
-                ))
-            };
-            behind.into_iter().chain(spec.binds.iter().map(bind)).collect()
+            let files = spec.doors().into_iter().filter(|door| match door.opening {
+                Opening::Files { .. } => true,
+                Opening::Namespace(_)
+                | Opening::Stdio
+                | Opening::Proc
+                | Opening::Seccomp
+                | Opening::Nest
+                | Opening::Chroot
+                | Opening::Rights(_) => false,
+            });
+            behind.into_iter().chain(files.map(|door| ordered_door(&door))).collect()
         }
         Wall::User => {
             let rights =
                 user::remark(trials.each.iter().map(|trial| (trial.probe, &trial.attempt)));
-            std::iter::once(rights)
-                .chain(
-                    spec.doors().into_iter().map(|one| door(format!("{}: {}", one.name, one.what))),
-                )
-                .collect()
+            let doors = spec.doors().into_iter().filter(|door| match door.opening {
+                Opening::Files { .. } | Opening::Namespace(_) => false,
+                Opening::Stdio
+                | Opening::Proc
+                | Opening::Seccomp
+                | Opening::Nest
+                | Opening::Chroot
+                | Opening::Rights(_) => true,
+            });
+            std::iter::once(rights).chain(doors.map(|door| ordered_door(&door))).collect()
         }
         Wall::Time if *verdict == Verdict::Held => vec![time::REMARK.to_owned()],
         _ => Vec::new(),
     }
+}
+
+fn ordered_door(door: &Door) -> String {
+    format!("a door that was ordered: {}: {}", door.name, door.what)
 }
 
 /// The container with every wall: all eight namespaces, and otherwise what rustic does by itself.
@@ -246,7 +280,14 @@ fn every_wall(order: &Order, spec: &Spec) -> Ordered {
     // built-in root serves.
     let words =
         order.root_words.iter().filter(|word| directory(spec).is_none() || !is(word, "rootfs"));
-    Ordered { namespaces, cap_mask: 0, directory: None, words: words.cloned().collect() }
+    Ordered {
+        namespaces,
+        cap_mask: 0,
+        further_rights: 0,
+        directory: None,
+        doors: Vec::new(),
+        words: words.cloned().collect(),
+    }
 }
 
 /// Whether a word is this option, with a value or without.

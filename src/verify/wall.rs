@@ -1,4 +1,4 @@
-//! The twelve walls.
+//! The fourteen walls.
 
 use crate::namespace::Namespace;
 use serde::{Serialize, Serializer};
@@ -31,11 +31,23 @@ pub enum Wall {
     Keyring,
     /// The caller's terminal.
     Terminal,
+    /// What the machine has one of.
+    Kernel,
+    /// Device nodes.
+    Devices,
+}
+
+/// What is to be said of a wall.
+struct Facts {
+    name: &'static str,
+    namespace: Option<Namespace>,
+    about: &'static str,
+    man: &'static str,
 }
 
 impl Wall {
-    /// All twelve, in the order in which they are shown.
-    pub const ALL: [Self; 12] = [
+    /// All of them, in the order in which they are shown.
+    pub const ALL: [Self; 14] = [
         Self::Pid,
         Self::Mnt,
         Self::Root,
@@ -48,67 +60,91 @@ impl Wall {
         Self::Fds,
         Self::Keyring,
         Self::Terminal,
+        Self::Kernel,
+        Self::Devices,
     ];
 
-    /// Its name: that of its namespace under /proc/PID/ns, where it has one.
-    pub const fn name(self) -> &'static str {
-        match (self.namespace(), self) {
-            (Some(namespace), _) => namespace.proc_entry(),
-            (None, Self::Root) => "root",
-            (None, Self::Fds) => "fds",
-            (None, Self::Keyring) => "keyring",
-            (None, _) => "terminal",
+    const fn facts(self) -> Facts {
+        match self {
+            Self::Pid => of(Namespace::Pid, "processes outside can be neither named nor read"),
+            Self::Mnt => of(Namespace::Mount, "a mount on one side does not appear on the other"),
+            Self::Root => Facts {
+                name: "root",
+                namespace: None,
+                about: "the host's files are out of reach, by path, mount, handle or climbing",
+                man: "pivot_root(2)",
+            },
+            Self::Uts => of(Namespace::Uts, "the host name is the container's own"),
+            Self::Net => {
+                of(Namespace::Net, "interfaces, ports and abstract sockets are the container's own")
+            }
+            Self::Ipc => of(
+                Namespace::Ipc,
+                "message queues, shared memory and semaphores are the container's own",
+            ),
+            Self::User => of(Namespace::User, "a capability inside counts for nothing outside"),
+            Self::Cgroup => of(Namespace::Cgroup, "the place in the host's cgroup tree is hidden"),
+            Self::Time => {
+                of(Namespace::Time, "the monotonic and boot-time clocks belong to the container")
+            }
+            Self::Fds => Facts {
+                name: "fds",
+                namespace: None,
+                about: "no descriptor and no variable of the caller comes along, and what is \
+                    behind its standard streams cannot be changed",
+                man: "close_range(2)",
+            },
+            Self::Keyring => Facts {
+                name: "keyring",
+                namespace: None,
+                about: "no key of the caller can be found",
+                man: "keyrings(7)",
+            },
+            Self::Terminal => Facts {
+                name: "terminal",
+                namespace: None,
+                about: "what is done to the terminal inside does not reach the caller's",
+                man: "ioctl_tty(2)",
+            },
+            Self::Kernel => Facts {
+                name: "kernel",
+                namespace: None,
+                about: "what the machine has one of can be neither set nor heard",
+                man: "proc_sys(5)",
+            },
+            Self::Devices => Facts {
+                name: "devices",
+                namespace: None,
+                about: "no node, and no way to make one, leads to a device of the host",
+                man: "mknod(2)",
+            },
         }
     }
 
-    /// The namespace that makes it; the other four are made by what rustic closes, joins and
+    /// Its name: that of its namespace under /proc/PID/ns, where it has one.
+    pub const fn name(self) -> &'static str {
+        self.facts().name
+    }
+
+    /// The namespace that makes it; the others are made by what rustic closes, joins, hides and
     /// replaces.
     pub const fn namespace(self) -> Option<Namespace> {
-        match self {
-            Self::Pid => Some(Namespace::Pid),
-            Self::Mnt => Some(Namespace::Mount),
-            Self::Uts => Some(Namespace::Uts),
-            Self::Net => Some(Namespace::Net),
-            Self::Ipc => Some(Namespace::Ipc),
-            Self::User => Some(Namespace::User),
-            Self::Cgroup => Some(Namespace::Cgroup),
-            Self::Time => Some(Namespace::Time),
-            Self::Root | Self::Fds | Self::Keyring | Self::Terminal => None,
-        }
+        self.facts().namespace
     }
 
     /// What is so while it holds.
     pub const fn about(self) -> &'static str {
-        match self {
-            Self::Pid => "processes outside can be neither named nor read",
-            Self::Mnt => "a mount on one side does not appear on the other",
-            Self::Root => {
-                "the host's files are out of reach, by path, descriptor, handle or climbing"
-            }
-            Self::Uts => "the host name is the container's own",
-            Self::Net => "interfaces, ports and abstract sockets are the container's own",
-            Self::Ipc => "message queues, shared memory and semaphores are the container's own",
-            Self::User => "a capability inside counts for nothing outside",
-            Self::Cgroup => "the place in the host's cgroup tree is hidden",
-            Self::Time => "the monotonic and boot-time clocks belong to the container",
-            Self::Fds => "no descriptor and no variable of the caller comes along",
-            Self::Keyring => "no key of the caller can be found",
-            Self::Terminal => "what is done to the terminal inside does not reach the caller's",
-        }
+        self.facts().about
     }
 
     /// The manual page.
     pub const fn man(self) -> &'static str {
-        match self.namespace() {
-            Some(namespace) => namespace.man(),
-            None => match self {
-                Self::Root => "pivot_root(2)",
-                Self::Fds => "close_range(2)",
-                Self::Keyring => "keyrings(7)",
-                _ => "ioctl_tty(2)",
-            },
-        }
+        self.facts().man
     }
+}
+
+const fn of(namespace: Namespace, about: &'static str) -> Facts {
+    Facts { name: namespace.proc_entry(), namespace: Some(namespace), about, man: namespace.man() }
 }
 
 impl FromStr for Wall {

@@ -1,25 +1,30 @@
 //! The cgroup tree: where in it the process is. A cgroup namespace shows that place as `/`,
 //! cgroup_namespaces(7).
 
-use super::{Direction, Effect, Outside, Probe, Try, planted};
+use super::{Direction, Effect, Outside, Probe, Try, arrived, mounted, planted};
 use crate::error::{errno_of, without_number};
 use crate::mountinfo;
+use crate::mounts;
 use crate::namespace::Namespace;
+use crate::spec::Opening;
 use crate::verify::place::line;
 use crate::verify::protocol::{self, Reply};
 use crate::verify::target::Target;
 use crate::verify::verdict::Receipt;
 use crate::verify::wall::Wall;
+use caps::Capability;
+use nix::sched::{CloneFlags, unshare};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
+use std::ffi::{CStr, CString};
 use std::fs;
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// The probes.
-pub const PROBES: [Probe; 2] = [
+pub const PROBES: [Probe; 4] = [
     Probe {
         id: "RV-CGR-01",
         wall: Wall::Cgroup,
@@ -35,6 +40,22 @@ pub const PROBES: [Probe; 2] = [
         direction: Direction::In,
         effect: Effect::OwnObject,
         attempt: tree,
+    },
+    Probe {
+        id: "RV-CGR-05",
+        wall: Wall::Cgroup,
+        title: "find a cgroup hierarchy of the host's among the mounts",
+        direction: Direction::In,
+        effect: Effect::None,
+        attempt: by_mount,
+    },
+    Probe {
+        id: "RV-CGR-03",
+        wall: Wall::Cgroup,
+        title: "mount a cgroup hierarchy, by a right or in a user namespace (CVE-2022-0492)",
+        direction: Direction::Out,
+        effect: Effect::None,
+        attempt: own_mount,
     },
 ];
 
@@ -81,6 +102,37 @@ fn tree(outside: &Outside<'_>, subject: &Target) -> Try {
     })
 }
 
+fn by_mount(outside: &Outside<'_>, subject: &Target) -> Try {
+    let devices = outside.stage.host.devices(is_cgroup);
+    mounted(subject, &devices, subject.identity(Namespace::Cgroup), |_, _| true)
+}
+
+fn is_cgroup(kind: &str) -> bool {
+    matches!(kind, "cgroup" | "cgroup2")
+}
+
+/// The receipt is the mount's root, which the inside holds: it is a hierarchy of the host's.
+fn own_mount(outside: &Outside<'_>, subject: &Target) -> Try {
+    let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let controllers = own.lines().filter_map(line).filter(|(number, ..)| *number != 0);
+    let controllers = controllers.map(|(_, controllers, _)| controllers.to_owned()).collect();
+    let reply = subject.ask(&protocol::Crossing::Cgroup(Crossing::Mount { controllers }));
+    let held = reply.number().and_then(|number| subject.held(number).ok());
+    let devices = outside.stage.host.devices(is_cgroup);
+    let is_it =
+        held.and_then(|held| held.stat().ok()).is_some_and(|stat| devices.contains(&stat.st_dev));
+    let seen = if is_it { "it holds a hierarchy of the host's" } else { "it holds no hierarchy" };
+    let role = &subject.role;
+    let nested = || role.door(|opening| matches!(opening, Opening::Nest | Opening::Seccomp));
+    let walled =
+        [Errno::PERM, Errno::ACCESS, Errno::NOSYS, Errno::NODEV, Errno::BUSY, Errno::NOSPC];
+    Try::marking(reply, subject.identity(Namespace::Cgroup), arrived(is_it), seen, &walled)
+        .or_stayed()
+        .or_closed()
+        .through(role.right(Capability::CAP_SYS_ADMIN).or_else(nested))
+        .or_nothing_to_find(subject, "the caller can mount none itself")
+}
+
 /// What is tried inside.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -90,6 +142,9 @@ pub enum Crossing {
     Path { hierarchy: u32 },
     /// stat(2) of a cgroup's directory.
     Tree { path: PathBuf },
+    /// A mount of version 2, and of version 1 with each of these controllers; the same in a user
+    /// namespace of its own.
+    Mount { controllers: Vec<String> },
 }
 
 impl Crossing {
@@ -114,6 +169,16 @@ impl Crossing {
                     read.map(|_| (0, shown.to_owned())).map_err(|error| errno_of(&error)),
                 )
             }
+            Self::Mount { controllers } => {
+                let mounted = hierarchy(controllers).or_else(|before| {
+                    let all = CloneFlags::CLONE_NEWUSER
+                        | CloneFlags::CLONE_NEWNS
+                        | CloneFlags::CLONE_NEWCGROUP;
+                    unshare(all).map_err(|_| before)?;
+                    hierarchy(controllers)
+                });
+                Reply::holding("mount", "cgroup2, cgroup", mounted)
+            }
             Self::Tree { path } => match seen(path) {
                 // Without any cgroup mount inside, that this one is missing says nothing.
                 Err(Errno::NOENT)
@@ -132,6 +197,44 @@ impl Crossing {
             },
         }
     }
+}
+
+/// A hierarchy that can be mounted, in no place.
+fn hierarchy(controllers: &[String]) -> Result<OwnedFd, Errno> {
+    let first = mounts::new(c"cgroup2", &[], mounts::Attributes::NONE);
+    controllers
+        .iter()
+        .fold(first, |mounted, controllers| {
+            mounted.or_else(|before| {
+                let options: Vec<mounts::FsOption> = match controllers.strip_prefix("name=") {
+                    Some(name) => vec![(c"none", None), (c"name", CString::new(name).ok())],
+                    None => controllers.split(',').filter_map(flag).collect(),
+                };
+                mounts::new(c"cgroup", &options, mounts::Attributes::NONE).map_err(|_| before)
+            })
+        })
+        .map_err(|error| error.errno)
+}
+
+/// A controller as an option: of those that there are.
+fn flag(controller: &str) -> Option<mounts::FsOption> {
+    const CONTROLLERS: [&CStr; 13] = [
+        c"cpu",
+        c"cpuacct",
+        c"cpuset",
+        c"memory",
+        c"devices",
+        c"freezer",
+        c"blkio",
+        c"pids",
+        c"net_cls",
+        c"net_prio",
+        c"perf_event",
+        c"hugetlb",
+        c"rdma",
+    ];
+    let name = CONTROLLERS.into_iter().find(|name| name.to_bytes() == controller.as_bytes())?;
+    Some((name, None))
 }
 
 fn seen(path: &Path) -> Result<(i64, String), Errno> {

@@ -1,8 +1,9 @@
 //! What a process inherits: descriptors that a careless caller has left open, each a way around
-//! every other wall, and variables.
+//! every other wall, the files behind its standard streams, and variables.
 
-use super::{Direction, Effect, Outside, Probe, Try, delivered, planted};
-use crate::error::{errno_text, of_nix};
+use super::{Direction, Effect, Outside, Probe, Try, arrived, delivered, planted};
+use crate::error::{errno_of, errno_text, without_number};
+use crate::spec::Opening;
 use crate::sys;
 use crate::verify::probes::Canaries;
 use crate::verify::protocol::{self, Reply};
@@ -12,24 +13,35 @@ use crate::verify::verdict::Identity;
 use crate::verify::wall::Wall;
 use nix::mqueue::mq_send;
 use rustix::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd};
-use rustix::fs::{MemfdFlags, Mode, OFlags, memfd_create, open, openat};
-use rustix::io::{Errno, FdFlags, fcntl_dupfd_cloexec, fcntl_setfd};
+use rustix::fs::{MemfdFlags, Mode, OFlags, fchmod, fstat, memfd_create, open, openat};
+use rustix::io::{Errno, FdFlags, dup2, fcntl_dupfd_cloexec, fcntl_setfd};
+use rustix::process::{Resource, getrlimit};
+use rustix::stdio::stdin;
 use serde::{Deserialize, Serialize};
-use std::io::Read;
-use std::path::PathBuf;
+use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 
 /// The variable that holds the secret.
 pub const VARIABLE: &str = "RUSTIC_CANARY";
 
-/// The first number of the descriptors that are left open.
-const FIRST: i32 = 103;
+/// The first number of the descriptors that are left open: as low as can be, for a caller who may
+/// have few.
+const FIRST: i32 = 10;
 
-/// How far the inside looks.
-const LAST: i32 = 1023;
+/// The number of one more, above what is often looked at, where the caller may have so many.
+const HIGH: i32 = 1100;
+
+/// How far the inside looks where no /proc tells it which there are: as far as the limit says, and
+/// at least so far, since limits are lowered after descriptors were opened.
+const AT_LEAST: u64 = 65_536;
+/// No process has more, fs.nr_open.
+const AT_MOST: u64 = 1 << 20;
 
 /// The probes. Two of them are called after the walls that they get around; what is broken when
 /// they cross is this one.
-pub const PROBES: [Probe; 4] = [
+pub const PROBES: [Probe; 6] = [
     Probe {
         id: "RV-FD-01",
         wall: Wall::Fds,
@@ -37,6 +49,22 @@ pub const PROBES: [Probe; 4] = [
         direction: Direction::In,
         effect: Effect::None,
         attempt: file,
+    },
+    Probe {
+        id: "RV-FD-02",
+        wall: Wall::Fds,
+        title: "change the file behind stdin: re-open it for writing, set its mode",
+        direction: Direction::Out,
+        effect: Effect::Stage,
+        attempt: change,
+    },
+    Probe {
+        id: "RV-FD-03",
+        wall: Wall::Fds,
+        title: "read the file behind stdout, which is open for writing only",
+        direction: Direction::In,
+        effect: Effect::Stage,
+        attempt: read_again,
     },
     Probe {
         id: "RV-ROOT-03",
@@ -84,38 +112,123 @@ impl Canary {
     }
 }
 
-/// Leaves the canaries open where the inside would find them, and nothing else: what the verifier's
-/// caller has left open is nobody's business. For the process that becomes rustic, which owns one
-/// descriptor itself.
-pub fn leave_open(canaries: &Canaries, own: BorrowedFd<'_>) -> Result<(), Errno> {
+/// Leaves the canaries open where the inside would find them, and `own` under the number `channel`,
+/// and nothing else: what the verifier's caller has left open is nobody's business. For the process
+/// that becomes rustic.
+pub fn leave_open(canaries: &Canaries, own: BorrowedFd<'_>, channel: i32) -> Result<(), Errno> {
     let planted =
         canaries.fds.iter().flat_map(|canary| [canary.memory.as_fd(), canary.root.as_fd()]);
     let planted: Vec<BorrowedFd<'_>> =
         planted.chain(canaries.ipc.queue.as_ref().ok().map(AsFd::as_fd)).collect();
     let kept: Vec<BorrowedFd<'_>> = planted.iter().copied().chain([own]).collect();
     sys::close_all_but(&kept)?;
-    for fd in planted {
-        let copy = fcntl_dupfd_cloexec(fd, FIRST)?;
+    let leave = |fd: BorrowedFd<'_>, number| {
+        let copy = fcntl_dupfd_cloexec(fd, number)?;
         fcntl_setfd(&copy, FdFlags::empty())?;
         let _left_open = copy.into_raw_fd();
+        Ok::<_, Errno>(())
+    };
+    if getrlimit(Resource::Nofile).current.is_none_or(|limit| limit > HIGH as u64)
+        && let Some(memory) = planted.first()
+    {
+        leave(*memory, HIGH)?;
     }
+    let own = fcntl_dupfd_cloexec(own, FIRST)?;
+    for fd in planted {
+        leave(fd, FIRST)?;
+    }
+    // Whatever had that number has been copied.
+    let mut place = sys::adopt(channel);
+    dup2(&own, &mut place)?;
+    let _left_open = place.into_raw_fd();
     Ok(())
+}
+
+/// The files behind the stdin and the stdout of one subject.
+pub struct Streams {
+    /// What it gets as stdin, to be read only.
+    pub input: OwnedFd,
+    /// What it gets as stdout, to be written only. It holds the secret.
+    pub output: OwnedFd,
+    /// The file behind stdin, for the outside to look at.
+    behind_input: fs::File,
+}
+
+impl Streams {
+    /// Makes them.
+    ///
+    /// # Errors
+    /// Why they cannot be made, for a reader.
+    pub fn make(stage: &Stage, mark: &str) -> Result<Self, String> {
+        let file = |name: &str, content: &str| {
+            let path = stage.directory.join(format!("{name}.{mark}"));
+            let mut options = fs::OpenOptions::new();
+            let mut file =
+                options.read(true).write(true).create_new(true).mode(0o600).open(&path)?;
+            file.write_all(content.as_bytes())?;
+            Ok::<_, std::io::Error>((path, file))
+        };
+        let made = || -> std::io::Result<Self> {
+            let ((input, behind_input), (output, _)) =
+                (file("stdin", "what is read\n")?, file("stdout", &stage.secret)?);
+            let streams = Self {
+                input: fs::File::open(&input)?.into(),
+                output: fs::OpenOptions::new().append(true).open(&output)?.into(),
+                behind_input,
+            };
+            // They stay as long as they are open.
+            fs::remove_file(input).and_then(|()| fs::remove_file(output))?;
+            Ok(streams)
+        };
+        made().map_err(|error| without_number(&error))
+    }
+
+    /// Whether the file behind stdin has the mark, or another mode than it was made with.
+    fn is_changed(&self, mark: &str) -> bool {
+        let mut text = [0; 256];
+        let length = rustix::io::pread(&self.behind_input, text.as_mut_slice(), 0).unwrap_or(0);
+        let mode = fstat(&self.behind_input).map_or(0o600, |stat| stat.st_mode & 0o7777);
+        mode != 0o600 || String::from_utf8_lossy(&text[..length]).contains(mark)
+    }
 }
 
 const IDENTITY: Identity = Identity::NoNamespace;
 
+/// One look at every descriptor serves three probes.
+fn sweep(outside: &Outside<'_>, subject: &Target, call: &str) -> Reply {
+    let path = outside.canaries.root.as_ref().map(|root| root.file.as_path());
+    let path = path.unwrap_or(Path::new("/")).strip_prefix("/").unwrap_or(Path::new("."));
+    let reply = subject.swept(|| {
+        let crossing = Crossing::Sweep { path: path.to_owned(), mark: subject.mark.clone() };
+        protocol::Crossing::Fds(crossing)
+    });
+    Reply { call: call.into(), ..reply }
+}
+
+/// What one kind of attempt has brought back, out of the look at all.
+fn part(mut reply: Reply, part: impl Fn(Swept) -> Option<String>) -> Reply {
+    if let protocol::Outcome::Done(count, data) = &reply.outcome {
+        reply.arg = format!("{count} descriptors");
+        let found = serde_json::from_str(data).ok().and_then(part);
+        reply.outcome = match found {
+            Some(text) => protocol::Outcome::Done(*count, text),
+            None => protocol::Outcome::Refused(Errno::BADF.raw_os_error()),
+        };
+    }
+    reply
+}
+
 fn file(outside: &Outside<'_>, subject: &Target) -> Try {
     planted(&outside.canaries.fds, "pread", |_| {
-        let reply = subject.ask(&protocol::Crossing::Fds(Crossing::File));
+        let reply = part(sweep(outside, subject, "pread"), |swept| joined(swept.read));
         Try::reading(reply, IDENTITY, &outside.stage.secret, &[Errno::BADF])
     })
 }
 
 fn directory(outside: &Outside<'_>, subject: &Target) -> Try {
     planted(&outside.canaries.fds, "openat", |_| {
-        planted(&outside.canaries.root, "openat", |root| {
-            let path = root.file.strip_prefix("/").unwrap_or(&root.file).to_owned();
-            let reply = subject.ask(&protocol::Crossing::Fds(Crossing::Directory { path }));
+        planted(&outside.canaries.root, "openat", |_| {
+            let reply = part(sweep(outside, subject, "openat"), |swept| joined(swept.opened));
             Try::reading(reply, IDENTITY, &outside.stage.secret, &[Errno::BADF])
         })
     })
@@ -124,10 +237,39 @@ fn directory(outside: &Outside<'_>, subject: &Target) -> Try {
 fn queue(outside: &Outside<'_>, subject: &Target) -> Try {
     let canary = &outside.canaries.ipc;
     planted(&canary.queue, "mq_send", |_| {
-        let reply =
-            subject.ask(&protocol::Crossing::Fds(Crossing::Queue { mark: subject.mark.clone() }));
+        let sent = |swept: Swept| (swept.sent > 0).then(String::new);
+        let reply = part(sweep(outside, subject, "mq_send"), sent);
         let (receipt, seen) = delivered(canary.received(&subject.mark));
         Try::marking(reply, IDENTITY, receipt, seen, &[Errno::BADF])
+    })
+}
+
+fn joined(texts: Vec<String>) -> Option<String> {
+    (!texts.is_empty()).then(|| texts.join(" "))
+}
+
+/// What a stream that is none of the host's answers: a view of the file is read-only, a pipe has
+/// nobody's file behind it, and where there is no /proc nothing is opened again.
+const WALLED: [Errno; 6] =
+    [Errno::ROFS, Errno::ACCESS, Errno::PERM, Errno::NOENT, Errno::BADF, Errno::AGAIN];
+
+fn change(_: &Outside<'_>, subject: &Target) -> Try {
+    planted(&subject.streams, "open", |streams| {
+        let crossing = Crossing::Change { mark: subject.mark.clone() };
+        let reply = subject.ask(&protocol::Crossing::Fds(crossing));
+        let changed = streams.is_changed(&subject.mark);
+        let seen = if changed { "the file was changed" } else { "the file is as it was" };
+        Try::marking(reply, IDENTITY, arrived(changed), seen, &WALLED)
+            .or_stayed()
+            .through(subject.role.door(|opening| *opening == Opening::Stdio))
+    })
+}
+
+fn read_again(outside: &Outside<'_>, subject: &Target) -> Try {
+    planted(&subject.streams, "open", |_| {
+        let reply = subject.ask(&protocol::Crossing::Fds(Crossing::ReadAgain));
+        Try::reading(reply, IDENTITY, &outside.stage.secret, &WALLED)
+            .through(subject.role.door(|opening| *opening == Opening::Stdio))
     })
 }
 
@@ -141,34 +283,64 @@ fn variable(outside: &Outside<'_>, subject: &Target) -> Try {
 #[serde(rename_all = "kebab-case")]
 #[allow(missing_docs, reason = "the fields are the arguments of the calls")]
 pub enum Crossing {
-    /// pread(2) on every descriptor from 3 up.
-    File,
-    /// openat(2) likewise.
-    Directory { path: PathBuf },
-    /// mq_send(3) likewise.
-    Queue { mark: String },
+    /// pread(2), openat(2) and mq_send(3) on every descriptor from 3 up.
+    Sweep { path: PathBuf, mark: String },
+    /// open(2) of /proc/self/fd/0 for writing, and fchmod(2) of stdin.
+    Change { mark: String },
+    /// open(2) of /proc/self/fd/1 for reading.
+    ReadAgain,
     /// getenv(3).
     Variable { name: String },
 }
 
+/// What the look at every descriptor has brought back.
+#[derive(Default, Serialize, Deserialize)]
+struct Swept {
+    read: Vec<String>,
+    opened: Vec<String>,
+    sent: u32,
+}
+
 impl Crossing {
     pub(in crate::verify) fn attempt(&self) -> Reply {
-        let descriptors = format!("descriptors 3 to {LAST}");
         match self {
-            Self::File => Reply::of("pread", descriptors, all(text)),
-            Self::Directory { path } => Reply::of(
-                "openat",
-                descriptors,
-                first(|fd| {
-                    text(openat(fd, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?)
-                }),
-            ),
-            Self::Queue { mark } => {
-                let send = |fd: OwnedFd| {
-                    mq_send(&sys::message_queue(fd), mark.as_bytes(), 0).map_err(of_nix)?;
-                    Ok(String::new())
-                };
-                Reply::of("mq_send", descriptors, first(send))
+            Self::Sweep { path, mark } => {
+                let (mut swept, mut count) = (Swept::default(), 0);
+                for fd in inherited() {
+                    count += 1;
+                    let file = || openat(fd, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+                    swept.read.extend(text(fd).ok().filter(|text| !text.is_empty()));
+                    swept.opened.extend(file().and_then(text).ok());
+                    swept.sent +=
+                        u32::from(mq_send(&sys::queue_by_number(fd), mark.as_bytes(), 0).is_ok());
+                }
+                swept.read.truncate(MOST);
+                swept.opened.truncate(MOST);
+                let data = serde_json::to_string(&swept).unwrap_or_default();
+                Reply::of("pread", "", Ok((count, data)))
+            }
+            Self::Change { mark } => {
+                let written = fs::OpenOptions::new()
+                    .append(true)
+                    .custom_flags(OFlags::NONBLOCK.bits() as i32)
+                    .open("/proc/self/fd/0")
+                    .and_then(|mut file| file.write_all(mark.as_bytes()))
+                    .map_err(|error| errno_of(&error));
+                let set = fchmod(stdin(), Mode::from_raw_mode(0o640));
+                Reply::plain("open", "/proc/self/fd/0, O_WRONLY", written.or(set))
+            }
+            Self::ReadAgain => {
+                let text = open(
+                    "/proc/self/fd/1",
+                    OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC,
+                    Mode::empty(),
+                )
+                .and_then(|file| {
+                    let mut bytes = [0; 64];
+                    let length = rustix::io::read(&file, bytes.as_mut_slice())?;
+                    Ok((0, String::from_utf8_lossy(&bytes[..length]).into_owned()))
+                });
+                Reply::of("open", "/proc/self/fd/1, O_RDONLY", text)
             }
             Self::Variable { name } => {
                 let value = std::env::var(name).map(|value| (0, value)).map_err(|_| Errno::NOENT);
@@ -178,29 +350,25 @@ impl Crossing {
     }
 }
 
-/// The descriptors that are open, by their numbers, and a copy of each.
-fn inherited() -> impl Iterator<Item = (i32, OwnedFd)> {
-    (3..=LAST).filter_map(|number| Some((number, sys::copy_of_inherited(number).ok()?)))
-}
-
-/// What all descriptors give that give anything. EBADF where none does.
-fn all(attempt: impl Fn(OwnedFd) -> Result<String, Errno>) -> Result<(i64, String), Errno> {
-    let texts: Vec<String> =
-        inherited().filter_map(|(_, copy)| attempt(copy).ok()).take(MOST).collect();
-    if texts.is_empty() { Err(Errno::BADF) } else { Ok((texts.len() as i64, texts.join(" "))) }
-}
-
 /// How many texts fit into an answer.
 const MOST: usize = 64;
 
-/// The first descriptor with which it works, by a copy of it. EBADF where none does.
-fn first(attempt: impl Fn(OwnedFd) -> Result<String, Errno>) -> Result<(i64, String), Errno> {
-    inherited()
-        .find_map(|(number, copy)| Some((i64::from(number), attempt(copy).ok()?)))
-        .ok_or(Errno::BADF)
+/// The descriptors from 3 up that are open.
+fn inherited() -> Vec<BorrowedFd<'static>> {
+    let listed: Vec<i32> = fs::read_dir("/proc/self/fd")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect();
+    let limit = getrlimit(Resource::Nofile).maximum.unwrap_or(AT_MOST);
+    let range = 3..limit.clamp(AT_LEAST, AT_MOST) as i32;
+    // A /proc of another pid namespace has no /proc/self.
+    let numbers = if listed.is_empty() { range.collect() } else { listed };
+    numbers.into_iter().filter(|&fd| fd > 2).filter_map(|fd| sys::inherited(fd).ok()).collect()
 }
 
-fn text(fd: OwnedFd) -> Result<String, Errno> {
+fn text(fd: impl AsFd) -> Result<String, Errno> {
     let mut bytes = [0; 64];
     let length = rustix::io::pread(&fd, bytes.as_mut_slice(), 0)?;
     let mut text = String::new();

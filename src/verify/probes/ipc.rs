@@ -1,6 +1,6 @@
 //! POSIX message queues and System V IPC: the article's crossing, and its sisters.
 
-use super::{Direction, Effect, Outside, Probe, Try, arrived, delivered, planted};
+use super::{Direction, Effect, Outside, Probe, Try, arrived, delivered, mounted, planted, rank};
 use crate::error::{errno_text, of_nix};
 use crate::namespace::Namespace;
 use crate::sys;
@@ -11,13 +11,13 @@ use crate::verify::target::Target;
 use crate::verify::wall::Wall;
 use nix::mqueue::{MQ_OFlag, MqAttr, MqdT, mq_open, mq_receive, mq_send};
 use nix::sys::stat;
-use rustix::fs::{Mode, OFlags, open, statfs};
+use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// The probes. A queue's descriptor that came along is another wall's, [`super::fds`].
-pub const PROBES: [Probe; 5] = [
+pub const PROBES: [Probe; 7] = [
     Probe {
         id: "RV-IPC-01",
         wall: Wall::Ipc,
@@ -58,6 +58,22 @@ pub const PROBES: [Probe; 5] = [
         effect: Effect::Stage,
         attempt: message,
     },
+    Probe {
+        id: "RV-IPC-07",
+        wall: Wall::Ipc,
+        title: "read System V shared memory by its id, which needs no key",
+        direction: Direction::In,
+        effect: Effect::Stage,
+        attempt: memory_by_id,
+    },
+    Probe {
+        id: "RV-IPC-08",
+        wall: Wall::Ipc,
+        title: "find the host's message queues among the mounts",
+        direction: Direction::In,
+        effect: Effect::Stage,
+        attempt: by_mount,
+    },
 ];
 
 /// A queue of the stage, 0600, and System V objects behind one key. All of it goes with the stage's
@@ -69,12 +85,10 @@ pub struct Canary {
 
 struct Objects {
     key: i32,
+    memory: i32,
     semaphore: i32,
     message: i32,
 }
-
-/// The type of an mqueue file system, MQUEUE_MAGIC of ipc/mqueue.c.
-const MQUEUE_MAGIC: rustix::fs::FsWord = 0x1980_0202;
 
 /// Room for a mark.
 const MESSAGE_SIZE: i64 = 64;
@@ -122,9 +136,11 @@ fn objects(stage: &Stage) -> rustix::io::Result<Objects> {
         | 1;
     let mut bytes = [0; sysv::LENGTH];
     bytes[..stage.secret.len()].copy_from_slice(stage.secret.as_bytes());
-    sysv::write_memory(sysv::make(Kind::Memory, key)?, bytes)?;
+    let memory = sysv::make(Kind::Memory, key)?;
+    sysv::write_memory(memory, bytes)?;
     Ok(Objects {
         key,
+        memory,
         semaphore: sysv::make(Kind::Semaphore, key)?,
         message: sysv::make(Kind::Queue, key)?,
     })
@@ -144,18 +160,35 @@ fn by_name(outside: &Outside<'_>, subject: &Target) -> Try {
 fn by_file(outside: &Outside<'_>, subject: &Target) -> Try {
     let canary = &outside.canaries.ipc;
     planted(&canary.queue, "open", |_| {
-        let folder = match subject.role.ordered() {
-            None => outside.stage.queues(),
-            Some(_) => "/dev/mqueue".into(),
-        };
         let name = queue_name(outside.stage)[1..].to_owned();
-        let reply = subject.ask(&protocol::Crossing::Ipc(Crossing::QueueByFile {
-            folder,
-            name,
-            mark: subject.mark.clone(),
-        }));
-        let (receipt, seen) = delivered(canary.received(&subject.mark));
-        Try::marking(reply, subject.identity(Namespace::Ipc), receipt, seen, &[Errno::NOENT])
+        let tried = subject.points("mqueue").into_iter().map(|folder| {
+            let door = subject.door_at(&folder);
+            let reply = subject.ask(&protocol::Crossing::Ipc(Crossing::QueueByFile {
+                path: folder.join(&name),
+                mark: subject.mark.clone(),
+            }));
+            let (receipt, seen) = delivered(canary.received(&subject.mark));
+            Try::marking(reply, subject.identity(Namespace::Ipc), receipt, seen, &[Errno::NOENT])
+                .through(door)
+                .or_closed()
+        });
+        tried
+            .reduce(|best, next| if rank(&next) > rank(&best) { next } else { best })
+            .unwrap_or_else(|| Try::untried("open", "no mqueue is mounted inside"))
+    })
+}
+
+fn by_mount(outside: &Outside<'_>, subject: &Target) -> Try {
+    let devices = outside.stage.host.devices(|kind| kind == "mqueue");
+    mounted(subject, &devices, subject.identity(Namespace::Ipc), |_, _| true)
+}
+
+fn memory_by_id(outside: &Outside<'_>, subject: &Target) -> Try {
+    planted(&outside.canaries.ipc.objects, "shmat", |objects| {
+        let crossing = Crossing::MemoryById { id: objects.memory };
+        let reply = subject.ask(&protocol::Crossing::Ipc(crossing));
+        let walled = [Errno::INVAL, Errno::IDRM, Errno::ACCESS];
+        Try::reading(reply, subject.identity(Namespace::Ipc), &outside.stage.secret, &walled)
     })
 }
 
@@ -209,9 +242,11 @@ pub enum Crossing {
     /// mq_open(3) and mq_send(3).
     QueueByName { name: String, mark: String },
     /// open(2) in a mounted mqueue, and mq_send(3).
-    QueueByFile { folder: PathBuf, name: String, mark: String },
+    QueueByFile { path: PathBuf, mark: String },
     /// shmget(2) and shmat(2).
     Memory { key: i32 },
+    /// shmat(2).
+    MemoryById { id: i32 },
     /// semget(2) and semop(2).
     Semaphore { key: i32 },
     /// msgget(2) and msgsnd(2).
@@ -232,17 +267,9 @@ impl Crossing {
                 .and_then(|queue| mq_send(&queue, mark.as_bytes(), 0));
                 Reply::plain("mq_open", name, sent.map_err(of_nix))
             }
-            Self::QueueByFile { folder, name, mark } => {
-                let path = folder.join(name);
-                if statfs(folder).map_or(true, |stat| stat.f_type != MQUEUE_MAGIC) {
-                    return Reply::untried(
-                        "open",
-                        path.to_string_lossy(),
-                        "no mqueue is mounted inside",
-                    );
-                }
+            Self::QueueByFile { path, mark } => {
                 let sent =
-                    open(&path, OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())
+                    open(path, OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())
                         .and_then(|file| {
                             mq_send(&sys::message_queue(file), mark.as_bytes(), 0).map_err(of_nix)
                         });
@@ -250,10 +277,10 @@ impl Crossing {
             }
             Self::Memory { key } => {
                 let bytes = sysv::find(Kind::Memory, *key).and_then(sysv::read_memory);
-                let text = bytes.map(|bytes| {
-                    (0, String::from_utf8_lossy(&bytes).trim_end_matches('\0').to_owned())
-                });
-                Reply::of("shmget", key_name(key), text)
+                Reply::of("shmget", key_name(key), bytes.map(text))
+            }
+            Self::MemoryById { id } => {
+                Reply::of("shmat", format!("id {id}"), sysv::read_memory(*id).map(text))
             }
             Self::Semaphore { key } => Reply::plain(
                 "semget",
@@ -267,4 +294,8 @@ impl Crossing {
             }
         }
     }
+}
+
+fn text(bytes: [u8; sysv::LENGTH]) -> (i64, String) {
+    (0, String::from_utf8_lossy(&bytes).trim_end_matches('\0').to_owned())
 }

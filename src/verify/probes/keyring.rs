@@ -1,10 +1,11 @@
 //! Keys: no namespace covers the session keyring, and the keyring of a user id is there whatever
 //! the session keyring is, keyrings(7).
 
-use super::{Direction, Effect, Outside, Probe, Try, planted};
+use super::{Direction, Effect, Outside, Probe, Try, planted, read_below};
 use crate::error::errno_text;
+use crate::spec::Opening;
 use crate::sys::keys::{self, Key};
-use crate::verify::protocol::{self, Reply};
+use crate::verify::protocol::{self, Outcome, Reply};
 use crate::verify::stage::Stage;
 use crate::verify::target::Target;
 use crate::verify::verdict::Identity;
@@ -14,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use std::ffi::CString;
 
 /// The probes.
-pub const PROBES: [Probe; 2] = [
+pub const PROBES: [Probe; 5] = [
     Probe {
         id: "RV-KEY-01",
         wall: Wall::Keyring,
@@ -31,12 +32,36 @@ pub const PROBES: [Probe; 2] = [
         effect: Effect::OwnObject,
         attempt: user,
     },
+    Probe {
+        id: "RV-KEY-03",
+        wall: Wall::Keyring,
+        title: "find it in a /proc/keys",
+        direction: Direction::In,
+        effect: Effect::Stage,
+        attempt: listed,
+    },
+    Probe {
+        id: "RV-KEY-04",
+        wall: Wall::Keyring,
+        title: "read it by its serial number, which needs no keyring",
+        direction: Direction::In,
+        effect: Effect::Stage,
+        attempt: by_serial,
+    },
+    Probe {
+        id: "RV-KEY-05",
+        wall: Wall::Keyring,
+        title: "the same by a call of i386, which a filter may have forgotten",
+        direction: Direction::In,
+        effect: Effect::Stage,
+        attempt: by_serial_i386,
+    },
 ];
 
 /// Two keys that hold the secret: one in a session keyring that goes with the verifier, one in the
 /// keyring of its uid, which the cleanup takes away.
 pub struct Canary {
-    session: Result<(), String>,
+    session: Result<Key, String>,
     user: Result<(), String>,
 }
 
@@ -58,10 +83,7 @@ impl Canary {
         };
         let joined = keys::join_session_keyring();
         let user = joined.and_then(|()| moved()).map_err(named("user keyring"));
-        Self {
-            user,
-            session: joined.and_then(|()| add()).map(drop).map_err(named("session keyring")),
-        }
+        Self { user, session: joined.and_then(|()| add()).map_err(named("session keyring")) }
     }
 }
 
@@ -84,10 +106,53 @@ fn user(outside: &Outside<'_>, subject: &Target) -> Try {
         outside,
         subject,
     )
+    .through(filter(subject))
 }
 
-fn find(
-    canary: &Result<(), String>,
+/// /proc/keys lists what its reader may view. The description is looked for: it has our nonce.
+fn listed(outside: &Outside<'_>, subject: &Target) -> Try {
+    planted(&outside.canaries.keyring.session, "open", |_| {
+        let description = outside.stage.key_name().to_string_lossy().into_owned();
+        let places = subject.points("proc");
+        let walled = [Errno::NOENT, Errno::ACCESS, Errno::PERM];
+        read_below(subject, &places, "keys", Identity::NoNamespace, &description, &walled)
+            .through(subject.role.door(|opening| *opening == Opening::Proc))
+            .or_nothing_to_find(subject, "the caller's own /proc/keys lists none")
+    })
+}
+
+fn by_serial(outside: &Outside<'_>, subject: &Target) -> Try {
+    planted(&outside.canaries.keyring.session, "keyctl", |key| {
+        read_by_number(Crossing::Serial { key: key.serial() }, outside, subject)
+    })
+}
+
+fn by_serial_i386(outside: &Outside<'_>, subject: &Target) -> Try {
+    planted(&outside.canaries.keyring.session, "keyctl", |key| {
+        let attempt = read_by_number(Crossing::SerialI386 { key: key.serial() }, outside, subject);
+        match attempt.reply.outcome {
+            // SIGSEGV is how a kernel without such calls answers.
+            Outcome::Killed(libc::SIGSEGV) => {
+                Try::untried("keyctl", "this kernel has no calls of i386")
+            }
+            _ => attempt,
+        }
+    })
+}
+
+fn read_by_number(crossing: Crossing, outside: &Outside<'_>, subject: &Target) -> Try {
+    let reply = subject.ask(&protocol::Crossing::Keyring(crossing));
+    Try::reading(reply, Identity::NoNamespace, &outside.stage.secret, &WALLED)
+        .through(filter(subject))
+}
+
+/// The door that lets the calls through: no namespace and nothing else is in their way.
+fn filter(subject: &Target) -> Option<String> {
+    subject.role.door(|opening| *opening == Opening::Seccomp)
+}
+
+fn find<T>(
+    canary: &Result<T, String>,
     crossing: Crossing,
     outside: &Outside<'_>,
     subject: &Target,
@@ -107,19 +172,27 @@ pub enum Crossing {
     Session { description: CString },
     /// The same in `@u`.
     User { description: CString },
+    /// KEYCTL_READ of a key.
+    Serial { key: i32 },
+    /// The same through the gate of i386.
+    SerialI386 { key: i32 },
 }
 
 impl Crossing {
     pub(in crate::verify) fn attempt(&self) -> Reply {
-        let (keyring, name, description) = match self {
-            Self::Session { description } => (Key::SESSION, "@s", description),
-            Self::User { description } => (Key::USER, "@u", description),
+        let (what, found) = match self {
+            Self::Session { description } => {
+                ("search @s", keys::search(Key::SESSION, description).and_then(keys::read))
+            }
+            Self::User { description } => {
+                ("search @u", keys::search(Key::USER, description).and_then(keys::read))
+            }
+            Self::Serial { key } => ("read by number", keys::read(Key::numbered(*key))),
+            Self::SerialI386 { key } => {
+                ("read by number, i386", keys::read_i386(Key::numbered(*key)))
+            }
         };
-        let found = keys::search(keyring, description).and_then(keys::read);
-        Reply::of(
-            "keyctl",
-            format!("search {name}"),
-            found.map(|payload| (0, String::from_utf8_lossy(&payload).into_owned())),
-        )
+        let text = found.map(|payload| (0, String::from_utf8_lossy(&payload).into_owned()));
+        Reply::of("keyctl", what, text)
     }
 }

@@ -2,8 +2,11 @@
 //! outside plants and looks at, and the crossing that is tried inside.
 
 pub mod cgroup;
+pub mod devices;
+pub mod enter;
 pub mod fds;
 pub mod ipc;
+pub mod kernel;
 pub mod keyring;
 pub mod mnt;
 pub mod net;
@@ -16,7 +19,9 @@ pub mod user;
 pub mod uts;
 
 use crate::error::errno_of;
-use crate::verify::protocol::{Outcome, Reply, errno_name};
+use crate::verify::held::Held;
+use crate::verify::protocol::{Crossing, Outcome, Reply, errno_name};
+use crate::verify::shown::Shown;
 use crate::verify::stage::Stage;
 use crate::verify::target::Target;
 use crate::verify::verdict::{Answer, Identity, Receipt, Refusal};
@@ -26,6 +31,7 @@ use rustix::fd::AsFd;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 use serde::{Serialize, Serializer};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 /// One way to try a wall.
@@ -99,7 +105,7 @@ impl Serialize for Effect {
 
 /// Every probe, wall by wall.
 pub fn catalogue() -> impl Iterator<Item = &'static Probe> {
-    let all: [&'static [Probe]; 12] = [
+    let all: [&'static [Probe]; Wall::ALL.len() + 2] = [
         &pid::PROBES,
         &mnt::PROBES,
         &root::PROBES,
@@ -112,6 +118,10 @@ pub fn catalogue() -> impl Iterator<Item = &'static Probe> {
         &fds::PROBES,
         &keyring::PROBES,
         &terminal::PROBES,
+        &kernel::PROBES,
+        &devices::PROBES,
+        &enter::PROBES,
+        &[pid::ROOT],
     ];
     all.into_iter().flatten()
 }
@@ -162,6 +172,8 @@ pub struct Try {
     pub receipt: Receipt,
     /// The same for a reader.
     pub outside: String,
+    /// What was ordered and let it through.
+    pub door: Option<String>,
 }
 
 impl Try {
@@ -174,10 +186,10 @@ impl Try {
             _ => answer(&reply, walled),
         };
         let outside = match receipt {
-            Receipt::Arrived => "our secret came back",
+            Receipt::Arrived | Receipt::Admitted => "our secret came back",
             Receipt::Absent => "our secret did not come back",
         };
-        Self { reply, answer, identity, receipt, outside: outside.into() }
+        Self { reply, answer, identity, receipt, outside: outside.into(), door: None }
     }
 
     /// An attempt to leave a mark outside, which has arrived or not.
@@ -189,7 +201,7 @@ impl Try {
         walled: &[Errno],
     ) -> Self {
         let answer = answer(&reply, walled);
-        Self { reply, answer, identity, receipt, outside: outside.into() }
+        Self { reply, answer, identity, receipt, outside: outside.into(), door: None }
     }
 
     /// An attempt that could not be made, because something is missing outside.
@@ -208,6 +220,7 @@ impl Try {
             identity: Identity::NoNamespace,
             receipt: Receipt::Absent,
             outside: "-".into(),
+            door: None,
         }
     }
 
@@ -223,6 +236,42 @@ impl Try {
     fn or_stayed(mut self) -> Self {
         if self.answer == Answer::Through && self.receipt == Receipt::Absent {
             self.answer = Answer::Stayed;
+        }
+        self
+    }
+
+    /// What has arrived came through this door, if there is one.
+    fn through(mut self, door: Option<String>) -> Self {
+        if self.receipt == Receipt::Arrived && door.is_some() {
+            (self.receipt, self.door) = (Receipt::Admitted, door);
+        }
+        self
+    }
+
+    /// Where both sides share it anyway, that one way to it is closed says nothing.
+    fn or_closed(mut self) -> Self {
+        if self.identity == Identity::Same
+            && let Answer::Refused(_, errno) = &self.answer
+        {
+            self.answer =
+                Answer::Untried(format!("both sides share it, and this way is closed: {errno}"));
+        }
+        self
+    }
+
+    /// Where both sides share it anyway, that this way leads to something else says nothing.
+    fn or_elsewhere(mut self) -> Self {
+        if self.identity == Identity::Same && self.answer == Answer::Stayed {
+            self.answer = Answer::Untried("both sides share it, and this leads elsewhere".into());
+        }
+        self
+    }
+
+    /// In the control, which has what the caller has: what is not there for it to find is nothing
+    /// to be kept from the inside.
+    fn or_nothing_to_find(mut self, subject: &Target, reason: &str) -> Self {
+        if subject.role.ordered().is_none() && self.receipt == Receipt::Absent {
+            self.answer = Answer::Untried(reason.into());
         }
         self
     }
@@ -288,6 +337,80 @@ fn answer(reply: &Reply, walled: &[Errno]) -> Answer {
             Answer::Refused(refusal, errno_name(*errno))
         }
     }
+}
+
+/// Reads a file that stands below each of some places inside, until one brings back what only the
+/// outside knows. One that no door has brought in decides before one that came through a door.
+fn read_below(
+    subject: &Target,
+    places: &[PathBuf],
+    rest: &str,
+    identity: Identity,
+    secret: &str,
+    walled: &[Errno],
+) -> Try {
+    let tried = places.iter().map(|place| {
+        let reply = subject.ask(&Crossing::Read { path: place.join(rest) });
+        Try::reading(reply, identity.clone(), secret, walled).through(subject.door_at(place))
+    });
+    tried
+        .reduce(|best, next| if rank(&next) > rank(&best) { next } else { best })
+        .unwrap_or_else(|| Try::untried("open", "it is mounted nowhere inside"))
+}
+
+/// How much an attempt has shown, among several at the same thing.
+fn rank(attempt: &Try) -> u8 {
+    match attempt.receipt {
+        Receipt::Arrived => 2,
+        Receipt::Admitted => 1,
+        Receipt::Absent => 0,
+    }
+}
+
+/// Looks for file systems of the outside among the mounts of the inside. The receipt is what the
+/// inside has opened there, seen from outside.
+fn mounted(
+    subject: &Target,
+    devices: &BTreeSet<u64>,
+    identity: Identity,
+    counts: impl Fn(&Shown, &Held) -> bool,
+) -> Try {
+    let shown = match &subject.shown {
+        Ok(shown) => shown,
+        Err(reason) => return Try::unplanted("open", reason),
+    };
+    let wanted: Vec<&Shown> =
+        shown.iter().filter(|shown| devices.contains(&shown.mount.device)).collect();
+    let points: Vec<PathBuf> = wanted.iter().map(|shown| shown.mount.point.clone()).collect();
+    let mut found: Vec<&Shown> = Vec::new();
+    subject.open_inside(&points, |point, held| {
+        // What lies under another mount is not there.
+        let there = held.and_then(|held| {
+            let id = held.mount().ok()?;
+            let is_it = |shown: &&&Shown| shown.mount.point == point && shown.mount.id == id;
+            wanted.iter().find(is_it).filter(|shown| counts(shown, &held))
+        });
+        found.extend(there);
+    });
+    let decides = found.iter().find(|shown| shown.door.is_none()).or(found.first());
+    let (arg, outcome, seen) = match decides {
+        Some(Shown { mount, .. }) => (
+            mount.point.to_string_lossy().into_owned(),
+            Outcome::Done(found.len() as i64, String::new()),
+            format!("it is the host's {} {}", mount.kind, mount.root.display()),
+        ),
+        None => (
+            format!("{} mounts", shown.len()),
+            Outcome::Done(0, String::new()),
+            "none is the host's".to_owned(),
+        ),
+    };
+    let reply = Reply { call: "open".into(), arg, outcome };
+    Try::marking(reply, identity, arrived(decides.is_some()), seen, &[])
+        .or_stayed()
+        .or_elsewhere()
+        .through(decides.and_then(|shown| shown.door.clone()))
+        .or_nothing_to_find(subject, "the host has none mounted where it could be found")
 }
 
 fn arrived(seen: bool) -> Receipt {

@@ -2,25 +2,32 @@
 //! files: see the root wall.
 
 use super::right::{Right, held_outside, none_to_keep};
-use super::{Direction, Effect, Outside, Probe, Try, heard, planted};
-use crate::error::{errno_of, without_number};
+use super::{
+    Direction, Effect, Outside, Probe, Try, arrived, delivered, heard, mounted, planted, read_below,
+};
+use crate::error::{errno_of, errno_text, without_number};
 use crate::namespace::Namespace;
+use crate::spec::Opening;
+use crate::sys::vsock;
 use crate::verify::protocol::{self, Reply};
-use crate::verify::stage::Stage;
+use crate::verify::stage::{Rights, Stage};
 use crate::verify::target::Target;
+use crate::verify::verdict::Identity;
 use crate::verify::wall::Wall;
 use caps::Capability;
+use rustix::fd::{IntoRawFd, OwnedFd};
 use rustix::io::Errno;
+use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use serde::{Deserialize, Serialize};
 use std::io::Write;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr as UnixAddr, UnixListener, UnixStream};
 use std::time::Duration;
 
 /// The probes.
-pub const PROBES: [Probe; 4] = [
+pub const PROBES: [Probe; 9] = [
     Probe {
         id: "RV-NET-01",
         wall: Wall::Net,
@@ -54,6 +61,47 @@ pub const PROBES: [Probe; 4] = [
         effect: Effect::None,
         attempt: raw,
     },
+    Probe {
+        id: "RV-NET-07",
+        wall: Wall::Net,
+        title: "take a port of AF_VSOCK that is taken outside: no network namespace hides them",
+        direction: Direction::In,
+        effect: Effect::OwnObject,
+        attempt: vsock,
+    },
+    Probe {
+        id: "RV-NET-08",
+        wall: Wall::Net,
+        title: "listen to the kernel's events of devices, which reach every network that no user \
+            namespace owns",
+        direction: Direction::In,
+        effect: Effect::None,
+        attempt: uevents,
+    },
+    Probe {
+        id: "RV-NET-09",
+        wall: Wall::Net,
+        title: "find a sysfs of the host's network among the mounts",
+        direction: Direction::In,
+        effect: Effect::Stage,
+        attempt: host_sysfs,
+    },
+    Probe {
+        id: "RV-NET-10",
+        wall: Wall::Net,
+        title: "connect to a port on the loopback of IPv6",
+        direction: Direction::Out,
+        effect: Effect::Stage,
+        attempt: tcp6,
+    },
+    Probe {
+        id: "RV-NET-11",
+        wall: Wall::Net,
+        title: "send a datagram to a port on the loopback",
+        direction: Direction::Out,
+        effect: Effect::Stage,
+        attempt: udp,
+    },
 ];
 
 /// Listeners of the stage.
@@ -61,6 +109,9 @@ pub struct Canary {
     tcp: TcpListener,
     port: u16,
     unix: UnixListener,
+    tcp6: Result<TcpListener, String>,
+    udp: UdpSocket,
+    vsock: Result<(OwnedFd, u32), String>,
 }
 
 impl Canary {
@@ -71,7 +122,13 @@ impl Canary {
             let unix =
                 UnixListener::bind_addr(&UnixAddr::from_abstract_name(abstract_name(stage))?)?;
             unix.set_nonblocking(true)?;
-            Ok(Self { port: tcp.local_addr()?.port(), tcp, unix })
+            let tcp6 = TcpListener::bind((Ipv6Addr::LOCALHOST, 0))
+                .and_then(|tcp6| tcp6.set_nonblocking(true).map(|()| tcp6))
+                .map_err(|error| without_number(&error));
+            let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+            udp.set_nonblocking(true)?;
+            let vsock = vsock::bind(vsock::ANY_PORT).map_err(errno_text);
+            Ok(Self { port: tcp.local_addr()?.port(), tcp, unix, tcp6, udp, vsock })
         };
         planted().map_err(|error| without_number(&error))
     }
@@ -83,10 +140,9 @@ fn abstract_name(stage: &Stage) -> String {
 
 fn tcp(outside: &Outside<'_>, subject: &Target) -> Try {
     planted(&outside.canaries.net, "connect", |canary| {
-        let reply = subject.ask(&protocol::Crossing::Net(Crossing::Tcp {
-            port: canary.port,
-            mark: subject.mark.clone(),
-        }));
+        let to = SocketAddr::from((Ipv4Addr::LOCALHOST, canary.port));
+        let crossing = Crossing::Tcp { to, mark: subject.mark.clone() };
+        let reply = subject.ask(&protocol::Crossing::Net(crossing));
         let (receipt, seen) = heard(canary.tcp.accept().map(|(stream, _)| stream), &subject.mark);
         Try::marking(
             reply,
@@ -112,8 +168,114 @@ fn sysfs(outside: &Outside<'_>, subject: &Target) -> Try {
     if let Some(reason) = &outside.stage.no_sysfs {
         return Try::untried("open", reason);
     }
-    let reply = subject.ask(&protocol::Crossing::Read { path: "/sys/class/net/lo/ifalias".into() });
-    Try::reading(reply, subject.identity(Namespace::Net), &outside.stage.secret, &[Errno::NOENT])
+    read_below(
+        subject,
+        &subject.points("sysfs"),
+        "class/net/lo/ifalias",
+        subject.identity(Namespace::Net),
+        &outside.stage.secret,
+        &[Errno::NOENT],
+    )
+    .or_elsewhere()
+}
+
+fn host_sysfs(outside: &Outside<'_>, subject: &Target) -> Try {
+    let devices = outside.stage.host.devices(|kind| kind == "sysfs");
+    mounted(subject, &devices, subject.identity(Namespace::Net), |_, _| true)
+}
+
+fn tcp6(outside: &Outside<'_>, subject: &Target) -> Try {
+    planted(&outside.canaries.net, "connect", |canary| {
+        let listener = match &canary.tcp6 {
+            Ok(listener) => listener,
+            Err(reason) => {
+                return Try::untried("connect", &format!("the host has no IPv6: {reason}"));
+            }
+        };
+        let Ok(to) = listener.local_addr() else {
+            return Try::unplanted("connect", "its port could not be read");
+        };
+        let crossing = Crossing::Tcp { to, mark: subject.mark.clone() };
+        let reply = subject.ask(&protocol::Crossing::Net(crossing));
+        let (receipt, seen) = heard(listener.accept().map(|(stream, _)| stream), &subject.mark);
+        let walled = [Errno::CONNREFUSED, Errno::NETUNREACH, Errno::ADDRNOTAVAIL];
+        Try::marking(reply, subject.identity(Namespace::Net), receipt, seen, &walled)
+    })
+}
+
+fn udp(outside: &Outside<'_>, subject: &Target) -> Try {
+    planted(&outside.canaries.net, "sendto", |canary| {
+        let Ok(to) = canary.udp.local_addr() else {
+            return Try::unplanted("sendto", "its port could not be read");
+        };
+        let crossing = Crossing::Udp { to, mark: subject.mark.clone() };
+        let reply = subject.ask(&protocol::Crossing::Net(crossing));
+        let mut text = [0; 64];
+        let heard = canary.udp.recv(&mut text);
+        let ours = heard.is_ok_and(|length| text[..length] == *subject.mark.as_bytes());
+        let (receipt, seen) = delivered(ours);
+        // A datagram to a port that nobody has is lost: that it was sent says nothing.
+        Try::marking(reply, subject.identity(Namespace::Net), receipt, seen, &[Errno::NETUNREACH])
+            .or_stayed()
+    })
+}
+
+/// What answers for a family or a protocol that is closed: as a kernel without it.
+const CLOSED: [Errno; 4] = [Errno::AFNOSUPPORT, Errno::PROTONOSUPPORT, Errno::PERM, Errno::ACCESS];
+
+/// Ports of AF_VSOCK are the machine's. Inside, the one that is taken outside must be free; the next
+/// one is, so that it is not the right to take any that is missing. Nothing is sent.
+fn vsock(outside: &Outside<'_>, subject: &Target) -> Try {
+    planted(&outside.canaries.net, "bind", |canary| {
+        let port = match &canary.vsock {
+            Ok((_, port)) => *port,
+            Err(reason) => {
+                return Try::untried("bind", &format!("the host has no AF_VSOCK: {reason}"));
+            }
+        };
+        let reply = subject.ask(&protocol::Crossing::Net(Crossing::Vsock { port }));
+        let taken = reply.data() == vsock::TAKEN;
+        let seen =
+            if taken { "our port is taken there too" } else { "our port means nothing there" };
+        Try::marking(reply, subject.identity(Namespace::Net), arrived(taken), seen, &CLOSED)
+            .or_stayed()
+            .or_closed()
+            .through(subject.role.door(|opening| *opening == Opening::Seccomp))
+    })
+}
+
+/// The kernel sends its events of devices to the sockets of every network namespace that the
+/// initial user namespace owns (lib/kobject_uevent.c). The receipt is the socket, in the kernel's
+/// own table of that network.
+fn uevents(outside: &Outside<'_>, subject: &Target) -> Try {
+    if outside.stage.rights != Rights::Machine {
+        return Try::untried("bind", "the caller's own network hears none");
+    }
+    let reply = subject.ask(&protocol::Crossing::Net(Crossing::Uevents));
+    let listens = listens_to_uevents(subject.crosser());
+    let owned = subject.identity(Namespace::User) == Identity::Same
+        || subject.identity(Namespace::Net) == Identity::Same;
+    let seen = match (listens, owned) {
+        (true, true) => "it listens, in a network that hears them",
+        (true, false) => "it listens, in a network that hears none",
+        (false, _) => "it does not listen",
+    };
+    Try::marking(reply, subject.identity(Namespace::Net), arrived(listens && owned), seen, &CLOSED)
+        .or_stayed()
+        .or_closed()
+        .through(subject.role.door(|opening| *opening == Opening::Seccomp))
+}
+
+/// Whether a process has a netlink socket of NETLINK_KOBJECT_UEVENT with a group, as the kernel's
+/// table says: kind 15, groups not 0.
+fn listens_to_uevents(pid: i32) -> bool {
+    let table = std::fs::read_to_string(format!("/proc/{pid}/net/netlink")).unwrap_or_default();
+    table.lines().skip(1).any(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let mine = fields.get(2).and_then(|id| id.parse().ok()) == Some(pid);
+        mine && fields.get(1) == Some(&"15")
+            && fields.get(3).and_then(|groups| u32::from_str_radix(groups, 16).ok()) > Some(0)
+    })
 }
 
 fn raw(outside: &Outside<'_>, subject: &Target) -> Try {
@@ -131,22 +293,65 @@ fn raw(outside: &Outside<'_>, subject: &Target) -> Try {
 #[serde(rename_all = "kebab-case")]
 #[allow(missing_docs, reason = "the fields are the arguments of the calls")]
 pub enum Crossing {
-    /// connect(2) to 127.0.0.1.
-    Tcp { port: u16, mark: String },
+    /// connect(2) to a port of the loopback.
+    Tcp { to: SocketAddr, mark: String },
+    /// sendto(2) likewise.
+    Udp { to: SocketAddr, mark: String },
     /// connect(2) to a name in the abstract namespace, unix(7).
     Abstract { name: String, mark: String },
     /// socket(2) of AF_PACKET.
     Raw,
+    /// bind(2) of AF_VSOCK.
+    Vsock { port: u32 },
+    /// bind(2) of NETLINK_KOBJECT_UEVENT, which stays open.
+    Uevents,
 }
 
 impl Crossing {
     pub(in crate::verify) fn attempt(&self) -> Reply {
         match self {
-            Self::Tcp { port, mark } => {
-                let address = SocketAddr::from((Ipv4Addr::LOCALHOST, *port));
-                let sent = TcpStream::connect_timeout(&address, Duration::from_millis(500))
+            Self::Tcp { to, mark } => {
+                let sent = TcpStream::connect_timeout(to, Duration::from_millis(500))
                     .and_then(|mut stream| stream.write_all(mark.as_bytes()));
-                Reply::plain("connect", address.to_string(), sent.map_err(|error| errno_of(&error)))
+                Reply::plain("connect", to.to_string(), sent.map_err(|error| errno_of(&error)))
+            }
+            Self::Udp { to, mark } => {
+                let sent = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))
+                    .and_then(|socket| socket.send_to(mark.as_bytes(), to));
+                let sent = sent.map(drop).map_err(|error| errno_of(&error));
+                Reply::plain("sendto", to.to_string(), sent)
+            }
+            Self::Vsock { port } => {
+                let told = match vsock::bind(*port) {
+                    Ok(_) => Ok((0, "free".to_owned())),
+                    // The next one is free, unless somebody else has taken it since.
+                    Err(Errno::ADDRINUSE) => (1..32)
+                        .map(|next| vsock::bind(port.wrapping_add(next)))
+                        .find(|bound| !matches!(bound, Err(Errno::ADDRINUSE)))
+                        .unwrap_or(Err(Errno::ADDRINUSE))
+                        .map(|_| (0, vsock::TAKEN.to_owned())),
+                    Err(errno) => Err(errno),
+                };
+                Reply::of("bind", format!("AF_VSOCK port {port}"), told)
+            }
+            Self::Uevents => {
+                const ALL_EVENTS: u32 = 1;
+                let own = rustix::process::getpid().as_raw_nonzero().get() as u32;
+                let kind = Some(rustix::net::netlink::KOBJECT_UEVENT);
+                let bound = socket_with(
+                    AddressFamily::NETLINK,
+                    SocketType::DGRAM,
+                    SocketFlags::CLOEXEC,
+                    kind,
+                )
+                .and_then(|socket| {
+                    let address = SocketAddrNetlink::new(own, ALL_EVENTS);
+                    rustix::net::bind(&socket, &address)?;
+                    // As long as this process is there.
+                    let _stays_open = socket.into_raw_fd();
+                    Ok(())
+                });
+                Reply::plain("bind", "NETLINK_KOBJECT_UEVENT", bound)
             }
             Self::Abstract { name, mark } => {
                 let sent = UnixAddr::from_abstract_name(name)

@@ -1,7 +1,7 @@
 //! Processes: a process outside, called by its number outside. In a new pid namespace that number
 //! is nobody's, or somebody else's.
 
-use super::{Direction, Effect, Outside, Probe, Try, planted};
+use super::{Direction, Effect, Outside, Probe, Try, arrived, planted, read_below};
 use crate::error::{errno_text, of_nix, without_number};
 use crate::namespace::Namespace;
 use crate::sys;
@@ -9,19 +9,22 @@ use crate::verify::child::ended;
 use crate::verify::protocol::{self, Reply};
 use crate::verify::stage::Stage;
 use crate::verify::target::Target;
+use crate::verify::verdict::Identity;
 use crate::verify::wall::Wall;
 use nix::sys::uio::{RemoteIoVec, process_vm_readv};
-use rustix::fd::AsFd;
+use rustix::fd::{AsFd, AsRawFd, OwnedFd};
+use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::Errno;
 use rustix::process::{
-    DumpableBehavior, PTracer, Pid, Signal, getpid, getppid, getsid, kill_process,
-    set_dumpable_behavior, set_parent_process_death_signal, set_ptracer, setsid,
+    DumpableBehavior, PTracer, Pid, PidfdFlags, PidfdGetfdFlags, Signal, getpid, getppid, getsid,
+    kill_process, pidfd_getfd, pidfd_open, set_dumpable_behavior, set_parent_process_death_signal,
+    set_ptracer, setsid,
 };
 use serde::{Deserialize, Serialize};
 use std::io::{IoSliceMut, PipeWriter, Read, Write};
 
 /// The probes.
-pub const PROBES: [Probe; 4] = [
+pub const PROBES: [Probe; 5] = [
     Probe {
         id: "RV-PID-01",
         wall: Wall::Pid,
@@ -47,14 +50,32 @@ pub const PROBES: [Probe; 4] = [
         attempt: comm,
     },
     Probe {
-        id: "RV-PID-06",
+        id: "RV-PID-07",
         wall: Wall::Pid,
-        title: "reach the host's files through that process's /proc/PID/root",
+        title: "take a descriptor of a process outside, pidfd_getfd(2)",
         direction: Direction::In,
         effect: Effect::None,
-        attempt: root,
+        attempt: descriptor,
+    },
+    Probe {
+        id: "RV-PID-08",
+        wall: Wall::Pid,
+        title: "trace a process outside, which goes on undisturbed (PTRACE_SEIZE)",
+        direction: Direction::Out,
+        effect: Effect::None,
+        attempt: trace,
     },
 ];
+
+/// What is broken when it crosses is the root.
+pub const ROOT: Probe = Probe {
+    id: "RV-PID-06",
+    wall: Wall::Root,
+    title: "reach the host's files through the /proc/PID/root of a process outside",
+    direction: Direction::In,
+    effect: Effect::None,
+    attempt: root,
+};
 
 /// A process outside that holds the secret, and no right that would keep anybody of its uid from
 /// reading it.
@@ -62,6 +83,8 @@ pub struct Canary {
     pid: Pid,
     /// Where the secret lies in its memory.
     address: usize,
+    /// The number of its descriptor of a file that holds the secret.
+    descriptor: i32,
 }
 
 impl Canary {
@@ -70,10 +93,12 @@ impl Canary {
         let verifier = getpid();
         // The copy has the secret where the original has it.
         let address = stage.secret.as_ptr() as usize;
+        let memory = memfd_create(c"rustic-canary", MemfdFlags::CLOEXEC).map_err(errno_text)?;
+        rustix::io::write(&memory, stage.secret.as_bytes()).map_err(errno_text)?;
         match sys::fork().map_err(errno_text)? {
             Some(pid) => {
                 drop(told);
-                let canary = Self { pid, address };
+                let canary = Self { pid, address, descriptor: memory.as_raw_fd() };
                 match ready.read(&mut [0]) {
                     Ok(1) => Ok(canary),
                     _ => Err("it has ended".into()),
@@ -81,7 +106,7 @@ impl Canary {
             }
             None => {
                 drop(ready);
-                if sit(stage, verifier, &told).map(|()| told.write(&[1])).is_err() {
+                if sit(stage, verifier, &told, &memory).map(|()| told.write(&[1])).is_err() {
                     sys::exit_now(1)
                 }
                 drop(told);
@@ -94,7 +119,12 @@ impl Canary {
     }
 }
 
-fn sit(stage: &Stage, verifier: Pid, told: &PipeWriter) -> rustix::io::Result<()> {
+fn sit(
+    stage: &Stage,
+    verifier: Pid,
+    told: &PipeWriter,
+    memory: &OwnedFd,
+) -> rustix::io::Result<()> {
     use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
     set_parent_process_death_signal(Some(Signal::KILL))?;
     // The signal of a death before that call does not come.
@@ -102,7 +132,7 @@ fn sit(stage: &Stage, verifier: Pid, told: &PipeWriter) -> rustix::io::Result<()
         return Err(Errno::SRCH);
     }
     // The wire to the cleanup process above all: it must end with the verifier.
-    sys::close_all_but(&[told.as_fd()])?;
+    sys::close_all_but(&[told.as_fd(), memory.as_fd()])?;
     setsid()?;
     let name = std::ffi::CString::new(stage.nonce.as_str()).unwrap_or_default();
     rustix::thread::set_name(&name)?;
@@ -112,6 +142,21 @@ fn sit(stage: &Stage, verifier: Pid, told: &PipeWriter) -> rustix::io::Result<()
     // A kernel without Yama does not know it.
     let _ = set_ptracer(PTracer::Any);
     Ok(())
+}
+
+impl Canary {
+    /// Its number outside.
+    pub(super) fn number(&self) -> i32 {
+        number(self.pid)
+    }
+
+    /// Who traces it, as the kernel tells it outside; 0 for nobody.
+    fn tracer(&self) -> i32 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.number()));
+        let status = status.unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("TracerPid:"));
+        line.and_then(|number| number.trim().parse().ok()).unwrap_or(0)
+    }
 }
 
 impl Drop for Canary {
@@ -126,13 +171,8 @@ fn number(pid: Pid) -> i32 {
 }
 
 fn memory(outside: &Outside<'_>, subject: &Target) -> Try {
-    if std::fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope")
-        .is_ok_and(|scope| scope.trim() == "3")
-    {
-        return Try::untried(
-            "process_vm_readv",
-            "kernel.yama.ptrace_scope is 3: nobody reads another's memory, inside or outside",
-        );
+    if let Some(reason) = nobody_traces() {
+        return Try::untried("process_vm_readv", reason);
     }
     planted(&outside.canaries.pid, "process_vm_readv", |canary| {
         let secret = &outside.stage.secret;
@@ -165,25 +205,70 @@ fn session(outside: &Outside<'_>, subject: &Target) -> Try {
 
 fn comm(outside: &Outside<'_>, subject: &Target) -> Try {
     planted(&outside.canaries.pid, "open", |canary| {
-        let path = format!("/proc/{}/comm", number(canary.pid)).into();
-        let reply = subject.ask(&protocol::Crossing::Read { path });
-        Try::reading(reply, subject.identity(Namespace::Pid), &outside.stage.nonce, &[Errno::NOENT])
+        read_below(
+            subject,
+            &subject.points("proc"),
+            &format!("{}/comm", canary.number()),
+            subject.identity(Namespace::Pid),
+            &outside.stage.nonce,
+            &[Errno::NOENT],
+        )
     })
 }
 
+fn descriptor(outside: &Outside<'_>, subject: &Target) -> Try {
+    if let Some(reason) = nobody_traces() {
+        return Try::untried("pidfd_getfd", reason);
+    }
+    planted(&outside.canaries.pid, "pidfd_getfd", |canary| {
+        let crossing = Crossing::Descriptor { pid: canary.number(), descriptor: canary.descriptor };
+        let reply = subject.ask(&protocol::Crossing::Pid(crossing));
+        let walled = [Errno::SRCH, Errno::BADF, Errno::INVAL];
+        Try::reading(reply, subject.identity(Namespace::Pid), &outside.stage.secret, &walled)
+            .or_elsewhere()
+    })
+}
+
+fn trace(outside: &Outside<'_>, subject: &Target) -> Try {
+    if let Some(reason) = nobody_traces() {
+        return Try::untried("ptrace", reason);
+    }
+    planted(&outside.canaries.pid, "ptrace", |canary| {
+        let crossing = Crossing::Trace { pid: canary.number() };
+        let reply = subject.ask(&protocol::Crossing::Pid(crossing));
+        let tracer = canary.tracer();
+        let traced = tracer != 0 && tracer == subject.crosser();
+        let seen = if traced { "our process is traced" } else { "nobody traces our process" };
+        Try::marking(reply, subject.identity(Namespace::Pid), arrived(traced), seen, &[Errno::SRCH])
+            .or_stayed()
+    })
+}
+
+/// Files of the host, through a process that can be named. It is the wall of the root that is
+/// crossed, and the door is that of the processes.
 fn root(outside: &Outside<'_>, subject: &Target) -> Try {
     planted(&outside.canaries.pid, "open", |canary| {
         planted(&outside.canaries.root, "open", |root| {
-            let path = format!("/proc/{}/root{}", number(canary.pid), root.file.display()).into();
-            let reply = subject.ask(&protocol::Crossing::Read { path });
-            Try::reading(
-                reply,
-                subject.identity(Namespace::Pid),
+            read_below(
+                subject,
+                &subject.points("proc"),
+                &format!("{}/root{}", canary.number(), root.file.display()),
+                Identity::NoNamespace,
                 &outside.stage.secret,
-                &[Errno::NOENT],
+                &[Errno::NOENT, Errno::ACCESS, Errno::PERM],
             )
+            .through(subject.role.shares(Namespace::Pid))
         })
     })
+}
+
+/// Why nobody traces anybody here.
+fn nobody_traces() -> Option<&'static str> {
+    std::fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope")
+        .is_ok_and(|scope| scope.trim() == "3")
+        .then_some(
+            "kernel.yama.ptrace_scope is 3: nobody reads another's memory, inside or outside",
+        )
 }
 
 /// What is tried inside.
@@ -195,6 +280,10 @@ pub enum Crossing {
     Memory { pid: i32, address: usize, length: usize },
     /// getsid(2).
     Session { pid: i32 },
+    /// pidfd_open(2), pidfd_getfd(2) and pread(2).
+    Descriptor { pid: i32, descriptor: i32 },
+    /// ptrace(2), PTRACE_SEIZE.
+    Trace { pid: i32 },
 }
 
 impl Crossing {
@@ -219,6 +308,21 @@ impl Crossing {
                     (i64::from(number(session)), format!("session {}.", number(session)))
                 });
                 Reply::of("getsid", format!("pid {pid}"), told)
+            }
+            Self::Descriptor { pid, descriptor } => {
+                let text = Pid::from_raw(pid)
+                    .ok_or(Errno::SRCH)
+                    .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()))
+                    .and_then(|pidfd| pidfd_getfd(pidfd, descriptor, PidfdGetfdFlags::empty()))
+                    .and_then(|file| {
+                        let mut bytes = [0; 64];
+                        let length = rustix::io::pread(&file, bytes.as_mut_slice(), 0)?;
+                        Ok((0, String::from_utf8_lossy(&bytes[..length]).into_owned()))
+                    });
+                Reply::of("pidfd_getfd", format!("pid {pid}, {descriptor}"), text)
+            }
+            Self::Trace { pid } => {
+                Reply::plain("ptrace", format!("PTRACE_SEIZE, pid {pid}"), sys::seize(pid))
             }
         }
     }

@@ -46,7 +46,7 @@ pub(super) fn held_outside(
     let receipt = arrived(says && counts && effective);
     let outside =
         format!("{} {}", right.capability, if effective { "effective" } else { "not effective" });
-    Try { reply, answer, identity, receipt, outside }
+    Try { reply, answer, identity, receipt, outside, door: None }
 }
 
 /// Why a right is not asked for that the caller has none of.

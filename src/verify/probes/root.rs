@@ -2,21 +2,24 @@
 //! leaves open.
 
 use super::right::none_to_keep;
-use super::{Direction, Effect, Outside, Probe, Try, heard, planted};
-use crate::error::{errno_of, without_number};
+use super::{Direction, Effect, Outside, Probe, Try, arrived, devices, heard, mounted, planted};
+use crate::error::{errno_of, errno_text, without_number};
 use crate::mountinfo;
 use crate::namespace::Namespace;
+use crate::spec::Opening;
 use crate::sys::handle;
 use crate::verify::nsenter::{Seen, look};
-use crate::verify::protocol::{self, Reply};
+use crate::verify::protocol::{self, Outcome, Reply};
 use crate::verify::stage::Stage;
 use crate::verify::target::Target;
 use crate::verify::verdict::Identity;
 use crate::verify::wall::Wall;
+use crate::walls::proc_masks::VIEWS_OF_THE_KERNEL;
 use caps::Capability;
 use rustix::fd::OwnedFd;
-use rustix::fs::{Dir, FileType, Mode, OFlags, open};
+use rustix::fs::{Access, AtFlags, CWD, Dir, FileType, Mode, OFlags, accessat, open};
 use rustix::io::Errno;
+use rustix::mount::{MountFlags, mount};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io::{Read, Write};
@@ -25,7 +28,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
 /// The probes. Descriptors are another wall's, [`super::fds`].
-pub const PROBES: [Probe; 5] = [
+pub const PROBES: [Probe; 9] = [
     Probe {
         id: "RV-ROOT-01",
         wall: Wall::Root,
@@ -66,6 +69,39 @@ pub const PROBES: [Probe; 5] = [
         effect: Effect::Stage,
         attempt: relative,
     },
+    Probe {
+        id: "RV-ROOT-08",
+        wall: Wall::Root,
+        title: "find a file system of the host among the mounts",
+        direction: Direction::In,
+        effect: Effect::Stage,
+        attempt: by_mount,
+    },
+    Probe {
+        id: "RV-ROOT-10",
+        wall: Wall::Root,
+        title: "mount the disk that the host's root is on",
+        direction: Direction::In,
+        effect: Effect::None,
+        attempt: disk,
+    },
+    Probe {
+        id: "RV-ROOT-11",
+        wall: Wall::Root,
+        title: "open shared memory by its POSIX name: a file of /dev/shm, which no ipc namespace \
+            hides",
+        direction: Direction::In,
+        effect: Effect::Stage,
+        attempt: shared_memory,
+    },
+    Probe {
+        id: "RV-ROOT-12",
+        wall: Wall::Root,
+        title: "have the launcher's own program to write, behind /proc/self/exe (CVE-2019-5736)",
+        direction: Direction::Out,
+        effect: Effect::None,
+        attempt: program,
+    },
 ];
 
 /// Files outside that hold the secret.
@@ -80,6 +116,8 @@ pub struct Canary {
     /// Their handles.
     handles: Result<Vec<(i32, Vec<u8>)>, String>,
     socket: UnixListener,
+    /// The name of a file in the stage's own /dev/shm, or why there is none.
+    shared_memory: Result<String, String>,
 }
 
 impl Canary {
@@ -105,11 +143,33 @@ impl Canary {
             } else {
                 Ok(handles)
             };
-            Ok(Self { file, folders, _nameless: nameless, handles, socket })
+            let shared_memory = plant_shared_memory(stage);
+            Ok(Self { file, folders, _nameless: nameless, handles, socket, shared_memory })
         };
         planted().map_err(|error| without_number(&error))
     }
 }
+
+/// In a /dev/shm of the stage's: the host's is left alone.
+fn plant_shared_memory(stage: &Stage) -> Result<String, String> {
+    let folder = Path::new(SHARED_MEMORY);
+    // The stage's own directory may be there: then it is not covered.
+    if let Ok(below) = stage.directory.strip_prefix(folder) {
+        return Ok(format!("{}/secret", below.display()));
+    }
+    let name = format!("rustic.{}", stage.nonce);
+    let flags = MountFlags::NOSUID | MountFlags::NODEV;
+    mount("rustic", folder, "tmpfs", flags, Some(c"mode=1777,size=64k"))
+        .and_then(|()| {
+            let file = fs::File::create(folder.join(&name)).map_err(|error| errno_of(&error))?;
+            write(&file.into(), &stage.secret, 0o644).map_err(|error| errno_of(&error))
+        })
+        .map(|()| name)
+        .map_err(errno_text)
+}
+
+/// Where shm_open(3) and sem_open(3) have their files, shm_overview(7).
+const SHARED_MEMORY: &str = "/dev/shm";
 
 /// O_TMPFILE: nothing of it is left, whoever is killed.
 fn nameless(directory: &Path, secret: &str) -> Option<OwnedFd> {
@@ -138,7 +198,21 @@ fn path(outside: &Outside<'_>, subject: &Target) -> Try {
     planted(&outside.canaries.root, "open", |canary| {
         let reply = subject.ask(&protocol::Crossing::Read { path: canary.file.clone() });
         Try::reading(reply, IDENTITY, &outside.stage.secret, &WALLED)
+            .through(door_on(&canary.file, subject))
     })
+}
+
+/// The door by which what is at a path inside has come in.
+pub(super) fn door_on(path: &Path, subject: &Target) -> Option<String> {
+    let shown = subject.mounts();
+    let above = shown.iter().enumerate().filter(|(_, one)| path.starts_with(&one.mount.point));
+    let on = above.max_by_key(|(number, one)| (one.mount.point.components().count(), *number));
+    // Below a root that is no mount of its own nothing is to be seen of what it is on.
+    on.map_or_else(|| subject.role.door(is_root), |(_, shown)| shown.door.clone())
+}
+
+pub(super) fn is_root(opening: &Opening) -> bool {
+    matches!(opening, Opening::Files { target, .. } if target == Path::new("/"))
 }
 
 fn climb(outside: &Outside<'_>, subject: &Target) -> Try {
@@ -155,6 +229,8 @@ fn climb(outside: &Outside<'_>, subject: &Target) -> Try {
             &outside.stage.secret,
             &[Errno::PERM, Errno::NOENT, Errno::NOTDIR],
         )
+        .through(subject.role.right(Capability::CAP_SYS_CHROOT))
+        .through(door_on(&canary.file, subject))
     })
 }
 
@@ -177,6 +253,7 @@ fn by_handle(outside: &Outside<'_>, subject: &Target) -> Try {
                 &outside.stage.secret,
                 &[Errno::PERM, Errno::STALE, Errno::OPNOTSUPP],
             )
+            .through(subject.role.right(Capability::CAP_DAC_READ_SEARCH))
         })
     })
 }
@@ -189,6 +266,7 @@ fn connect(outside: &Outside<'_>, subject: &Target) -> Try {
         let (receipt, seen) =
             heard(canary.socket.accept().map(|(stream, _)| stream), &subject.mark);
         Try::marking(reply, IDENTITY, receipt, seen, &WALLED)
+            .through(door_on(&canary.file, subject))
     })
 }
 
@@ -199,7 +277,82 @@ fn relative(outside: &Outside<'_>, subject: &Target) -> Try {
         let mut reply = subject.ask(&protocol::Crossing::Read { path });
         reply.arg = format!("../ (32 times) {}", canary.file.display());
         Try::reading(reply, IDENTITY, &outside.stage.secret, &WALLED)
+            .through(door_on(&canary.file, subject))
     })
+}
+
+/// A disk, a tmpfs, a network file system of the host's: what shows the kernel or a namespace is
+/// another wall's. The image that a container is made of is no part of it, since nothing is written
+/// there.
+fn by_mount(outside: &Outside<'_>, subject: &Target) -> Try {
+    let mut devices = outside.stage.host.devices(|kind| !VIEWS_OF_THE_KERNEL.contains(&kind));
+    if let Ok(stat) = rustix::fs::stat(&outside.stage.directory) {
+        devices.insert(stat.st_dev);
+    }
+    // In a user namespace no node can be made: those of /dev are the host's, one by one.
+    mounted(subject, &devices, IDENTITY, |_, held| {
+        !held.stat().is_ok_and(|stat| devices::is_harmless(&stat))
+    })
+}
+
+/// Mounts a disk once more that the host has mounted: the kernel has one instance of it, and nothing
+/// is written. The receipt is that it is the host's own.
+fn disk(outside: &Outside<'_>, subject: &Target) -> Try {
+    if !outside.stage.holds(Capability::CAP_SYS_ADMIN) {
+        return Try::untried("mount", &none_to_keep(Capability::CAP_SYS_ADMIN));
+    }
+    let Some(disk) = outside.stage.host.disk() else {
+        return Try::untried("mount", "the host's root is on no disk that could be mounted again");
+    };
+    let crossing = Crossing::Disk {
+        kind: disk.kind.clone(),
+        device: disk.device,
+        read_only: disk.options.split(',').any(|option| option == "ro"),
+    };
+    let reply = subject.ask(&protocol::Crossing::Root(crossing));
+    let held = reply.number().and_then(|number| subject.held(number).ok());
+    let is_it =
+        held.and_then(|held| held.stat().ok()).is_some_and(|stat| stat.st_dev == disk.device);
+    let seen = if is_it { "it holds the host's disk" } else { "it holds no disk of the host's" };
+    let walled = [Errno::PERM, Errno::ACCESS, Errno::NOSYS, Errno::NXIO, Errno::NODEV];
+    Try::marking(reply, IDENTITY, arrived(is_it), seen, &walled)
+        .or_stayed()
+        .through(subject.role.right(Capability::CAP_SYS_ADMIN))
+        .or_nothing_to_find(subject, "the caller cannot mount it again itself")
+}
+
+fn shared_memory(outside: &Outside<'_>, subject: &Target) -> Try {
+    planted(&outside.canaries.root, "shm_open", |canary| {
+        planted(&canary.shared_memory, "shm_open", |name| {
+            let path = Path::new(SHARED_MEMORY).join(name);
+            let mut reply = subject.ask(&protocol::Crossing::Read { path: path.clone() });
+            (reply.call, reply.arg) = ("shm_open".into(), format!("/{name}"));
+            Try::reading(reply, IDENTITY, &outside.stage.secret, &WALLED)
+                .through(door_on(&path, subject))
+        })
+    })
+}
+
+/// Nothing is opened for writing: the kernel would refuse it as long as the program runs, and allow
+/// it afterwards. That the file is the host's, on a mount that can be written, is the crossing.
+fn program(_: &Outside<'_>, subject: &Target) -> Try {
+    let file = |pid: &str| rustix::fs::stat(format!("/proc/{pid}/exe"));
+    let (Ok(ours), Ok(theirs)) = (file("self"), file(&subject.pid.to_string())) else {
+        return Try::unplanted("access", "whose program it is could not be read");
+    };
+    let same = (ours.st_dev, ours.st_ino) == (theirs.st_dev, theirs.st_ino);
+    let reply = subject.ask(&protocol::Crossing::Root(Crossing::Program));
+    let may = matches!(reply.outcome, Outcome::Done(..));
+    let seen = if same { "it is the host's file" } else { "it is a copy in memory" };
+    Try::marking(
+        reply,
+        IDENTITY,
+        arrived(same && may),
+        seen,
+        &[Errno::ACCESS, Errno::ROFS, Errno::NOENT, Errno::PERM],
+    )
+    .or_stayed()
+    .or_nothing_to_find(subject, "the caller may not write it itself")
 }
 
 /// What a reader must know of a root that holds and behind which the host's tree is.
@@ -229,6 +382,10 @@ pub enum Crossing {
     Handle { on: Vec<PathBuf>, handles: Vec<(i32, Vec<u8>)> },
     /// connect(2) to a path.
     Connect { path: PathBuf, mark: String },
+    /// mknod(2) in a tmpfs of its own, and a mount of that.
+    Disk { kind: String, device: u64, read_only: bool },
+    /// access(2) of /proc/self/exe, for writing.
+    Program,
 }
 
 impl Crossing {
@@ -253,6 +410,13 @@ impl Crossing {
                     format!("{} mounts", places.len()),
                     text.map(|text| (0, text)),
                 )
+            }
+            Self::Disk { kind, device, read_only } => {
+                Reply::holding("mount", kind, devices::mounted_disk(kind, *device, *read_only))
+            }
+            Self::Program => {
+                let may = accessat(CWD, "/proc/self/exe", Access::WRITE_OK, AtFlags::EACCESS);
+                Reply::plain("access", "/proc/self/exe, W_OK", may)
             }
             Self::Connect { path, mark } => {
                 let sent = UnixStream::connect(path)

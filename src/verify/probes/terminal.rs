@@ -3,6 +3,7 @@
 
 use super::{Direction, Effect, Outside, Probe, Try, arrived, planted};
 use crate::error::errno_text;
+use crate::spec::Opening;
 use crate::sys;
 use crate::verify::protocol::{self, Reply};
 use crate::verify::target::Target;
@@ -10,17 +11,18 @@ use crate::verify::verdict::Identity;
 use crate::verify::wall::Wall;
 use caps::Capability;
 use rustix::fd::OwnedFd;
-use rustix::fs::{OFlags, fcntl_setfl};
+use rustix::fs::{OFlags, Stat, fcntl_setfl, fstat};
 use rustix::io::Errno;
 use rustix::process::ioctl_tiocsctty;
-use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt};
+use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, ptsname, unlockpt};
 use rustix::stdio::stderr;
 use rustix::termios::{OptionalActions, Winsize, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize};
 use serde::{Deserialize, Serialize};
 use std::fs;
+use std::path::PathBuf;
 
 /// The probes.
-pub const PROBES: [Probe; 2] = [
+pub const PROBES: [Probe; 3] = [
     Probe {
         id: "RV-TTY-01",
         wall: Wall::Terminal,
@@ -36,6 +38,14 @@ pub const PROBES: [Probe; 2] = [
         direction: Direction::Out,
         effect: Effect::None,
         attempt: resize,
+    },
+    Probe {
+        id: "RV-TTY-03",
+        wall: Wall::Terminal,
+        title: "find the caller's terminal by its number, where a devpts is mounted",
+        direction: Direction::In,
+        effect: Effect::None,
+        attempt: by_number,
     },
 ];
 
@@ -111,7 +121,13 @@ fn type_into(outside: &Outside<'_>, subject: &Target) -> Try {
             &[Errno::PERM, Errno::IO, Errno::NOTTY],
         )
         .or_stayed()
+        .through(stdio(subject))
     })
+}
+
+/// The door through which the caller's terminal itself comes in.
+fn stdio(subject: &Target) -> Option<String> {
+    subject.role.door(|opening| *opening == Opening::Stdio)
 }
 
 /// What a terminal has.
@@ -128,7 +144,46 @@ fn resize(_: &Outside<'_>, subject: &Target) -> Try {
         let seen = size.map_or_else(errno_text, |size| {
             format!("{} columns, {} rows", size.ws_col, size.ws_row)
         });
-        Try::marking(reply, IDENTITY, arrived(odd), seen, &[Errno::NOTTY, Errno::IO]).or_stayed()
+        Try::marking(reply, IDENTITY, arrived(odd), seen, &[Errno::NOTTY, Errno::IO])
+            .or_stayed()
+            .through(stdio(subject))
+    })
+}
+
+/// Each devpts has terminals of its own, so that a number says nothing: it must be the same file.
+fn by_number(_: &Outside<'_>, subject: &Target) -> Try {
+    planted(&subject.terminal, "open", |terminal| {
+        let (Ok(name), Ok(ours)) = (ptsname(&terminal.master, Vec::new()), fstat(&terminal.slave))
+        else {
+            return Try::unplanted("open", "its name could not be read");
+        };
+        let number = name.to_string_lossy().rsplit('/').next().unwrap_or_default().to_owned();
+        let points = subject.points("devpts");
+        if points.is_empty() {
+            return Try::untried("open", "no devpts is mounted inside");
+        }
+        let paths: Vec<PathBuf> = points.iter().map(|point| point.join(&number)).collect();
+        let mut found: Vec<PathBuf> = Vec::new();
+        subject.open_inside(&paths, |path, held| {
+            let theirs = held.and_then(|held| held.stat().ok());
+            let same = |theirs: Stat| (theirs.st_dev, theirs.st_ino) == (ours.st_dev, ours.st_ino);
+            found.extend(theirs.is_some_and(same).then(|| path.to_owned()));
+        });
+        let door = |path: &PathBuf| path.parent().and_then(|point| subject.door_at(point));
+        let decides = found.iter().find(|path| door(path).is_none()).or(found.first());
+        let (outcome, seen) = match decides {
+            Some(_) => (Ok(()), "it is the caller's terminal"),
+            None => (Err(Errno::NOENT), "it is not the caller's terminal"),
+        };
+        let arg = decides.unwrap_or(&paths[0]).to_string_lossy().into_owned();
+        Try::marking(
+            Reply::plain("open", arg, outcome),
+            IDENTITY,
+            arrived(decides.is_some()),
+            seen,
+            &[Errno::NOENT],
+        )
+        .through(decides.and_then(door))
     })
 }
 

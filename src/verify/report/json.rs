@@ -2,6 +2,8 @@
 //! given another meaning.
 
 use super::{Finding, Identity, Report, Same, Tally, WallReport};
+use crate::namespace::Switch;
+use crate::spec::{Door, Opening};
 use crate::verify::protocol::{Outcome, errno_name};
 use crate::verify::verdict::{Control, Receipt};
 use serde_json::{Value, json};
@@ -26,6 +28,7 @@ impl Report {
                 "leaked": self.count("leaked"),
                 "unknown": self.count("unknown"),
                 "as_ordered": self.walls.iter().all(WallReport::is_as_ordered),
+                "tried": self.walls.iter().filter(|wall| wall.is_tried()).count(),
                 "exit": self.exit().code(),
             },
             "controls": {
@@ -37,11 +40,34 @@ impl Report {
             "doors": self
                 .doors
                 .iter()
-                .map(|door| json!({ "name": door.name, "what": door.what }))
+                .map(door)
                 .collect::<Vec<_>>(),
             "walls": self.walls.iter().map(wall).collect::<Vec<_>>(),
         })
     }
+}
+
+fn door(door: &Door) -> Value {
+    let (source, target, writable) = match &door.opening {
+        Opening::Files { source, target, writable } => {
+            (Some(source), Some(target), Some(*writable == Switch::Yes))
+        }
+        Opening::Namespace(_)
+        | Opening::Stdio
+        | Opening::Proc
+        | Opening::Seccomp
+        | Opening::Nest
+        | Opening::Chroot
+        | Opening::Rights(_) => (None, None, None),
+    };
+    json!({
+        "kind": door.opening.word(),
+        "name": door.name,
+        "what": door.what,
+        "source": source.map(|path| path.to_string_lossy()),
+        "target": target.map(|path| path.to_string_lossy()),
+        "writable": writable,
+    })
 }
 
 fn tally(tally: Tally) -> Value {
@@ -53,8 +79,10 @@ fn wall(wall: &WallReport) -> Value {
         "wall": wall.wall,
         "verdict": wall.verdict.word(),
         "ordered": wall.ordered.word(),
+        "expected": wall.expected,
         "ok": wall.is_as_ordered(),
         "because": wall.verdict.because(),
+        "doors": wall.doors,
         "remarks": wall.remarks,
         "identity": wall.sides.as_ref().map(identity),
         "probes": wall.findings.iter().map(finding).collect::<Vec<_>>(),
@@ -87,9 +115,10 @@ fn finding(finding: &Finding) -> Value {
         "direction": finding.probe.direction,
         "effect": finding.probe.effect,
         "inside": { "call": reply.call, "arg": reply.arg, "ret": result, "errno": errno, "data": data },
-        "outside": { "saw": finding.attempt.outside, "arrived": finding.attempt.receipt == Receipt::Arrived },
+        "outside": { "saw": finding.attempt.outside, "arrived": finding.attempt.receipt != Receipt::Absent },
+        "door": finding.attempt.door,
         "control": control,
-        "closed": finding.closed.map(|receipt| if receipt == Receipt::Arrived { "crossed" } else { "stopped" }),
+        "closed": finding.closed.map(|receipt| if receipt == Receipt::Absent { "stopped" } else { "crossed" }),
         "verdict": finding.verdict.word(),
         "because": finding.verdict.because(),
         "ns": finding.nanoseconds,

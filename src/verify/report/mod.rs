@@ -40,7 +40,7 @@ pub struct Report {
     pub controls: Controls,
     /// Wall by wall.
     pub walls: Vec<WallReport>,
-    /// What was ordered besides namespaces that opens a wall.
+    /// What was ordered and opens a wall.
     pub doors: Vec<Door>,
 }
 
@@ -73,14 +73,20 @@ impl Caller {
 pub struct WallReport {
     /// Which.
     pub wall: Wall,
-    /// What was ordered: held or shared.
+    /// What was ordered: held, or shared by its namespace or a door.
     pub ordered: Verdict,
+    /// What its namespace says alone.
+    pub by_namespace: Verdict,
+    /// What is expected of it in place of that, `--expect`.
+    pub expected: Option<&'static str>,
     /// What is true.
     pub verdict: Verdict,
     /// The namespace's two sides.
     pub sides: Option<Identity>,
     /// Probe by probe.
     pub findings: Vec<Finding>,
+    /// The doors that something came through.
+    pub doors: Vec<String>,
     /// What a reader must know besides.
     pub remarks: Vec<String>,
 }
@@ -192,23 +198,46 @@ impl WallReport {
         Self {
             wall,
             ordered: ordered(wall, namespaces),
+            by_namespace: ordered(wall, namespaces),
+            expected: None,
             verdict,
             sides: None,
             findings: Vec::new(),
+            doors: Vec::new(),
             remarks: Vec::new(),
         }
     }
 
-    /// Whether it is as ordered.
+    /// Whether it is as ordered, or as expected where that was said. Of a wall that is shared by
+    /// order nothing has to be known.
     pub fn is_as_ordered(&self) -> bool {
-        self.verdict == self.ordered
+        match (self.expected, &self.verdict) {
+            (Some(word), verdict) => verdict.word() == word,
+            (None, Verdict::Unknown(_)) => self.ordered == Verdict::Shared,
+            (None, verdict) => *verdict == self.ordered,
+        }
+    }
+
+    /// Whether anything was tried of it.
+    pub fn is_tried(&self) -> bool {
+        self.findings.iter().any(|finding| finding.attempt.answer.is_tried())
+    }
+
+    /// What it was to be.
+    pub fn wanted(&self) -> &'static str {
+        self.expected.unwrap_or(self.ordered.word())
+    }
+
+    /// Who says so.
+    pub fn whose(&self) -> &'static str {
+        if self.expected.is_some() { "expected" } else { "ordered" }
     }
 
     /// The finding that decides: the first with the wall's own verdict; of a door the first that
     /// something came through.
     pub fn decisive(&self) -> Option<&Finding> {
         let mut own = self.findings.iter().filter(|finding| finding.verdict == self.verdict);
-        let arrived = own.clone().find(|finding| finding.attempt.receipt == Receipt::Arrived);
+        let arrived = own.clone().find(|finding| finding.attempt.receipt != Receipt::Absent);
         arrived.or_else(|| own.next()).or(self.findings.first())
     }
 }
@@ -257,7 +286,7 @@ impl Report {
 
     /// Whether anything was tried at all.
     pub fn was_tried(&self) -> bool {
-        self.walls.iter().any(|wall| !wall.findings.is_empty())
+        self.walls.iter().any(WallReport::is_tried)
     }
 
     /// How many walls have this verdict.
@@ -265,9 +294,12 @@ impl Report {
         self.walls.iter().filter(|wall| wall.verdict.word() == word).count()
     }
 
-    /// The probes that nothing is known of behind a wall whose verdict others decide.
+    /// The probes that nothing is known of behind a wall whose verdict others decide, and which no
+    /// namespace shares: a door says nothing of the other ways.
     pub fn doubts(&self) -> Vec<&'static str> {
-        let decided = self.walls.iter().filter(|wall| !matches!(wall.verdict, Verdict::Unknown(_)));
+        let decided = self.walls.iter().filter(|wall| {
+            wall.by_namespace == Verdict::Held && !matches!(wall.verdict, Verdict::Unknown(_))
+        });
         let doubts = decided
             .flat_map(|wall| &wall.findings)
             .filter(|finding| matches!(finding.verdict, Verdict::Unknown(_)));
@@ -277,9 +309,11 @@ impl Report {
     /// 0 as ordered, 1 not, 3 inconclusive.
     pub fn exit(&self) -> Exit {
         let unknown = |wall: &&WallReport| matches!(wall.verdict, Verdict::Unknown(_));
-        if self.walls.iter().any(|wall| !wall.is_as_ordered() && !unknown(&wall)) {
+        let wrong = self.walls.iter().filter(|wall| !wall.is_as_ordered());
+        if wrong.clone().any(|wall| !unknown(&wall)) {
             Exit::NotAsOrdered
-        } else if self.walls.iter().any(|wall| unknown(&wall))
+        } else if wrong.count() > 0
+            || !self.was_tried()
             || self.controls.failed().is_some()
             || !self.doubts().is_empty()
         {
@@ -290,7 +324,7 @@ impl Report {
     }
 }
 
-/// What is ordered of a wall: the eight as their options say, the other four always.
+/// What is ordered of a wall: the eight as their options say, the others always.
 pub fn ordered(wall: Wall, namespaces: Namespaces) -> Verdict {
     match wall.namespace() {
         Some(namespace) if !namespaces.is_new(namespace) => Verdict::Shared,

@@ -177,18 +177,23 @@ impl Report {
         let named = |wanted: fn(&&WallReport) -> bool| -> Vec<&'static str> {
             self.walls.iter().filter(wanted).map(|wall| wall.wall.name()).collect()
         };
+        let unknown = |wall: &&WallReport| matches!(wall.verdict, Verdict::Unknown(_));
         let wrong =
             named(|wall| !wall.is_as_ordered() && !matches!(wall.verdict, Verdict::Unknown(_)));
-        let unknown = named(|wall| matches!(wall.verdict, Verdict::Unknown(_)));
-        let shared = named(|wall| wall.verdict == Verdict::Shared && wall.is_as_ordered());
-        let doors: Vec<&str> =
-            shared.into_iter().chain(self.doors.iter().map(|door| door.name)).collect();
+        let doubtful =
+            named(|wall| !wall.is_as_ordered() && matches!(wall.verdict, Verdict::Unknown(_)));
+        let doors: Vec<&str> = self.doors.iter().map(|door| door.name.as_str()).collect();
+        let whose = if self.walls.iter().any(|wall| wall.expected.is_some()) {
+            "expected"
+        } else {
+            "ordered"
+        };
         let mut said = Vec::new();
         if !wrong.is_empty() {
-            said.push(format!("Not as ordered: {}.", wrong.join(", ")));
+            said.push(format!("Not as {whose}: {}.", wrong.join(", ")));
         }
-        if !unknown.is_empty() {
-            said.push(format!("Unknown: {}.", unknown.join(", ")));
+        if !doubtful.is_empty() {
+            said.push(format!("Unknown: {}.", doubtful.join(", ")));
         }
         if !self.doubts().is_empty() {
             said.push(format!("Nothing is known of {}.", self.doubts().join(", ")));
@@ -196,8 +201,24 @@ impl Report {
         if let Some(reason) = self.controls.failed().filter(|_| self.was_tried()) {
             said.push(format!("A control failed: {reason}."));
         }
+        let (tried, all) =
+            (self.walls.iter().filter(|wall| wall.is_tried()).count(), Wall::ALL.len());
+        let every = match (self.was_tried(), self.walls.len() == all) {
+            (false, _) => "Nothing was tried.".into(),
+            (true, true) => format!("Every wall is as {whose}."),
+            (true, false) => format!("Every wall that was tried is as {whose}."),
+        };
         if said.is_empty() {
-            said.push("Every wall is as ordered.".into());
+            said.push(every);
+        }
+        if self.walls.iter().filter(unknown).any(WallReport::is_as_ordered) && self.was_tried() {
+            let open =
+                named(|wall| wall.is_as_ordered() && matches!(wall.verdict, Verdict::Unknown(_)));
+            said.push(format!("Not looked at, and not ordered to hold: {}.", open.join(", ")));
+        }
+        if tried < all && self.was_tried() {
+            let were = if tried == 1 { "was" } else { "were" };
+            said.push(format!("{tried} of {all} walls {were} tried."));
         }
         match doors.len() {
             0 => {}

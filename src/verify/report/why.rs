@@ -21,9 +21,12 @@ impl Report {
 
 fn story(wall: &WallReport) -> String {
     let as_ordered = match (wall.is_as_ordered(), &wall.verdict) {
-        (true, _) => "as ordered".to_owned(),
+        (true, _) => match wall.expected {
+            Some(_) => "as expected".to_owned(),
+            None => "as ordered".to_owned(),
+        },
         (false, Verdict::Unknown(reason)) => format!("because {}", printable(reason)),
-        (false, _) => format!("and {} was ordered", wall.ordered.word()),
+        (false, _) => format!("and {} was {}", wall.wanted(), wall.whose()),
     };
     let mut text = format!("{}  {}, {as_ordered}\n", wall.wall.name(), styled(&wall.verdict));
     let _ = writeln!(text, "  when it holds, {}: {}", wall.wall.about(), wall.wall.man());
@@ -69,7 +72,7 @@ fn found(finding: &Finding) -> String {
         },
     );
     match finding.closed {
-        Some(Receipt::Arrived) => line("with all walls", "it crosses"),
+        Some(Receipt::Arrived | Receipt::Admitted) => line("with all walls", "it crosses"),
         Some(Receipt::Absent) => line("with all walls", "it does not"),
         None => {}
     }
@@ -81,6 +84,9 @@ fn found(finding: &Finding) -> String {
     };
     line("inside", &format!("{}({}): {answer}", reply.call, reply.arg));
     line("outside", &finding.attempt.outside);
+    if let Some(door) = &finding.attempt.door {
+        line("by the door", door);
+    }
     line(
         "verdict",
         &match finding.verdict.because() {

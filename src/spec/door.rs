@@ -1,0 +1,204 @@
+//! Doors: what was ordered and opens a wall. It is allowed, and said.
+
+use super::check::PODMANS_ELEVEN;
+use crate::namespace::{Namespace, Switch};
+use crate::spec::{ProcView, RootSwitch, Rootfs, Seccomp, Spec, Stdio, Writing, shown};
+use caps::Capability;
+use std::path::{Path, PathBuf};
+
+/// Something that was ordered, and opens a wall.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Door {
+    /// Of what kind it is.
+    pub opening: Opening,
+    /// The option or the right.
+    pub name: String,
+    /// What can be done through it.
+    pub what: String,
+}
+
+/// The kinds of doors.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Opening {
+    /// A namespace that is shared.
+    Namespace(Namespace),
+    /// A file or a directory of the host that is shown inside.
+    Files {
+        /// On the host.
+        source: PathBuf,
+        /// Inside.
+        target: PathBuf,
+        /// Whether it can be written.
+        writable: Switch,
+    },
+    /// `--stdio inherit`.
+    Stdio,
+    /// `--proc open`.
+    Proc,
+    /// `--seccomp none`.
+    Seccomp,
+    /// `--nest yes`.
+    Nest,
+    /// A root that is entered by chroot(2).
+    Chroot,
+    /// Capabilities, a bit each, beyond those that every container has.
+    Rights(u64),
+}
+
+impl Opening {
+    /// Its word.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Namespace(_) => "namespace",
+            Self::Files { .. } => "files",
+            Self::Stdio => "stdio",
+            Self::Proc => "proc",
+            Self::Seccomp => "seccomp",
+            Self::Nest => "nest",
+            Self::Chroot => "chroot",
+            Self::Rights(_) => "rights",
+        }
+    }
+}
+
+impl Spec {
+    /// What was ordered and undoes a wall: allowed, and said.
+    pub fn warnings(&self) -> Vec<String> {
+        let climbs = self.root == RootSwitch::Chroot && self.holds(Capability::CAP_SYS_CHROOT);
+        let warning = "with CAP_SYS_CHROOT a chroot is no wall: CMD can climb out of it, chroot(2)";
+        climbs.then(|| warning.to_owned()).into_iter().collect()
+    }
+
+    /// What was ordered besides namespaces that opens a wall.
+    pub fn doors(&self) -> Vec<Door> {
+        let has_proc = self.namespaces.is_new(Namespace::Mount);
+        let masked = has_proc && self.proc_view == ProcView::Masked;
+        let admin = Capability::CAP_SYS_ADMIN.bitmask();
+        let rights = self.further_rights();
+        let options = [
+            (
+                self.seccomp == Seccomp::None,
+                Opening::Seccomp,
+                "--seccomp none",
+                "every call of the kernel can be made",
+            ),
+            (
+                self.proc_view == ProcView::Open,
+                Opening::Proc,
+                "--proc open",
+                "nothing of the kernel's own files in /proc and /sys is hidden, and those of /proc \
+                    can be written as far as CMD's rights go",
+            ),
+            (
+                self.stdio == Stdio::Inherit,
+                Opening::Stdio,
+                "--stdio inherit",
+                "what is behind stdin, stdout and stderr can be re-opened and changed",
+            ),
+            (
+                self.root == RootSwitch::Chroot,
+                Opening::Chroot,
+                "the chroot",
+                "a directory that somebody outside hands in leads to the host's tree",
+            ),
+            (
+                self.nest == Switch::Yes,
+                Opening::Nest,
+                "--nest yes",
+                "a user namespace inside can mount the caller's cgroups",
+            ),
+            (
+                self.holds(Capability::CAP_SYS_ADMIN),
+                Opening::Rights(admin),
+                "CAP_SYS_ADMIN",
+                if masked {
+                    "CMD can take the masks of /proc and /sys away, and mount what it likes"
+                } else {
+                    "CMD can mount what it likes"
+                },
+            ),
+        ];
+        let options = options
+            .into_iter()
+            .filter(|(open, ..)| *open)
+            .map(|(_, opening, name, what)| Door { opening, name: name.into(), what: what.into() });
+        let binds = self.binds.iter().map(|bind| {
+            let name = format!("--bind {}:{}", shown(&bind.source), shown(&bind.target));
+            files(name, &bind.source, &bind.target, bind.writing)
+        });
+        let root = match &self.rootfs {
+            Rootfs::Directory(directory) => Some(files(
+                format!("--rootfs {}", shown(directory)),
+                directory,
+                Path::new("/"),
+                self.writing,
+            )),
+            Rootfs::Builtin | Rootfs::Archive(_) | Rootfs::Stored(_) => None,
+        };
+        let further = (rights & !admin != 0).then(|| further(rights & !admin));
+        options.chain(root).chain(binds).chain(further).collect()
+    }
+
+    /// The namespaces that are shared, as doors.
+    pub fn shared_namespaces(&self) -> Vec<Door> {
+        let shared = Namespace::ALL.into_iter().filter(|one| !self.namespaces.is_new(*one));
+        let door = |namespace: Namespace| Door {
+            opening: Opening::Namespace(namespace),
+            name: namespace.proc_entry().into(),
+            what: format!("the {} namespace is the caller's", namespace.name()),
+        };
+        shared.map(door).collect()
+    }
+
+    /// The capabilities beyond those that every container has. In a user namespace of its own they
+    /// count over what that owns, and over nothing else; but for the right to mount.
+    pub fn further_rights(&self) -> u64 {
+        let usual = PODMANS_ELEVEN.iter().fold(0, |mask, cap| mask | cap.bitmask());
+        let climbs = match self.root {
+            RootSwitch::Pivot => 0,
+            RootSwitch::Chroot => Capability::CAP_SYS_CHROOT.bitmask(),
+        };
+        let counted = if self.namespaces.is_new(Namespace::User) {
+            Capability::CAP_SYS_ADMIN.bitmask() | climbs
+        } else {
+            u64::MAX
+        };
+        self.cap_mask & counted & (!usual | climbs)
+    }
+
+    /// Whether CMD has a capability.
+    fn holds(&self, capability: Capability) -> bool {
+        self.cap_mask & capability.bitmask() != 0
+    }
+}
+
+fn files(name: String, source: &Path, target: &Path, writing: Writing) -> Door {
+    let writable = match writing {
+        Writing::Allowed => Switch::Yes,
+        Writing::Refused | Writing::Ephemeral => Switch::No,
+    };
+    let what = format!(
+        "{} of the host is {} inside, {}",
+        shown(source),
+        shown(target),
+        if writable == Switch::Yes { "and can be written" } else { "read-only" }
+    );
+    let opening = Opening::Files { source: source.to_owned(), target: target.to_owned(), writable };
+    Door { opening, name, what }
+}
+
+/// Capabilities as one door: by name, as long as that can be read.
+fn further(rights: u64) -> Door {
+    const MOST: usize = 3;
+    let names: Vec<String> = caps::all()
+        .into_iter()
+        .filter(|cap| rights & cap.bitmask() != 0)
+        .map(|cap| cap.to_string())
+        .collect();
+    let name = match names.len() {
+        few if few <= MOST => names.join(", "),
+        many => format!("{many} rights"),
+    };
+    let what = format!("rights that containers do not have by default: {}", names.join(" "));
+    Door { opening: Opening::Rights(rights), name, what }
+}

@@ -1,0 +1,201 @@
+//! Entering: whoever can name a process outside, by its number or in a /proc that shows it, and has
+//! the right to, joins its namespaces, setns(2). Each of these probes is one of the wall that it
+//! would be beyond.
+
+use super::{Direction, Effect, Outside, Probe, Try, arrived, planted};
+use crate::error::errno_of;
+use crate::namespace::Namespace;
+use crate::verify::protocol::{self, Reply};
+use crate::verify::target::Target;
+use crate::verify::verdict::Identity;
+use crate::verify::wall::Wall;
+use caps::Capability;
+use rustix::fd::AsFd;
+use rustix::fs::{Mode, OFlags, open, stat};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::thread::{
+    LinkNameSpaceType, ThreadNameSpaceType, move_into_link_name_space, move_into_thread_name_spaces,
+};
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The probes. A user namespace is entered by nobody who is in one below it.
+pub const PROBES: [Probe; 8] = [
+    entering("RV-PID-09", Wall::Pid, "enter the pid namespace of a process outside", pid),
+    entering("RV-MNT-04", Wall::Mnt, "enter the mount namespace of a process outside", mnt),
+    entering("RV-UTS-04", Wall::Uts, "enter the uts namespace of a process outside", uts),
+    entering("RV-NET-12", Wall::Net, "enter the network namespace of a process outside", net),
+    entering("RV-IPC-09", Wall::Ipc, "enter the ipc namespace of a process outside", ipc),
+    entering("RV-CGR-04", Wall::Cgroup, "enter the cgroup namespace of a process outside", cgroup),
+    entering("RV-TIM-03", Wall::Time, "enter the time namespace of a process outside", time),
+    entering("RV-ROOT-09", Wall::Root, "the same with its mounts, and open a file there", root),
+];
+
+const fn entering(
+    id: &'static str,
+    wall: Wall,
+    title: &'static str,
+    attempt: fn(&Outside<'_>, &Target) -> Try,
+) -> Probe {
+    Probe { id, wall, title, direction: Direction::Out, effect: Effect::None, attempt }
+}
+
+/// No process, no such entry, no right.
+const WALLED: [Errno; 6] =
+    [Errno::SRCH, Errno::NOENT, Errno::PERM, Errno::ACCESS, Errno::INVAL, Errno::NOSYS];
+
+const MAY_NOT: &str = "the caller may not enter it anew itself";
+
+fn enter(namespace: Namespace, outside: &Outside<'_>, subject: &Target) -> Try {
+    let identity = subject.identity(namespace);
+    let contained = subject.role.ordered().is_some();
+    if contained && identity == Identity::Same {
+        return Try::untried("setns", "both sides are in it anyway");
+    }
+    let owned_by_the_stage = !matches!(namespace, Namespace::Pid | Namespace::Cgroup);
+    if !owned_by_the_stage && !outside.stage.holds(Capability::CAP_SYS_ADMIN) {
+        return Try::untried("setns", MAY_NOT);
+    }
+    planted(&outside.canaries.pid, "setns", |canary| {
+        let reply = subject.ask(&crossing(namespace, canary.number(), subject, None));
+        let entered = reply.data() == ENTERED && is_outside(namespace, subject);
+        let seen = if entered { "it has got there" } else { "it has stayed where it was" };
+        Try::marking(reply, identity, arrived(entered), seen, &WALLED)
+            .or_stayed()
+            .through(door(canary.number(), subject))
+            .or_nothing_to_find(subject, MAY_NOT)
+    })
+}
+
+fn root(outside: &Outside<'_>, subject: &Target) -> Try {
+    planted(&outside.canaries.pid, "setns", |canary| {
+        planted(&outside.canaries.root, "setns", |root| {
+            let read = Some(root.file.clone());
+            let reply = subject.ask(&crossing(Namespace::Mount, canary.number(), subject, read));
+            let secret = &outside.stage.secret;
+            Try::reading(reply, Identity::NoNamespace, secret, &WALLED)
+                .through(door(canary.number(), subject))
+                .or_nothing_to_find(subject, MAY_NOT)
+        })
+    })
+}
+
+fn crossing(
+    namespace: Namespace,
+    pid: i32,
+    subject: &Target,
+    read: Option<PathBuf>,
+) -> protocol::Crossing {
+    protocol::Crossing::Enter(Crossing {
+        entry: namespace.proc_entry().into(),
+        flag: namespace.clone_flag() as u32,
+        procs: subject.points("proc"),
+        pid,
+        read,
+    })
+}
+
+/// Whether the process that has answered is where the outside is, as the kernel tells it outside.
+fn is_outside(namespace: Namespace, subject: &Target) -> bool {
+    let entry = match namespace {
+        Namespace::Pid => "pid_for_children",
+        other => other.proc_entry(),
+    };
+    let path = format!("/proc/{}/ns/{entry}", subject.crosser());
+    let theirs = stat(path.as_str()).map(|stat| (stat.st_dev, stat.st_ino));
+    let ours = subject.sides(namespace).ok().and_then(|sides| sides.files().ok());
+    matches!((theirs, ours), (Ok(theirs), Some([ours, _])) if theirs == ours)
+}
+
+/// What was ordered and lets it through: a way to name the process, and the right to enter.
+fn door(pid: i32, subject: &Target) -> Option<String> {
+    let right = subject.role.right(Capability::CAP_SYS_ADMIN)?;
+    let shown = || {
+        let procs = subject.points("proc");
+        let by = procs.iter().find_map(|proc| subject.door_at(proc));
+        by.filter(|_| pid > 0)
+    };
+    let way = subject.role.shares(Namespace::Pid).or_else(shown)?;
+    Some(format!("{way} with {right}"))
+}
+
+fn pid(outside: &Outside<'_>, subject: &Target) -> Try {
+    enter(Namespace::Pid, outside, subject)
+}
+
+fn mnt(outside: &Outside<'_>, subject: &Target) -> Try {
+    enter(Namespace::Mount, outside, subject)
+}
+
+fn uts(outside: &Outside<'_>, subject: &Target) -> Try {
+    enter(Namespace::Uts, outside, subject)
+}
+
+fn net(outside: &Outside<'_>, subject: &Target) -> Try {
+    enter(Namespace::Net, outside, subject)
+}
+
+fn ipc(outside: &Outside<'_>, subject: &Target) -> Try {
+    enter(Namespace::Ipc, outside, subject)
+}
+
+fn cgroup(outside: &Outside<'_>, subject: &Target) -> Try {
+    enter(Namespace::Cgroup, outside, subject)
+}
+
+fn time(outside: &Outside<'_>, subject: &Target) -> Try {
+    if let Err(reason) = &outside.stage.clocks {
+        return Try::untried("setns", reason);
+    }
+    enter(Namespace::Time, outside, subject)
+}
+
+/// What is tried inside: setns(2) by each of these /proc, and by the process's number.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Crossing {
+    /// The entry below /proc/PID/ns.
+    entry: String,
+    /// The namespace's flag.
+    flag: u32,
+    /// Where /proc is mounted.
+    procs: Vec<PathBuf>,
+    /// The process.
+    pid: i32,
+    /// What to read there.
+    read: Option<PathBuf>,
+}
+
+const ENTERED: &str = "entered";
+
+impl Crossing {
+    pub(in crate::verify) fn attempt(&self) -> Reply {
+        let by_proc = self.procs.iter().map(|proc| self.by_link(proc));
+        // The first that works decides, else the last that was tried.
+        let entered = by_proc
+            .chain(std::iter::once_with(|| self.by_number()))
+            .reduce(|before, after| if before.is_ok() { before } else { after })
+            .unwrap_or(Err(Errno::SRCH));
+        let told = entered.and_then(|()| match &self.read {
+            None => Ok((0, ENTERED.to_owned())),
+            Some(path) => {
+                fs::read_to_string(path).map(|text| (0, text)).map_err(|error| errno_of(&error))
+            }
+        });
+        Reply::of("setns", format!("{} of pid {}", self.entry, self.pid), told)
+    }
+
+    fn by_link(&self, proc: &Path) -> Result<(), Errno> {
+        let path = proc.join(format!("{}/ns/{}", self.pid, self.entry));
+        let link = open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+        move_into_link_name_space(link.as_fd(), None::<LinkNameSpaceType>)
+    }
+
+    fn by_number(&self) -> Result<(), Errno> {
+        let pid = Pid::from_raw(self.pid).ok_or(Errno::SRCH)?;
+        let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
+        let kind = ThreadNameSpaceType::from_bits_retain(self.flag);
+        move_into_thread_name_spaces(pidfd.as_fd(), kind)
+    }
+}

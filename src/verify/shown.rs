@@ -1,0 +1,97 @@
+//! The mounts of the inside, as the kernel tells them to the outside, and what was ordered that has
+//! brought each in.
+
+use crate::error::without_number;
+use crate::mountinfo::{self, Mount};
+use crate::namespace::Namespace;
+use crate::spec::{Door, Opening};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Where the caller's own are bound, with what is mounted below, in a user namespace that shares
+/// their namespace with it: there the kernel allows no others.
+const PROC: &str = "/proc";
+const SYS: &str = "/sys";
+
+/// A mount of the inside.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// As the mount table has it, seen from the root of the inside.
+    pub mount: Mount,
+    /// The door by which it has come in; `None` where none was ordered for it.
+    pub door: Option<String>,
+}
+
+/// The mounts that a process has below its root, as far as they count.
+///
+/// # Errors
+/// Why they cannot be read, for a reader.
+pub fn mounts(
+    pid: i32,
+    doors: &[Door],
+    counts: impl Fn(&Mount) -> bool,
+) -> Result<Vec<Shown>, String> {
+    let path = format!("/proc/{pid}/mountinfo");
+    let table = fs::read(&path).map_err(|error| format!("{path}: {}", without_number(&error)))?;
+    let ours = mountinfo::read().unwrap_or_default();
+    let files = doors.iter().filter_map(|door| match &door.opening {
+        Opening::Files { source, target, .. } => {
+            Some((door.name.as_str(), source.as_path(), target.as_path()))
+        }
+        Opening::Namespace(Namespace::Pid) => {
+            Some((door.name.as_str(), Path::new(PROC), Path::new(PROC)))
+        }
+        Opening::Namespace(Namespace::Net) => {
+            Some((door.name.as_str(), Path::new(SYS), Path::new(SYS)))
+        }
+        Opening::Namespace(_)
+        | Opening::Stdio
+        | Opening::Proc
+        | Opening::Seccomp
+        | Opening::Nest
+        | Opening::Chroot
+        | Opening::Rights(_) => None,
+    });
+    let ordered: Vec<(&str, &Path, Vec<Part>)> =
+        files.map(|(door, source, target)| (door, target, parts(source, &ours))).collect();
+    let shown = |mount: Mount| {
+        let through = ordered.iter().find(|(_, target, parts)| {
+            mount.point.starts_with(target) && parts.iter().any(|part| part.shows(&mount))
+        });
+        Shown { door: through.map(|(door, ..)| (*door).to_owned()), mount }
+    };
+    Ok(mountinfo::parse(&table).into_iter().filter(counts).map(shown).collect())
+}
+
+/// A part of a file system that is shown by an ordered tree.
+struct Part {
+    device: u64,
+    root: PathBuf,
+}
+
+impl Part {
+    fn shows(&self, mount: &Mount) -> bool {
+        (self.device, &self.root) == (mount.device, &mount.root)
+    }
+}
+
+/// What a path shows outside: the part of the file system that it is on, and every mount below.
+fn parts(source: &Path, ours: &[Mount]) -> Vec<Part> {
+    let source = source.canonicalize().unwrap_or_else(|_| source.to_owned());
+    // Of mounts at one place the last is on top.
+    let above = ours
+        .iter()
+        .enumerate()
+        .filter(|(_, mount)| source.starts_with(&mount.point))
+        .max_by_key(|(number, mount)| (mount.point.components().count(), *number));
+    let own = above.and_then(|(_, mount)| {
+        let below = source.strip_prefix(&mount.point).ok()?;
+        let root = if below == Path::new("") { mount.root.clone() } else { mount.root.join(below) };
+        Some(Part { device: mount.device, root })
+    });
+    let below =
+        ours.iter().filter(|mount| mount.point.starts_with(&source) && mount.point != source);
+    own.into_iter()
+        .chain(below.map(|mount| Part { device: mount.device, root: mount.root.clone() }))
+        .collect()
+}
