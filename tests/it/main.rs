@@ -32,4 +32,5 @@ mod store; //       trees by digest, names, locks, and every way to be interrupt
 mod streams; //     stdin, stdout, stderr: what is behind them stays as it is
 mod terminal; //    pty, job control, modes of the outer terminal
 mod tidy; //        the rules of the house
+mod truth; //       verify beside an independent witness
 mod verify; //      every wall, every combination, every leak; what is left

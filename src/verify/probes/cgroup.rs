@@ -97,6 +97,9 @@ fn tree(outside: &Outside<'_>, subject: &Target) -> Try {
                 };
                 Try { outside: outside.into(), ..attempt }
             }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                Try::untried("stat", "where the host has it mounted something else lies on it")
+            }
             Err(error) => Try::unplanted("stat", &without_number(&error)),
         }
     })

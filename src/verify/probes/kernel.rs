@@ -4,6 +4,7 @@
 
 use super::{Direction, Effect, Outside, Probe, Try, arrived, mounted, rank};
 use crate::error::of_nix;
+use crate::mountinfo;
 use crate::mounts;
 use crate::spec::Opening;
 use crate::verify::protocol::{self, Reply};
@@ -250,7 +251,15 @@ fn unmounted(places: &[PathBuf], files: &[PathBuf]) -> Result<(PathBuf, OwnedFd)
 /// A mount namespace for this process alone: what it mounts and takes away there, nobody sees.
 pub(super) fn own_mount_namespace() -> Result<(), Errno> {
     unshare(CloneFlags::CLONE_NEWNS).map_err(of_nix)?;
-    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
+    let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+    match mount_change("/", private) {
+        // Behind a chroot the root is no mount, and each of them is made private by itself.
+        Err(Errno::INVAL) => mountinfo::read()
+            .unwrap_or_default()
+            .iter()
+            .try_for_each(|mount| mount_change(&mount.point, private)),
+        done => done,
+    }
 }
 
 fn open_to_write(dir: impl AsFd, path: &Path) -> Result<OwnedFd, Errno> {

@@ -15,7 +15,7 @@ use crate::verify::target::Target;
 use crate::verify::verdict::Identity;
 use crate::verify::wall::Wall;
 use caps::Capability;
-use rustix::fd::{IntoRawFd, OwnedFd};
+use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
@@ -240,7 +240,7 @@ fn vsock(outside: &Outside<'_>, subject: &Target) -> Try {
         Try::marking(reply, subject.identity(Namespace::Net), arrived(taken), seen, &CLOSED)
             .or_stayed()
             .or_closed()
-            .through(subject.role.door(|opening| *opening == Opening::Seccomp))
+            .through(opened_by(subject, Capability::CAP_SYS_ADMIN))
     })
 }
 
@@ -252,7 +252,7 @@ fn uevents(outside: &Outside<'_>, subject: &Target) -> Try {
         return Try::untried("bind", "the caller's own network hears none");
     }
     let reply = subject.ask(&protocol::Crossing::Net(Crossing::Uevents));
-    let listens = listens_to_uevents(subject.crosser());
+    let listens = reply.number().is_some_and(|number| listens_to_uevents(subject, number));
     let owned = subject.identity(Namespace::User) == Identity::Same
         || subject.identity(Namespace::Net) == Identity::Same;
     let seen = match (listens, owned) {
@@ -263,19 +263,28 @@ fn uevents(outside: &Outside<'_>, subject: &Target) -> Try {
     Try::marking(reply, subject.identity(Namespace::Net), arrived(listens && owned), seen, &CLOSED)
         .or_stayed()
         .or_closed()
-        .through(subject.role.door(|opening| *opening == Opening::Seccomp))
+        .through(opened_by(subject, Capability::CAP_NET_ADMIN))
 }
 
-/// Whether a process has a netlink socket of NETLINK_KOBJECT_UEVENT with a group, as the kernel's
-/// table says: kind 15, groups not 0.
-fn listens_to_uevents(pid: i32) -> bool {
-    let table = std::fs::read_to_string(format!("/proc/{pid}/net/netlink")).unwrap_or_default();
-    table.lines().skip(1).any(|line| {
+/// Whether a descriptor of a process is a netlink socket of NETLINK_KOBJECT_UEVENT that has joined a
+/// group, as the table of its network says: kind 15, groups not 0, and the socket's inode.
+fn listens_to_uevents(subject: &Target, number: i32) -> bool {
+    let table = std::fs::read_to_string(format!("/proc/{}/net/netlink", subject.crosser()));
+    let Ok(held) = subject.held(number) else { return false };
+    let socket = held.link.to_string_lossy().into_owned();
+    table.unwrap_or_default().lines().skip(1).any(|line| {
         let fields: Vec<&str> = line.split_whitespace().collect();
-        let mine = fields.get(2).and_then(|id| id.parse().ok()) == Some(pid);
-        mine && fields.get(1) == Some(&"15")
-            && fields.get(3).and_then(|groups| u32::from_str_radix(groups, 16).ok()) > Some(0)
+        let groups = fields.get(3).and_then(|groups| u32::from_str_radix(groups, 16).ok());
+        fields.get(1) == Some(&"15")
+            && groups > Some(0)
+            && fields.last().is_some_and(|inode| socket == format!("socket:[{inode}]"))
     })
+}
+
+/// The door that lets a family or a protocol through: no filter, or a right that opens it.
+fn opened_by(subject: &Target, right: Capability) -> Option<String> {
+    let filter = subject.role.door(|opening| *opening == Opening::Seccomp);
+    filter.or_else(|| subject.role.right(right))
 }
 
 fn raw(outside: &Outside<'_>, subject: &Target) -> Try {
@@ -336,7 +345,6 @@ impl Crossing {
             }
             Self::Uevents => {
                 const ALL_EVENTS: u32 = 1;
-                let own = rustix::process::getpid().as_raw_nonzero().get() as u32;
                 let kind = Some(rustix::net::netlink::KOBJECT_UEVENT);
                 let bound = socket_with(
                     AddressFamily::NETLINK,
@@ -345,13 +353,10 @@ impl Crossing {
                     kind,
                 )
                 .and_then(|socket| {
-                    let address = SocketAddrNetlink::new(own, ALL_EVENTS);
-                    rustix::net::bind(&socket, &address)?;
-                    // As long as this process is there.
-                    let _stays_open = socket.into_raw_fd();
-                    Ok(())
+                    rustix::net::bind(&socket, &SocketAddrNetlink::new(0, ALL_EVENTS))?;
+                    Ok(socket)
                 });
-                Reply::plain("bind", "NETLINK_KOBJECT_UEVENT", bound)
+                Reply::holding("bind", "NETLINK_KOBJECT_UEVENT", bound)
             }
             Self::Abstract { name, mark } => {
                 let sent = UnixAddr::from_abstract_name(name)

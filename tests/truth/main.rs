@@ -1,0 +1,57 @@
+//! An independent witness: what a program inside a container reaches of the outside, tried without
+//! any of rustic's own code, beside what `rustic verify` says of the same container.
+//!
+//! `truth outside DIR RUSTIC ROOTFS` makes itself an outside of new namespaces with something to be
+//! reached in each, then reads a case a line: its number and the options of `rustic run`, separated
+//! by tabs. For each it starts `truth cross` inside, verifies the same container, and prints a JSON
+//! object a line: which walls were crossed and how, and each wall's verdict.
+#![allow(
+    unsafe_code,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "its output is its job, it ends where something is missing outside, and what it tries \
+        has no safe wrapper"
+)]
+
+mod cross;
+mod outside;
+
+fn main() {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    match words.first().map(String::as_str) {
+        Some("cross") => cross::main(&words[1..]),
+        Some("outside") => outside::main(&words[1], &words[2], &words[3]),
+        _ => std::process::exit(2),
+    }
+}
+
+/// What there is to be reached, as the inside is told it.
+#[derive(serde::Serialize, serde::Deserialize)]
+pub(crate) struct Canaries {
+    /// What only the outside knows, and what a crossing brings back.
+    pub(crate) secret: String,
+    /// A directory of the outside with a file `secret`.
+    pub(crate) dir: String,
+    /// A process outside, and where the secret lies in its memory.
+    pub(crate) pid: i32,
+    pub(crate) address: usize,
+    /// A port on the loopback.
+    pub(crate) port: u16,
+    /// A port of AF_VSOCK; 0 where the outside has none.
+    pub(crate) vsock: u32,
+    /// The serial number of a key.
+    pub(crate) key: i32,
+    /// Device and inode of a terminal, and its number.
+    pub(crate) terminal: (u64, u64, String),
+    /// The links of /proc/PID/ns outside.
+    pub(crate) namespaces: Vec<(String, String)>,
+    /// The path of a cgroup that is not the root.
+    pub(crate) cgroup: String,
+    /// Disks, as major and minor numbers.
+    pub(crate) disks: Vec<(u32, u32)>,
+}
+
+/// The host name of the outside.
+pub(crate) const NAME: &str = "outside";
+/// The key of its shared memory.
+pub(crate) const KEY: i32 = 0x7472_7574;
