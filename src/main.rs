@@ -96,6 +96,9 @@ fn verify(asked: VerifyOrder) -> Result<Exit, Failure> {
 /// A result, on stdout; one that could not be written is none. Who reads the first lines only has
 /// had what was wanted.
 fn shown(text: &str) -> Result<Exit, Failure> {
+    if sys::stdout_is_closed() {
+        return Err(Failure::new("cannot write to stdout: it is closed"));
+    }
     let mut out = anstream::stdout();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {

@@ -4,13 +4,15 @@ use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStringExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// One mount.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mount {
     /// Its number, which is used anew after it is gone.
     pub id: u64,
+    /// The number of the mount that it is mounted on.
+    pub parent: u64,
     /// The device number of its file system, as stat(2) tells it.
     pub device: u64,
     /// What of its file system it shows.
@@ -38,6 +40,26 @@ pub fn read() -> io::Result<Vec<Mount>> {
     fs::read("/proc/self/mountinfo").map(|table| parse(&table))
 }
 
+/// The mount that a path is on, found as the kernel finds it: from the root on, to whatever is
+/// mounted on the way, and at one place to the uppermost. What lies below another is passed by, with
+/// all that is mounted on it. `None` below a root that is no mount of its own.
+pub fn under<'a>(mounts: &[&'a Mount], path: &Path) -> Option<&'a Mount> {
+    let is_known = |id: u64| mounts.iter().any(|mount| mount.id == id);
+    let next = |on: Option<&Mount>| {
+        let on_it = mounts.iter().filter(|mount| match on {
+            Some(on) => mount.parent == on.id && mount.id != on.id,
+            None => mount.parent == mount.id || !is_known(mount.parent),
+        });
+        let on_the_way = on_it.filter(|mount| path.starts_with(&mount.point));
+        on_the_way.min_by_key(|mount| mount.point.components().count()).copied()
+    };
+    let mut found = next(None)?;
+    while let Some(mount) = next(Some(found)) {
+        found = mount;
+    }
+    Some(found)
+}
+
 /// The mounts in a table; a line that is none is passed over.
 pub fn parse(table: &[u8]) -> Vec<Mount> {
     table.split(|&byte| byte == b'\n').filter_map(mount).collect()
@@ -47,7 +69,8 @@ fn mount(line: &[u8]) -> Option<Mount> {
     let mut fields = line.split(|&byte| byte == b' ');
     let text = |field: &[u8]| String::from_utf8_lossy(field).into_owned();
     let id = text(fields.next()?).parse().ok()?;
-    let device = text(fields.nth(1)?);
+    let parent = text(fields.next()?).parse().ok()?;
+    let device = text(fields.next()?);
     let (major, minor) = device.split_once(':')?;
     let device = rustix::fs::makedev(major.parse().ok()?, minor.parse().ok()?);
     let (root, point) = (path(fields.next()?), path(fields.next()?));
@@ -57,7 +80,7 @@ fn mount(line: &[u8]) -> Option<Mount> {
     let peers = optional.filter_map(|field| text(field).split_once(':')?.1.parse().ok()).collect();
     let (kind, source, options) =
         (text(fields.next()?), OsString::from_vec(unescaped(fields.next()?)), text(fields.next()?));
-    Some(Mount { id, device, root, point, attributes, peers, kind, source, options })
+    Some(Mount { id, parent, device, root, point, attributes, peers, kind, source, options })
 }
 
 fn path(field: &[u8]) -> PathBuf {
@@ -111,6 +134,21 @@ mod tests {
             (mounts[0].peers.as_slice(), mounts[1].peers.as_slice()),
             ([1, 7].as_slice(), [].as_slice())
         );
-        assert_eq!((mounts[1].id, mounts[1].kind.as_str()), (41, "cgroup2"));
+        assert_eq!((mounts[1].id, mounts[1].parent, mounts[1].kind.as_str()), (41, 31, "cgroup2"));
+    }
+
+    #[test]
+    fn a_path_is_on_the_mount_that_is_met_on_the_way() {
+        let table = b"5 1 0:5 / / rw - ext4 a rw\n9 7 0:9 / /p rw - proc p rw\n7 5 0:7 / /p rw - \
+            tmpfs t rw\n6 7 0:6 / /p/s rw - tmpfs covered rw\n8 9 0:8 / /p/q rw - tmpfs t rw\n";
+        let mounts = parse(table);
+        let mounts: Vec<&Mount> = mounts.iter().collect();
+        let id = |path: &str| under(&mounts, Path::new(path)).map(|mount| mount.id);
+        assert_eq!(
+            (id("/p/1"), id("/p"), id("/px"), id("/")),
+            (Some(9), Some(9), Some(5), Some(5))
+        );
+        assert_eq!((id("/p/s/x"), id("/p/q/x")), (Some(9), Some(8)));
+        assert_eq!(under(&mounts[1..2], Path::new("/elsewhere")), None);
     }
 }

@@ -7,8 +7,10 @@
 )]
 
 pub mod handle;
+pub mod i386;
 pub mod keys;
 pub mod rights;
+pub mod surface;
 pub mod sysv;
 pub mod vsock;
 
@@ -17,6 +19,27 @@ use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd
 use rustix::io::{Errno, Result};
 use rustix::process::Pid;
 use std::ffi::CStr;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+static STDOUT_IS_CLOSED: AtomicBool = AtomicBool::new(false);
+
+/// Whether this process was started without a stdout. The runtime of Rust opens /dev/null in its
+/// place before main, so that what is written there would be lost without an error.
+pub fn stdout_is_closed() -> bool {
+    STDOUT_IS_CLOSED.load(Ordering::Relaxed)
+}
+
+/// What the loader calls before the runtime looks at the standard streams, elf(5).
+// SAFETY: entries of this section are pointers to functions, which is what this is.
+#[used]
+#[unsafe(link_section = ".init_array")]
+static LOOK_AT_STDOUT: extern "C" fn() = look_at_stdout;
+
+extern "C" fn look_at_stdout() {
+    // SAFETY: numbers only; nothing of the runtime is used, which is not there yet.
+    let closed = unsafe { libc::fcntl(libc::STDOUT_FILENO, libc::F_GETFD) } == -1;
+    STDOUT_IS_CLOSED.store(closed, Ordering::Relaxed);
+}
 
 fn checked(result: libc::c_long) -> Result<libc::c_long> {
     if result == -1 { Err(last_errno()) } else { Ok(result) }
@@ -195,6 +218,25 @@ pub fn namespace_id(namespace: impl AsFd) -> Result<u64> {
 pub fn seize(pid: i32) -> Result<()> {
     // SAFETY: a number and no options; nothing of this process's memory is given.
     checked(unsafe { libc::ptrace(libc::PTRACE_SEIZE, pid, 0usize, 0usize) }).map(drop)
+}
+
+/// Adds a signal to those that this thread blocks, real-time ones too.
+pub fn block_signal(signal: i32) -> Result<()> {
+    // SAFETY: a set is integers, and is emptied before it is used; both calls take its address.
+    unsafe {
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut set);
+        libc::sigaddset(&raw mut set, signal);
+        checked(libc::sigprocmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut()).into())
+            .map(drop)
+    }
+}
+
+/// Ignores a signal.
+pub fn ignore_signal(signal: i32) -> Result<()> {
+    // SAFETY: to ignore a signal runs no code.
+    let before = unsafe { libc::signal(signal, libc::SIG_IGN) };
+    if before == libc::SIG_ERR { Err(last_errno()) } else { Ok(()) }
 }
 
 /// TIOCSTI: a byte as if it had been typed into a terminal, tty_ioctl(4).

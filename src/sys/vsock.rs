@@ -10,14 +10,18 @@ pub const ANY_PORT: u32 = libc::VMADDR_PORT_ANY;
 /// How the inside calls a port that is taken while the next one is not.
 pub const TAKEN: &str = "taken";
 
-/// A socket that is bound to a port, and the port. It listens to nobody.
-pub fn bind(port: u32) -> Result<(OwnedFd, u32)> {
+/// A socket of it.
+pub fn socket() -> Result<OwnedFd> {
     // SAFETY: integers only.
     let fd = checked(
         unsafe { libc::socket(libc::AF_VSOCK, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0) }.into(),
     )?;
     // SAFETY: a new descriptor, which nobody else owns.
-    let socket = unsafe { OwnedFd::from_raw_fd(fd as RawFd) };
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
+}
+
+/// Binds a socket to a port, and returns the port. It listens to nobody.
+pub fn bind(socket: &OwnedFd, port: u32) -> Result<u32> {
     // SAFETY: the structure is integers, for which zero is valid.
     let mut address: libc::sockaddr_vm = unsafe { std::mem::zeroed() };
     address.svm_family = libc::AF_VSOCK as libc::sa_family_t;
@@ -31,5 +35,5 @@ pub fn bind(port: u32) -> Result<(OwnedFd, u32)> {
         libc::getsockname(socket.as_raw_fd(), (&raw mut address).cast(), &raw mut length)
     };
     checked(told.into())?;
-    Ok((socket, address.svm_port))
+    Ok(address.svm_port)
 }

@@ -1,7 +1,9 @@
 //! The end of a process that was forked here.
 
+use crate::error::of_nix;
+use crate::sys;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::retry_on_intr;
+use rustix::io::{Errno, retry_on_intr};
 use rustix::process::{
     Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitIdStatus, pidfd_open, pidfd_send_signal,
     waitid,
@@ -22,4 +24,25 @@ pub(super) fn ended_within(child: Pid, patience: &Timespec) -> Option<WaitIdStat
         }
     }
     ended(child)
+}
+
+/// Does something with the uid of somebody else, in a process of its own.
+///
+/// # Errors
+/// Where it fails there, or the uid cannot be taken, EPERM.
+pub(super) fn as_uid(
+    uid: u32,
+    act: impl FnOnce() -> rustix::io::Result<()>,
+) -> rustix::io::Result<()> {
+    match sys::fork()? {
+        Some(child) => match ended(child).and_then(|status| status.exit_status()) {
+            Some(0) => Ok(()),
+            _ => Err(Errno::PERM),
+        },
+        None => {
+            let uid = nix::unistd::Uid::from_raw(uid);
+            let done = nix::unistd::setresuid(uid, uid, uid).map_err(of_nix).and_then(|()| act());
+            sys::exit_now(u8::from(done.is_err()))
+        }
+    }
 }

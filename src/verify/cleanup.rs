@@ -5,11 +5,11 @@
 
 use crate::error::{Failure, without_number};
 use crate::sys::{self, keys};
-use crate::verify::child::ended;
+use crate::verify::child::{as_uid, ended};
 use rustix::fd::OwnedFd;
 use rustix::process::{Pid, Signal, kill_process, setsid};
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -23,6 +23,8 @@ pub struct Traces {
     pub cgroup: Option<PathBuf>,
     /// The description of a key in the user keyring.
     pub key: CString,
+    /// The uid that has another one in its own.
+    pub other_uid: Option<u32>,
 }
 
 /// The cleanup process, which works when this is dropped.
@@ -87,9 +89,16 @@ fn leave_streams() {
     }
 }
 
+/// Takes a key out of the user keyring of this process.
+fn unlink_key(description: &CStr) -> rustix::io::Result<()> {
+    let key = keys::search(keys::Key::USER, description)?;
+    keys::unlink(key, keys::Key::USER)
+}
+
 fn remove(traces: &Traces) {
-    if let Ok(key) = keys::search(keys::Key::USER, &traces.key) {
-        let _ = keys::unlink(key, keys::Key::USER);
+    let _ = unlink_key(&traces.key);
+    if let Some(uid) = traces.other_uid {
+        let _ = as_uid(uid, || unlink_key(&traces.key));
     }
     if let Some(cgroup) = &traces.cgroup {
         remove_cgroup(cgroup);

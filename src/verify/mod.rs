@@ -22,6 +22,7 @@ pub mod place;
 pub mod probe;
 pub mod probes;
 pub mod protocol;
+pub mod remarks;
 pub mod report;
 pub mod rtnetlink;
 pub mod shown;

@@ -6,6 +6,7 @@ use crate::verify::probes::{
     cgroup, devices, enter, fds, ipc, kernel, keyring, mnt, net, pid, root, terminal, time, user,
     uts,
 };
+use crate::verify::remarks;
 use rustix::fd::{IntoRawFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
@@ -34,6 +35,8 @@ pub enum Crossing {
         /// Their paths inside.
         paths: Vec<PathBuf>,
     },
+    /// Asks for the calls that launchers close.
+    Surface,
     /// One of the pid wall.
     Pid(pid::Crossing),
     /// One of the mnt wall.
@@ -169,6 +172,7 @@ impl Crossing {
         match self {
             Self::Read { path } => read(path),
             Self::Open { paths } => opened(paths),
+            Self::Surface => remarks::asked(),
             Self::Pid(crossing) => crossing.attempt(),
             Self::Mnt(crossing) => crossing.attempt(),
             Self::Root(crossing) => crossing.attempt(),

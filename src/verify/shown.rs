@@ -78,13 +78,7 @@ impl Part {
 /// What a path shows outside: the part of the file system that it is on, and every mount below.
 fn parts(source: &Path, ours: &[Mount]) -> Vec<Part> {
     let source = source.canonicalize().unwrap_or_else(|_| source.to_owned());
-    // Of mounts at one place the last is on top.
-    let above = ours
-        .iter()
-        .enumerate()
-        .filter(|(_, mount)| source.starts_with(&mount.point))
-        .max_by_key(|(number, mount)| (mount.point.components().count(), *number));
-    let own = above.and_then(|(_, mount)| {
+    let own = mountinfo::under(&ours.iter().collect::<Vec<_>>(), &source).and_then(|mount| {
         let below = source.strip_prefix(&mount.point).ok()?;
         let root = if below == Path::new("") { mount.root.clone() } else { mount.root.join(below) };
         Some(Part { device: mount.device, root })

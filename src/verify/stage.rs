@@ -8,7 +8,7 @@ use crate::mountinfo;
 use crate::mounts;
 use crate::namespace::Namespace;
 use crate::random;
-use crate::spec::Bind;
+use crate::spec::{Bind, Spec};
 use crate::verify::cleanup::{Cleanup, Traces};
 use crate::verify::host_mounts::HostMounts;
 use crate::verify::place::Place;
@@ -58,6 +58,8 @@ pub struct Stage {
     pub caller: Caller,
     /// The file systems of the host, as they were before.
     pub host: HostMounts,
+    /// The uid inside, where it is another one of the host's.
+    pub other_uid: Option<u32>,
     /// Why /sys shows another network than the stage's, where it does.
     pub no_sysfs: Option<String>,
     /// Where in the cgroup tree the outside is.
@@ -71,12 +73,15 @@ impl Stage {
     ///
     /// # Errors
     /// What the caller may not do; nothing is left then.
-    pub fn build(host: &Host, binds: &[Bind]) -> Result<Self, Failure> {
+    pub fn build(host: &Host, spec: &Spec) -> Result<Self, Failure> {
         let failed = |what: &'static str| move |errno: Errno| Failure::new(what).errno(errno);
         let caller = Caller::here();
         let nonce = random::letters(8).map_err(failed("cannot get random bytes"))?;
         let secret = random::letters(16).map_err(failed("cannot get random bytes"))?;
-        let directories: Vec<PathBuf> = folders(binds)
+        // Whoever has that uid inside has its keyring too.
+        let other_uid =
+            (spec.uid != host.uid && !spec.namespaces.is_new(Namespace::User)).then_some(spec.uid);
+        let directories: Vec<PathBuf> = folders(&spec.binds)
             .into_iter()
             .map(|folder| folder.join(format!("rustic.{nonce}")))
             .collect();
@@ -86,6 +91,7 @@ impl Stage {
             directories: directories.clone(),
             cgroup: made(&cgroup),
             key,
+            other_uid,
         })?;
         let directory = first_made(directories)?;
         let at = |what: &str, errno: Errno| {
@@ -122,6 +128,7 @@ impl Stage {
             held: host.held,
             caller,
             host: host_mounts,
+            other_uid,
             no_sysfs,
             cgroup,
             _janitor: cleanup,

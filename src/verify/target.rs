@@ -3,6 +3,7 @@
 
 use crate::error::{errno_text, of_nix, printable};
 use crate::host::capability;
+use crate::mountinfo;
 use crate::namespace::{Namespace, Namespaces, Switch};
 use crate::random;
 use crate::spec::{Door, Opening, PROBE};
@@ -295,10 +296,22 @@ impl Target {
         paths
     }
 
-    /// The door by which the mount at a place has come in.
-    pub fn door_at(&self, point: &Path) -> Option<String> {
-        let last = self.mounts().iter().rev().find(|shown| shown.mount.point == point)?;
-        last.door.clone()
+    /// The mount that a path inside is on; `None` where the root is no mount of its own.
+    pub fn mount_under(&self, path: &Path) -> Option<&Shown> {
+        let mounts: Vec<_> = self.mounts().iter().map(|shown| &shown.mount).collect();
+        let under = mountinfo::under(&mounts, path)?;
+        self.mounts().iter().find(|shown| shown.mount.id == under.id)
+    }
+
+    /// The door by which what is at a path inside has come in.
+    pub fn door_at(&self, path: &Path) -> Option<String> {
+        // Below a root that is no mount of its own nothing is to be seen of what it is on.
+        match self.mount_under(path) {
+            Some(shown) => shown.door.clone(),
+            None => self.role.door(|opening| {
+                matches!(opening, Opening::Files { target, .. } if target == Path::new("/"))
+            }),
+        }
     }
 
     fn send(&self, order: &Numbered<&Crossing>, passed: Option<BorrowedFd<'_>>) -> Option<()> {
@@ -432,6 +445,7 @@ fn become_it(start: &Start<'_>, argv: &[OsString], env: &[CString]) -> Result<()
         }
     }
     fds::leave_open(start.canaries, start.theirs.as_fd(), CHANNEL)?;
+    fds::take_odd_habits()?;
     if let Ok(place) = &start.stage.cgroup {
         place.enter()?;
     }

@@ -8,6 +8,7 @@ use crate::spec::{Door, Opening, RootSwitch, Rootfs, Spec};
 use crate::verify::Order;
 use crate::verify::nsenter::Seen;
 use crate::verify::probes::{Canaries, Outside, Probe, Try, root, time, user};
+use crate::verify::remarks::{self, Remarks};
 use crate::verify::report::{self, Controls, Finding, Report, Tally, WallReport};
 use crate::verify::stage::Stage;
 use crate::verify::target::{Ordered, Role, Target};
@@ -50,6 +51,8 @@ struct Trials {
     each: Vec<Trial>,
     /// Whether the host's tree is still in its mount namespace.
     behind: Option<Seen>,
+    /// What it sees of the host besides.
+    besides: Remarks,
 }
 
 impl<'a> Verifier<'a> {
@@ -59,7 +62,7 @@ impl<'a> Verifier<'a> {
     /// # Errors
     /// No stage: then nothing can be tried.
     pub fn new(order: &'a Order, spec: &Spec, host: &Host) -> Result<Self, Failure> {
-        let stage = Stage::build(host, &spec.binds)?;
+        let stage = Stage::build(host, spec)?;
         let shown: Vec<PathBuf> = directory(spec)
             .into_iter()
             .chain(spec.binds.iter().map(|bind| bind.source.clone()))
@@ -119,6 +122,7 @@ impl<'a> Verifier<'a> {
         let argv = role.argv(&self.stage.nonce);
         let trials = self.trials(role);
         let walls = self.order.walls.iter().map(|&wall| self.wall(wall, spec, &trials)).collect();
+        let besides = trials.as_ref().map(|trials| trials.besides.clone()).unwrap_or_default();
         let pid = trials.as_ref().ok().map(|trials| trials.subject.pid);
         let of_namespaces = spec.shared_namespaces().into_iter().filter(|door| {
             let wall = |wall: &Wall| match (&door.opening, wall.namespace()) {
@@ -129,6 +133,7 @@ impl<'a> Verifier<'a> {
         });
         Report {
             doors: of_namespaces.chain(spec.doors()).collect(),
+            besides,
             ..Report::new(&self.stage, self.controls(spec), argv, pid, walls)
         }
     }
@@ -152,7 +157,7 @@ impl<'a> Verifier<'a> {
         let verdict = of_all(findings.iter().map(|finding| &finding.verdict));
         let sides = wall.namespace().and_then(|namespace| trials.subject.sides(namespace).ok());
         let sides = sides.and_then(|sides| report::Identity::of(sides).ok());
-        let remarks = remarks(wall, spec, trials, &verdict);
+        let remarks = said_besides(wall, spec, trials, &verdict);
         let mut doors: Vec<String> =
             findings.iter().filter_map(|finding| finding.attempt.door.clone()).collect();
         doors.sort();
@@ -206,7 +211,12 @@ impl<'a> Verifier<'a> {
             let attempt = (probe.attempt)(&outside, &subject);
             Trial { probe, attempt, nanoseconds: since.elapsed().as_nanos() as u64 }
         });
-        Ok(Trials { each: each.collect(), behind: root::behind(&outside, &subject), subject })
+        let each = each.collect();
+        let besides = match &subject.role {
+            Role::Contained(_) if self.order.walls.contains(&Wall::Kernel) => remarks::of(&subject),
+            Role::Contained(_) | Role::Open => Remarks::default(),
+        };
+        Ok(Trials { each, behind: root::behind(&outside, &subject), besides, subject })
     }
 }
 
@@ -229,7 +239,7 @@ fn found(trial: &Trial, controlled: &Controlled) -> Finding {
 }
 
 /// What a reader must know of a wall besides its verdict.
-fn remarks(wall: Wall, spec: &Spec, trials: &Trials, verdict: &Verdict) -> Vec<String> {
+fn said_besides(wall: Wall, spec: &Spec, trials: &Trials, verdict: &Verdict) -> Vec<String> {
     match wall {
         Wall::Root => {
             let behind = spec.root == RootSwitch::Chroot
@@ -262,6 +272,7 @@ fn remarks(wall: Wall, spec: &Spec, trials: &Trials, verdict: &Verdict) -> Vec<S
             });
             std::iter::once(rights).chain(doors.map(|door| ordered_door(&door))).collect()
         }
+        Wall::Kernel => trials.besides.lines(),
         Wall::Time if *verdict == Verdict::Held => vec![time::REMARK.to_owned()],
         _ => Vec::new(),
     }

@@ -43,6 +43,7 @@ struct Facts {
     namespace: Option<Namespace>,
     about: &'static str,
     man: &'static str,
+    fix: &'static str,
 }
 
 impl Wall {
@@ -66,57 +67,88 @@ impl Wall {
 
     const fn facts(self) -> Facts {
         match self {
-            Self::Pid => of(Namespace::Pid, "processes outside can be neither named nor read"),
-            Self::Mnt => of(Namespace::Mount, "a mount on one side does not appear on the other"),
+            Self::Pid => of(
+                Namespace::Pid,
+                "processes outside can be neither named nor read",
+                "a pid namespace of its own, and a proc that is mounted in it",
+            ),
+            Self::Mnt => of(
+                Namespace::Mount,
+                "a mount on one side does not appear on the other",
+                "make every mount of its namespace private before anything is mounted in it",
+            ),
             Self::Root => Facts {
                 name: "root",
                 namespace: None,
                 about: "the host's files are out of reach, by path, mount, handle or climbing",
                 man: "pivot_root(2)",
+                fix: "pivot_root(2), and no mount, right or process of the outside that leads back",
             },
-            Self::Uts => of(Namespace::Uts, "the host name is the container's own"),
-            Self::Net => {
-                of(Namespace::Net, "interfaces, ports and abstract sockets are the container's own")
-            }
+            Self::Uts => of(
+                Namespace::Uts,
+                "the host name is the container's own",
+                "a uts namespace of its own, and no CAP_SYS_ADMIN over the host",
+            ),
+            Self::Net => of(
+                Namespace::Net,
+                "interfaces, ports and abstract sockets are the container's own",
+                "a network namespace and a sysfs of its own, and a filter for AF_VSOCK and netlink(7)",
+            ),
             Self::Ipc => of(
                 Namespace::Ipc,
                 "message queues, shared memory and semaphores are the container's own",
+                "an ipc namespace of its own, and an mqueue that is mounted in it",
             ),
-            Self::User => of(Namespace::User, "a capability inside counts for nothing outside"),
-            Self::Cgroup => of(Namespace::Cgroup, "the place in the host's cgroup tree is hidden"),
-            Self::Time => {
-                of(Namespace::Time, "the monotonic and boot-time clocks belong to the container")
-            }
+            Self::User => of(
+                Namespace::User,
+                "a capability inside counts for nothing outside",
+                "drop the capability, or give it a user namespace of its own",
+            ),
+            Self::Cgroup => of(
+                Namespace::Cgroup,
+                "the place in the host's cgroup tree is hidden",
+                "a cgroup namespace of its own, no cgroup mounts, and no right to make them",
+            ),
+            Self::Time => of(
+                Namespace::Time,
+                "the monotonic and boot-time clocks belong to the container",
+                "a time namespace of its own, before its first process",
+            ),
             Self::Fds => Facts {
                 name: "fds",
                 namespace: None,
                 about: "no descriptor and no variable of the caller comes along, and what is \
                     behind its standard streams cannot be changed",
                 man: "close_range(2)",
+                fix: "close_range(2) from 3 up, reset signals, and views or pipes for standard streams",
             },
             Self::Keyring => Facts {
                 name: "keyring",
                 namespace: None,
                 about: "no key of the caller can be found",
                 man: "keyrings(7)",
+                fix: "join a new session keyring with keyctl(2), and filter the calls of keys",
             },
             Self::Terminal => Facts {
                 name: "terminal",
                 namespace: None,
                 about: "what is done to the terminal inside does not reach the caller's",
                 man: "ioctl_tty(2)",
+                fix: "a pty of its own, and a devpts that is its own instance",
             },
             Self::Kernel => Facts {
                 name: "kernel",
                 namespace: None,
                 about: "what the machine has one of can be neither set nor heard",
                 man: "proc_sys(5)",
+                fix: "/proc and /sys read-only but for the processes, and no CAP_SYS_ADMIN",
             },
             Self::Devices => Facts {
                 name: "devices",
                 namespace: None,
                 about: "no node, and no way to make one, leads to a device of the host",
                 man: "mknod(2)",
+                fix: "mount with nodev, a /dev of its own, and no CAP_MKNOD",
             },
         }
     }
@@ -141,10 +173,21 @@ impl Wall {
     pub const fn man(self) -> &'static str {
         self.facts().man
     }
+
+    /// How a launcher makes it hold.
+    pub const fn fix(self) -> &'static str {
+        self.facts().fix
+    }
 }
 
-const fn of(namespace: Namespace, about: &'static str) -> Facts {
-    Facts { name: namespace.proc_entry(), namespace: Some(namespace), about, man: namespace.man() }
+const fn of(namespace: Namespace, about: &'static str, fix: &'static str) -> Facts {
+    Facts {
+        name: namespace.proc_entry(),
+        namespace: Some(namespace),
+        about,
+        man: namespace.man(),
+        fix,
+    }
 }
 
 impl FromStr for Wall {

@@ -12,10 +12,12 @@ mod cli; //         options, help, wrong calls
 mod corpus; //      150 hostile and odd archives, each with its manifest or its refusal
 mod debian; //      a whole system in every format, beside GNU tar
 mod docs; //        README runs as written
+mod doors; //       what was ordered open, as verify tells it
 mod explain; //    --explain, --dry-run and what strace saw
 mod faults; //      every step failing, every moment killed
 mod hostile; //     images that want to reach the host
 mod invoke; //     the article's program
+mod judged; //     what verify says, taken apart
 mod kernel; //      its files and calls: what a hostile root finds open
 mod manifest; //    a tree written down
 mod namespaces; //  all combinations, from inside and outside

@@ -1,6 +1,7 @@
 //! verify: that it tells the truth, of every combination and of every leak; that it leaves nothing;
 //! that it knows what it does not know.
 
+use crate::judged::{probes, report, verdicts, verify, walls, wrong};
 use crate::need;
 use crate::support::{
     CEILING, NAMES, NOBODY, Rustic, binary, combination, each_of, eventually, finish, processes,
@@ -13,55 +14,6 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-
-fn verify() -> Rustic {
-    Rustic::command("verify")
-}
-
-/// The report of a run, with its exit code.
-#[track_caller]
-fn report(verify: Rustic) -> (i32, Value) {
-    let ran = verify.opt(["--json"]).ran();
-    assert_eq!(ran.stderr, "", "{}", ran.stdout);
-    let report: Value =
-        serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {}", ran.stdout));
-    (ran.code, report)
-}
-
-/// The walls of a report by name.
-fn walls(report: &Value) -> BTreeMap<&str, &Value> {
-    report["walls"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|wall| (wall["wall"].as_str().unwrap(), wall))
-        .collect()
-}
-
-fn verdicts(report: &Value) -> BTreeMap<&str, &str> {
-    walls(report)
-        .into_iter()
-        .map(|(name, wall)| (name, wall["verdict"].as_str().unwrap()))
-        .collect()
-}
-
-/// The probes of a wall: what each was answered, and what that means.
-fn probes(wall: &Value) -> BTreeMap<&str, (&str, Option<&str>)> {
-    let probes = wall["probes"].as_array().unwrap().iter();
-    probes
-        .map(|probe| {
-            (
-                probe["id"].as_str().unwrap(),
-                (probe["verdict"].as_str().unwrap(), probe["inside"]["errno"].as_str()),
-            )
-        })
-        .collect()
-}
-
-/// The walls that are not as ordered.
-fn wrong(report: &Value) -> Vec<&str> {
-    walls(report).into_iter().filter(|(_, wall)| wall["ok"] != true).map(|(name, _)| name).collect()
-}
 
 #[test]
 fn the_defaults_hold_twelve_walls_and_tell_user_and_time_as_doors() {

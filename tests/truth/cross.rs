@@ -15,7 +15,7 @@ use std::time::Duration;
 pub(crate) fn main(words: &[String]) {
     let told: Canaries = serde_json::from_str(&words[0]).unwrap();
     let places = places();
-    let tries: [(&str, fn(&Canaries, &[PathBuf])); 12] = [
+    let tries: [(&str, Attempt); 12] = [
         ("files", files),
         ("processes", processes),
         ("names", names),
@@ -36,6 +36,8 @@ pub(crate) fn main(words: &[String]) {
     apart("mounts", || mounts(&told));
     println!("end");
 }
+
+type Attempt = fn(&Canaries, &[PathBuf]);
 
 fn crossed(wall: &str, how: impl std::fmt::Display) {
     println!("crossed {wall} {how}");
@@ -430,10 +432,11 @@ fn opens_a_disk(dir: &Path, depth: u32) -> Option<PathBuf> {
             if opened.is_ok() {
                 return Some(path);
             }
-        } else if kind.is_dir() && depth > 0 {
-            if let Some(found) = opens_a_disk(&path, depth - 1) {
-                return Some(found);
-            }
+        } else if kind.is_dir()
+            && depth > 0
+            && let Some(found) = opens_a_disk(&path, depth - 1)
+        {
+            return Some(found);
         }
     }
     None
@@ -470,10 +473,10 @@ fn devices(told: &Canaries, places: &[PathBuf]) {
             }
         }
     }
-    if let Some(nodes) = mounted("devtmpfs") {
-        if let Some(disk) = opens_a_disk(&PathBuf::from(format!("/proc/self/fd/{nodes}")), 1) {
-            crossed("devices", disk.display());
-        }
+    if let Some(nodes) = mounted("devtmpfs")
+        && let Some(disk) = opens_a_disk(&PathBuf::from(format!("/proc/self/fd/{nodes}")), 1)
+    {
+        crossed("devices", disk.display());
     }
 }
 

@@ -12,10 +12,11 @@ use crate::verify::target::Target;
 use crate::verify::verdict::Identity;
 use crate::verify::wall::Wall;
 use nix::mqueue::mq_send;
+use nix::sys::personality::Persona;
 use rustix::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd};
 use rustix::fs::{MemfdFlags, Mode, OFlags, fchmod, fstat, memfd_create, open, openat};
 use rustix::io::{Errno, FdFlags, dup2, fcntl_dupfd_cloexec, fcntl_setfd};
-use rustix::process::{Resource, getrlimit};
+use rustix::process::{Resource, getrlimit, umask};
 use rustix::stdio::stdin;
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -41,7 +42,7 @@ const AT_MOST: u64 = 1 << 20;
 
 /// The probes. Two of them are called after the walls that they get around; what is broken when
 /// they cross is this one.
-pub const PROBES: [Probe; 6] = [
+pub const PROBES: [Probe; 7] = [
     Probe {
         id: "RV-FD-01",
         wall: Wall::Fds,
@@ -65,6 +66,14 @@ pub const PROBES: [Probe; 6] = [
         direction: Direction::In,
         effect: Effect::Stage,
         attempt: read_again,
+    },
+    Probe {
+        id: "RV-FD-04",
+        wall: Wall::Fds,
+        title: "have the caller's umask, signal mask, ignored signals or personality",
+        direction: Direction::In,
+        effect: Effect::None,
+        attempt: habits,
     },
     Probe {
         id: "RV-ROOT-03",
@@ -271,6 +280,56 @@ fn read_again(outside: &Outside<'_>, subject: &Target) -> Try {
         Try::reading(reply, IDENTITY, &outside.stage.secret, &WALLED)
             .through(subject.role.door(|opening| *opening == Opening::Stdio))
     })
+}
+
+/// What no caller has: they are set by the process that becomes rustic, and looked for in what the
+/// kernel tells of the probe outside.
+const ODD_UMASK: u32 = 0o137;
+const ODD_BLOCKED: i32 = 50;
+const ODD_IGNORED: i32 = 51;
+
+/// Sets them.
+pub fn take_odd_habits() -> Result<(), Errno> {
+    umask(Mode::from_raw_mode(ODD_UMASK));
+    sys::block_signal(ODD_BLOCKED)?;
+    sys::ignore_signal(ODD_IGNORED)?;
+    // A filter around rustic may refuse it; then the others are looked for.
+    let _ = nix::sys::personality::set(Persona::ADDR_NO_RANDOMIZE);
+    Ok(())
+}
+
+fn habits(_: &Outside<'_>, subject: &Target) -> Try {
+    let read = |file: &str| fs::read_to_string(format!("/proc/{}/{file}", subject.pid));
+    let (status, persona) = match (read("status"), read("personality")) {
+        (Ok(status), Ok(persona)) => (status, persona),
+        (Err(error), _) | (_, Err(error)) => {
+            return Try::unplanted("read", &without_number(&error));
+        }
+    };
+    let value = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        line.unwrap_or_default().trim().to_owned()
+    };
+    let has = |name: &str, signal: i32| {
+        u64::from_str_radix(&value(name), 16).is_ok_and(|mask| mask >> (signal - 1) & 1 == 1)
+    };
+    let odd = i64::from(Persona::ADDR_NO_RANDOMIZE.bits());
+    let found: Vec<&str> = [
+        (u32::from_str_radix(&value("Umask:"), 8) == Ok(ODD_UMASK), "umask"),
+        (has("SigBlk:", ODD_BLOCKED), "blocked signal"),
+        (has("SigIgn:", ODD_IGNORED), "ignored signal"),
+        (i64::from_str_radix(persona.trim(), 16).is_ok_and(|bits| bits & odd != 0), "personality"),
+    ]
+    .into_iter()
+    .filter_map(|(there, name)| there.then_some(name))
+    .collect();
+    let seen = match found.as_slice() {
+        [] => "it has habits of its own".to_owned(),
+        found => format!("it has the caller's {}", found.join(", ")),
+    };
+    // Nothing has to be tried: it is so, or it is not.
+    let reply = Reply::plain("execve", "with odd ones", Ok(()));
+    Try::marking(reply, IDENTITY, arrived(!found.is_empty()), seen, &[]).or_stayed()
 }
 
 fn variable(outside: &Outside<'_>, subject: &Target) -> Try {

@@ -113,7 +113,7 @@ fn written(kind: &str, files: &[&str], _: &Outside<'_>, subject: &Target) -> Try
     }
     let reply = subject.ask(&protocol::Crossing::Kernel(Crossing::Write { paths }));
     let opened = opened(&reply, subject, files);
-    let door = opened.as_ref().and_then(|path| super::root::door_on(path, subject));
+    let door = opened.as_ref().and_then(|path| subject.door_at(path));
     judged(reply, opened, subject)
         .through(door.or_else(|| subject.role.door(|opening| *opening == Opening::Proc)))
 }
@@ -161,7 +161,7 @@ fn told_of(_: &Outside<'_>, subject: &Target) -> Try {
     });
     let tried = known.flat_map(|(file, line)| {
         subject.paths_of("proc", Path::new(file)).into_iter().map(move |path| {
-            let door = super::root::door_on(&path, subject);
+            let door = subject.door_at(&path);
             let reply = subject.ask(&protocol::Crossing::Read { path });
             let walled = [Errno::NOENT, Errno::ACCESS, Errno::PERM];
             let attempt = Try::reading(reply, IDENTITY, &line, &walled);

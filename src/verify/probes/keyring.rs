@@ -4,8 +4,10 @@
 use super::{Direction, Effect, Outside, Probe, Try, planted, read_below};
 use crate::error::errno_text;
 use crate::spec::Opening;
+use crate::sys::i386;
 use crate::sys::keys::{self, Key};
-use crate::verify::protocol::{self, Outcome, Reply};
+use crate::verify::child::as_uid;
+use crate::verify::protocol::{self, Reply};
 use crate::verify::stage::Stage;
 use crate::verify::target::Target;
 use crate::verify::verdict::Identity;
@@ -27,7 +29,7 @@ pub const PROBES: [Probe; 5] = [
     Probe {
         id: "RV-KEY-02",
         wall: Wall::Keyring,
-        title: "find a key of the caller's user keyring",
+        title: "find a key of the user keyring of the caller, or of the uid inside",
         direction: Direction::In,
         effect: Effect::OwnObject,
         attempt: user,
@@ -69,22 +71,34 @@ impl Canary {
     pub(super) fn plant(stage: &Stage) -> Self {
         let named =
             |what: &'static str| move |errno: Errno| format!("{what}: {}", errno_text(errno));
-        let add = || {
-            let key = keys::add(Key::SESSION, &stage.key_name(), stage.secret.as_bytes())?;
-            keys::open_to_user(key)?;
-            Ok(key)
-        };
-        // A key's rights can be set by who possesses it, and what lies in the user keyring alone is
-        // possessed by nobody.
-        let moved = || {
-            let key = add()?;
-            keys::link(key, Key::USER)?;
-            keys::unlink(key, Key::SESSION)
-        };
         let joined = keys::join_session_keyring();
-        let user = joined.and_then(|()| moved()).map_err(named("user keyring"));
-        Self { user, session: joined.and_then(|()| add()).map_err(named("session keyring")) }
+        let mine = joined.and_then(|()| in_user_keyring(stage)).map_err(named("user keyring"));
+        // Without a user namespace of its own CMD has the uid of somebody, and his keyring.
+        let others = stage.other_uid.map_or(Ok(()), |uid| {
+            as_uid(uid, || keys::join_session_keyring().and_then(|()| in_user_keyring(stage)))
+        });
+        Self {
+            user: mine.and_then(|()| others.map_err(named("user keyring of the uid inside"))),
+            session: joined
+                .and_then(|()| in_session_keyring(stage))
+                .map_err(named("session keyring")),
+        }
     }
+}
+
+/// A key that its uid may read.
+fn in_session_keyring(stage: &Stage) -> rustix::io::Result<Key> {
+    let key = keys::add(Key::SESSION, &stage.key_name(), stage.secret.as_bytes())?;
+    keys::open_to_user(key)?;
+    Ok(key)
+}
+
+/// The same in the user keyring. A key's rights can be set by who possesses it, and what lies in the
+/// user keyring alone is possessed by nobody.
+fn in_user_keyring(stage: &Stage) -> rustix::io::Result<()> {
+    let key = in_session_keyring(stage)?;
+    keys::link(key, Key::USER)?;
+    keys::unlink(key, Key::SESSION)
 }
 
 /// ENOSYS is how rustic's seccomp filter answers, EPERM how others' do.
@@ -130,13 +144,7 @@ fn by_serial(outside: &Outside<'_>, subject: &Target) -> Try {
 fn by_serial_i386(outside: &Outside<'_>, subject: &Target) -> Try {
     planted(&outside.canaries.keyring.session, "keyctl", |key| {
         let attempt = read_by_number(Crossing::SerialI386 { key: key.serial() }, outside, subject);
-        match attempt.reply.outcome {
-            // SIGSEGV is how a kernel without such calls answers.
-            Outcome::Killed(libc::SIGSEGV) => {
-                Try::untried("keyctl", "this kernel has no calls of i386")
-            }
-            _ => attempt,
-        }
+        attempt.or_without_i386()
     })
 }
 
@@ -188,9 +196,7 @@ impl Crossing {
                 ("search @u", keys::search(Key::USER, description).and_then(keys::read))
             }
             Self::Serial { key } => ("read by number", keys::read(Key::numbered(*key))),
-            Self::SerialI386 { key } => {
-                ("read by number, i386", keys::read_i386(Key::numbered(*key)))
-            }
+            Self::SerialI386 { key } => ("read by number, i386", i386::read_key(*key)),
         };
         let text = found.map(|payload| (0, String::from_utf8_lossy(&payload).into_owned()));
         Reply::of("keyctl", what, text)

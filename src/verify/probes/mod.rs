@@ -267,6 +267,15 @@ impl Try {
         self
     }
 
+    /// SIGSEGV is how a kernel without the calls of i386 answers them.
+    fn or_without_i386(mut self) -> Self {
+        if self.reply.outcome == Outcome::Killed(libc::SIGSEGV) || cfg!(not(target_arch = "x86_64"))
+        {
+            self.answer = Answer::Untried("this kernel has no calls of i386".into());
+        }
+        self
+    }
+
     /// In the control, which has what the caller has: what is not there for it to find is nothing
     /// to be kept from the inside.
     fn or_nothing_to_find(mut self, subject: &Target, reason: &str) -> Self {

@@ -8,7 +8,7 @@ use super::{
 use crate::error::{errno_of, errno_text, without_number};
 use crate::namespace::Namespace;
 use crate::spec::Opening;
-use crate::sys::vsock;
+use crate::sys::{i386, vsock};
 use crate::verify::protocol::{self, Reply};
 use crate::verify::stage::{Rights, Stage};
 use crate::verify::target::Target;
@@ -27,7 +27,7 @@ use std::os::unix::net::{SocketAddr as UnixAddr, UnixListener, UnixStream};
 use std::time::Duration;
 
 /// The probes.
-pub const PROBES: [Probe; 9] = [
+pub const PROBES: [Probe; 11] = [
     Probe {
         id: "RV-NET-01",
         wall: Wall::Net,
@@ -79,6 +79,22 @@ pub const PROBES: [Probe; 9] = [
         attempt: uevents,
     },
     Probe {
+        id: "RV-NET-13",
+        wall: Wall::Net,
+        title: "the port of AF_VSOCK by a call of i386, which a filter may have forgotten",
+        direction: Direction::In,
+        effect: Effect::OwnObject,
+        attempt: vsock_i386,
+    },
+    Probe {
+        id: "RV-NET-14",
+        wall: Wall::Net,
+        title: "the kernel's events by a call of i386",
+        direction: Direction::In,
+        effect: Effect::None,
+        attempt: uevents_i386,
+    },
+    Probe {
         id: "RV-NET-09",
         wall: Wall::Net,
         title: "find a sysfs of the host's network among the mounts",
@@ -127,7 +143,9 @@ impl Canary {
                 .map_err(|error| without_number(&error));
             let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
             udp.set_nonblocking(true)?;
-            let vsock = vsock::bind(vsock::ANY_PORT).map_err(errno_text);
+            let vsock = vsock::socket()
+                .and_then(|socket| vsock::bind(&socket, vsock::ANY_PORT).map(|port| (socket, port)))
+                .map_err(errno_text);
             Ok(Self { port: tcp.local_addr()?.port(), tcp, unix, tcp6, udp, vsock })
         };
         planted().map_err(|error| without_number(&error))
@@ -226,6 +244,14 @@ const CLOSED: [Errno; 4] = [Errno::AFNOSUPPORT, Errno::PROTONOSUPPORT, Errno::PE
 /// Ports of AF_VSOCK are the machine's. Inside, the one that is taken outside must be free; the next
 /// one is, so that it is not the right to take any that is missing. Nothing is sent.
 fn vsock(outside: &Outside<'_>, subject: &Target) -> Try {
+    take_port(Gate::Native, outside, subject)
+}
+
+fn vsock_i386(outside: &Outside<'_>, subject: &Target) -> Try {
+    take_port(Gate::I386, outside, subject).or_without_i386()
+}
+
+fn take_port(gate: Gate, outside: &Outside<'_>, subject: &Target) -> Try {
     planted(&outside.canaries.net, "bind", |canary| {
         let port = match &canary.vsock {
             Ok((_, port)) => *port,
@@ -233,7 +259,7 @@ fn vsock(outside: &Outside<'_>, subject: &Target) -> Try {
                 return Try::untried("bind", &format!("the host has no AF_VSOCK: {reason}"));
             }
         };
-        let reply = subject.ask(&protocol::Crossing::Net(Crossing::Vsock { port }));
+        let reply = subject.ask(&protocol::Crossing::Net(Crossing::Vsock { gate, port }));
         let taken = reply.data() == vsock::TAKEN;
         let seen =
             if taken { "our port is taken there too" } else { "our port means nothing there" };
@@ -248,10 +274,18 @@ fn vsock(outside: &Outside<'_>, subject: &Target) -> Try {
 /// initial user namespace owns (lib/kobject_uevent.c). The receipt is the socket, in the kernel's
 /// own table of that network.
 fn uevents(outside: &Outside<'_>, subject: &Target) -> Try {
+    listen(Gate::Native, outside, subject)
+}
+
+fn uevents_i386(outside: &Outside<'_>, subject: &Target) -> Try {
+    listen(Gate::I386, outside, subject).or_without_i386()
+}
+
+fn listen(gate: Gate, outside: &Outside<'_>, subject: &Target) -> Try {
     if outside.stage.rights != Rights::Machine {
         return Try::untried("bind", "the caller's own network hears none");
     }
-    let reply = subject.ask(&protocol::Crossing::Net(Crossing::Uevents));
+    let reply = subject.ask(&protocol::Crossing::Net(Crossing::Uevents { gate }));
     let listens = reply.number().is_some_and(|number| listens_to_uevents(subject, number));
     let owned = subject.identity(Namespace::User) == Identity::Same
         || subject.identity(Namespace::Net) == Identity::Same;
@@ -311,9 +345,19 @@ pub enum Crossing {
     /// socket(2) of AF_PACKET.
     Raw,
     /// bind(2) of AF_VSOCK.
-    Vsock { port: u32 },
+    Vsock { gate: Gate, port: u32 },
     /// bind(2) of NETLINK_KOBJECT_UEVENT, which stays open.
-    Uevents,
+    Uevents { gate: Gate },
+}
+
+/// By which table of calls a socket is made.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Gate {
+    /// That of the machine.
+    Native,
+    /// That of i386.
+    I386,
 }
 
 impl Crossing {
@@ -330,12 +374,19 @@ impl Crossing {
                 let sent = sent.map(drop).map_err(|error| errno_of(&error));
                 Reply::plain("sendto", to.to_string(), sent)
             }
-            Self::Vsock { port } => {
-                let told = match vsock::bind(*port) {
+            Self::Vsock { gate, port } => {
+                let bind = |port: u32| {
+                    let socket = match gate {
+                        Gate::Native => vsock::socket(),
+                        Gate::I386 => i386::socket(libc::AF_VSOCK, libc::SOCK_STREAM, 0),
+                    };
+                    socket.and_then(|socket| vsock::bind(&socket, port))
+                };
+                let told = match bind(*port) {
                     Ok(_) => Ok((0, "free".to_owned())),
                     // The next one is free, unless somebody else has taken it since.
                     Err(Errno::ADDRINUSE) => (1..32)
-                        .map(|next| vsock::bind(port.wrapping_add(next)))
+                        .map(|next| bind(port.wrapping_add(next)))
                         .find(|bound| !matches!(bound, Err(Errno::ADDRINUSE)))
                         .unwrap_or(Err(Errno::ADDRINUSE))
                         .map(|_| (0, vsock::TAKEN.to_owned())),
@@ -343,16 +394,22 @@ impl Crossing {
                 };
                 Reply::of("bind", format!("AF_VSOCK port {port}"), told)
             }
-            Self::Uevents => {
+            Self::Uevents { gate } => {
                 const ALL_EVENTS: u32 = 1;
-                let kind = Some(rustix::net::netlink::KOBJECT_UEVENT);
-                let bound = socket_with(
-                    AddressFamily::NETLINK,
-                    SocketType::DGRAM,
-                    SocketFlags::CLOEXEC,
-                    kind,
-                )
-                .and_then(|socket| {
+                let socket = match gate {
+                    Gate::Native => socket_with(
+                        AddressFamily::NETLINK,
+                        SocketType::DGRAM,
+                        SocketFlags::CLOEXEC,
+                        Some(rustix::net::netlink::KOBJECT_UEVENT),
+                    ),
+                    Gate::I386 => i386::socket(
+                        libc::AF_NETLINK,
+                        libc::SOCK_DGRAM,
+                        libc::NETLINK_KOBJECT_UEVENT,
+                    ),
+                };
+                let bound = socket.and_then(|socket| {
                     rustix::net::bind(&socket, &SocketAddrNetlink::new(0, ALL_EVENTS))?;
                     Ok(socket)
                 });

@@ -6,7 +6,6 @@ use super::{Direction, Effect, Outside, Probe, Try, arrived, devices, heard, mou
 use crate::error::{errno_of, errno_text, without_number};
 use crate::mountinfo;
 use crate::namespace::Namespace;
-use crate::spec::Opening;
 use crate::sys::handle;
 use crate::verify::nsenter::{Seen, look};
 use crate::verify::protocol::{self, Outcome, Reply};
@@ -198,21 +197,8 @@ fn path(outside: &Outside<'_>, subject: &Target) -> Try {
     planted(&outside.canaries.root, "open", |canary| {
         let reply = subject.ask(&protocol::Crossing::Read { path: canary.file.clone() });
         Try::reading(reply, IDENTITY, &outside.stage.secret, &WALLED)
-            .through(door_on(&canary.file, subject))
+            .through(subject.door_at(&canary.file))
     })
-}
-
-/// The door by which what is at a path inside has come in.
-pub(super) fn door_on(path: &Path, subject: &Target) -> Option<String> {
-    let shown = subject.mounts();
-    let above = shown.iter().enumerate().filter(|(_, one)| path.starts_with(&one.mount.point));
-    let on = above.max_by_key(|(number, one)| (one.mount.point.components().count(), *number));
-    // Below a root that is no mount of its own nothing is to be seen of what it is on.
-    on.map_or_else(|| subject.role.door(is_root), |(_, shown)| shown.door.clone())
-}
-
-pub(super) fn is_root(opening: &Opening) -> bool {
-    matches!(opening, Opening::Files { target, .. } if target == Path::new("/"))
 }
 
 fn climb(outside: &Outside<'_>, subject: &Target) -> Try {
@@ -230,7 +216,7 @@ fn climb(outside: &Outside<'_>, subject: &Target) -> Try {
             &[Errno::PERM, Errno::NOENT, Errno::NOTDIR],
         )
         .through(subject.role.right(Capability::CAP_SYS_CHROOT))
-        .through(door_on(&canary.file, subject))
+        .through(subject.door_at(&canary.file))
     })
 }
 
@@ -265,8 +251,7 @@ fn connect(outside: &Outside<'_>, subject: &Target) -> Try {
             .ask(&protocol::Crossing::Root(Crossing::Connect { path, mark: subject.mark.clone() }));
         let (receipt, seen) =
             heard(canary.socket.accept().map(|(stream, _)| stream), &subject.mark);
-        Try::marking(reply, IDENTITY, receipt, seen, &WALLED)
-            .through(door_on(&canary.file, subject))
+        Try::marking(reply, IDENTITY, receipt, seen, &WALLED).through(subject.door_at(&canary.file))
     })
 }
 
@@ -277,7 +262,7 @@ fn relative(outside: &Outside<'_>, subject: &Target) -> Try {
         let mut reply = subject.ask(&protocol::Crossing::Read { path });
         reply.arg = format!("../ (32 times) {}", canary.file.display());
         Try::reading(reply, IDENTITY, &outside.stage.secret, &WALLED)
-            .through(door_on(&canary.file, subject))
+            .through(subject.door_at(&canary.file))
     })
 }
 
@@ -328,7 +313,7 @@ fn shared_memory(outside: &Outside<'_>, subject: &Target) -> Try {
             let mut reply = subject.ask(&protocol::Crossing::Read { path: path.clone() });
             (reply.call, reply.arg) = ("shm_open".into(), format!("/{name}"));
             Try::reading(reply, IDENTITY, &outside.stage.secret, &WALLED)
-                .through(door_on(&path, subject))
+                .through(subject.door_at(&path))
         })
     })
 }

@@ -42,6 +42,8 @@ impl Report {
                 .iter()
                 .map(door)
                 .collect::<Vec<_>>(),
+            "tells": self.besides.tells,
+            "surface": { "asked": self.besides.asked, "answers": self.besides.surface },
             "walls": self.walls.iter().map(wall).collect::<Vec<_>>(),
         })
     }
@@ -83,6 +85,7 @@ fn wall(wall: &WallReport) -> Value {
         "ok": wall.is_as_ordered(),
         "because": wall.verdict.because(),
         "doors": wall.doors,
+        "fix": wall.fix(),
         "remarks": wall.remarks,
         "identity": wall.sides.as_ref().map(identity),
         "probes": wall.findings.iter().map(finding).collect::<Vec<_>>(),

@@ -15,6 +15,7 @@ use crate::spec::Door;
 use crate::sys;
 use crate::verify::Order;
 use crate::verify::probes::{Probe, Try};
+use crate::verify::remarks::Remarks;
 use crate::verify::stage::Stage;
 use crate::verify::target::Sides;
 use crate::verify::verdict::{Control, Receipt, Verdict};
@@ -42,6 +43,8 @@ pub struct Report {
     pub walls: Vec<WallReport>,
     /// What was ordered and opens a wall.
     pub doors: Vec<Door>,
+    /// What is seen of the host besides.
+    pub besides: Remarks,
 }
 
 /// Who verifies, where and when.
@@ -223,6 +226,12 @@ impl WallReport {
         self.findings.iter().any(|finding| finding.attempt.answer.is_tried())
     }
 
+    /// How to mend it, where a crossing works that was not ordered.
+    pub fn fix(&self) -> Option<&'static str> {
+        let open = matches!(self.verdict, Verdict::Leaked | Verdict::Shared);
+        (open && self.ordered == Verdict::Held).then(|| self.wall.fix())
+    }
+
     /// What it was to be.
     pub fn wanted(&self) -> &'static str {
         self.expected.unwrap_or(self.ordered.word())
@@ -261,6 +270,7 @@ impl Report {
             controls,
             walls,
             doors: Vec::new(),
+            besides: Remarks::default(),
         }
     }
 
@@ -281,6 +291,7 @@ impl Report {
             controls: Controls::default(),
             walls,
             doors: Vec::new(),
+            besides: Remarks::default(),
         }
     }
 

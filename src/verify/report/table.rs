@@ -265,6 +265,9 @@ fn notes(wall: &WallReport) -> String {
     for remark in &wall.remarks {
         let _ = writeln!(text, "          {}", printable(remark));
     }
+    if let Some(fix) = wall.fix() {
+        let _ = writeln!(text, "          fix  {fix}");
+    }
     for finding in wall.findings.iter().filter(|finding| finding.verdict == Verdict::Leaked) {
         let attempt = &finding.attempt;
         let _ = writeln!(

@@ -42,6 +42,9 @@ fn story(wall: &WallReport) -> String {
             sides.outside.0, sides.inside.0
         );
     }
+    if let Some(fix) = wall.fix() {
+        let _ = writeln!(text, "  fix: {fix}");
+    }
     for remark in &wall.remarks {
         let _ = writeln!(text, "  {}", printable(remark));
     }

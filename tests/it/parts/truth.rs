@@ -223,9 +223,9 @@ fn ordered(name: &str, default: u64) -> u64 {
 pub(crate) fn verify_agrees(count: usize) {
     let seed = ordered("RUSTIC_SEED", u64::from(std::process::id()));
     let (wrong, started, unknown) = compared(count, seed);
-    println!("seed {seed}: {started} of {count} containers started");
+    eprintln!("seed {seed}: {started} of {count} containers started");
     for (reason, times) in &unknown {
-        println!("unknown {times} times: {reason}");
+        eprintln!("unknown {times} times: {reason}");
     }
     assert_eq!(wrong, Vec::<String>::new(), "RUSTIC_SEED={seed}");
     assert!(started * 4 > count, "{started} of {count} have started");
