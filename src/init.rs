@@ -9,7 +9,7 @@ use crate::self_exe;
 use crate::sys;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
-use rustix::io::{Errno, FdFlags, fcntl_setfd};
+use rustix::io::{Errno, FdFlags, fcntl_dupfd_cloexec, fcntl_setfd};
 use rustix::process::{Pid, WaitOptions, getpid, set_child_subreaper, setpgid};
 use rustix::stdio::{stderr, stdin, stdout};
 use std::ffi::{CString, OsString};
@@ -36,6 +36,32 @@ pub fn enter(
             .filter_map(|word| CString::new(word).ok()),
     );
     self_exe::execute(&binary, own.chain(cmd.iter().cloned()), env)
+}
+
+/// What says that CMD is rustic itself, with the number of a descriptor of its binary behind it.
+const ITSELF: &[u8] = b"__fd:";
+
+/// The words of a CMD that is rustic itself, behind the reaper.
+///
+/// # Errors
+/// EMFILE.
+pub fn of_itself(binary: &OwnedFd, words: Vec<CString>) -> Result<Vec<CString>, SysError> {
+    let number = self_exe::left_open(fcntl_dupfd_cloexec(binary, 3)?)?;
+    let first = [ITSELF, number.to_string().as_bytes()].concat();
+    Ok(CString::new(first).into_iter().chain(words).collect())
+}
+
+/// Executes CMD, or rustic itself. Returns only on failure.
+fn execute(cmd: &[CString], env: &[CString]) -> SysError {
+    let number = cmd.first().and_then(|word| word.to_bytes().strip_prefix(ITSELF));
+    let number = number.and_then(|number| std::str::from_utf8(number).ok()?.parse().ok());
+    match number.map(sys::adopt) {
+        Some(binary) => match fcntl_setfd(&binary, FdFlags::CLOEXEC) {
+            Ok(()) => self_exe::execute(&binary, cmd[1..].iter().cloned(), env),
+            Err(errno) => errno.into(),
+        },
+        None => exec::execute(cmd, env),
+    }
 }
 
 /// The reaper: starts CMD, passes signals on to it, reaps every orphan, and ends as CMD does.
@@ -90,7 +116,7 @@ fn start(cmd: &[CString], wire: OwnedFd, step: usize) -> ! {
             CString::new([name.as_bytes(), b"=", value.as_bytes()].concat()).ok()
         })
         .collect();
-    let error = exec::execute(cmd, &env);
+    let error = execute(cmd, &env);
     let _ = wire.send(&Report::Fault { step, errno: error.errno, detail: error.detail }, None);
     sys::exit_now(Exit::Failed.code())
 }

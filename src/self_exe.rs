@@ -2,8 +2,9 @@
 //! binary on the host (CVE-2019-5736), and no root file system has to have it.
 
 use crate::error::SysError;
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::{AsFd, IntoRawFd, OwnedFd};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+use rustix::io::{FdFlags, fcntl_setfd};
 use std::ffi::CString;
 use std::fs::File;
 use std::io;
@@ -34,4 +35,13 @@ pub fn execute(
         Ok(never) => match never {},
         Err(errno) => errno.into(),
     }
+}
+
+/// Leaves a descriptor open for the program that is executed next, which is told its number.
+///
+/// # Errors
+/// None that is known of, fcntl(2).
+pub fn left_open(fd: OwnedFd) -> rustix::io::Result<i32> {
+    fcntl_setfd(&fd, FdFlags::empty())?;
+    Ok(fd.into_raw_fd())
 }

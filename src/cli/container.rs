@@ -2,7 +2,8 @@
 
 use super::from_environment;
 use super::values::{
-    bind, capabilities, id, proc_view, root_switch, seccomp, size, stdio, switch, sysctl, variable,
+    bind, capabilities, id, proc_view, ready, root_switch, seccomp, size, stdio, switch, sysctl,
+    variable,
 };
 use crate::namespace::{Namespace, Switch};
 use crate::spec::{
@@ -104,6 +105,13 @@ pub(super) struct Container {
         help_heading = "Process",
     )]
     env: Vec<Variable>,
+    /// Put a reaper of orphans in front of CMD
+    #[arg(long, help_heading = "Process")]
+    init: bool,
+    /// Who says that the container is ready: queue, its walls; app, the program inside (READY=1 on
+    /// the queue, descriptor 3 or NOTIFY_SOCKET)
+    #[arg(long, value_name = "queue|app|none", value_parser = ready, help_heading = "Readiness")]
+    ready: Option<Ready>,
     /// default (podman's eleven), none, all (all that rustic holds), or a list
     #[arg(
         long, value_name = "default|none|all|CAP,...", default_value = "default",
@@ -176,9 +184,9 @@ impl Container {
             proc_view: self.proc,
             sysctls: self.sysctl,
             stdio: self.stdio,
-            first: First::Cmd,
-            ready: Ready::Queue,
-            ready_by_name: Switch::No,
+            first: if self.init { First::Reaper } else { First::Cmd },
+            ready: self.ready.unwrap_or(Ready::Queue),
+            ready_by_name: if self.ready.is_some() { Switch::Yes } else { Switch::No },
             ready_timeout: READY_TIMEOUT,
             info_fd: None,
             talk: Verbosity::Quiet,

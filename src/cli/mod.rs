@@ -8,14 +8,12 @@ mod verify;
 
 use crate::error::Failure;
 use crate::exit::Exit;
-use crate::namespace::Switch;
-use crate::spec::{First, Ready, RunOptions, Verbosity};
+use crate::spec::{First, RunOptions, Verbosity};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use container::Container;
 pub use rootfs::RootfsOrder;
 use std::ffi::OsString;
 use std::path::PathBuf;
-use values::ready;
 pub use verify::{Show, VerifyOrder};
 
 const EXAMPLES: &str = "\
@@ -119,17 +117,6 @@ struct Run {
     #[command(flatten)]
     container: Container,
 
-    /// Put a reaper of orphans in front of CMD
-    #[arg(long, help_heading = "Process")]
-    init: bool,
-
-    /// Who says that the container is ready: queue, its walls; app, the program inside (READY=1 on
-    /// the queue, descriptor 3 or NOTIFY_SOCKET)
-    #[arg(
-        long, value_name = "queue|app|none", value_parser = ready,
-        help_heading = "Readiness",
-    )]
-    ready: Option<Ready>,
     /// How long to wait for it, in seconds
     #[arg(
         long, value_name = "SECONDS", default_value = "60",
@@ -154,7 +141,7 @@ struct Run {
     #[arg(long, help_heading = "Verbosity")]
     dry_run: bool,
 
-    #[arg(long, hide = true, conflicts_with = "init")]
+    #[arg(long, hide = true)]
     probe: Option<i32>,
 
     #[arg(short = 'i', hide = true)]
@@ -278,14 +265,13 @@ impl Run {
     }
 
     fn wanted(self) -> RunOptions {
+        let container = self.container.wanted();
         RunOptions {
-            first: match (self.probe, self.init) {
+            first: match (self.probe, container.first) {
+                (Some(channel), First::Reaper) => First::ReapedProbe(channel),
                 (Some(channel), _) => First::Probe(channel),
-                (None, true) => First::Reaper,
-                (None, false) => First::Cmd,
+                (None, first) => first,
             },
-            ready: self.ready.unwrap_or(Ready::Queue),
-            ready_by_name: if self.ready.is_some() { Switch::Yes } else { Switch::No },
             ready_timeout: std::time::Duration::from_secs(self.ready_timeout.into()),
             info_fd: self.info_fd,
             talk: match (self.dry_run, self.explain, self.verbose) {
@@ -295,7 +281,7 @@ impl Run {
                 _ => Verbosity::Quiet,
             },
             cmd: self.cmd,
-            ..self.container.wanted()
+            ..container
         }
     }
 }

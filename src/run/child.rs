@@ -26,9 +26,9 @@ use crate::walls::proc_masks::{self, Hidden, Masks};
 use crate::walls::seccomp::SelfSignals;
 use crate::walls::{dev, hostname, keyring, loopback, privileges, root, seccomp};
 use nix::sys::personality::Persona;
-use rustix::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags, fchmod, fchown, fcntl_getfl, fstat, mkdirat, open, openat};
-use rustix::io::{Errno, FdFlags, fcntl_dupfd_cloexec, fcntl_setfd};
+use rustix::io::{Errno, fcntl_dupfd_cloexec};
 use rustix::mount::{UnmountFlags, unmount};
 use rustix::process::{
     Resource, Rlimit, Signal, chdir, fchdir, set_parent_process_death_signal, setrlimit, setsid,
@@ -478,6 +478,14 @@ impl Child<'_> {
         Ok(sys::close_all_but(&kept)?)
     }
 
+    /// The command line of the probe, with the number of what it talks on.
+    fn probe_words(&mut self, cmd: &[CString]) -> Result<Vec<CString>, SysError> {
+        let number = self_exe::left_open(self.given.channel.take().ok_or(Errno::BADF)?)?;
+        let number = CString::new(number.to_string()).unwrap_or_default();
+        let words = [c"rustic-probe".to_owned(), PROBE.to_owned(), number];
+        Ok(words.into_iter().chain(cmd.iter().cloned()).collect())
+    }
+
     fn exec(&mut self, number: usize, cmd: &[CString], env: &[CString], first: First) -> SysError {
         umask(Mode::from_raw_mode(0o022));
         // An end of the wire that comes after this word, and without a fault, is execve's: a child
@@ -499,17 +507,19 @@ impl Child<'_> {
             (First::Reaper, Some(own)) => {
                 crate::init::enter(own, self.given.report.as_fd(), number, cmd, &env)
             }
-            (First::Probe(_), Some(own)) => {
-                let Some(channel) = self.given.channel.take() else {
-                    return Errno::BADF.into();
-                };
-                if let Err(errno) = fcntl_setfd(&channel, FdFlags::empty()) {
-                    return errno.into();
+            (First::Probe(_), Some(own)) => match self.probe_words(cmd) {
+                Ok(words) => self_exe::execute(&own, words.into_iter(), &env),
+                Err(error) => error,
+            },
+            (First::ReapedProbe(_), Some(own)) => {
+                let words =
+                    self.probe_words(cmd).and_then(|words| crate::init::of_itself(&own, words));
+                match words {
+                    Ok(words) => {
+                        crate::init::enter(own, self.given.report.as_fd(), number, &words, &env)
+                    }
+                    Err(error) => error,
                 }
-                // Left open by execve, under this number.
-                let number = CString::new(channel.into_raw_fd().to_string()).unwrap_or_default();
-                let words = [c"rustic-probe".to_owned(), PROBE.to_owned(), number];
-                self_exe::execute(&own, words.into_iter().chain(cmd.iter().cloned()), &env)
             }
             (_, None) => Errno::BADF.into(),
         }
@@ -525,8 +535,7 @@ fn hand_over(ready: &OwnedFd) -> Result<(), SysError> {
     if told.as_raw_fd() != READY_FD {
         return Err(SysError::new(Errno::BUSY, "its number for readiness is taken"));
     }
-    fcntl_setfd(&told, FdFlags::empty())?;
-    let _stays_open = told.into_raw_fd();
+    self_exe::left_open(told)?;
     Ok(())
 }
 

@@ -432,6 +432,9 @@ impl Step {
                     First::Cmd => format!("execve({name})"),
                     First::Reaper => format!("execveat(rustic-init), and there execve({name})"),
                     First::Probe(_) => "execveat(rustic-probe)".into(),
+                    First::ReapedProbe(_) => {
+                        "execveat(rustic-init), and there execveat(rustic-probe)".into()
+                    }
                 };
                 described(
                     call,

@@ -97,16 +97,14 @@ fn run_told(spec: &Spec, host: &Host, info: &mut Events) -> Result<Exit, Failure
     let ptmx = own_pty.then(host_ptmx).transpose().map_err(io("cannot open /dev/ptmx"))?;
     let own = match spec.first {
         First::Cmd => None,
-        First::Reaper | First::Probe(_) => Some(self_exe::binary().map_err(|error| {
-            Failure::new(format!("cannot copy rustic into memory: {}", without_number(&error)))
-        })?),
+        First::Reaper | First::Probe(_) | First::ReapedProbe(_) => {
+            Some(self_exe::binary().map_err(|error| {
+                Failure::new(format!("cannot copy rustic into memory: {}", without_number(&error)))
+            })?)
+        }
     };
-    let channel = match spec.first {
-        First::Probe(number) => Some(sys::copy_of_inherited(number).map_err(|errno| {
-            Failure::new(format!("--probe {number}: no such descriptor")).errno(errno)
-        })?),
-        First::Cmd | First::Reaper => None,
-    };
+    let channel = spec.first.channel().map(sys::copy_of_inherited).transpose();
+    let channel = channel.map_err(io("--probe: no such descriptor"))?;
     let (ready, app) = ready_pipe(spec)?.unzip();
     let (pipes, ends) =
         stream_relay::pipes(&streams.each).map_err(io("cannot make a pipe for a stream"))?;

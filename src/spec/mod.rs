@@ -69,6 +69,18 @@ pub enum First {
     /// rustic's probe, with CMD as its arguments: how `rustic verify` gets inside of any root file
     /// system. It talks on this descriptor, which rustic has inherited.
     Probe(i32),
+    /// The same, with the reaper in front of it.
+    ReapedProbe(i32),
+}
+
+impl First {
+    /// The descriptor that a probe talks on.
+    pub const fn channel(self) -> Option<i32> {
+        match self {
+            Self::Probe(channel) | Self::ReapedProbe(channel) => Some(channel),
+            Self::Cmd | Self::Reaper => None,
+        }
+    }
 }
 
 /// The hidden command of the binary that is the probe.

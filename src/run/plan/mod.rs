@@ -432,7 +432,8 @@ impl Ladder<'_> {
         self.rung(Step::VerifyCredentials(credentials.clone()));
         if self.spec.seccomp == Seccomp::Default {
             // Only as PID 1 is CMD deaf to its own signals.
-            let pid_1 = self.is_new(Namespace::Pid) && self.spec.first != First::Reaper;
+            let reaped = matches!(self.spec.first, First::Reaper | First::ReapedProbe(_));
+            let pid_1 = self.is_new(Namespace::Pid) && !reaped;
             let self_signals = if pid_1 { SelfSignals::Told } else { SelfSignals::Untold };
             let (capabilities, nest) = (credentials.permitted, self.spec.nest);
             let policy = default::policy(Order { capabilities, nest, self_signals });

@@ -2,6 +2,7 @@
 //! disk is opened for reading and nothing is read; of the other nodes only those are opened that do
 //! nothing when they are, as /dev/mem and /dev/kvm: to open a watchdog is to start it.
 
+use super::kernel::own_mount_namespace;
 use super::{Direction, Effect, Outside, Probe, Try, arrived};
 use crate::mounts;
 use crate::verify::held::Held;
@@ -10,7 +11,7 @@ use crate::verify::target::Target;
 use crate::verify::verdict::Identity;
 use crate::verify::wall::Wall;
 use caps::Capability;
-use rustix::fd::{AsFd, AsRawFd, OwnedFd};
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{
     AtFlags, Dir, FileType, Mode, OFlags, Stat, major, makedev, minor, mknodat, open, openat,
     statat,
@@ -274,18 +275,46 @@ fn make(folder: impl AsFd, name: &str, device: u64) -> Result<OwnedFd, Errno> {
     opened
 }
 
-/// Mounts a disk by a node of its own making, in no place. The root of it, named.
+/// Mounts a disk by a node of its own making, or by that of a devtmpfs, in no place. The root of it,
+/// named.
 pub fn mounted_disk(kind: &str, device: u64, read_only: bool) -> Result<OwnedFd, Errno> {
-    let own = tmpfs()?;
-    mknodat(&own, "disk", FileType::BlockDevice, Mode::from_raw_mode(0o600), device)?;
-    let node = openat(&own, "disk", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    own_mount_namespace()?;
+    let place = FOLDERS.iter().map(Path::new).find(|folder| folder.is_dir());
+    let place = place.ok_or(Errno::NOENT)?;
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let shown = |nodes: OwnedFd| mounts::attach(nodes, open(place, flags, Mode::empty())?);
+    let made = tmpfs().and_then(|own| {
+        mknodat(&own, "disk", FileType::BlockDevice, Mode::from_raw_mode(0o600), device)?;
+        shown(own).map(|()| place.join("disk"))
+    });
+    let node = made.or_else(|_| {
+        let nodes = mounts::new(c"devtmpfs", &[], mounts::Attributes::NONE);
+        shown(nodes.map_err(|error| error.errno)?)?;
+        node_of(place, device, 0).ok_or(Errno::NODEV)
+    })?;
     let kind = CString::new(kind).map_err(|_| Errno::INVAL)?;
     let context = fsopen(&kind, FsOpenFlags::FSOPEN_CLOEXEC)?;
-    let source = format!("/proc/self/fd/{}", node.as_raw_fd());
-    fsconfig_set_string(&context, "source", source.as_str())?;
+    fsconfig_set_string(&context, "source", node)?;
     if read_only {
         fsconfig_set_flag(&context, "ro")?;
     }
     fsconfig_create(&context)?;
     fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::MOUNT_ATTR_RDONLY)
+}
+
+/// The node of a disk in a folder, and not too deep below it.
+fn node_of(folder: &Path, device: u64, depth: usize) -> Option<PathBuf> {
+    const DEEPEST: usize = 2;
+    let entries = fs::read_dir(folder).ok()?.flatten();
+    let paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+    let is_it = |path: &&PathBuf| {
+        rustix::fs::lstat(*path).is_ok_and(|stat| {
+            FileType::from_raw_mode(stat.st_mode) == FileType::BlockDevice && stat.st_rdev == device
+        })
+    };
+    let here = paths.iter().find(is_it).cloned();
+    here.or_else(|| {
+        let folders = paths.iter().filter(|path| depth < DEEPEST && path.is_dir());
+        folders.filter(|path| !path.is_symlink()).find_map(|path| node_of(path, device, depth + 1))
+    })
 }

@@ -240,9 +240,10 @@ impl Try {
         self
     }
 
-    /// What has arrived came through this door, if there is one.
+    /// What has arrived came through this door, if there is one; no other is needed where both sides
+    /// are the same.
     fn through(mut self, door: Option<String>) -> Self {
-        if self.receipt == Receipt::Arrived && door.is_some() {
+        if self.receipt == Receipt::Arrived && self.identity != Identity::Same && door.is_some() {
             (self.receipt, self.door) = (Receipt::Admitted, door);
         }
         self

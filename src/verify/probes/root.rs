@@ -270,10 +270,13 @@ fn relative(outside: &Outside<'_>, subject: &Target) -> Try {
 /// another wall's. The image that a container is made of is no part of it, since nothing is written
 /// there.
 fn by_mount(outside: &Outside<'_>, subject: &Target) -> Try {
-    let mut devices = outside.stage.host.devices(|kind| !VIEWS_OF_THE_KERNEL.contains(&kind));
-    if let Ok(stat) = rustix::fs::stat(&outside.stage.directory) {
-        devices.insert(stat.st_dev);
-    }
+    let mut devices = outside
+        .stage
+        .host
+        .devices(|kind| !VIEWS_OF_THE_KERNEL.contains(&kind) || kind == "devtmpfs");
+    let of_the_stage = [outside.stage.directory.as_path(), Path::new(SHARED_MEMORY)];
+    devices
+        .extend(of_the_stage.iter().filter_map(|path| Some(rustix::fs::stat(*path).ok()?.st_dev)));
     // In a user namespace no node can be made: those of /dev are the host's, one by one.
     mounted(subject, &devices, IDENTITY, |_, held| {
         !held.stat().is_ok_and(|stat| devices::is_harmless(&stat))
