@@ -74,6 +74,12 @@ fn verify(asked: VerifyOrder) -> Result<Exit, Failure> {
     sys::ignore_sigxfsz();
     let host = Host::read()?;
     let spec = asked.wanted.clone().check(&host).map_err(|failure| failure.exit(Exit::Usage))?;
+    if let Some((wall, _)) =
+        asked.order.expected.iter().find(|(wall, _)| !asked.order.walls.contains(wall))
+    {
+        let failure = Failure::new(format!("--expect {}: this wall is not tried", wall.name()));
+        return Err(failure.remedy(format!("--only with {} too", wall.name())).exit(Exit::Usage));
+    }
     if asked.show == Show::Flip {
         let flip = verify::flip(&asked.order, &asked.wanted, &spec, &host);
         shown(&if asked.output == Output::Json {

@@ -1,10 +1,11 @@
 //! Removing a tree that a container has written: as deep as it likes, with directories that forbid
-//! it, never through a symlink.
+//! it, never through a symlink, and never into what is mounted in it.
 
 use crate::beneath;
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::OwnedFd;
 use rustix::fs::{
-    AtFlags, CWD, Dir, FileType, Mode, OFlags, fchmod, fstat, openat, statat, unlinkat,
+    AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags, fchmod, fstat, openat, openat2,
+    statat, unlinkat,
 };
 use rustix::io::{Errno, Result};
 use std::ffi::{CStr, CString};
@@ -20,7 +21,8 @@ use std::path::Path;
 /// id, ESTALE for a directory that somebody has moved meanwhile.
 pub fn tree(path: &Path) -> Result<()> {
     let name = CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::INVAL)?;
-    let mut here = match open_to_empty(CWD, &name) {
+    let top = |flags| openat(CWD, &name, flags, Mode::empty());
+    let mut here = match open_to_empty(top) {
         Err(Errno::NOENT) => return Ok(()),
         result => result?,
     };
@@ -31,7 +33,7 @@ pub fn tree(path: &Path) -> Result<()> {
     loop {
         if let Some(directory) = empty_of_files(&here)? {
             let above = identity(&here)?;
-            here = open_to_empty(&here, &directory)?;
+            here = open_to_empty(|flags| below_on_this_mount(&here, &directory, flags))?;
             below.push((directory, above));
         } else if let Some((emptied, above)) = below.pop() {
             here = openat(
@@ -83,26 +85,28 @@ fn empty_of_files(dir: &OwnedFd) -> Result<Option<CString>> {
     Ok(None)
 }
 
+/// A directory in another one, and EBUSY where something is mounted on it: with CAP_SYS_ADMIN and no
+/// mount namespace of its own a container can show there what is somebody else's.
+fn below_on_this_mount(parent: &OwnedFd, name: &CStr, flags: OFlags) -> Result<OwnedFd> {
+    let how = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
+    loop {
+        match openat2(parent, name, flags, Mode::empty(), how) {
+            // A rename somewhere has raced with it, openat2(2).
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            Err(Errno::XDEV) => return Err(Errno::BUSY),
+            result => return result,
+        }
+    }
+}
+
 /// A directory of one's own can be emptied whatever its mode says, once the mode is changed.
-fn open_to_empty(parent: impl AsFd, name: &CStr) -> Result<OwnedFd> {
-    let open = || {
-        openat(
-            &parent,
-            name,
-            OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
-            Mode::empty(),
-        )
-    };
-    let dir = match open() {
+fn open_to_empty(open: impl Fn(OFlags) -> Result<OwnedFd>) -> Result<OwnedFd> {
+    let named = OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let read = || open(OFlags::RDONLY | OFlags::DIRECTORY | named);
+    let dir = match read() {
         Err(Errno::ACCESS) => {
-            let closed = openat(
-                &parent,
-                name,
-                OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC,
-                Mode::empty(),
-            )?;
-            beneath::chmod(&closed, Mode::RWXU)?;
-            open()?
+            beneath::chmod(&open(OFlags::PATH | named)?, Mode::RWXU)?;
+            read()?
         }
         result => result?,
     };

@@ -33,6 +33,19 @@ pub fn kernel_log_unread() -> Result<i64> {
     checked(unsafe { libc::syscall(libc::SYS_syslog, 9, 0usize, 0) })
 }
 
+/// syslog(2), SYSLOG_ACTION_READ_ALL: the end of the kernel's log, up to that many bytes. What is
+/// read stays there.
+pub fn kernel_log(length: usize) -> Result<String> {
+    const SYSLOG_ACTION_READ_ALL: i32 = 3;
+    let mut bytes = vec![0_u8; length];
+    // SAFETY: the buffer has the length that is passed and outlives the call.
+    let read = checked(unsafe {
+        libc::syscall(libc::SYS_syslog, SYSLOG_ACTION_READ_ALL, bytes.as_mut_ptr(), length)
+    })?;
+    bytes.truncate(read as usize);
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
 /// reboot(2) with four zeros for its magic numbers: EINVAL with CAP_SYS_BOOT over the pid
 /// namespace, EPERM without.
 pub fn reboot_without_magic() -> Result<()> {

@@ -224,15 +224,27 @@ fn because(flipped: Namespace, namespaces: Namespaces, wall: Wall) -> Option<&'s
             "a user namespace may mount no proc of a pid namespace that it does not own: the \
                     caller's is bound",
         ),
-        (Namespace::Pid, Wall::Root) => {
-            Some("a process outside that can be named leads to its root, as far as it may be read")
-        }
         (
             Namespace::Pid,
-            Wall::Mnt | Wall::Uts | Wall::Net | Wall::Ipc | Wall::Cgroup | Wall::Time,
-        ) => {
-            Some("a process outside can be named: what keeps from entering where it is are rights")
-        }
+            Wall::Mnt
+            | Wall::Root
+            | Wall::Uts
+            | Wall::Net
+            | Wall::Ipc
+            | Wall::Cgroup
+            | Wall::Time
+            | Wall::Keyring
+            | Wall::Terminal
+            | Wall::Kernel
+            | Wall::Devices,
+        ) => Some(
+            "a process outside can be named: its root, its network and its namespaces are reached \
+                as far as rights go",
+        ),
+        (Namespace::Cgroup, Wall::Root) if of_a_user_namespace => Some(
+            "a user namespace may mount no sysfs of a network that it does not own: the caller's \
+                is bound, with the place of the cgroups below",
+        ),
         _ => None,
     }
 }

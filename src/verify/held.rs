@@ -3,7 +3,7 @@
 
 use rustix::fd::OwnedFd;
 use rustix::fs::AtFlags;
-use rustix::fs::{CWD, Mode, OFlags, Stat, StatxFlags, fstat, open, readlinkat, statx};
+use rustix::fs::{CWD, Mode, OFlags, Stat, StatxFlags, fstat, fstatfs, open, readlinkat, statx};
 use rustix::io::Errno;
 use std::fs;
 use std::path::PathBuf;
@@ -43,6 +43,14 @@ impl Held {
     /// Those of fstat(2).
     pub fn stat(&self) -> Result<Stat, Errno> {
         fstat(self.file.as_ref().ok_or(Errno::BADF)?)
+    }
+
+    /// The type of its file system, statfs(2).
+    ///
+    /// # Errors
+    /// Those of fstatfs(2).
+    pub fn file_system(&self) -> Result<i64, Errno> {
+        Ok(fstatfs(self.file.as_ref().ok_or(Errno::BADF)?)?.f_type)
     }
 
     /// The mount that it was reached through, by the number of mountinfo (Linux 5.8).

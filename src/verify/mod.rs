@@ -14,6 +14,7 @@
 
 mod child;
 pub mod cleanup;
+pub mod escaped;
 pub mod flip;
 pub mod held;
 pub mod host_mounts;

@@ -1,34 +1,32 @@
 //! The probe: rustic inside of what is verified. It does what it is told, one crossing after
-//! another, each in a process of its own, so that one which is killed or changes its root does not
-//! spoil the next; and it judges nothing.
+//! another, and judges nothing. What changes the process that tries it, or may end it, is tried in
+//! one of its own, so that it does not spoil the next.
 //!
-//! A process that has answered stays as it is until the next order: what it holds then, and where it
-//! has got to, the outside reads from /proc.
+//! What a crossing holds stays until the next order, and so does a process of its own: the outside
+//! looks at them in /proc.
 
 use crate::exit::Exit;
 use crate::sys;
 use crate::verify::child::ended;
-use crate::verify::protocol::{Crossing, HELLO, LONGEST, Numbered, Outcome, Reply};
+use crate::verify::protocol::{Crossing, Ground, HELLO, LONGEST, Numbered, Outcome, Reply};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use rustix::process::{
-    Pid, PidfdFlags, Signal, getpid, getppid, kill_process, pidfd_open, pidfd_send_signal,
-    set_parent_process_death_signal,
+    Pid, Signal, WaitOptions, getpid, getppid, kill_process, set_parent_process_death_signal, wait,
 };
 use std::io::{IoSliceMut, PipeReader, Write};
 use std::mem::MaybeUninit;
 
-/// How long one crossing may take.
+/// How long one crossing may take in a process of its own.
 const PATIENCE: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 
-/// A process that has tried a crossing, and is ended with this.
+/// A process that has tried a crossing, and is ended with this. Whoever asks next reaps it.
 struct Crosser(Pid);
 
 impl Drop for Crosser {
     fn drop(&mut self) {
         let _ = kill_process(self.0, Signal::KILL);
-        let _ = ended(self.0);
     }
 }
 
@@ -38,34 +36,37 @@ pub fn main(channel: i32) -> Exit {
     if rustix::io::write(&socket, HELLO.as_bytes()).is_err() {
         return Exit::Failed;
     }
-    let mut last = None;
+    // What the last crossing has left: descriptors, with the reply that tells of them, or a process.
+    let (mut held, mut crosser) = (None, None);
     while let Some((Numbered { number, what: crossing }, passed)) = order(&socket) {
-        drop(last.take());
-        match tried(&socket, number, &crossing, passed) {
-            Ok((crosser, None)) => last = Some(crosser),
-            Ok((crosser, Some(reply))) => {
-                drop(crosser);
-                if answer(&socket, number, reply).is_err() {
-                    return Exit::Failed;
+        drop((held.take(), crosser.take()));
+        while let Ok(Some(_)) = wait(WaitOptions::NOHANG) {}
+        let reply = match crossing.ground() {
+            Ground::Here => crossing.attempt(passed),
+            Ground::Apart => match apart(&socket, number, &crossing, passed) {
+                Ok(Ok(process)) => {
+                    crosser = Some(process);
+                    continue;
                 }
-            }
-            Err(errno) => {
-                if answer(&socket, number, Reply::plain("fork", "", Err(errno))).is_err() {
-                    return Exit::Failed;
-                }
-            }
+                Ok(Err(signal)) => Reply::new("wait", "", Outcome::Killed(signal)),
+                Err(errno) => Reply::plain("fork", "", Err(errno)),
+            },
+        };
+        if answer(&socket, number, &reply).is_err() {
+            return Exit::Failed;
         }
+        held = Some(reply);
     }
     Exit::Command(0)
 }
 
-/// Has it tried in a process of its own, which answers. A reply is what is to be said in its place.
-fn tried(
+/// Has it tried in a process of its own, which answers; or the signal that has ended that before.
+fn apart(
     socket: &OwnedFd,
     number: u64,
     crossing: &Crossing,
     passed: Option<OwnedFd>,
-) -> rustix::io::Result<(Crosser, Option<Reply>)> {
+) -> rustix::io::Result<Result<Crosser, i32>> {
     let (answered, mut said) = std::io::pipe().map_err(|error| crate::error::errno_of(&error))?;
     let probe = getpid();
     match sys::fork()? {
@@ -76,7 +77,8 @@ fn tried(
                 sys::exit_now(1)
             }
             drop(answered);
-            let _ = answer(socket, number, crossing.attempt(passed));
+            let reply = crossing.attempt(passed);
+            let _ = answer(socket, number, &reply);
             let _ = said.write(&[1]);
             drop(said);
             loop {
@@ -86,33 +88,22 @@ fn tried(
         Some(child) => {
             drop(said);
             let crosser = Crosser(child);
-            Ok(match end_within(child, answered) {
-                None => (crosser, None),
-                Some(signal) => {
-                    let outcome = Outcome::Killed(signal);
-                    (crosser, Some(Reply { call: "wait".into(), arg: String::new(), outcome }))
-                }
+            Ok(if has_answered(answered) {
+                Ok(crosser)
+            } else {
+                drop(crosser);
+                Err(ended(child).and_then(|status| status.terminating_signal()).unwrap_or(0))
             })
         }
     }
 }
 
-/// Waits until it has answered. Where it does not within [`PATIENCE`], or is ended before, the
-/// signal that has ended it.
-fn end_within(child: Pid, mut answered: PipeReader) -> Option<i32> {
+/// Waits until it has answered, but no longer than [`PATIENCE`]; one that ends before has not.
+fn has_answered(mut answered: PipeReader) -> bool {
     let ready = rustix::io::retry_on_intr(|| {
         poll(&mut [PollFd::new(&answered, PollFlags::IN)], Some(&PATIENCE))
     });
-    if ready == Ok(1) && std::io::Read::read(&mut answered, &mut [0]).is_ok_and(|count| count == 1)
-    {
-        return None;
-    }
-    if ready != Ok(1)
-        && let Ok(pidfd) = pidfd_open(child, PidfdFlags::empty())
-    {
-        let _ = pidfd_send_signal(&pidfd, Signal::KILL);
-    }
-    Some(ended(child).and_then(|status| status.terminating_signal()).unwrap_or(0))
+    ready == Ok(1) && std::io::Read::read(&mut answered, &mut [0]).is_ok_and(|count| count == 1)
 }
 
 fn order(socket: &OwnedFd) -> Option<(Numbered<Crossing>, Option<OwnedFd>)> {
@@ -130,7 +121,7 @@ fn order(socket: &OwnedFd) -> Option<(Numbered<Crossing>, Option<OwnedFd>)> {
     Some((serde_json::from_slice(&text[..message.bytes]).ok()?, passed))
 }
 
-fn answer(socket: &OwnedFd, number: u64, what: Reply) -> rustix::io::Result<()> {
+fn answer(socket: &OwnedFd, number: u64, what: &Reply) -> rustix::io::Result<()> {
     let text = serde_json::to_vec(&Numbered { number, what }).unwrap_or_default();
     rustix::io::retry_on_intr(|| rustix::io::write(socket, &text)).map(drop)
 }

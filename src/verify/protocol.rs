@@ -7,18 +7,19 @@ use crate::verify::probes::{
     uts,
 };
 use crate::verify::remarks;
-use rustix::fd::{IntoRawFd, OwnedFd};
+use rustix::fd::{AsRawFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 /// What a probe says first.
 pub const HELLO: &str = "rustic-probe 1";
 
 /// The longest message.
-pub const LONGEST: usize = 16 * 1024;
+pub const LONGEST: usize = 64 * 1024;
 
 /// A crossing to try. It never holds what only the outside knows: what a probe brings back it has
 /// found.
@@ -28,11 +29,13 @@ pub enum Crossing {
     /// Reads a file.
     Read {
         /// Its path inside.
+        #[serde(with = "crate::verify::escaped")]
         path: PathBuf,
     },
     /// Opens files with O_PATH, and holds them.
     Open {
         /// Their paths inside.
+        #[serde(with = "crate::verify::escaped::all")]
         paths: Vec<PathBuf>,
     },
     /// Asks for the calls that launchers close.
@@ -88,6 +91,9 @@ pub struct Reply {
     pub arg: String,
     /// How it ended.
     pub outcome: Outcome,
+    /// What stays open until the next order, for the outside to look at.
+    #[serde(skip)]
+    pub holds: Rc<Vec<OwnedFd>>,
 }
 
 /// How a crossing ended inside.
@@ -113,7 +119,12 @@ impl Reply {
             Ok((result, data)) => Outcome::Done(result, data),
             Err(errno) => Outcome::Refused(errno.raw_os_error()),
         };
-        Self { call: call.into(), arg: arg.into(), outcome }
+        Self::new(call, arg, outcome)
+    }
+
+    /// A reply that holds nothing.
+    pub fn new(call: &str, arg: impl Into<String>, outcome: Outcome) -> Self {
+        Self { call: call.into(), arg: arg.into(), outcome, holds: Rc::default() }
     }
 
     /// The reply of a call whose success brings nothing back.
@@ -124,7 +135,9 @@ impl Reply {
     /// The reply of a call that has given a descriptor, which stays open: the outside looks at it by
     /// its number.
     pub fn holding(call: &str, arg: impl Into<String>, result: Result<OwnedFd, Errno>) -> Self {
-        Self::of(call, arg, result.map(|fd| (i64::from(fd.into_raw_fd()), String::new())))
+        let number = result.as_ref().map(|fd| (i64::from(fd.as_raw_fd()), String::new()));
+        let reply = Self::of(call, arg, number.map_err(|errno| *errno));
+        Self { holds: Rc::new(result.into_iter().collect()), ..reply }
     }
 
     /// The number of a descriptor that the inside says it holds.
@@ -137,7 +150,7 @@ impl Reply {
 
     /// The reply where there is nothing to try it with.
     pub fn untried(call: &str, arg: impl Into<String>, reason: &str) -> Self {
-        Self { call: call.into(), arg: arg.into(), outcome: Outcome::Untried(reason.into()) }
+        Self::new(call, arg, Outcome::Untried(reason.into()))
     }
 
     /// What was brought back; nothing where it failed.
@@ -166,7 +179,42 @@ pub fn errno_name(errno: i32) -> String {
     format!("{:?}", nix::errno::Errno::from_raw(errno))
 }
 
+/// Where a crossing is tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ground {
+    /// In the probe itself.
+    Here,
+    /// In a process of its own: it changes the one that tries it, or may end it.
+    Apart,
+}
+
 impl Crossing {
+    /// Where it is tried.
+    pub fn ground(&self) -> Ground {
+        let apart = match self {
+            Self::Surface | Self::Enter(_) => true,
+            Self::Pid(crossing) => matches!(crossing, pid::Crossing::Trace { .. }),
+            Self::Root(crossing) => {
+                matches!(crossing, root::Crossing::Climb { .. } | root::Crossing::Disk { .. })
+            }
+            Self::Net(crossing) => crossing.is_of_i386(),
+            Self::Cgroup(crossing) => matches!(crossing, cgroup::Crossing::Mount { .. }),
+            Self::Keyring(crossing) => matches!(crossing, keyring::Crossing::SerialI386 { .. }),
+            Self::Kernel(crossing) => matches!(crossing, kernel::Crossing::Uncover { .. }),
+            Self::Read { .. }
+            | Self::Open { .. }
+            | Self::Mnt(_)
+            | Self::Uts(_)
+            | Self::Ipc(_)
+            | Self::User(_)
+            | Self::Time(_)
+            | Self::Fds(_)
+            | Self::Terminal(_)
+            | Self::Devices(_) => false,
+        };
+        if apart { Ground::Apart } else { Ground::Here }
+    }
+
     /// Tries it, here and now. `passed` is the descriptor that came with the order.
     pub fn attempt(&self, passed: Option<OwnedFd>) -> Reply {
         match self {
@@ -195,14 +243,15 @@ impl Crossing {
 /// Opens files without touching them. Says which have opened, with the number of each.
 fn opened(paths: &[PathBuf]) -> Reply {
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let held: Vec<(usize, i32)> = paths
+    let held: Vec<(usize, OwnedFd)> = paths
         .iter()
         .enumerate()
         .filter_map(|(index, path)| Some((index, open(path, flags, Mode::empty()).ok()?)))
-        .map(|(index, fd)| (index, fd.into_raw_fd()))
         .collect();
-    let text: Vec<String> = held.iter().map(|(index, fd)| format!("{index}:{fd}")).collect();
-    Reply::of("open", format!("{} paths", paths.len()), Ok((held.len() as i64, text.join(" "))))
+    let text = held.iter().map(|(index, fd)| format!("{index}:{}", fd.as_raw_fd()));
+    let text = text.collect::<Vec<_>>().join(" ");
+    let reply = Reply::of("open", format!("{} paths", paths.len()), Ok((held.len() as i64, text)));
+    Reply { holds: Rc::new(held.into_iter().map(|(_, fd)| fd).collect()), ..reply }
 }
 
 /// What [`Crossing::Open`] has opened: the place of each in the order, and its descriptor.

@@ -5,6 +5,7 @@ use crate::error::without_number;
 use crate::mountinfo::{self, Mount};
 use crate::namespace::Namespace;
 use crate::spec::{Door, Opening};
+use rustix::process::getpid;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -71,8 +72,23 @@ struct Part {
 
 impl Part {
     fn shows(&self, mount: &Mount) -> bool {
-        (self.device, &self.root) == (mount.device, &mount.root)
+        let same = self.root == mount.root
+            || self.of_this_process().is_some_and(|part| Some(part) == below_first(&mount.root));
+        self.device == mount.device && same
     }
+
+    /// What of this process's directory in proc it is: /proc/self is another process for whoever
+    /// starts the container.
+    fn of_this_process(&self) -> Option<&Path> {
+        let own = Path::new("/").join(getpid().as_raw_nonzero().to_string());
+        self.root.starts_with(own).then(|| below_first(&self.root)).flatten()
+    }
+}
+
+/// What stands behind the first part of a path.
+fn below_first(path: &Path) -> Option<&Path> {
+    let mut parts = path.components();
+    parts.nth(1).map(|_| parts.as_path())
 }
 
 /// What a path shows outside: the part of the file system that it is on, and every mount below.

@@ -86,6 +86,8 @@ pub struct Target {
     pub streams: Result<fds::Streams, String>,
     /// What one look at every descriptor has found.
     swept: OnceCell<Reply>,
+    /// The ways through the roots of processes outside.
+    ways: OnceCell<Vec<Way>>,
     /// The number of the next order; none when an answer has not come.
     asked: Cell<Option<u64>>,
     /// The process that has answered last.
@@ -97,6 +99,14 @@ pub struct Target {
     /// The mounts of the stage before it was started; what has come since is taken away when it has
     /// ended.
     pub mounts: mnt::Before,
+}
+
+/// A way to the tree of the outside.
+pub struct Way {
+    /// Where that tree is, inside.
+    pub root: PathBuf,
+    /// What was ordered and makes it one.
+    pub door: Option<String>,
 }
 
 /// A namespace of the outside and the one inside, held open while they are compared.
@@ -197,6 +207,7 @@ impl Target {
             shown,
             streams,
             swept: OnceCell::new(),
+            ways: OnceCell::new(),
             asked: Cell::new(Some(0)),
             crosser: Cell::new(sender),
             socket,
@@ -228,7 +239,7 @@ impl Target {
         });
         answer.unwrap_or_else(|| {
             self.asked.set(None);
-            Reply { call: "-".into(), arg: String::new(), outcome: Outcome::Silent }
+            Reply::new("-", "", Outcome::Silent)
         })
     }
 
@@ -252,17 +263,32 @@ impl Target {
 
     /// Opens files inside, the nearest thing to touching them that touches nothing (O_PATH), and
     /// hands out what was opened, seen from outside; `None` for what could not be opened.
-    pub fn open_inside(&self, paths: &[PathBuf], mut seen: impl FnMut(&Path, Option<Held>)) {
-        // Few enough for a process that may have few descriptors.
-        const AT_ONCE: usize = 16;
+    ///
+    /// # Errors
+    /// The reply of a probe that has not done it.
+    pub fn open_inside(
+        &self,
+        paths: &[PathBuf],
+        mut seen: impl FnMut(&Path, Option<Held>),
+    ) -> Result<(), Reply> {
+        // Few enough for a process that may have few descriptors, and for a message.
+        const AT_ONCE: usize = 8;
         for some in paths.chunks(AT_ONCE) {
             let reply = self.ask(&Crossing::Open { paths: some.to_vec() });
+            if !matches!(reply.outcome, Outcome::Done(..)) {
+                return Err(reply);
+            }
             let numbers = protocol::numbers(reply.data());
             for (index, path) in some.iter().enumerate() {
                 let number = numbers.iter().find(|(one, _)| *one == index).map(|(_, fd)| *fd);
-                seen(path, number.and_then(|number| self.held(number).ok()));
+                let held = number.map(|number| self.held(number)).transpose();
+                seen(
+                    path,
+                    held.map_err(|errno| Reply::plain("readlink", "/proc/PID/fd", Err(errno)))?,
+                );
             }
         }
+        Ok(())
     }
 
     /// Its mounts; none where they could not be read.
@@ -294,6 +320,47 @@ impl Target {
         paths.sort();
         paths.dedup();
         paths
+    }
+
+    /// Where a directory of one process is mounted, and what of it: `/PID`, or a part below.
+    pub fn parts_of_processes(&self) -> impl Iterator<Item = (&Shown, PathBuf)> {
+        self.mounts().iter().filter_map(|shown| {
+            let mut parts = shown.mount.root.components().skip(1);
+            let first = parts.next()?.as_os_str().to_str()?;
+            let is_process = shown.mount.kind == "proc" && first.parse::<u32>().is_ok();
+            is_process.then(|| (shown, parts.collect()))
+        })
+    }
+
+    /// The ways to the tree of the outside through the root of a process outside, as far as they can
+    /// be gone: `process` in every proc that is mounted, and every process that is mounted alone.
+    pub fn ways(&self, process: i32) -> &[Way] {
+        self.ways.get_or_init(|| {
+            let whole = self.points("proc").into_iter().map(|point| Way {
+                door: self.role.shares(Namespace::Pid).or_else(|| self.door_at(&point)),
+                root: point.join(format!("{process}/root")),
+            });
+            let alone = self.parts_of_processes().filter(|(_, part)| part == Path::new(""));
+            let alone = alone.map(|(shown, _)| Way {
+                root: shown.mount.point.join("root"),
+                door: shown.door.clone(),
+            });
+            let ways: Vec<Way> = whole.chain(alone).collect();
+            // The link itself can be seen by whoever may not follow it.
+            let ends: Vec<PathBuf> = ways.iter().map(|way| way.root.join(".")).collect();
+            let mut gone = Vec::new();
+            let _ = self.open_inside(&ends, |path, held| {
+                gone.extend(held.is_some().then(|| path.to_owned()));
+            });
+            ways.into_iter().filter(|way| gone.contains(&way.root.join("."))).collect()
+        })
+    }
+
+    /// The door by which a path inside is reached: a way to the outside's tree, or a mount.
+    pub fn door_for(&self, path: &Path) -> Option<String> {
+        let ways = self.ways.get().into_iter().flatten();
+        let mut by = ways.filter(|way| path.starts_with(&way.root));
+        by.next().map_or_else(|| self.door_at(path), |way| way.door.clone())
     }
 
     /// The mount that a path inside is on; `None` where the root is no mount of its own.

@@ -66,6 +66,8 @@ impl<'a> Verifier<'a> {
         let shown: Vec<PathBuf> = directory(spec)
             .into_iter()
             .chain(spec.binds.iter().map(|bind| bind.source.clone()))
+            // An image may lie on the host's file system as it is.
+            .chain(spec.store.clone())
             .collect();
         let canaries = Canaries::plant(&stage, &shown);
         let mut verifier = Self { canaries, stage, order, controls: Vec::new(), not_closed: None };
@@ -121,7 +123,8 @@ impl<'a> Verifier<'a> {
         let role = Role::Contained(ordered);
         let argv = role.argv(&self.stage.nonce);
         let trials = self.trials(role);
-        let walls = self.order.walls.iter().map(|&wall| self.wall(wall, spec, &trials)).collect();
+        let walls: Vec<WallReport> =
+            self.order.walls.iter().map(|&wall| self.wall(wall, spec, &trials)).collect();
         let besides = trials.as_ref().map(|trials| trials.besides.clone()).unwrap_or_default();
         let pid = trials.as_ref().ok().map(|trials| trials.subject.pid);
         let of_namespaces = spec.shared_namespaces().into_iter().filter(|door| {
@@ -130,12 +133,12 @@ impl<'a> Verifier<'a> {
                 _ => false,
             };
             self.order.walls.iter().any(wall)
+                || walls
+                    .iter()
+                    .any(|report| report.doors.iter().any(|name| name.starts_with(&door.name)))
         });
-        Report {
-            doors: of_namespaces.chain(spec.doors()).collect(),
-            besides,
-            ..Report::new(&self.stage, self.controls(spec), argv, pid, walls)
-        }
+        let doors = of_namespaces.chain(spec.doors()).collect();
+        Report { doors, besides, ..Report::new(&self.stage, self.controls(spec), argv, pid, walls) }
     }
 
     fn wall(&self, wall: Wall, spec: &Spec, trials: &Result<Trials, String>) -> WallReport {

@@ -111,6 +111,110 @@ fn ended(mut command: Command) -> Ran {
     )
 }
 
+/// A process of the host, without a right that would hide it.
+struct Weak(std::process::Child);
+
+impl Weak {
+    fn start() -> Self {
+        let mut command = Command::new("setpriv");
+        command.args(["--bounding-set=-all", "--inh-caps=-all", "sleep", "600"]);
+        let child = command.spawn().unwrap();
+        let comm = format!("/proc/{}/comm", child.id());
+        while fs::read_to_string(&comm).is_ok_and(|name| name.trim() != "sleep") {}
+        Self(child)
+    }
+}
+
+impl Drop for Weak {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_part_of_proc_is_judged_by_what_it_shows() {
+    need!(root);
+    let weak = Weak::start();
+    let pid = weak.0.id();
+    let bound = |options: &str| {
+        let (code, report) = report(verify().opt(options.split_whitespace()));
+        assert_eq!((code, wrong(&report)), (0, vec![]), "{options}: {report:#}");
+        let opened = walls(&report).into_iter().filter(|(_, wall)| wall["doors"] != json!([]));
+        opened.map(|(name, _)| name.to_owned()).collect::<Vec<_>>().join(" ")
+    };
+    // A process leads to the host's root, and from there everywhere.
+    let all = "cgroup devices kernel keyring net pid root terminal";
+    assert_eq!(bound(&format!("--bind /proc/{pid}:/p")), all);
+    assert_eq!(bound(&format!("--bind /proc/{pid}/net:/p")), "net");
+    let entered =
+        "--caps sys_admin,sys_chroot --bind /proc/{pid}/ns:/n".replace("{pid}", &pid.to_string());
+    for wall in ["mnt", "uts", "net", "ipc", "root"] {
+        assert!(bound(&entered).split(' ').any(|name| name == wall), "{wall}");
+    }
+    assert_eq!(bound("--bind /proc/keys:/k"), "keyring");
+    assert_eq!(bound("--bind /proc/sys/kernel/core_pattern:/x"), "kernel");
+    assert_eq!(bound("--bind /proc/sys/kernel:/x"), "kernel");
+    assert_eq!(bound("--bind /proc/sys/vm/swappiness:/x"), "kernel");
+    assert_eq!(bound("--bind /sys/kernel:/x"), "kernel");
+    assert_eq!(bound("--bind /dev/pts:/x"), "terminal");
+    assert_eq!(bound("--caps syslog"), "kernel");
+    // What a namespace has of its own is nobody else's.
+    assert_eq!(bound("--bind /proc/sys/net:/x"), "");
+    assert_eq!(bound("--bind /proc/self/status:/x"), "pid");
+}
+
+#[test]
+fn a_node_that_is_bound_is_a_device_and_a_file_of_the_host() {
+    need!(root);
+    let opened = |source: &str| {
+        let bind = format!("{source}:/x");
+        let (code, report) = report(verify().opt(["--bind", bind.as_str()]));
+        assert_eq!((code, wrong(&report)), (0, vec![]), "{report:#}");
+        (verdicts(&report)["devices"].to_owned(), verdicts(&report)["root"].to_owned())
+    };
+    let both = ("shared".to_owned(), "shared".to_owned());
+    assert_eq!((opened("/dev/kmsg"), opened("/dev/loop-control")), (both.clone(), both));
+    assert_eq!(opened("/dev/zero"), ("held".into(), "held".into()));
+}
+
+#[test]
+fn an_image_on_the_hosts_disk_leads_to_it_by_handle_where_the_right_is_there() {
+    need!(root);
+    let root = |caps: &str| {
+        let (code, report) = report(verify().opt(["--mount", "no", "--caps", caps]));
+        (code, verdicts(&report)["root"].to_owned())
+    };
+    assert_eq!(root("dac_read_search"), (0, "shared".into()));
+    assert_eq!(root("default"), (0, "held".into()));
+}
+
+#[test]
+fn a_directory_as_the_root_is_a_door_however_it_is_shown() {
+    need!(root);
+    let root = tree("doors-root");
+    for file in ["hosts", "hostname", "resolv.conf"] {
+        fs::write(root.join("etc").join(file), "").unwrap();
+    }
+    for how in ["", "--ephemeral", "--read-only", "--mount no", "--root chroot"] {
+        let options = format!("--rootfs {} {how}", root.display());
+        let (code, report) = report(verify().opt(options.split_whitespace()));
+        assert_eq!((code, verdicts(&report)["root"]), (0, "shared"), "{how}: {report:#}");
+    }
+}
+
+#[test]
+fn a_place_whose_name_is_no_text_is_looked_at_like_any_other() {
+    need!(root);
+    let place = scratch("doors-bytes").display().to_string();
+    let named = "d=$(printf 'm\\377'); mkdir -p \"$P/$d\"; mount -t tracefs t \"$P/$d\"";
+    let script = format!("P={place}; {named}");
+    let (code, bound) = prepared(&script, &format!("--bind {place}:/mnt"));
+    assert_eq!((code, verdicts(&bound)["kernel"]), (0, "shared"), "{bound:#}");
+    let (code, tight) = prepared(&script, "");
+    assert_eq!((code, verdicts(&tight)["kernel"]), (0, "held"), "{tight:#}");
+}
+
 #[test]
 fn a_queue_mount_of_the_host_is_a_way_to_its_queues_wherever_it_is() {
     need!(root);
@@ -195,12 +299,29 @@ fn the_right_to_mount_opens_what_can_be_mounted() {
 fn whoever_names_a_process_outside_follows_its_root_and_with_the_right_enters_where_it_is() {
     need!(root);
     let (_, shared) = report(verify().opt(["--pid", "no"]));
-    let root = walls(&shared)["root"];
-    assert_eq!(
-        (root["verdict"].as_str(), probes(root)["RV-PID-06"].0, &root["doors"]),
-        (Some("shared"), "shared", &json!(["pid"])),
-        "{root:#}"
-    );
+    for (wall, probe) in [
+        ("root", "RV-PID-06"),
+        ("root", "RV-ROOT-13"),
+        ("net", "RV-NET-05"),
+        ("net", "RV-NET-15"),
+        ("ipc", "RV-IPC-02"),
+        ("cgroup", "RV-CGR-06"),
+        ("keyring", "RV-KEY-03"),
+        ("terminal", "RV-TTY-03"),
+        ("kernel", "RV-KRN-01"),
+        ("devices", "RV-DEV-01"),
+    ] {
+        let found = walls(&shared)[wall];
+        assert_eq!(
+            (found["verdict"].as_str(), probes(found)[probe].0, &found["doors"]),
+            (Some("shared"), "shared", &json!(["pid"])),
+            "{wall}: {found:#}"
+        );
+    }
+    // In a user namespace its root may not be followed, and its network is seen all the same.
+    let (_, apart) = report(verify().opt(["--pid", "no", "--user", "yes"]));
+    let by_pid = verdicts(&apart);
+    assert_eq!((by_pid["root"], by_pid["kernel"], by_pid["net"]), ("held", "held", "shared"));
     let entered = "pid with CAP_SYS_ADMIN";
     let (code, all) = report(verify().opt(["--pid", "no", "--caps", "all"]));
     assert_eq!((code, wrong(&all)), (0, vec![]), "{all:#}");
@@ -281,6 +402,8 @@ fn what_is_expected_decides_in_place_of_what_was_ordered() {
     ] {
         verify().opt(["--expect", wrong]).ran().fails(2, &[wrong, words]);
     }
+    let untried = verify().opt(["--only", "pid", "--expect", "net=held"]).ran();
+    untried.fails(2, &["--expect net", "not tried"]);
 }
 
 #[test]

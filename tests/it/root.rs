@@ -1,9 +1,10 @@
 //! The root file system: what is written where, binds, read-only, and what chroot does not hold.
 
 use crate::need;
-use crate::support::{Rustic, archive, payload, scratch, shared, tree};
+use crate::support::{Rustic, archive, binary, payload, scratch, shared, tree};
 use std::fs;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 fn in_tree(root: &Path) -> Rustic {
     // Without a shell of its own a tree borrows the host's static busybox.
@@ -382,4 +383,26 @@ fn a_tmpfs_holds_no_more_names_than_its_size_is_meant_for() {
     let fill = "i=0; while [ $i -lt 1100 ]; do touch /dev/x$i 2>/dev/null || break; i=$((i+1)); done; \
         [ $i -lt 1100 ]";
     assert_eq!(Rustic::run().sh(fill).ran().code, 0);
+}
+
+#[test]
+fn what_is_mounted_into_the_directory_of_a_run_is_not_removed_with_it() {
+    need!(root);
+    let (precious, store) = (scratch("precious"), scratch("precious-store"));
+    fs::create_dir(precious.join("sub")).unwrap();
+    fs::write(precious.join("sub/file"), "kept").unwrap();
+    // CMD says that it is there, and ends when it is told to.
+    let script = "set -e; mount --make-rprivate /; \
+        \"$RUSTIC\" run --store \"$STORE\" --mount no sh -c \
+            'mkdir /here; touch /up; while [ ! -e /go ]; do sleep 0.02; done' & \
+        run=$!; until up=$(echo \"$STORE\"/runs/*/*/up \"$STORE\"/runs/*/up) && \
+            for one in $up; do if [ -e $one ]; then break; fi; done && [ -e $one ]; do sleep 0.02; done; \
+        tree=${one%/up}; mount --bind \"$PRECIOUS\" $tree/here; touch $tree/go; wait $run || true";
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c", script]);
+    command.env("RUSTIC", binary()).env("STORE", &store).env("PRECIOUS", &precious);
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    assert_eq!(fs::read_to_string(precious.join("sub/file")).unwrap(), "kept", "{output:?}");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("EBUSY"), "{said}");
 }

@@ -14,7 +14,18 @@ use std::time::Duration;
 
 pub(crate) fn main(words: &[String]) {
     let told: Canaries = serde_json::from_str(&words[0]).unwrap();
-    let places = places();
+    let mut places = places();
+    // Through the root of a process outside, where one is shown, there is everything again.
+    let roots: Vec<PathBuf> = places
+        .iter()
+        .flat_map(|place| [place.join(format!("{}/root", told.pid)), place.join("root")])
+        .filter(|root| root.join("proc/self").symlink_metadata().is_ok())
+        .collect();
+    for root in &roots {
+        let below = ["", "proc", "sys", "dev", "dev/pts", "sys/fs/cgroup"];
+        places.extend(below.map(|dir| root.join(dir)));
+        places.push(root.join(told.dir.trim_start_matches('/')).join("mqueue"));
+    }
     let tries: [(&str, Attempt); 12] = [
         ("files", files),
         ("processes", processes),
@@ -99,10 +110,19 @@ fn files(told: &Canaries, places: &[PathBuf]) {
         for path in [
             place.join("secret"),
             place.join(below).join("secret"),
+            place.join("root").join(below).join("secret"),
             place.join(format!("{}/root/{below}/secret", told.pid)),
         ] {
             if holds(&path, &told.secret) {
                 crossed("root", path.display());
+            }
+        }
+    }
+    for place in places {
+        let same = |stat: fs::Metadata| (stat.dev(), stat.ino()) == told.root;
+        for root in [place.join("."), place.join("root/.")] {
+            if place != Path::new("/") && fs::metadata(&root).is_ok_and(same) {
+                crossed("root", root.display());
             }
         }
     }
@@ -191,8 +211,11 @@ fn network(told: &Canaries, places: &[PathBuf]) {
         crossed("net", "abstract");
     }
     for place in places {
-        if holds(&place.join("class/net/lo/ifalias"), &told.secret) {
-            crossed("net", place.display());
+        let sockets = place.join(format!("{}/net/unix", told.pid));
+        for path in [place.join("class/net/lo/ifalias"), sockets] {
+            if holds(&path, &told.secret) {
+                crossed("net", path.display());
+            }
         }
     }
     if told.vsock != 0 && vsock(told.vsock) == Some(libc::EADDRINUSE) {
@@ -358,8 +381,13 @@ fn terminals(told: &Canaries, places: &[PathBuf]) {
     }
 }
 
-const PARAMETERS: [&str; 4] =
-    ["sys/kernel/core_pattern", "kernel/core_pattern", "core_pattern", "sysrq-trigger"];
+const PARAMETERS: [&str; 5] = [
+    "sys/kernel/core_pattern",
+    "kernel/core_pattern",
+    "core_pattern",
+    "sysrq-trigger",
+    "mm/transparent_hugepage/enabled",
+];
 
 fn writes(path: &Path) -> bool {
     OpenOptions::new().write(true).custom_flags(libc::O_NONBLOCK).open(path).is_ok()
@@ -461,10 +489,12 @@ fn devices(told: &Canaries, places: &[PathBuf]) {
                 // SAFETY: a descriptor, or -1, a string with NUL, and numbers.
                 let opened = unsafe {
                     let device = libc::makedev(*major, *minor);
-                    libc::mknodat(dir, c"truth".as_ptr(), libc::S_IFBLK | 0o600, device);
-                    let flags = libc::O_RDONLY | libc::O_NONBLOCK;
-                    let opened = libc::openat(dir, c"truth".as_ptr(), flags);
-                    libc::unlinkat(dir, c"truth".as_ptr(), 0);
+                    let name = c"truth-node".as_ptr();
+                    if libc::mknodat(dir, name, libc::S_IFBLK | 0o600, device) != 0 {
+                        continue;
+                    }
+                    let opened = libc::openat(dir, name, libc::O_RDONLY | libc::O_NONBLOCK);
+                    libc::unlinkat(dir, name, 0);
                     opened
                 };
                 if dir >= 0 && opened >= 0 {

@@ -32,6 +32,8 @@ pub(crate) struct Canaries {
     pub(crate) secret: String,
     /// A directory of the outside with a file `secret`.
     pub(crate) dir: String,
+    /// Device and inode of the root of the outside.
+    pub(crate) root: (u64, u64),
     /// A process outside, and where the secret lies in its memory.
     pub(crate) pid: i32,
     pub(crate) address: usize,

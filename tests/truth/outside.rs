@@ -104,6 +104,7 @@ impl Outside {
             });
         let canaries = Canaries {
             dir: dir.into(),
+            root: fs::metadata("/").map(|stat| (stat.dev(), stat.ino())).unwrap(),
             pid,
             address: secret_address(&secret),
             port: tcp.local_addr().unwrap().port(),

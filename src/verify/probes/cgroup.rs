@@ -7,6 +7,7 @@ use crate::mountinfo;
 use crate::mounts;
 use crate::namespace::Namespace;
 use crate::spec::Opening;
+use crate::verify::held::Held;
 use crate::verify::place::line;
 use crate::verify::protocol::{self, Reply};
 use crate::verify::target::Target;
@@ -24,7 +25,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// The probes.
-pub const PROBES: [Probe; 4] = [
+pub const PROBES: [Probe; 5] = [
     Probe {
         id: "RV-CGR-01",
         wall: Wall::Cgroup,
@@ -48,6 +49,14 @@ pub const PROBES: [Probe; 4] = [
         direction: Direction::In,
         effect: Effect::None,
         attempt: by_mount,
+    },
+    Probe {
+        id: "RV-CGR-06",
+        wall: Wall::Cgroup,
+        title: "reach the host's cgroup tree through the root of a process outside",
+        direction: Direction::In,
+        effect: Effect::OwnObject,
+        attempt: by_process,
     },
     Probe {
         id: "RV-CGR-03",
@@ -95,7 +104,7 @@ fn tree(outside: &Outside<'_>, subject: &Target) -> Try {
                 } else {
                     "it is not the host's"
                 };
-                Try { outside: outside.into(), ..attempt }
+                Try { outside: outside.into(), ..attempt }.through(subject.door_at(directory))
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 Try::untried("stat", "where the host has it mounted something else lies on it")
@@ -108,6 +117,37 @@ fn tree(outside: &Outside<'_>, subject: &Target) -> Try {
 fn by_mount(outside: &Outside<'_>, subject: &Target) -> Try {
     let devices = outside.stage.host.devices(is_cgroup);
     mounted(subject, &devices, subject.identity(Namespace::Cgroup), |_, _| true)
+}
+
+fn by_process(outside: &Outside<'_>, subject: &Target) -> Try {
+    let host = &outside.stage.host;
+    let paths: Vec<PathBuf> =
+        host.points(is_cgroup).flat_map(|point| outside.by_ways(subject, point)).collect();
+    let devices = host.devices(is_cgroup);
+    let mut found = Vec::new();
+    let opened = subject.open_inside(&paths, |path, held| {
+        let is_it = |held: Held| held.stat().is_ok_and(|stat| devices.contains(&stat.st_dev));
+        found.extend(held.is_some_and(is_it).then(|| path.to_owned()));
+    });
+    let identity = subject.identity(Namespace::Cgroup);
+    if let Err(reply) = opened {
+        return Try::marking(reply, identity, Receipt::Absent, "it has not looked", &[]);
+    }
+    let (outcome, seen) = match found.first() {
+        Some(_) => (Ok(()), "it is the host's"),
+        None => (Err(Errno::NOENT), "it is out of reach"),
+    };
+    let arg = found.first().map_or_else(|| "/proc/PID/root".into(), |path| path.to_string_lossy());
+    Try::marking(
+        Reply::plain("open", arg, outcome),
+        identity,
+        arrived(!found.is_empty()),
+        seen,
+        &[Errno::NOENT],
+    )
+    .through(found.first().and_then(|path| subject.door_for(path)))
+    .or_closed()
+    .or_nothing_to_find(subject, "the caller has no way there itself")
 }
 
 fn is_cgroup(kind: &str) -> bool {
@@ -130,7 +170,6 @@ fn own_mount(outside: &Outside<'_>, subject: &Target) -> Try {
     let walled =
         [Errno::PERM, Errno::ACCESS, Errno::NOSYS, Errno::NODEV, Errno::BUSY, Errno::NOSPC];
     Try::marking(reply, subject.identity(Namespace::Cgroup), arrived(is_it), seen, &walled)
-        .or_stayed()
         .or_closed()
         .through(role.right(Capability::CAP_SYS_ADMIN).or_else(nested))
         .or_nothing_to_find(subject, "the caller can mount none itself")
@@ -144,7 +183,10 @@ pub enum Crossing {
     /// Reads the line of a hierarchy in the file that was handed in, or in /proc/self/cgroup.
     Path { hierarchy: u32 },
     /// stat(2) of a cgroup's directory.
-    Tree { path: PathBuf },
+    Tree {
+        #[serde(with = "crate::verify::escaped")]
+        path: PathBuf,
+    },
     /// A mount of version 2, and of version 1 with each of these controllers; the same in a user
     /// namespace of its own.
     Mount { controllers: Vec<String> },
@@ -202,21 +244,24 @@ impl Crossing {
     }
 }
 
-/// A hierarchy that can be mounted, in no place.
+/// A hierarchy that can be mounted, in no place: of version 1 where there is one, since a mount of
+/// version 2 takes longer.
 fn hierarchy(controllers: &[String]) -> Result<OwnedFd, Errno> {
-    let first = mounts::new(c"cgroup2", &[], mounts::Attributes::NONE);
-    controllers
-        .iter()
-        .fold(first, |mounted, controllers| {
-            mounted.or_else(|before| {
-                let options: Vec<mounts::FsOption> = match controllers.strip_prefix("name=") {
-                    Some(name) => vec![(c"none", None), (c"name", CString::new(name).ok())],
-                    None => controllers.split(',').filter_map(flag).collect(),
-                };
-                mounts::new(c"cgroup", &options, mounts::Attributes::NONE).map_err(|_| before)
-            })
+    let options = |controllers: &String| -> Vec<mounts::FsOption> {
+        match controllers.strip_prefix("name=") {
+            Some(name) => vec![(c"none", None), (c"name", CString::new(name).ok())],
+            None => controllers.split(',').filter_map(flag).collect(),
+        }
+    };
+    let first = controllers.iter().map(|one| (c"cgroup", options(one)));
+    let mut answer = Errno::NODEV;
+    first
+        .chain([(c"cgroup2", Vec::new())])
+        .find_map(|(kind, options)| {
+            let mounted = mounts::new(kind, &options, mounts::Attributes::NONE);
+            mounted.map_err(|error| answer = error.errno).ok()
         })
-        .map_err(|error| error.errno)
+        .ok_or(answer)
 }
 
 /// A controller as an option: of those that there are.

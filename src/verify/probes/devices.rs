@@ -2,8 +2,7 @@
 //! disk is opened for reading and nothing is read; of the other nodes only those are opened that do
 //! nothing when they are, as /dev/mem and /dev/kvm: to open a watchdog is to start it.
 
-use super::kernel::own_mount_namespace;
-use super::{Direction, Effect, Outside, Probe, Try, arrived};
+use super::{Direction, Effect, Outside, Probe, Try, arrived, mounted};
 use crate::mounts;
 use crate::verify::held::Held;
 use crate::verify::protocol::{self, Reply};
@@ -27,7 +26,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The probes.
-pub const PROBES: [Probe; 3] = [
+pub const PROBES: [Probe; 4] = [
     Probe {
         id: "RV-DEV-01",
         wall: Wall::Devices,
@@ -50,7 +49,15 @@ pub const PROBES: [Probe; 3] = [
         title: "mount a devtmpfs, and open a disk by its node",
         direction: Direction::Out,
         effect: Effect::None,
-        attempt: mounted,
+        attempt: by_devtmpfs,
+    },
+    Probe {
+        id: "RV-DEV-04",
+        wall: Wall::Devices,
+        title: "find a node of the host's among the mounts, where it can be opened",
+        direction: Direction::In,
+        effect: Effect::None,
+        attempt: node_among_mounts,
     },
 ];
 
@@ -81,7 +88,7 @@ fn is_opened(stat: &Stat) -> bool {
 }
 
 /// Nodes below /dev, and on every mount that does not forbid them.
-fn there(_: &Outside<'_>, subject: &Target) -> Try {
+fn there(outside: &Outside<'_>, subject: &Target) -> Try {
     let shown = subject.mounts();
     let with_nodes = shown.iter().filter(|shown| {
         let forbids = shown.mount.attributes.split(',').any(|one| one == "nodev");
@@ -90,10 +97,11 @@ fn there(_: &Outside<'_>, subject: &Target) -> Try {
     });
     let mut places = vec![PathBuf::from("/dev")];
     places.extend(with_nodes.map(|shown| shown.mount.point.clone()));
+    places.extend(outside.by_ways(subject, Path::new("/dev")));
     places.dedup();
     let reply = subject.ask(&protocol::Crossing::Devices(Crossing::There { places }));
     // It is told by which place it was found.
-    let door = subject.door_at(Path::new(&reply.arg));
+    let door = subject.door_for(Path::new(&reply.arg));
     judged(reply, subject, "the caller may open none itself").through(door)
 }
 
@@ -111,13 +119,27 @@ fn made(outside: &Outside<'_>, subject: &Target) -> Try {
         .through(subject.role.right(Capability::CAP_MKNOD))
 }
 
-fn mounted(outside: &Outside<'_>, subject: &Target) -> Try {
+fn by_devtmpfs(outside: &Outside<'_>, subject: &Target) -> Try {
     if !outside.stage.holds(Capability::CAP_SYS_ADMIN) {
         return Try::untried("mount", &super::right::none_to_keep(Capability::CAP_SYS_ADMIN));
     }
     let reply = subject.ask(&protocol::Crossing::Devices(Crossing::Mount));
     judged(reply, subject, "the caller finds none there itself")
         .through(subject.role.right(Capability::CAP_SYS_ADMIN))
+}
+
+/// A device whatever it is, and it is not opened for this. The control finds the host's /dev.
+fn node_among_mounts(outside: &Outside<'_>, subject: &Target) -> Try {
+    let contained = subject.role.ordered().is_some();
+    let devices = outside.stage.host.devices(|kind| kind != "proc" && kind != "devpts");
+    mounted(subject, &devices, IDENTITY, |shown, held| {
+        let forbidden = shown.mount.attributes.split(',').any(|one| one == "nodev");
+        let is_node = held.stat().is_ok_and(|stat| {
+            let kind = FileType::from_raw_mode(stat.st_mode);
+            matches!(kind, FileType::BlockDevice | FileType::CharacterDevice) && !is_harmless(&stat)
+        });
+        !forbidden && (is_node || !contained && shown.mount.kind == "devtmpfs")
+    })
 }
 
 fn judged(reply: Reply, subject: &Target, nothing: &str) -> Try {
@@ -130,7 +152,6 @@ fn judged(reply: Reply, subject: &Target, nothing: &str) -> Try {
         None => "it holds no device open".to_owned(),
     };
     Try::marking(reply, IDENTITY, arrived(leads.is_some()), seen, &WALLED)
-        .or_stayed()
         .or_nothing_to_find(subject, nothing)
 }
 
@@ -158,7 +179,10 @@ fn disks(outside: &Outside<'_>) -> Vec<u64> {
 #[allow(missing_docs, reason = "the fields are the arguments of the calls")]
 pub enum Crossing {
     /// open(2) of the nodes at and below these places.
-    There { places: Vec<PathBuf> },
+    There {
+        #[serde(with = "crate::verify::escaped::all")]
+        places: Vec<PathBuf>,
+    },
     /// mknod(2) and open(2), in a tmpfs of its own and where there are folders.
     Make { devices: Vec<u64>, name: String },
     /// A new devtmpfs, and open(2) of its nodes.
@@ -278,19 +302,16 @@ fn make(folder: impl AsFd, name: &str, device: u64) -> Result<OwnedFd, Errno> {
 /// Mounts a disk by a node of its own making, or by that of a devtmpfs, in no place. The root of it,
 /// named.
 pub fn mounted_disk(kind: &str, device: u64, read_only: bool) -> Result<OwnedFd, Errno> {
-    own_mount_namespace()?;
-    let place = FOLDERS.iter().map(Path::new).find(|folder| folder.is_dir());
-    let place = place.ok_or(Errno::NOENT)?;
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let shown = |nodes: OwnedFd| mounts::attach(nodes, open(place, flags, Mode::empty())?);
+    // By a path that begins at the working directory: so nothing has to be mounted anywhere.
     let made = tmpfs().and_then(|own| {
         mknodat(&own, "disk", FileType::BlockDevice, Mode::from_raw_mode(0o600), device)?;
-        shown(own).map(|()| place.join("disk"))
+        rustix::process::fchdir(&own)?;
+        Ok(PathBuf::from("disk"))
     });
     let node = made.or_else(|_| {
         let nodes = mounts::new(c"devtmpfs", &[], mounts::Attributes::NONE);
-        shown(nodes.map_err(|error| error.errno)?)?;
-        node_of(place, device, 0).ok_or(Errno::NODEV)
+        rustix::process::fchdir(nodes.map_err(|error| error.errno)?)?;
+        node_of(Path::new("."), device, 0).ok_or(Errno::NODEV)
     })?;
     let kind = CString::new(kind).map_err(|_| Errno::INVAL)?;
     let context = fsopen(&kind, FsOpenFlags::FSOPEN_CLOEXEC)?;

@@ -60,11 +60,11 @@ fn enter(namespace: Namespace, outside: &Outside<'_>, subject: &Target) -> Try {
     }
     planted(&outside.canaries.pid, "setns", |canary| {
         let reply = subject.ask(&crossing(namespace, canary.number(), subject, None));
-        let entered = reply.data() == ENTERED && is_outside(namespace, subject);
+        let entered = reply.data() == ENTERED && is_outside(namespace, outside, subject);
         let seen = if entered { "it has got there" } else { "it has stayed where it was" };
         Try::marking(reply, identity, arrived(entered), seen, &WALLED)
             .or_stayed()
-            .through(door(canary.number(), subject))
+            .through(door(namespace, canary.number(), subject))
             .or_nothing_to_find(subject, MAY_NOT)
     })
 }
@@ -76,7 +76,7 @@ fn root(outside: &Outside<'_>, subject: &Target) -> Try {
             let reply = subject.ask(&crossing(Namespace::Mount, canary.number(), subject, read));
             let secret = &outside.stage.secret;
             Try::reading(reply, Identity::NoNamespace, secret, &WALLED)
-                .through(door(canary.number(), subject))
+                .through(door(Namespace::Mount, canary.number(), subject))
                 .or_nothing_to_find(subject, MAY_NOT)
         })
     })
@@ -91,32 +91,50 @@ fn crossing(
     protocol::Crossing::Enter(Crossing {
         entry: namespace.proc_entry().into(),
         flag: namespace.clone_flag() as u32,
-        procs: subject.points("proc"),
+        links: links(namespace, pid, subject),
         pid,
         read,
     })
 }
 
-/// Whether the process that has answered is where the outside is, as the kernel tells it outside.
-fn is_outside(namespace: Namespace, subject: &Target) -> bool {
+/// Where a link to a namespace of the outside may be: below every proc, in a directory of a process
+/// that is mounted alone, and mounted itself, nsfs(5).
+fn links(namespace: Namespace, pid: i32, subject: &Target) -> Vec<PathBuf> {
+    let entry = namespace.proc_entry();
+    let whole = subject.points("proc");
+    let whole = whole.iter().map(|proc| proc.join(format!("{pid}/ns/{entry}")));
+    let alone = subject.parts_of_processes().filter_map(|(shown, part)| {
+        let link = Path::new("ns").join(entry);
+        Some(shown.mount.point.join(link.strip_prefix(part).ok()?))
+    });
+    let itself = subject.mounts().iter().filter(|shown| {
+        let root = shown.mount.root.to_string_lossy();
+        shown.mount.kind == "nsfs" && root.trim_start_matches('/').starts_with(&format!("{entry}:"))
+    });
+    whole.chain(alone).chain(itself.map(|shown| shown.mount.point.clone())).collect()
+}
+
+/// Whether the process that has answered is where the outside is, as the kernel tells it outside:
+/// on the stage, or on the host that this has been made of.
+fn is_outside(namespace: Namespace, outside: &Outside<'_>, subject: &Target) -> bool {
     let entry = match namespace {
         Namespace::Pid => "pid_for_children",
         other => other.proc_entry(),
     };
     let path = format!("/proc/{}/ns/{entry}", subject.crosser());
-    let theirs = stat(path.as_str()).map(|stat| (stat.st_dev, stat.st_ino));
+    let Ok(theirs) = stat(path.as_str()).map(|stat| (stat.st_dev, stat.st_ino)) else {
+        return false;
+    };
     let ours = subject.sides(namespace).ok().and_then(|sides| sides.files().ok());
-    matches!((theirs, ours), (Ok(theirs), Some([ours, _])) if theirs == ours)
+    ours.map(|[ours, _]| ours) == Some(theirs)
+        || outside.stage.host.namespace(namespace) == Some(theirs)
 }
 
-/// What was ordered and lets it through: a way to name the process, and the right to enter.
-fn door(pid: i32, subject: &Target) -> Option<String> {
+/// What was ordered and lets it through: a way to name the process or its namespace, and the right
+/// to enter.
+fn door(namespace: Namespace, pid: i32, subject: &Target) -> Option<String> {
     let right = subject.role.right(Capability::CAP_SYS_ADMIN)?;
-    let shown = || {
-        let procs = subject.points("proc");
-        let by = procs.iter().find_map(|proc| subject.door_at(proc));
-        by.filter(|_| pid > 0)
-    };
+    let shown = || links(namespace, pid, subject).iter().find_map(|link| subject.door_at(link));
     let way = subject.role.shares(Namespace::Pid).or_else(shown)?;
     Some(format!("{way} with {right}"))
 }
@@ -159,11 +177,13 @@ pub struct Crossing {
     entry: String,
     /// The namespace's flag.
     flag: u32,
-    /// Where /proc is mounted.
-    procs: Vec<PathBuf>,
+    /// Links to it.
+    #[serde(with = "crate::verify::escaped::all")]
+    links: Vec<PathBuf>,
     /// The process.
     pid: i32,
     /// What to read there.
+    #[serde(with = "crate::verify::escaped::some")]
     read: Option<PathBuf>,
 }
 
@@ -171,9 +191,9 @@ const ENTERED: &str = "entered";
 
 impl Crossing {
     pub(in crate::verify) fn attempt(&self) -> Reply {
-        let by_proc = self.procs.iter().map(|proc| self.by_link(proc));
+        let by_link = self.links.iter().map(|link| enter_link(link));
         // The first that works decides, else the last that was tried.
-        let entered = by_proc
+        let entered = by_link
             .chain(std::iter::once_with(|| self.by_number()))
             .reduce(|before, after| if before.is_ok() { before } else { after })
             .unwrap_or(Err(Errno::SRCH));
@@ -186,16 +206,15 @@ impl Crossing {
         Reply::of("setns", format!("{} of pid {}", self.entry, self.pid), told)
     }
 
-    fn by_link(&self, proc: &Path) -> Result<(), Errno> {
-        let path = proc.join(format!("{}/ns/{}", self.pid, self.entry));
-        let link = open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-        move_into_link_name_space(link.as_fd(), None::<LinkNameSpaceType>)
-    }
-
     fn by_number(&self) -> Result<(), Errno> {
         let pid = Pid::from_raw(self.pid).ok_or(Errno::SRCH)?;
         let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
         let kind = ThreadNameSpaceType::from_bits_retain(self.flag);
         move_into_thread_name_spaces(pidfd.as_fd(), kind)
     }
+}
+
+fn enter_link(path: &Path) -> Result<(), Errno> {
+    let link = open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    move_into_link_name_space(link.as_fd(), None::<LinkNameSpaceType>)
 }

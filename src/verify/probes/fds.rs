@@ -343,7 +343,11 @@ fn variable(outside: &Outside<'_>, subject: &Target) -> Try {
 #[allow(missing_docs, reason = "the fields are the arguments of the calls")]
 pub enum Crossing {
     /// pread(2), openat(2) and mq_send(3) on every descriptor from 3 up.
-    Sweep { path: PathBuf, mark: String },
+    Sweep {
+        #[serde(with = "crate::verify::escaped")]
+        path: PathBuf,
+        mark: String,
+    },
     /// open(2) of /proc/self/fd/0 for writing, and fchmod(2) of stdin.
     Change { mark: String },
     /// open(2) of /proc/self/fd/1 for reading.

@@ -9,7 +9,7 @@ use crate::verify::protocol::{self, Reply};
 use crate::verify::stage::Stage;
 use crate::verify::target::Target;
 use crate::verify::wall::Wall;
-use nix::mqueue::{MQ_OFlag, MqAttr, MqdT, mq_open, mq_receive, mq_send};
+use nix::mqueue::{MQ_OFlag, MqAttr, MqdT, mq_close, mq_open, mq_receive, mq_send};
 use nix::sys::stat;
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
@@ -161,12 +161,12 @@ fn by_file(outside: &Outside<'_>, subject: &Target) -> Try {
     let canary = &outside.canaries.ipc;
     planted(&canary.queue, "open", |_| {
         let name = queue_name(outside.stage)[1..].to_owned();
-        let tried = subject.points("mqueue").into_iter().map(|folder| {
-            let door = subject.door_at(&folder);
-            let reply = subject.ask(&protocol::Crossing::Ipc(Crossing::QueueByFile {
-                path: folder.join(&name),
-                mark: subject.mark.clone(),
-            }));
+        let mounts = subject.points("mqueue").into_iter().map(|folder| folder.join(&name));
+        let ways = outside.by_ways(subject, &outside.stage.queues().join(&name));
+        let tried = mounts.chain(ways).map(|path| {
+            let door = subject.door_for(&path);
+            let mark = subject.mark.clone();
+            let reply = subject.ask(&protocol::Crossing::Ipc(Crossing::QueueByFile { path, mark }));
             let (receipt, seen) = delivered(canary.received(&subject.mark));
             Try::marking(reply, subject.identity(Namespace::Ipc), receipt, seen, &[Errno::NOENT])
                 .through(door)
@@ -242,7 +242,11 @@ pub enum Crossing {
     /// mq_open(3) and mq_send(3).
     QueueByName { name: String, mark: String },
     /// open(2) in a mounted mqueue, and mq_send(3).
-    QueueByFile { path: PathBuf, mark: String },
+    QueueByFile {
+        #[serde(with = "crate::verify::escaped")]
+        path: PathBuf,
+        mark: String,
+    },
     /// shmget(2) and shmat(2).
     Memory { key: i32 },
     /// shmat(2).
@@ -264,15 +268,14 @@ impl Crossing {
                     stat::Mode::empty(),
                     None,
                 )
-                .and_then(|queue| mq_send(&queue, mark.as_bytes(), 0));
+                .and_then(|queue| sent_and_closed(queue, mark));
                 Reply::plain("mq_open", name, sent.map_err(of_nix))
             }
             Self::QueueByFile { path, mark } => {
-                let sent =
-                    open(path, OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())
-                        .and_then(|file| {
-                            mq_send(&sys::message_queue(file), mark.as_bytes(), 0).map_err(of_nix)
-                        });
+                let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
+                let sent = open(path, flags, Mode::empty()).and_then(|file| {
+                    sent_and_closed(sys::message_queue(file), mark).map_err(of_nix)
+                });
                 Reply::plain("open", path.to_string_lossy(), sent)
             }
             Self::Memory { key } => {
@@ -298,4 +301,10 @@ impl Crossing {
 
 fn text(bytes: [u8; sysv::LENGTH]) -> (i64, String) {
     (0, String::from_utf8_lossy(&bytes).trim_end_matches('\0').to_owned())
+}
+
+/// Sends, and leaves nothing open for the next crossing to find: an MqdT does not close itself.
+fn sent_and_closed(queue: MqdT, mark: &str) -> nix::Result<()> {
+    let sent = mq_send(&queue, mark.as_bytes(), 0);
+    mq_close(queue).and(sent)
 }

@@ -3,11 +3,13 @@
 //! written: a parameter that is open for writing is receipt enough, and it is seen from outside.
 
 use super::{Direction, Effect, Outside, Probe, Try, arrived, mounted, rank};
-use crate::error::of_nix;
+use crate::error::{errno_of, of_nix};
 use crate::mountinfo;
 use crate::mounts;
 use crate::spec::Opening;
+use crate::sys::rights;
 use crate::verify::protocol::{self, Reply};
+use crate::verify::shown::Shown;
 use crate::verify::target::Target;
 use crate::verify::verdict::{Identity, Receipt};
 use crate::verify::wall::Wall;
@@ -18,10 +20,12 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_change, unmount};
 use serde::{Deserialize, Serialize};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// The probes.
-pub const PROBES: [Probe; 5] = [
+pub const PROBES: [Probe; 7] = [
     Probe {
         id: "RV-KRN-01",
         wall: Wall::Kernel,
@@ -45,6 +49,22 @@ pub const PROBES: [Probe; 5] = [
         direction: Direction::Out,
         effect: Effect::None,
         attempt: uncovered,
+    },
+    Probe {
+        id: "RV-KRN-07",
+        wall: Wall::Kernel,
+        title: "open any file for writing in a part of /proc or /sys that is mounted alone",
+        direction: Direction::Out,
+        effect: Effect::None,
+        attempt: part,
+    },
+    Probe {
+        id: "RV-KRN-06",
+        wall: Wall::Kernel,
+        title: "read the kernel's log",
+        direction: Direction::In,
+        effect: Effect::None,
+        attempt: log,
     },
     Probe {
         id: "RV-KRN-05",
@@ -105,18 +125,65 @@ fn settings(outside: &Outside<'_>, subject: &Target) -> Try {
 }
 
 /// Opens them in every file system of a kind that is mounted inside.
-fn written(kind: &str, files: &[&str], _: &Outside<'_>, subject: &Target) -> Try {
-    let paths: Vec<PathBuf> =
+fn written(kind: &str, files: &[&str], outside: &Outside<'_>, subject: &Target) -> Try {
+    let mut paths: Vec<PathBuf> =
         files.iter().flat_map(|file| subject.paths_of(kind, Path::new(file))).collect();
+    let top = if kind == "proc" { "/proc" } else { "/sys" };
+    for file in files {
+        paths.extend(outside.by_ways(subject, &Path::new(top).join(file)));
+    }
     if paths.is_empty() {
         return Try::untried("open", &format!("no {kind} is mounted inside"));
     }
     let reply = subject.ask(&protocol::Crossing::Kernel(Crossing::Write { paths }));
-    let opened = opened(&reply, subject, files);
-    let door = opened.as_ref().and_then(|path| subject.door_at(path));
+    let opened = opened(&reply, subject);
+    let door = opened.as_ref().and_then(|path| subject.door_for(path));
     judged(reply, opened, subject)
         .through(door.or_else(|| subject.role.door(|opening| *opening == Opening::Proc)))
 }
+
+/// Parts of a proc or a sysfs that are mounted to be written. The control looks where every kernel
+/// has parameters.
+fn part(_: &Outside<'_>, subject: &Target) -> Try {
+    let parts = subject.mounts().iter().filter(|Shown { mount, .. }| {
+        let written = mount.attributes.split(',').next() == Some("rw");
+        let is_part = mount.root != Path::new("/");
+        written && is_part && matches!(mount.kind.as_str(), "proc" | "sysfs")
+    });
+    let of_a_process: Vec<u64> =
+        subject.parts_of_processes().map(|(shown, _)| shown.mount.id).collect();
+    let parts = parts.filter(|shown| !of_a_process.contains(&shown.mount.id));
+    let mut places: Vec<(PathBuf, PathBuf)> =
+        parts.map(|Shown { mount, .. }| (mount.point.clone(), mount.root.clone())).collect();
+    if subject.role.ordered().is_none() {
+        places.push(("/proc/sys/vm".into(), "/sys/vm".into()));
+    }
+    let (points, roots) = places.into_iter().unzip();
+    let crossing = Crossing::WriteBelow { points, roots };
+    let reply = subject.ask(&protocol::Crossing::Kernel(crossing));
+    let opened = opened(&reply, subject);
+    let door = opened.as_ref().and_then(|path| subject.door_at(path));
+    judged(reply, opened, subject).through(door)
+}
+
+/// What the outside has read last in the log, inside too.
+fn log(_: &Outside<'_>, subject: &Target) -> Try {
+    let Ok(ours) = rights::kernel_log(LOG_OUTSIDE) else {
+        return Try::untried("syslog", "the caller may not read it itself");
+    };
+    let lines = ours.lines().rev().filter(|line| line.len() > 20);
+    let Some(last) = lines.clone().next().map(str::to_owned) else {
+        return Try::untried("syslog", "the kernel's log is empty");
+    };
+    let reply = subject.ask(&protocol::Crossing::Kernel(Crossing::Log));
+    let right = subject.role.right(Capability::CAP_SYSLOG);
+    let filter = || subject.role.door(|opening| *opening == Opening::Seccomp);
+    Try::reading(reply, IDENTITY, &last, &WALLED).through(right.or_else(filter))
+}
+
+/// How much of the log is read, in bytes: inside more may have come since.
+const LOG_OUTSIDE: usize = 1024;
+const LOG_INSIDE: usize = 8192;
 
 fn judged(reply: Reply, opened: Option<PathBuf>, subject: &Target) -> Try {
     let seen = match &opened {
@@ -124,15 +191,17 @@ fn judged(reply: Reply, opened: Option<PathBuf>, subject: &Target) -> Try {
         None => "it holds nothing of it open".to_owned(),
     };
     Try::marking(reply, IDENTITY, arrived(opened.is_some()), seen, &WALLED)
-        .or_stayed()
         .or_nothing_to_find(subject, "the caller may write none of it itself")
 }
 
-/// What the inside holds open for writing, as the kernel tells it outside: one of these files. Its
-/// path is that which the inside has used.
-fn opened(reply: &Reply, subject: &Target, files: &[&str]) -> Option<PathBuf> {
+/// What the inside holds open for writing, as the kernel tells it outside: a file of a proc or of a
+/// sysfs. Which it is the order has said, and no other was asked for.
+fn opened(reply: &Reply, subject: &Target) -> Option<PathBuf> {
+    const PROC_SUPER_MAGIC: i64 = 0x9fa0;
+    const SYSFS_MAGIC: i64 = 0x6265_6572;
     let held = subject.held(reply.number()?).ok()?;
-    let is_one = files.iter().any(|file| held.link.ends_with(file.trim_start_matches("sys/")));
+    let is_one =
+        held.file_system().is_ok_and(|kind| [PROC_SUPER_MAGIC, SYSFS_MAGIC].contains(&kind));
     (held.is_writable() && is_one).then(|| PathBuf::from(&reply.arg))
 }
 
@@ -145,7 +214,7 @@ fn uncovered(outside: &Outside<'_>, subject: &Target) -> Try {
         files: PARAMETERS.iter().map(PathBuf::from).collect(),
     };
     let reply = subject.ask(&protocol::Crossing::Kernel(crossing));
-    let opened = opened(&reply, subject, &PARAMETERS);
+    let opened = opened(&reply, subject);
     judged(reply, opened, subject).through(subject.role.right(Capability::CAP_SYS_ADMIN))
 }
 
@@ -153,15 +222,17 @@ fn uncovered(outside: &Outside<'_>, subject: &Target) -> Try {
 /// that does not change.
 const HIDDEN: [&str; 5] = ["interrupts", "kallsyms", "acpi/wakeup", "driver/rtc", "scsi/scsi"];
 
-fn told_of(_: &Outside<'_>, subject: &Target) -> Try {
+fn told_of(outside: &Outside<'_>, subject: &Target) -> Try {
     let known = HIDDEN.iter().filter_map(|file| {
         let read = protocol::Crossing::Read { path: Path::new("/proc").join(file) }.attempt(None);
         let line = read.data().lines().next().map(str::trim).filter(|line| !line.is_empty())?;
         Some((*file, line.to_owned()))
     });
     let tried = known.flat_map(|(file, line)| {
-        subject.paths_of("proc", Path::new(file)).into_iter().map(move |path| {
-            let door = subject.door_at(&path);
+        let mut paths = subject.paths_of("proc", Path::new(file));
+        paths.extend(outside.by_ways(subject, &Path::new("/proc").join(file)));
+        paths.into_iter().map(move |path| {
+            let door = subject.door_for(&path);
             let reply = subject.ask(&protocol::Crossing::Read { path });
             let walled = [Errno::NOENT, Errno::ACCESS, Errno::PERM];
             let attempt = Try::reading(reply, IDENTITY, &line, &walled);
@@ -204,9 +275,25 @@ fn views(outside: &Outside<'_>, subject: &Target) -> Try {
 #[allow(missing_docs, reason = "the fields are the arguments of the calls")]
 pub enum Crossing {
     /// open(2) for writing.
-    Write { paths: Vec<PathBuf> },
+    Write {
+        #[serde(with = "crate::verify::escaped::all")]
+        paths: Vec<PathBuf>,
+    },
+    /// The same of every file at and below these points, which show these parts of a file system.
+    WriteBelow {
+        #[serde(with = "crate::verify::escaped::all")]
+        points: Vec<PathBuf>,
+        #[serde(with = "crate::verify::escaped::all")]
+        roots: Vec<PathBuf>,
+    },
+    /// syslog(2), SYSLOG_ACTION_READ_ALL.
+    Log,
     /// The same below a new proc, and below these with the mounts over them taken away.
-    Uncover { places: Vec<PathBuf>, files: Vec<PathBuf> },
+    Uncover {
+        #[serde(with = "crate::verify::escaped::all")]
+        places: Vec<PathBuf>,
+        files: Vec<PathBuf>,
+    },
 }
 
 impl Crossing {
@@ -215,15 +302,58 @@ impl Crossing {
             Self::Write { paths } => {
                 told(first_opened(paths.iter().cloned(), |path| open_to_write(CWD, path)))
             }
+            Self::WriteBelow { points, roots } => {
+                let below = points.iter().zip(roots).flat_map(|(point, root)| {
+                    let mut files = Vec::new();
+                    walk(point, root, 0, &mut files);
+                    files
+                });
+                told(first_opened(below, |path| open_to_write(CWD, path)))
+            }
+            Self::Log => {
+                let text = rights::kernel_log(LOG_INSIDE).map(|text| (0, text));
+                Reply::of("syslog", "SYSLOG_ACTION_READ_ALL", text)
+            }
             Self::Uncover { places, files } => {
                 let fresh = mounts::new(c"proc", &[], mounts::Attributes::NONE)
                     .map_err(|error| error.errno)
                     .and_then(|proc| {
                         first_opened(files.iter().cloned(), |file| open_to_write(&proc, file))
                     });
-                told(fresh.or_else(|_| unmounted(places, files)))
+                told(fresh.or_else(|errno| {
+                    if places.is_empty() { Err(errno) } else { unmounted(places, files) }
+                }))
             }
         }
+    }
+}
+
+/// The files at and below a point that somebody may write, but for those that each namespace has of
+/// its own: parameters of the network and of System V IPC, and the host name.
+fn walk(point: &Path, root: &Path, depth: usize, files: &mut Vec<PathBuf>) {
+    const DEEPEST: usize = 5;
+    const MOST: usize = 512;
+    const OWN: [&str; 8] = [
+        "/sys/net",
+        "/sys/user",
+        "/sys/fs/mqueue",
+        "/sys/kernel/shm",
+        "/sys/kernel/msg",
+        "/sys/kernel/sem",
+        "/sys/kernel/hostname",
+        "/sys/kernel/domainname",
+    ];
+    let own = OWN.iter().any(|own| root.to_string_lossy().starts_with(own));
+    let Ok(stat) = fs::symlink_metadata(point) else { return };
+    if own || files.len() >= MOST || depth > DEEPEST || stat.is_symlink() {
+        return;
+    }
+    if stat.is_file() && stat.permissions().mode() & 0o222 != 0 {
+        files.push(point.to_owned());
+    }
+    for entry in fs::read_dir(point).into_iter().flatten().flatten().filter(|_| stat.is_dir()) {
+        let name = entry.file_name();
+        walk(&point.join(&name), &root.join(&name), depth + 1, files);
     }
 }
 
@@ -248,16 +378,17 @@ fn unmounted(places: &[PathBuf], files: &[PathBuf]) -> Result<(PathBuf, OwnedFd)
     Err(answer)
 }
 
-/// A mount namespace for this process alone: what it mounts and takes away there, nobody sees.
-pub(super) fn own_mount_namespace() -> Result<(), Errno> {
+/// A mount namespace for this process alone: what it mounts and takes away there, nobody sees. Where
+/// that cannot be made sure of, nothing may be mounted or taken away.
+fn own_mount_namespace() -> Result<(), Errno> {
     unshare(CloneFlags::CLONE_NEWNS).map_err(of_nix)?;
     let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
     match mount_change("/", private) {
         // Behind a chroot the root is no mount, and each of them is made private by itself.
-        Err(Errno::INVAL) => mountinfo::read()
-            .unwrap_or_default()
-            .iter()
-            .try_for_each(|mount| mount_change(&mount.point, private)),
+        Err(Errno::INVAL) => {
+            let table = mountinfo::read().map_err(|error| errno_of(&error))?;
+            table.iter().try_for_each(|mount| mount_change(&mount.point, private))
+        }
         done => done,
     }
 }

@@ -1,7 +1,7 @@
 //! Keys: no namespace covers the session keyring, and the keyring of a user id is there whatever
 //! the session keyring is, keyrings(7).
 
-use super::{Direction, Effect, Outside, Probe, Try, planted, read_below};
+use super::{Direction, Effect, Outside, Probe, Try, planted, read_any};
 use crate::error::errno_text;
 use crate::spec::Opening;
 use crate::sys::i386;
@@ -15,6 +15,7 @@ use crate::verify::wall::Wall;
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use std::ffi::CString;
+use std::path::Path;
 
 /// The probes.
 pub const PROBES: [Probe; 5] = [
@@ -127,9 +128,10 @@ fn user(outside: &Outside<'_>, subject: &Target) -> Try {
 fn listed(outside: &Outside<'_>, subject: &Target) -> Try {
     planted(&outside.canaries.keyring.session, "open", |_| {
         let description = outside.stage.key_name().to_string_lossy().into_owned();
-        let places = subject.points("proc");
+        let mut paths = subject.paths_of("proc", Path::new("keys"));
+        paths.extend(outside.by_ways(subject, Path::new("/proc/keys")));
         let walled = [Errno::NOENT, Errno::ACCESS, Errno::PERM];
-        read_below(subject, &places, "keys", Identity::NoNamespace, &description, &walled)
+        read_any(subject, paths, Identity::NoNamespace, &description, &walled)
             .through(subject.role.door(|opening| *opening == Opening::Proc))
             .or_nothing_to_find(subject, "the caller's own /proc/keys lists none")
     })

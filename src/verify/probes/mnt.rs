@@ -226,6 +226,7 @@ pub enum Crossing {
         /// The mark.
         mark: String,
         /// Directories.
+        #[serde(with = "crate::verify::escaped::all")]
         places: Vec<PathBuf>,
     },
 }

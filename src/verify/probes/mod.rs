@@ -23,7 +23,7 @@ use crate::verify::held::Held;
 use crate::verify::protocol::{Crossing, Outcome, Reply, errno_name};
 use crate::verify::shown::Shown;
 use crate::verify::stage::Stage;
-use crate::verify::target::Target;
+use crate::verify::target::{Target, Way};
 use crate::verify::verdict::{Answer, Identity, Receipt, Refusal};
 use crate::verify::wall::Wall;
 use caps::Capability;
@@ -32,7 +32,7 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 use serde::{Serialize, Serializer};
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// One way to try a wall.
 pub struct Probe {
@@ -148,6 +148,19 @@ impl Canaries {
             fds: fds::Canary::plant(stage),
             ipc: ipc::Canary::plant(stage),
         }
+    }
+}
+
+impl Outside<'_> {
+    /// The ways to the tree of the outside through the roots of its processes.
+    fn ways<'t>(&self, subject: &'t Target) -> &'t [Way] {
+        self.canaries.pid.as_ref().map_or(&[], |canary| subject.ways(canary.number()))
+    }
+
+    /// The paths inside of a file of the outside, by each of these ways.
+    fn by_ways(&self, subject: &Target, file: &Path) -> Vec<PathBuf> {
+        let below = file.strip_prefix("/").unwrap_or(file);
+        self.ways(subject).iter().map(|way| way.root.join(below)).collect()
     }
 }
 
@@ -349,19 +362,19 @@ fn answer(reply: &Reply, walled: &[Errno]) -> Answer {
     }
 }
 
-/// Reads a file that stands below each of some places inside, until one brings back what only the
-/// outside knows. One that no door has brought in decides before one that came through a door.
-fn read_below(
+/// Reads a file at each of some paths inside, until one brings back what only the outside knows. One
+/// that no door has brought in decides before one that came through a door.
+fn read_any(
     subject: &Target,
-    places: &[PathBuf],
-    rest: &str,
+    paths: Vec<PathBuf>,
     identity: Identity,
     secret: &str,
     walled: &[Errno],
 ) -> Try {
-    let tried = places.iter().map(|place| {
-        let reply = subject.ask(&Crossing::Read { path: place.join(rest) });
-        Try::reading(reply, identity.clone(), secret, walled).through(subject.door_at(place))
+    let tried = paths.into_iter().map(|path| {
+        let door = subject.door_for(&path);
+        let reply = subject.ask(&Crossing::Read { path });
+        Try::reading(reply, identity.clone(), secret, walled).through(door)
     });
     tried
         .reduce(|best, next| if rank(&next) > rank(&best) { next } else { best })
@@ -393,7 +406,7 @@ fn mounted(
         shown.iter().filter(|shown| devices.contains(&shown.mount.device)).collect();
     let points: Vec<PathBuf> = wanted.iter().map(|shown| shown.mount.point.clone()).collect();
     let mut found: Vec<&Shown> = Vec::new();
-    subject.open_inside(&points, |point, held| {
+    let opened = subject.open_inside(&points, |point, held| {
         // What lies under another mount is not there.
         let there = held.and_then(|held| {
             let id = held.mount().ok()?;
@@ -402,6 +415,9 @@ fn mounted(
         });
         found.extend(there);
     });
+    if let Err(reply) = opened {
+        return Try::marking(reply, identity, Receipt::Absent, "it has not looked", &[]);
+    }
     let decides = found.iter().find(|shown| shown.door.is_none()).or(found.first());
     let (arg, outcome, seen) = match decides {
         Some(Shown { mount, .. }) => (
@@ -415,7 +431,7 @@ fn mounted(
             "none is the host's".to_owned(),
         ),
     };
-    let reply = Reply { call: "open".into(), arg, outcome };
+    let reply = Reply::new("open", arg, outcome);
     Try::marking(reply, identity, arrived(decides.is_some()), seen, &[])
         .or_stayed()
         .or_elsewhere()

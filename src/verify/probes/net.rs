@@ -3,7 +3,7 @@
 
 use super::right::{Right, held_outside, none_to_keep};
 use super::{
-    Direction, Effect, Outside, Probe, Try, arrived, delivered, heard, mounted, planted, read_below,
+    Direction, Effect, Outside, Probe, Try, arrived, delivered, heard, mounted, planted, read_any,
 };
 use crate::error::{errno_of, errno_text, without_number};
 use crate::namespace::Namespace;
@@ -15,7 +15,7 @@ use crate::verify::target::Target;
 use crate::verify::verdict::Identity;
 use crate::verify::wall::Wall;
 use caps::Capability;
-use rustix::fd::OwnedFd;
+use rustix::fd::{IntoRawFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
@@ -24,10 +24,11 @@ use std::io::Write;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr as UnixAddr, UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The probes.
-pub const PROBES: [Probe; 11] = [
+pub const PROBES: [Probe; 13] = [
     Probe {
         id: "RV-NET-01",
         wall: Wall::Net,
@@ -103,6 +104,22 @@ pub const PROBES: [Probe; 11] = [
         attempt: host_sysfs,
     },
     Probe {
+        id: "RV-NET-15",
+        wall: Wall::Net,
+        title: "find the outside's socket in the /proc/PID/net of a process outside",
+        direction: Direction::In,
+        effect: Effect::Stage,
+        attempt: sockets,
+    },
+    Probe {
+        id: "RV-NET-16",
+        wall: Wall::Net,
+        title: "find the network of a process of the host among the mounts",
+        direction: Direction::In,
+        effect: Effect::None,
+        attempt: process_among_mounts,
+    },
+    Probe {
         id: "RV-NET-10",
         wall: Wall::Net,
         title: "connect to a port on the loopback of IPv6",
@@ -125,6 +142,8 @@ pub struct Canary {
     tcp: TcpListener,
     port: u16,
     unix: UnixListener,
+    /// One whose name is the secret.
+    _named: UnixListener,
     tcp6: Result<TcpListener, String>,
     udp: UdpSocket,
     vsock: Result<(OwnedFd, u32), String>,
@@ -146,7 +165,9 @@ impl Canary {
             let vsock = vsock::socket()
                 .and_then(|socket| vsock::bind(&socket, vsock::ANY_PORT).map(|port| (socket, port)))
                 .map_err(errno_text);
-            Ok(Self { port: tcp.local_addr()?.port(), tcp, unix, tcp6, udp, vsock })
+            let named = UnixAddr::from_abstract_name(&stage.secret)?;
+            let named = UnixListener::bind_addr(&named)?;
+            Ok(Self { port: tcp.local_addr()?.port(), tcp, unix, _named: named, tcp6, udp, vsock })
         };
         planted().map_err(|error| without_number(&error))
     }
@@ -186,10 +207,11 @@ fn sysfs(outside: &Outside<'_>, subject: &Target) -> Try {
     if let Some(reason) = &outside.stage.no_sysfs {
         return Try::untried("open", reason);
     }
-    read_below(
+    let mut paths = subject.paths_of("sysfs", Path::new(ALIAS));
+    paths.extend(outside.by_ways(subject, &Path::new("/sys").join(ALIAS)));
+    read_any(
         subject,
-        &subject.points("sysfs"),
-        "class/net/lo/ifalias",
+        paths,
         subject.identity(Namespace::Net),
         &outside.stage.secret,
         &[Errno::NOENT],
@@ -197,9 +219,49 @@ fn sysfs(outside: &Outside<'_>, subject: &Target) -> Try {
     .or_elsewhere()
 }
 
+/// What the outside has written into its sysfs.
+const ALIAS: &str = "class/net/lo/ifalias";
+
+/// The table of sockets of a process outside, in which one has the secret for a name.
+fn sockets(outside: &Outside<'_>, subject: &Target) -> Try {
+    planted(&outside.canaries.pid, "open", |process| {
+        planted(&outside.canaries.net, "open", |_| {
+            let table = format!("{}/net/unix", process.number());
+            let whole = subject.points("proc").into_iter().map(|proc| proc.join(&table));
+            let paths: Vec<PathBuf> = whole.collect();
+            let walled = [Errno::NOENT, Errno::ACCESS, Errno::PERM];
+            let identity = subject.identity(Namespace::Net);
+            read_any(subject, paths, identity, &outside.stage.secret, &walled)
+                .through(subject.role.shares(Namespace::Pid))
+        })
+    })
+}
+
+/// A directory of a process of the host's shows its network, and so does what it has in net/.
+fn process_among_mounts(outside: &Outside<'_>, subject: &Target) -> Try {
+    let devices = outside.stage.host.devices(|kind| kind == "proc");
+    let net: Vec<u64> = subject
+        .parts_of_processes()
+        .filter(|(_, part)| part == Path::new("") || part.starts_with("net"))
+        .map(|(shown, _)| shown.mount.id)
+        .collect();
+    mounted(subject, &devices, subject.identity(Namespace::Net), |shown, _| {
+        shown.mount.root == Path::new("/") || net.contains(&shown.mount.id)
+    })
+}
+
 fn host_sysfs(outside: &Outside<'_>, subject: &Target) -> Try {
-    let devices = outside.stage.host.devices(|kind| kind == "sysfs");
-    mounted(subject, &devices, subject.identity(Namespace::Net), |_, _| true)
+    let mut devices = outside.stage.host.devices(|kind| kind == "sysfs");
+    if subject.identity(Namespace::Net) == Identity::Different {
+        // The stage's own: a new network has a sysfs of its own.
+        devices.extend(rustix::fs::stat("/sys").map(|stat| stat.st_dev));
+    }
+    // Interfaces are found below these.
+    let with_interfaces = ["/class", "/devices"];
+    mounted(subject, &devices, subject.identity(Namespace::Net), |shown, _| {
+        let root = &shown.mount.root;
+        root == Path::new("/") || with_interfaces.iter().any(|one| root.starts_with(one))
+    })
 }
 
 fn tcp6(outside: &Outside<'_>, subject: &Target) -> Try {
@@ -361,6 +423,11 @@ pub enum Gate {
 }
 
 impl Crossing {
+    /// Whether it makes a call that a kernel without i386 ends the process for.
+    pub(in crate::verify) fn is_of_i386(&self) -> bool {
+        matches!(self, Self::Vsock { gate: Gate::I386, .. } | Self::Uevents { gate: Gate::I386 })
+    }
+
     pub(in crate::verify) fn attempt(&self) -> Reply {
         match self {
             Self::Tcp { to, mark } => {
@@ -424,7 +491,11 @@ impl Crossing {
             Self::Raw => {
                 let socket =
                     socket_with(AddressFamily::PACKET, SocketType::RAW, SocketFlags::CLOEXEC, None);
-                Reply::plain("socket", "AF_PACKET, SOCK_RAW", socket.map(drop))
+                // Whoever closes one waits for the network's RCU: it goes with this process.
+                let kept = socket.map(|socket| {
+                    let _stays_open = socket.into_raw_fd();
+                });
+                Reply::plain("socket", "AF_PACKET, SOCK_RAW", kept)
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Processes: a process outside, called by its number outside. In a new pid namespace that number
 //! is nobody's, or somebody else's.
 
-use super::{Direction, Effect, Outside, Probe, Try, arrived, planted, read_below};
+use super::{Direction, Effect, Outside, Probe, Try, arrived, mounted, planted, read_any};
 use crate::error::{errno_text, of_nix, without_number};
 use crate::namespace::Namespace;
 use crate::sys;
@@ -22,9 +22,10 @@ use rustix::process::{
 };
 use serde::{Deserialize, Serialize};
 use std::io::{IoSliceMut, PipeWriter, Read, Write};
+use std::path::Path;
 
 /// The probes.
-pub const PROBES: [Probe; 5] = [
+pub const PROBES: [Probe; 6] = [
     Probe {
         id: "RV-PID-01",
         wall: Wall::Pid,
@@ -64,6 +65,14 @@ pub const PROBES: [Probe; 5] = [
         direction: Direction::Out,
         effect: Effect::None,
         attempt: trace,
+    },
+    Probe {
+        id: "RV-PID-10",
+        wall: Wall::Pid,
+        title: "find processes of the outside among the mounts: a whole proc, or a part of it",
+        direction: Direction::In,
+        effect: Effect::None,
+        attempt: by_mount,
     },
 ];
 
@@ -205,10 +214,10 @@ fn session(outside: &Outside<'_>, subject: &Target) -> Try {
 
 fn comm(outside: &Outside<'_>, subject: &Target) -> Try {
     planted(&outside.canaries.pid, "open", |canary| {
-        read_below(
+        let comm = format!("{}/comm", canary.number());
+        read_any(
             subject,
-            &subject.points("proc"),
-            &format!("{}/comm", canary.number()),
+            subject.points("proc").iter().map(|proc| proc.join(&comm)).collect(),
             subject.identity(Namespace::Pid),
             &outside.stage.nonce,
             &[Errno::NOENT],
@@ -244,15 +253,32 @@ fn trace(outside: &Outside<'_>, subject: &Target) -> Try {
     })
 }
 
+/// A proc of the host's shows the processes of the host wherever it is, and so does a directory of
+/// one of them.
+fn by_mount(outside: &Outside<'_>, subject: &Target) -> Try {
+    let devices = outside.stage.host.devices(|kind| kind == "proc");
+    // Its network and its namespaces are other walls'.
+    let of_others = |part: &Path| part.starts_with("net") || part.starts_with("ns");
+    let alone: Vec<u64> = subject
+        .parts_of_processes()
+        .filter(|(_, part)| !of_others(part))
+        .map(|(shown, _)| shown.mount.id)
+        .collect();
+    mounted(subject, &devices, subject.identity(Namespace::Pid), |shown, _| {
+        shown.mount.root == Path::new("/") || alone.contains(&shown.mount.id)
+    })
+}
+
 /// Files of the host, through a process that can be named. It is the wall of the root that is
 /// crossed, and the door is that of the processes.
 fn root(outside: &Outside<'_>, subject: &Target) -> Try {
     planted(&outside.canaries.pid, "open", |canary| {
         planted(&outside.canaries.root, "open", |root| {
-            read_below(
+            // Also where the way is none: what it answers is told.
+            let path = format!("{}/root{}", canary.number(), root.file.display());
+            read_any(
                 subject,
-                &subject.points("proc"),
-                &format!("{}/root{}", canary.number(), root.file.display()),
+                subject.points("proc").iter().map(|proc| proc.join(&path)).collect(),
                 Identity::NoNamespace,
                 &outside.stage.secret,
                 &[Errno::NOENT, Errno::ACCESS, Errno::PERM],

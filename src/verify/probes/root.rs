@@ -6,12 +6,13 @@ use super::{Direction, Effect, Outside, Probe, Try, arrived, devices, heard, mou
 use crate::error::{errno_of, errno_text, without_number};
 use crate::mountinfo;
 use crate::namespace::Namespace;
+use crate::spec::Opening;
 use crate::sys::handle;
 use crate::verify::nsenter::{Seen, look};
 use crate::verify::protocol::{self, Outcome, Reply};
 use crate::verify::stage::Stage;
 use crate::verify::target::Target;
-use crate::verify::verdict::Identity;
+use crate::verify::verdict::{Identity, Receipt};
 use crate::verify::wall::Wall;
 use crate::walls::proc_masks::VIEWS_OF_THE_KERNEL;
 use caps::Capability;
@@ -27,7 +28,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
 /// The probes. Descriptors are another wall's, [`super::fds`].
-pub const PROBES: [Probe; 9] = [
+pub const PROBES: [Probe; 10] = [
     Probe {
         id: "RV-ROOT-01",
         wall: Wall::Root,
@@ -75,6 +76,14 @@ pub const PROBES: [Probe; 9] = [
         direction: Direction::In,
         effect: Effect::Stage,
         attempt: by_mount,
+    },
+    Probe {
+        id: "RV-ROOT-13",
+        wall: Wall::Root,
+        title: "reach the host's root through a process of the host that is mounted",
+        direction: Direction::In,
+        effect: Effect::None,
+        attempt: by_process,
     },
     Probe {
         id: "RV-ROOT-10",
@@ -190,8 +199,9 @@ fn write(fd: &OwnedFd, secret: &str, mode: u32) -> std::io::Result<()> {
 /// Always ordered, and made by no namespace: what the inside has for a root is never ours.
 const IDENTITY: Identity = Identity::NoNamespace;
 
-/// What a change of root answers: there is no such file, or it leads elsewhere.
-const WALLED: [Errno; 2] = [Errno::NOENT, Errno::NOTDIR];
+/// What a change of root answers: there is no such file, it leads elsewhere, or through folders that
+/// the inside may not search.
+const WALLED: [Errno; 3] = [Errno::NOENT, Errno::NOTDIR, Errno::ACCESS];
 
 fn path(outside: &Outside<'_>, subject: &Target) -> Try {
     planted(&outside.canaries.root, "open", |canary| {
@@ -277,10 +287,69 @@ fn by_mount(outside: &Outside<'_>, subject: &Target) -> Try {
     let of_the_stage = [outside.stage.directory.as_path(), Path::new(SHARED_MEMORY)];
     devices
         .extend(of_the_stage.iter().filter_map(|path| Some(rustix::fs::stat(*path).ok()?.st_dev)));
+    if let Some(attempt) = ordered_directory(subject) {
+        return attempt;
+    }
     // In a user namespace no node can be made: those of /dev are the host's, one by one.
     mounted(subject, &devices, IDENTITY, |_, held| {
         !held.stat().is_ok_and(|stat| devices::is_harmless(&stat))
     })
+}
+
+/// A directory of the host's that is the root, also where its mount is none of the container's or an
+/// overlay's: an entry of it is there, with the size and the time that it has outside.
+fn ordered_directory(subject: &Target) -> Option<Try> {
+    let directory = subject.role.ordered()?.directory.as_ref()?;
+    let names = fs::read_dir(directory).ok()?.flatten().map(|entry| entry.file_name());
+    let names: Vec<PathBuf> = names.take(4).map(|name| Path::new("/").join(name)).collect();
+    let mut same = None;
+    let _ = subject.open_inside(&names, |path, held| {
+        let name = path.strip_prefix("/").unwrap_or(path);
+        let ours = rustix::fs::lstat(directory.join(name));
+        if let (Ok(ours), Some(Ok(theirs))) = (ours, held.map(|held| held.stat()))
+            && (ours.st_size, ours.st_mtime, ours.st_mtime_nsec)
+                == (theirs.st_size, theirs.st_mtime, theirs.st_mtime_nsec)
+        {
+            same = Some(path.to_owned());
+        }
+    });
+    let reply = Reply::plain("open", same?.to_string_lossy(), Ok(()));
+    let seen = format!("it is in {}", directory.display());
+    Some(
+        Try::marking(reply, IDENTITY, Receipt::Arrived, seen, &[])
+            .through(subject.role.door(is_root)),
+    )
+}
+
+fn is_root(opening: &Opening) -> bool {
+    matches!(opening, Opening::Files { target, .. } if target == Path::new("/"))
+}
+
+/// The receipt is that it is the host's own root directory.
+fn by_process(outside: &Outside<'_>, subject: &Target) -> Try {
+    let Ok(ours) = rustix::fs::stat("/") else {
+        return Try::unplanted("open", "the root could not be looked at");
+    };
+    let paths = outside.by_ways(subject, Path::new("."));
+    let mut found = Vec::new();
+    let opened = subject.open_inside(&paths, |path, held| {
+        let same =
+            |stat: rustix::fs::Stat| (stat.st_dev, stat.st_ino) == (ours.st_dev, ours.st_ino);
+        let is_it = held.and_then(|held| held.stat().ok()).is_some_and(same);
+        found.extend(is_it.then(|| path.to_owned()));
+    });
+    if let Err(reply) = opened {
+        return Try::marking(reply, IDENTITY, Receipt::Absent, "it has not looked", &[]);
+    }
+    let decides = found.iter().find(|path| subject.door_for(path).is_none()).or(found.first());
+    let (outcome, seen) = match decides {
+        Some(_) => (Ok(()), "it is the host's"),
+        None => (Err(Errno::NOENT), "no process of the host leads there"),
+    };
+    let arg = decides.map_or_else(|| "/proc/PID/root".into(), |path| path.display().to_string());
+    let reply = Reply::plain("open", arg, outcome);
+    Try::marking(reply, IDENTITY, arrived(decides.is_some()), seen, &[Errno::NOENT])
+        .through(decides.and_then(|path| subject.door_for(path)))
 }
 
 /// Mounts a disk once more that the host has mounted: the kernel has one instance of it, and nothing
@@ -304,7 +373,6 @@ fn disk(outside: &Outside<'_>, subject: &Target) -> Try {
     let seen = if is_it { "it holds the host's disk" } else { "it holds no disk of the host's" };
     let walled = [Errno::PERM, Errno::ACCESS, Errno::NOSYS, Errno::NXIO, Errno::NODEV];
     Try::marking(reply, IDENTITY, arrived(is_it), seen, &walled)
-        .or_stayed()
         .through(subject.role.right(Capability::CAP_SYS_ADMIN))
         .or_nothing_to_find(subject, "the caller cannot mount it again itself")
 }
@@ -364,12 +432,23 @@ pub fn behind(outside: &Outside<'_>, subject: &Target) -> Option<Seen> {
 pub enum Crossing {
     /// chroot(2) into a directory, up from the working directory that stayed outside of it, chroot
     /// there, and open.
-    Climb { path: PathBuf },
+    Climb {
+        #[serde(with = "crate::verify::escaped")]
+        path: PathBuf,
+    },
     /// open_by_handle_at(2) with each of these handles, on each of these places and of the mounts
     /// that are seen.
-    Handle { on: Vec<PathBuf>, handles: Vec<(i32, Vec<u8>)> },
+    Handle {
+        #[serde(with = "crate::verify::escaped::all")]
+        on: Vec<PathBuf>,
+        handles: Vec<(i32, Vec<u8>)>,
+    },
     /// connect(2) to a path.
-    Connect { path: PathBuf, mark: String },
+    Connect {
+        #[serde(with = "crate::verify::escaped")]
+        path: PathBuf,
+        mark: String,
+    },
     /// mknod(2) in a tmpfs of its own, and a mount of that.
     Disk { kind: String, device: u64, read_only: bool },
     /// access(2) of /proc/self/exe, for writing.

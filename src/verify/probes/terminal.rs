@@ -1,13 +1,13 @@
 //! The terminal: what is typed into it and set on it from inside. The caller's is a pty of the
 //! verifier's own; nobody else's is touched.
 
-use super::{Direction, Effect, Outside, Probe, Try, arrived, planted};
+use super::{Direction, Effect, Outside, Probe, Try, arrived, mounted, planted};
 use crate::error::errno_text;
 use crate::spec::Opening;
 use crate::sys;
 use crate::verify::protocol::{self, Reply};
 use crate::verify::target::Target;
-use crate::verify::verdict::Identity;
+use crate::verify::verdict::{Identity, Receipt};
 use crate::verify::wall::Wall;
 use caps::Capability;
 use rustix::fd::OwnedFd;
@@ -19,10 +19,10 @@ use rustix::stdio::stderr;
 use rustix::termios::{OptionalActions, Winsize, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize};
 use serde::{Deserialize, Serialize};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The probes.
-pub const PROBES: [Probe; 3] = [
+pub const PROBES: [Probe; 4] = [
     Probe {
         id: "RV-TTY-01",
         wall: Wall::Terminal,
@@ -46,6 +46,14 @@ pub const PROBES: [Probe; 3] = [
         direction: Direction::In,
         effect: Effect::None,
         attempt: by_number,
+    },
+    Probe {
+        id: "RV-TTY-04",
+        wall: Wall::Terminal,
+        title: "find the devpts of the caller's terminal among the mounts, or a terminal of it",
+        direction: Direction::In,
+        effect: Effect::None,
+        attempt: by_mount,
     },
 ];
 
@@ -151,25 +159,28 @@ fn resize(_: &Outside<'_>, subject: &Target) -> Try {
 }
 
 /// Each devpts has terminals of its own, so that a number says nothing: it must be the same file.
-fn by_number(_: &Outside<'_>, subject: &Target) -> Try {
+fn by_number(outside: &Outside<'_>, subject: &Target) -> Try {
     planted(&subject.terminal, "open", |terminal| {
         let (Ok(name), Ok(ours)) = (ptsname(&terminal.master, Vec::new()), fstat(&terminal.slave))
         else {
             return Try::unplanted("open", "its name could not be read");
         };
         let number = name.to_string_lossy().rsplit('/').next().unwrap_or_default().to_owned();
-        let points = subject.points("devpts");
-        if points.is_empty() {
+        let mut paths = subject.paths_of("devpts", Path::new(&number));
+        paths.extend(outside.by_ways(subject, &Path::new("/dev/pts").join(&number)));
+        if paths.is_empty() {
             return Try::untried("open", "no devpts is mounted inside");
         }
-        let paths: Vec<PathBuf> = points.iter().map(|point| point.join(&number)).collect();
         let mut found: Vec<PathBuf> = Vec::new();
-        subject.open_inside(&paths, |path, held| {
+        let opened = subject.open_inside(&paths, |path, held| {
             let theirs = held.and_then(|held| held.stat().ok());
             let same = |theirs: Stat| (theirs.st_dev, theirs.st_ino) == (ours.st_dev, ours.st_ino);
             found.extend(theirs.is_some_and(same).then(|| path.to_owned()));
         });
-        let door = |path: &PathBuf| path.parent().and_then(|point| subject.door_at(point));
+        if let Err(reply) = opened {
+            return Try::marking(reply, IDENTITY, Receipt::Absent, "it has not looked", &[]);
+        }
+        let door = |path: &PathBuf| subject.door_for(path);
         let decides = found.iter().find(|path| door(path).is_none()).or(found.first());
         let (outcome, seen) = match decides {
             Some(_) => (Ok(()), "it is the caller's terminal"),
@@ -184,6 +195,13 @@ fn by_number(_: &Outside<'_>, subject: &Target) -> Try {
             &[Errno::NOENT],
         )
         .through(decides.and_then(door))
+    })
+}
+
+fn by_mount(_: &Outside<'_>, subject: &Target) -> Try {
+    planted(&subject.terminal, "open", |terminal| match fstat(&terminal.slave) {
+        Ok(ours) => mounted(subject, &[ours.st_dev].into(), IDENTITY, |_, _| true),
+        Err(errno) => Try::unplanted("open", &errno_text(errno)),
     })
 }
 

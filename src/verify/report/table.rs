@@ -177,7 +177,6 @@ impl Report {
         let named = |wanted: fn(&&WallReport) -> bool| -> Vec<&'static str> {
             self.walls.iter().filter(wanted).map(|wall| wall.wall.name()).collect()
         };
-        let unknown = |wall: &&WallReport| matches!(wall.verdict, Verdict::Unknown(_));
         let wrong =
             named(|wall| !wall.is_as_ordered() && !matches!(wall.verdict, Verdict::Unknown(_)));
         let doubtful =
@@ -211,10 +210,16 @@ impl Report {
         if said.is_empty() {
             said.push(every);
         }
-        if self.walls.iter().filter(unknown).any(WallReport::is_as_ordered) && self.was_tried() {
-            let open =
-                named(|wall| wall.is_as_ordered() && matches!(wall.verdict, Verdict::Unknown(_)));
-            said.push(format!("Not looked at, and not ordered to hold: {}.", open.join(", ")));
+        let not_looked_at = named(|wall| {
+            wall.expected.is_none()
+                && wall.by_namespace == Verdict::Shared
+                && matches!(wall.verdict, Verdict::Unknown(_))
+        });
+        if !not_looked_at.is_empty() && self.was_tried() {
+            said.push(format!(
+                "Not looked at, and not ordered to hold: {}.",
+                not_looked_at.join(", ")
+            ));
         }
         if tried < all && self.was_tried() {
             let were = if tried == 1 { "was" } else { "were" };
