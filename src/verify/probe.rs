@@ -38,7 +38,8 @@ pub fn main(channel: i32) -> Exit {
     }
     // What the last crossing has left: descriptors, with the reply that tells of them, or a process.
     let (mut held, mut crosser) = (None, None);
-    while let Some((Numbered { number, what: crossing }, passed)) = order(&socket) {
+    let mut buffer = vec![0; LONGEST];
+    while let Some((Numbered { number, what: crossing }, passed)) = order(&socket, &mut buffer) {
         drop((held.take(), crosser.take()));
         while let Ok(Some(_)) = wait(WaitOptions::NOHANG) {}
         let reply = match crossing.ground() {
@@ -106,12 +107,11 @@ fn has_answered(mut answered: PipeReader) -> bool {
     ready == Ok(1) && std::io::Read::read(&mut answered, &mut [0]).is_ok_and(|count| count == 1)
 }
 
-fn order(socket: &OwnedFd) -> Option<(Numbered<Crossing>, Option<OwnedFd>)> {
-    let mut text = vec![0; LONGEST];
+fn order(socket: &OwnedFd, text: &mut [u8]) -> Option<(Numbered<Crossing>, Option<OwnedFd>)> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let message = rustix::io::retry_on_intr(|| {
-        recvmsg(socket, &mut [IoSliceMut::new(&mut text)], &mut ancillary, RecvFlags::CMSG_CLOEXEC)
+        recvmsg(socket, &mut [IoSliceMut::new(text)], &mut ancillary, RecvFlags::CMSG_CLOEXEC)
     })
     .ok()?;
     let passed = ancillary.drain().find_map(|message| match message {

@@ -192,7 +192,8 @@ impl Crossing {
     /// Where it is tried.
     pub fn ground(&self) -> Ground {
         let apart = match self {
-            Self::Surface | Self::Enter(_) => true,
+            Self::Surface => true,
+            Self::Enter(crossing) => crossing.has_a_way(),
             Self::Pid(crossing) => matches!(crossing, pid::Crossing::Trace { .. }),
             Self::Root(crossing) => {
                 matches!(crossing, root::Crossing::Climb { .. } | root::Crossing::Disk { .. })

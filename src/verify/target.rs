@@ -27,7 +27,7 @@ use rustix::net::{
 };
 use rustix::process::{Pid, Signal, getpid, getppid, setsid};
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout, stderr};
-use std::cell::{Cell, OnceCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::ffi::{CString, OsString};
 use std::fs;
 use std::io::{IoSlice, IoSliceMut};
@@ -86,10 +86,14 @@ pub struct Target {
     pub streams: Result<fds::Streams, String>,
     /// What one look at every descriptor has found.
     swept: OnceCell<Reply>,
+    /// Its capabilities, which stay what they are.
+    effective: OnceCell<u64>,
     /// The ways through the roots of processes outside.
     ways: OnceCell<Vec<Way>>,
     /// The number of the next order; none when an answer has not come.
     asked: Cell<Option<u64>>,
+    /// For what comes, which is long enough to be worth keeping.
+    buffer: RefCell<Vec<u8>>,
     /// The process that has answered last.
     crosser: Cell<i32>,
     /// What it talks on: a probe ends with it. Dropped before the launcher, which is waited
@@ -183,13 +187,14 @@ impl Target {
             };
         drop(theirs);
         let launcher = Launcher(pid);
-        let Some((text, sender)) = receive(&socket, &START) else {
+        let mut buffer = vec![0; LONGEST];
+        let Some((length, sender)) = receive(&socket, &START, &mut buffer) else {
             drop(launcher);
             let said = terminal.as_ref().map(terminal::Pair::said).unwrap_or_default();
             return Err(in_a_line(&said)
                 .unwrap_or_else(|| "the container has ended before its probe could start".into()));
         };
-        if text != HELLO.as_bytes() {
+        if buffer[..length] != *HELLO.as_bytes() {
             drop(socket);
             return Err("what was started does not speak as a probe does".into());
         }
@@ -207,8 +212,10 @@ impl Target {
             shown,
             streams,
             swept: OnceCell::new(),
+            effective: OnceCell::new(),
             ways: OnceCell::new(),
             asked: Cell::new(Some(0)),
+            buffer: RefCell::new(buffer),
             crosser: Cell::new(sender),
             socket,
             _launcher: launcher,
@@ -229,8 +236,9 @@ impl Target {
         let answer = number.and_then(|number| {
             self.send(&Numbered { number, what: crossing }, passed)?;
             loop {
-                let (text, sender) = receive(&self.socket, &ANSWER)?;
-                let reply: Numbered<Reply> = serde_json::from_slice(&text).ok()?;
+                let mut buffer = self.buffer.borrow_mut();
+                let (length, sender) = receive(&self.socket, &ANSWER, &mut buffer)?;
+                let reply: Numbered<Reply> = serde_json::from_slice(&buffer[..length]).ok()?;
                 if reply.number == number {
                     self.crosser.set(sender);
                     return Some(reply.what);
@@ -413,6 +421,10 @@ impl Target {
 
     /// The capabilities of the probe, from outside: the effective set, a bit each.
     pub fn effective(&self) -> u64 {
+        *self.effective.get_or_init(|| self.read_effective())
+    }
+
+    fn read_effective(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap_or_default();
         let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
         line.and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok()).unwrap_or(0)
@@ -565,33 +577,27 @@ fn environment(stage: &Stage) -> Vec<CString> {
     .collect()
 }
 
-/// The next message and the process that sent it, which the kernel names in the reader's pid
+/// The length of the next message and the process that sent it, which the kernel names in the reader's pid
 /// namespace.
-fn receive(socket: impl AsFd, patience: &Timespec) -> Option<(Vec<u8>, i32)> {
+fn receive(socket: impl AsFd, patience: &Timespec, text: &mut [u8]) -> Option<(usize, i32)> {
     let ready = rustix::io::retry_on_intr(|| {
         poll(&mut [PollFd::new(&socket, PollFlags::IN)], Some(patience))
     });
     if ready != Ok(1) {
         return None;
     }
-    let mut text = vec![0; LONGEST];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmCredentials(1))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-    let message = recvmsg(
-        &socket,
-        &mut [IoSliceMut::new(&mut text)],
-        &mut ancillary,
-        RecvFlags::CMSG_CLOEXEC,
-    )
-    .ok()?;
+    let message =
+        recvmsg(&socket, &mut [IoSliceMut::new(text)], &mut ancillary, RecvFlags::CMSG_CLOEXEC)
+            .ok()?;
     let sender = ancillary.drain().find_map(|message| match message {
         RecvAncillaryMessage::ScmCredentials(credentials) => {
             Some(credentials.pid.as_raw_nonzero().get())
         }
         _ => None,
     });
-    text.truncate(message.bytes);
-    (!text.is_empty()).then(|| (text, sender.unwrap_or(0)))
+    (message.bytes > 0).then(|| (message.bytes, sender.unwrap_or(0)))
 }
 
 /// What was said, on one line: the error, with its cause and its way out.

@@ -49,10 +49,6 @@ struct Trial {
 struct Trials {
     subject: Target,
     each: Vec<Trial>,
-    /// Whether the host's tree is still in its mount namespace.
-    behind: Option<Seen>,
-    /// What it sees of the host besides.
-    besides: Remarks,
 }
 
 impl<'a> Verifier<'a> {
@@ -123,9 +119,14 @@ impl<'a> Verifier<'a> {
         let role = Role::Contained(ordered);
         let argv = role.argv(&self.stage.nonce);
         let trials = self.trials(role);
-        let walls: Vec<WallReport> =
+        let besides = match &trials {
+            Ok(trials) if self.order.walls.contains(&Wall::Kernel) => remarks::of(&trials.subject),
+            _ => Remarks::default(),
+        };
+        let mut walls: Vec<WallReport> =
             self.order.walls.iter().map(|&wall| self.wall(wall, spec, &trials)).collect();
-        let besides = trials.as_ref().map(|trials| trials.besides.clone()).unwrap_or_default();
+        let kernel = walls.iter_mut().filter(|report| report.wall == Wall::Kernel);
+        kernel.for_each(|report| report.remarks.extend(besides.lines()));
         let pid = trials.as_ref().ok().map(|trials| trials.subject.pid);
         let of_namespaces = spec.shared_namespaces().into_iter().filter(|door| {
             let wall = |wall: &Wall| match (&door.opening, wall.namespace()) {
@@ -160,7 +161,7 @@ impl<'a> Verifier<'a> {
         let verdict = of_all(findings.iter().map(|finding| &finding.verdict));
         let sides = wall.namespace().and_then(|namespace| trials.subject.sides(namespace).ok());
         let sides = sides.and_then(|sides| report::Identity::of(sides).ok());
-        let remarks = said_besides(wall, spec, trials, &verdict);
+        let remarks = self.said_besides(wall, spec, trials, &verdict);
         let mut doors: Vec<String> =
             findings.iter().filter_map(|finding| finding.attempt.door.clone()).collect();
         doors.sort();
@@ -179,6 +180,52 @@ impl<'a> Verifier<'a> {
             findings,
             doors,
             remarks,
+        }
+    }
+
+    /// What a reader must know of a wall besides its verdict.
+    fn said_besides(
+        &self,
+        wall: Wall,
+        spec: &Spec,
+        trials: &Trials,
+        verdict: &Verdict,
+    ) -> Vec<String> {
+        match wall {
+            Wall::Root => {
+                let outside = Outside { stage: &self.stage, canaries: &self.canaries };
+                let behind = spec.root == RootSwitch::Chroot
+                    && *verdict == Verdict::Held
+                    && root::behind(&outside, &trials.subject) == Some(Seen::Yes);
+                let behind = behind.then(|| root::REMARK.to_owned());
+                let files = spec.doors().into_iter().filter(|door| match door.opening {
+                    Opening::Files { .. } => true,
+                    Opening::Namespace(_)
+                    | Opening::Stdio
+                    | Opening::Proc
+                    | Opening::Seccomp
+                    | Opening::Nest
+                    | Opening::Chroot
+                    | Opening::Rights(_) => false,
+                });
+                behind.into_iter().chain(files.map(|door| ordered_door(&door))).collect()
+            }
+            Wall::User => {
+                let rights =
+                    user::remark(trials.each.iter().map(|trial| (trial.probe, &trial.attempt)));
+                let doors = spec.doors().into_iter().filter(|door| match door.opening {
+                    Opening::Files { .. } | Opening::Namespace(_) => false,
+                    Opening::Stdio
+                    | Opening::Proc
+                    | Opening::Seccomp
+                    | Opening::Nest
+                    | Opening::Chroot
+                    | Opening::Rights(_) => true,
+                });
+                std::iter::once(rights).chain(doors.map(|door| ordered_door(&door))).collect()
+            }
+            Wall::Time if *verdict == Verdict::Held => vec![time::REMARK.to_owned()],
+            _ => Vec::new(),
         }
     }
 
@@ -215,11 +262,7 @@ impl<'a> Verifier<'a> {
             Trial { probe, attempt, nanoseconds: since.elapsed().as_nanos() as u64 }
         });
         let each = each.collect();
-        let besides = match &subject.role {
-            Role::Contained(_) if self.order.walls.contains(&Wall::Kernel) => remarks::of(&subject),
-            Role::Contained(_) | Role::Open => Remarks::default(),
-        };
-        Ok(Trials { each, behind: root::behind(&outside, &subject), besides, subject })
+        Ok(Trials { each, subject })
     }
 }
 
@@ -238,46 +281,6 @@ fn found(trial: &Trial, controlled: &Controlled) -> Finding {
         closed: controlled.closed,
         verdict: verdict(&attempt.identity, &attempt.answer, attempt.receipt, &controlled.open),
         nanoseconds: *nanoseconds,
-    }
-}
-
-/// What a reader must know of a wall besides its verdict.
-fn said_besides(wall: Wall, spec: &Spec, trials: &Trials, verdict: &Verdict) -> Vec<String> {
-    match wall {
-        Wall::Root => {
-            let behind = spec.root == RootSwitch::Chroot
-                && trials.behind == Some(Seen::Yes)
-                && *verdict == Verdict::Held;
-            let behind = behind.then(|| root::REMARK.to_owned());
-            let files = spec.doors().into_iter().filter(|door| match door.opening {
-                Opening::Files { .. } => true,
-                Opening::Namespace(_)
-                | Opening::Stdio
-                | Opening::Proc
-                | Opening::Seccomp
-                | Opening::Nest
-                | Opening::Chroot
-                | Opening::Rights(_) => false,
-            });
-            behind.into_iter().chain(files.map(|door| ordered_door(&door))).collect()
-        }
-        Wall::User => {
-            let rights =
-                user::remark(trials.each.iter().map(|trial| (trial.probe, &trial.attempt)));
-            let doors = spec.doors().into_iter().filter(|door| match door.opening {
-                Opening::Files { .. } | Opening::Namespace(_) => false,
-                Opening::Stdio
-                | Opening::Proc
-                | Opening::Seccomp
-                | Opening::Nest
-                | Opening::Chroot
-                | Opening::Rights(_) => true,
-            });
-            std::iter::once(rights).chain(doors.map(|door| ordered_door(&door))).collect()
-        }
-        Wall::Kernel => trials.besides.lines(),
-        Wall::Time if *verdict == Verdict::Held => vec![time::REMARK.to_owned()],
-        _ => Vec::new(),
     }
 }
 

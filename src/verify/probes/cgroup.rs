@@ -3,7 +3,6 @@
 
 use super::{Direction, Effect, Outside, Probe, Try, arrived, mounted, planted};
 use crate::error::{errno_of, without_number};
-use crate::mountinfo;
 use crate::mounts;
 use crate::namespace::Namespace;
 use crate::spec::Opening;
@@ -91,6 +90,10 @@ fn tree(outside: &Outside<'_>, subject: &Target) -> Try {
         let Some(directory) = &place.directory else {
             return Try::untried("stat", "the host has this hierarchy not mounted");
         };
+        // Without any cgroup mount inside, that this one is missing says nothing.
+        if !subject.mounts().iter().any(|shown| is_cgroup(&shown.mount.kind)) {
+            return Try::untried("stat", "no cgroup tree is mounted inside");
+        }
         match fs::metadata(directory) {
             Ok(stat) => {
                 let reply = subject
@@ -224,22 +227,7 @@ impl Crossing {
                 });
                 Reply::holding("mount", "cgroup2, cgroup", mounted)
             }
-            Self::Tree { path } => match seen(path) {
-                // Without any cgroup mount inside, that this one is missing says nothing.
-                Err(Errno::NOENT)
-                    if !mountinfo::read()
-                        .unwrap_or_default()
-                        .iter()
-                        .any(|mount| mount.kind.starts_with("cgroup")) =>
-                {
-                    Reply::untried(
-                        "stat",
-                        path.to_string_lossy(),
-                        "no cgroup tree is mounted inside",
-                    )
-                }
-                seen => Reply::of("stat", path.to_string_lossy(), seen),
-            },
+            Self::Tree { path } => Reply::of("stat", path.to_string_lossy(), seen(path)),
         }
     }
 }

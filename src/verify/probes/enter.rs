@@ -206,6 +206,14 @@ impl Crossing {
         Reply::of("setns", format!("{} of pid {}", self.entry, self.pid), told)
     }
 
+    /// Whether there is anything to enter by; else nothing is entered.
+    pub(in crate::verify) fn has_a_way(&self) -> bool {
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
+        let named = Pid::from_raw(self.pid).map(|pid| pidfd_open(pid, PidfdFlags::empty()));
+        matches!(named, Some(Ok(_)))
+            || self.links.iter().any(|link| open(link, flags, Mode::empty()).is_ok())
+    }
+
     fn by_number(&self) -> Result<(), Errno> {
         let pid = Pid::from_raw(self.pid).ok_or(Errno::SRCH)?;
         let pidfd = pidfd_open(pid, PidfdFlags::empty())?;

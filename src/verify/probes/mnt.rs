@@ -72,9 +72,7 @@ impl Before {
 
     /// Takes away what is new, the last first.
     fn restore(&self) {
-        for mount in self.new_ones().into_iter().rev() {
-            let _ = unmount(&mount.point, UnmountFlags::DETACH);
-        }
+        take_away(&self.new_ones());
     }
 }
 
@@ -84,9 +82,15 @@ impl Drop for Before {
     }
 }
 
+fn take_away(mounts: &[Mount]) {
+    for mount in mounts.iter().rev() {
+        let _ = unmount(&mount.point, UnmountFlags::DETACH);
+    }
+}
+
 /// What has appeared in the stage since the subject was started.
-fn appeared(subject: &Target) -> (Receipt, String) {
-    let new = subject.mounts.new_ones().len();
+fn appeared(new: &[Mount]) -> (Receipt, String) {
+    let new = new.len();
     let seen = match new {
         0 => "no mount appeared".to_owned(),
         1 => "1 mount appeared".to_owned(),
@@ -109,7 +113,7 @@ fn while_starting(outside: &Outside<'_>, subject: &Target) -> Try {
         Ok(table) => {
             let reply =
                 Reply::plain("mount", format!("{} times while it started", table.len()), Ok(()));
-            let (receipt, seen) = appeared(subject);
+            let (receipt, seen) = appeared(&subject.mounts.new_ones());
             Try::marking(reply, subject.identity(Namespace::Mount), receipt, seen, &[]).or_stayed()
         }
         Err(error) => Try::unplanted("mount", &errno_text(errno_of(&error))),
@@ -127,8 +131,9 @@ fn outwards(outside: &Outside<'_>, subject: &Target) -> Try {
     };
     let reply = subject
         .ask(&protocol::Crossing::Mnt(Crossing::Mount { mark: subject.mark.clone(), places }));
-    let (receipt, seen) = appeared(subject);
-    subject.mounts.restore();
+    let new = subject.mounts.new_ones();
+    let (receipt, seen) = appeared(&new);
+    take_away(&new);
     Try::marking(reply, subject.identity(Namespace::Mount), receipt, seen, &[])
         .or_stayed()
         .or_without(Capability::CAP_SYS_ADMIN)

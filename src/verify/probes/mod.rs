@@ -134,6 +134,12 @@ pub struct Canaries {
     ipc: ipc::Canary,
     keyring: keyring::Canary,
     fds: Result<fds::Canary, String>,
+    /// The files that are hidden inside, each with its first line, where the caller may read it.
+    hidden: std::cell::OnceCell<Vec<(&'static str, String)>>,
+    /// The last line of the kernel's log, where the caller may read it.
+    log: std::cell::OnceCell<Option<String>>,
+    /// How far the stage's clocks are ahead, in seconds.
+    ahead: Option<[i64; 2]>,
 }
 
 impl Canaries {
@@ -147,6 +153,9 @@ impl Canaries {
             keyring: keyring::Canary::plant(stage),
             fds: fds::Canary::plant(stage),
             ipc: ipc::Canary::plant(stage),
+            ahead: time::ahead(),
+            hidden: std::cell::OnceCell::new(),
+            log: std::cell::OnceCell::new(),
         }
     }
 }

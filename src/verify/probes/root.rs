@@ -4,7 +4,6 @@
 use super::right::none_to_keep;
 use super::{Direction, Effect, Outside, Probe, Try, arrived, devices, heard, mounted, planted};
 use crate::error::{errno_of, errno_text, without_number};
-use crate::mountinfo;
 use crate::namespace::Namespace;
 use crate::spec::Opening;
 use crate::sys::handle;
@@ -238,7 +237,10 @@ fn by_handle(outside: &Outside<'_>, subject: &Target) -> Try {
         planted(&canary.handles, "open_by_handle_at", |handles| {
             // The control looks where the files are.
             let on = match subject.role.ordered() {
-                Some(_) => vec![PathBuf::from("/")],
+                Some(_) => {
+                    let mounts = subject.mounts().iter().map(|shown| shown.mount.point.clone());
+                    std::iter::once(PathBuf::from("/")).chain(mounts).collect()
+                }
                 None => canary.folders.clone(),
             };
             let reply = subject
@@ -436,8 +438,7 @@ pub enum Crossing {
         #[serde(with = "crate::verify::escaped")]
         path: PathBuf,
     },
-    /// open_by_handle_at(2) with each of these handles, on each of these places and of the mounts
-    /// that are seen.
+    /// open_by_handle_at(2) with each of these handles, on each of these places.
     Handle {
         #[serde(with = "crate::verify::escaped::all")]
         on: Vec<PathBuf>,
@@ -468,13 +469,10 @@ impl Crossing {
                 Err((call, errno)) => Reply::of(call, "to climb", Err(errno)),
             },
             Self::Handle { on, handles } => {
-                let seen =
-                    mountinfo::read().unwrap_or_default().into_iter().map(|mount| mount.point);
-                let places: Vec<PathBuf> = on.iter().cloned().chain(seen).collect();
-                let text = by_any_handle(&places, handles);
+                let text = by_any_handle(on, handles);
                 Reply::of(
                     "open_by_handle_at",
-                    format!("{} mounts", places.len()),
+                    format!("{} places", on.len()),
                     text.map(|text| (0, text)),
                 )
             }

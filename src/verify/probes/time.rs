@@ -48,9 +48,14 @@ const CLOSE: i64 = 60;
 
 fn read(crossing: Crossing, outside: &Outside<'_>, subject: &Target) -> Try {
     planted(&outside.stage.clocks, "clock_gettime", |()| {
-        let Some(stage) = seconds_of_a_child(crossing) else {
+        let Some([monotonic, boottime]) = outside.canaries.ahead else {
             return Try::unplanted("clock_gettime", "the stage's clock cannot be read");
         };
+        let stage = crossing.seconds()
+            + match crossing {
+                Crossing::Monotonic => monotonic,
+                Crossing::Boottime => boottime,
+            };
         let reply = subject.ask(&protocol::Crossing::Time(crossing));
         let inside: Option<i64> = reply.data().trim_end_matches(" s").parse().ok();
         let agrees = inside.is_some_and(|inside| (inside - stage).abs() < CLOSE);
@@ -65,20 +70,24 @@ fn read(crossing: Crossing, outside: &Outside<'_>, subject: &Target) -> Try {
     })
 }
 
-/// The stage's clock: unshare(2) moves children into a new time namespace, and the verifier itself
-/// stays where it was.
-fn seconds_of_a_child(clock: Crossing) -> Option<i64> {
+/// How far the stage's clocks are ahead of the verifier's: unshare(2) moves children into a new time
+/// namespace, and the verifier itself stays where it was.
+pub fn ahead() -> Option<[i64; 2]> {
     let (mut told, mut tell) = std::io::pipe().ok()?;
+    let both = || [Crossing::Monotonic, Crossing::Boottime].map(Crossing::seconds);
+    let before = both();
     match sys::fork().ok()? {
         Some(child) => {
             drop(tell);
-            let mut seconds = [0; 8];
-            let read = told.read_exact(&mut seconds);
+            let mut seconds = [[0; 8]; 2];
+            let read = told.read_exact(seconds.as_flattened_mut());
             let _ = ended(child);
-            read.is_ok().then_some(i64::from_ne_bytes(seconds))
+            read.ok()?;
+            let theirs = seconds.map(i64::from_ne_bytes);
+            Some([theirs[0] - before[0], theirs[1] - before[1]])
         }
         None => {
-            let _ = tell.write_all(&clock.seconds().to_ne_bytes());
+            let _ = tell.write_all(both().map(i64::to_ne_bytes).as_flattened());
             sys::exit_now(0)
         }
     }
