@@ -77,7 +77,11 @@ pub(super) struct Verify {
     )]
     why: Vec<Wall>,
     /// Show what would be tried and what that touches; try nothing
-    #[arg(long, help_heading = "What is shown", conflicts_with_all = ["why", "flip", "json", "expect"])]
+    #[arg(
+        long,
+        help_heading = "What is shown",
+        conflicts_with_all = ["why", "flip", "json", "expect"],
+    )]
     list: bool,
     /// Judge these walls by what is expected of them, whatever was ordered
     #[arg(

@@ -195,9 +195,8 @@ impl Crossing {
             Self::Surface => true,
             Self::Enter(crossing) => crossing.has_a_way(),
             Self::Pid(crossing) => matches!(crossing, pid::Crossing::Trace { .. }),
-            Self::Root(crossing) => {
-                matches!(crossing, root::Crossing::Climb { .. } | root::Crossing::Disk { .. })
-            }
+            Self::Root(crossing) => matches!(crossing, root::Crossing::Climb { .. }),
+            Self::Devices(crossing) => matches!(crossing, devices::Crossing::Disk { .. }),
             Self::Net(crossing) => crossing.is_of_i386(),
             Self::Cgroup(crossing) => matches!(crossing, cgroup::Crossing::Mount { .. }),
             Self::Keyring(crossing) => matches!(crossing, keyring::Crossing::SerialI386 { .. }),
@@ -210,8 +209,7 @@ impl Crossing {
             | Self::User(_)
             | Self::Time(_)
             | Self::Fds(_)
-            | Self::Terminal(_)
-            | Self::Devices(_) => false,
+            | Self::Terminal(_) => false,
         };
         if apart { Ground::Apart } else { Ground::Here }
     }

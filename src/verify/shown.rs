@@ -23,6 +23,14 @@ pub struct Shown {
     pub door: Option<String>,
 }
 
+/// A way to the tree of the outside.
+pub struct Way {
+    /// Where that tree is, inside.
+    pub root: PathBuf,
+    /// What was ordered and makes it one.
+    pub door: Option<String>,
+}
+
 /// The mounts that a process has below its root, as far as they count.
 ///
 /// # Errors

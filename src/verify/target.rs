@@ -1,21 +1,18 @@
-//! Who is verified: a probe behind walls, or one without any for the control; started, identified
-//! from outside, and asked.
+//! Who is verified: a probe behind walls, or one without any for the control; identified from
+//! outside, and asked.
 
-use crate::error::{errno_text, of_nix, printable};
-use crate::host::capability;
-use crate::mountinfo;
-use crate::namespace::{Namespace, Namespaces, Switch};
+use crate::error::{errno_text, printable};
+use crate::namespace::Namespace;
 use crate::random;
-use crate::spec::{Door, Opening, PROBE};
 use crate::sys;
 use crate::verify::child::ended_within;
 use crate::verify::held::Held;
+use crate::verify::launch::{Role, Start, become_it, environment};
 use crate::verify::probes::{Canaries, fds, mnt, terminal};
-use crate::verify::protocol::{self, Crossing, HELLO, LONGEST, Numbered, Outcome, Reply};
-use crate::verify::shown::{self, Shown};
-use crate::verify::stage::{Rights, Stage};
+use crate::verify::protocol::{Crossing, HELLO, LONGEST, Numbered, Outcome, Reply};
+use crate::verify::shown::{self, Shown, Way};
+use crate::verify::stage::Stage;
 use crate::verify::verdict::Identity;
-use caps::Capability;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, fstat, open};
@@ -25,49 +22,17 @@ use rustix::net::{
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
     sockopt,
 };
-use rustix::process::{Pid, Signal, getpid, getppid, setsid};
-use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout, stderr};
+use rustix::process::{Pid, getpid};
+use rustix::stdio::stderr;
 use std::cell::{Cell, OnceCell, RefCell};
-use std::ffi::{CString, OsString};
 use std::fs;
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::{Path, PathBuf};
-
-/// What was ordered of a container.
-#[derive(Clone, Debug)]
-pub struct Ordered {
-    /// Its namespaces.
-    pub namespaces: Namespaces,
-    /// The capabilities of what runs inside, a bit each.
-    pub cap_mask: u64,
-    /// The capabilities beyond those that every container has.
-    pub further_rights: u64,
-    /// The directory that is its root, where it is one of the host's.
-    pub directory: Option<PathBuf>,
-    /// What was ordered and opens a wall, besides namespaces.
-    pub doors: Vec<Door>,
-    /// Further options of `rustic run`.
-    pub words: Vec<OsString>,
-}
-
-/// Who is started.
-#[derive(Clone, Debug)]
-pub enum Role {
-    /// The control: the probe in the stage, with every right that the verifier has.
-    Open,
-    /// A container.
-    Contained(Ordered),
-}
 
 /// How long a start may take, an unpack of a whole system included, and how long an answer.
 const START: Timespec = Timespec { tv_sec: 120, tv_nsec: 0 };
 const ANSWER: Timespec = Timespec { tv_sec: 5, tv_nsec: 0 };
 const END: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };
-
-/// The descriptor that a probe talks on, as the process that starts it has it.
-const CHANNEL: i32 = 9;
 
 /// A probe that runs.
 pub struct Target {
@@ -89,7 +54,7 @@ pub struct Target {
     /// Its capabilities, which stay what they are.
     effective: OnceCell<u64>,
     /// The ways through the roots of processes outside.
-    ways: OnceCell<Vec<Way>>,
+    pub(super) ways: OnceCell<Vec<Way>>,
     /// The number of the next order; none when an answer has not come.
     asked: Cell<Option<u64>>,
     /// For what comes, which is long enough to be worth keeping.
@@ -103,14 +68,6 @@ pub struct Target {
     /// The mounts of the stage before it was started; what has come since is taken away when it has
     /// ended.
     pub mounts: mnt::Before,
-}
-
-/// A way to the tree of the outside.
-pub struct Way {
-    /// Where that tree is, inside.
-    pub root: PathBuf,
-    /// What was ordered and makes it one.
-    pub door: Option<String>,
 }
 
 /// A namespace of the outside and the one inside, held open while they are compared.
@@ -269,126 +226,6 @@ impl Target {
         self.swept.get_or_init(|| self.ask(&crossing())).clone()
     }
 
-    /// Opens files inside, the nearest thing to touching them that touches nothing (O_PATH), and
-    /// hands out what was opened, seen from outside; `None` for what could not be opened.
-    ///
-    /// # Errors
-    /// The reply of a probe that has not done it.
-    pub fn open_inside(
-        &self,
-        paths: &[PathBuf],
-        mut seen: impl FnMut(&Path, Option<Held>),
-    ) -> Result<(), Reply> {
-        // Few enough for a process that may have few descriptors, and for a message.
-        const AT_ONCE: usize = 8;
-        for some in paths.chunks(AT_ONCE) {
-            let reply = self.ask(&Crossing::Open { paths: some.to_vec() });
-            if !matches!(reply.outcome, Outcome::Done(..)) {
-                return Err(reply);
-            }
-            let numbers = protocol::numbers(reply.data());
-            for (index, path) in some.iter().enumerate() {
-                let number = numbers.iter().find(|(one, _)| *one == index).map(|(_, fd)| *fd);
-                let held = number.map(|number| self.held(number)).transpose();
-                seen(
-                    path,
-                    held.map_err(|errno| Reply::plain("readlink", "/proc/PID/fd", Err(errno)))?,
-                );
-            }
-        }
-        Ok(())
-    }
-
-    /// Its mounts; none where they could not be read.
-    pub fn mounts(&self) -> &[Shown] {
-        self.shown.as_deref().unwrap_or_default()
-    }
-
-    /// Where a whole file system of a kind is mounted.
-    pub fn points(&self, kind: &str) -> Vec<PathBuf> {
-        let whole = self
-            .mounts()
-            .iter()
-            .filter(|Shown { mount, .. }| mount.kind == kind && mount.root == Path::new("/"));
-        let mut points: Vec<PathBuf> = whole.map(|shown| shown.mount.point.clone()).collect();
-        points.dedup();
-        points
-    }
-
-    /// The paths inside of a file of a file system of this kind, by whole mounts of it and by those
-    /// of a part.
-    pub fn paths_of(&self, kind: &str, file: &Path) -> Vec<PathBuf> {
-        let file = Path::new("/").join(file);
-        let of_kind = self.mounts().iter().filter(|shown| shown.mount.kind == kind);
-        let paths = of_kind.filter_map(|Shown { mount, .. }| {
-            let rest = file.strip_prefix(&mount.root).ok()?;
-            Some(if rest == Path::new("") { mount.point.clone() } else { mount.point.join(rest) })
-        });
-        let mut paths: Vec<PathBuf> = paths.collect();
-        paths.sort();
-        paths.dedup();
-        paths
-    }
-
-    /// Where a directory of one process is mounted, and what of it: `/PID`, or a part below.
-    pub fn parts_of_processes(&self) -> impl Iterator<Item = (&Shown, PathBuf)> {
-        self.mounts().iter().filter_map(|shown| {
-            let mut parts = shown.mount.root.components().skip(1);
-            let first = parts.next()?.as_os_str().to_str()?;
-            let is_process = shown.mount.kind == "proc" && first.parse::<u32>().is_ok();
-            is_process.then(|| (shown, parts.collect()))
-        })
-    }
-
-    /// The ways to the tree of the outside through the root of a process outside, as far as they can
-    /// be gone: `process` in every proc that is mounted, and every process that is mounted alone.
-    pub fn ways(&self, process: i32) -> &[Way] {
-        self.ways.get_or_init(|| {
-            let whole = self.points("proc").into_iter().map(|point| Way {
-                door: self.role.shares(Namespace::Pid).or_else(|| self.door_at(&point)),
-                root: point.join(format!("{process}/root")),
-            });
-            let alone = self.parts_of_processes().filter(|(_, part)| part == Path::new(""));
-            let alone = alone.map(|(shown, _)| Way {
-                root: shown.mount.point.join("root"),
-                door: shown.door.clone(),
-            });
-            let ways: Vec<Way> = whole.chain(alone).collect();
-            // The link itself can be seen by whoever may not follow it.
-            let ends: Vec<PathBuf> = ways.iter().map(|way| way.root.join(".")).collect();
-            let mut gone = Vec::new();
-            let _ = self.open_inside(&ends, |path, held| {
-                gone.extend(held.is_some().then(|| path.to_owned()));
-            });
-            ways.into_iter().filter(|way| gone.contains(&way.root.join("."))).collect()
-        })
-    }
-
-    /// The door by which a path inside is reached: a way to the outside's tree, or a mount.
-    pub fn door_for(&self, path: &Path) -> Option<String> {
-        let ways = self.ways.get().into_iter().flatten();
-        let mut by = ways.filter(|way| path.starts_with(&way.root));
-        by.next().map_or_else(|| self.door_at(path), |way| way.door.clone())
-    }
-
-    /// The mount that a path inside is on; `None` where the root is no mount of its own.
-    pub fn mount_under(&self, path: &Path) -> Option<&Shown> {
-        let mounts: Vec<_> = self.mounts().iter().map(|shown| &shown.mount).collect();
-        let under = mountinfo::under(&mounts, path)?;
-        self.mounts().iter().find(|shown| shown.mount.id == under.id)
-    }
-
-    /// The door by which what is at a path inside has come in.
-    pub fn door_at(&self, path: &Path) -> Option<String> {
-        // Below a root that is no mount of its own nothing is to be seen of what it is on.
-        match self.mount_under(path) {
-            Some(shown) => shown.door.clone(),
-            None => self.role.door(|opening| {
-                matches!(opening, Opening::Files { target, .. } if target == Path::new("/"))
-            }),
-        }
-    }
-
     fn send(&self, order: &Numbered<&Crossing>, passed: Option<BorrowedFd<'_>>) -> Option<()> {
         let text = serde_json::to_vec(order).ok()?;
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
@@ -429,152 +266,6 @@ impl Target {
         let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
         line.and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok()).unwrap_or(0)
     }
-}
-
-impl Role {
-    /// The options of the container; `None` for the control.
-    pub fn ordered(&self) -> Option<&Ordered> {
-        match self {
-            Self::Open => None,
-            Self::Contained(ordered) => Some(ordered),
-        }
-    }
-
-    /// The door of this kind, if it was ordered.
-    pub fn door(&self, wanted: impl Fn(&Opening) -> bool) -> Option<String> {
-        let doors = self.ordered().map_or(&[][..], |ordered| &ordered.doors);
-        doors.iter().find(|door| wanted(&door.opening)).map(|door| door.name.clone())
-    }
-
-    /// The name of a namespace's door, if it was ordered to be shared.
-    pub fn shares(&self, namespace: Namespace) -> Option<String> {
-        self.ordered()
-            .filter(|ordered| !ordered.namespaces.is_new(namespace))
-            .map(|_| namespace.proc_entry().to_owned())
-    }
-
-    /// The name of a right, if it was ordered beyond what every container has.
-    pub fn right(&self, capability: Capability) -> Option<String> {
-        self.ordered()
-            .filter(|ordered| ordered.further_rights & capability.bitmask() != 0)
-            .map(|_| capability.to_string())
-    }
-
-    /// The command line.
-    pub fn argv(&self, nonce: &str) -> Vec<OsString> {
-        let text = |word: &str| OsString::from(word);
-        match self {
-            Self::Open => vec![
-                text("rustic-probe"),
-                OsString::from_vec(PROBE.to_bytes().to_vec()),
-                CHANNEL.to_string().into(),
-                text(nonce),
-            ],
-            Self::Contained(ordered) => {
-                let mut words = vec![text("rustic"), text("run")];
-                for namespace in Namespace::ALL {
-                    let switch =
-                        if ordered.namespaces.get(namespace) == Switch::Yes { "yes" } else { "no" };
-                    words.extend([format!("--{}", namespace.name()).into(), text(switch)]);
-                }
-                words.extend(ordered.words.iter().cloned());
-                words.extend([
-                    text("--color=never"),
-                    format!("--probe={CHANNEL}").into(),
-                    text(nonce),
-                ]);
-                words
-            }
-        }
-    }
-}
-
-/// What the new process needs on its way to execve.
-struct Start<'a> {
-    stage: &'a Stage,
-    canaries: &'a Canaries,
-    role: &'a Role,
-    terminal: Option<&'a terminal::Pair>,
-    streams: Option<&'a fds::Streams>,
-    theirs: OwnedFd,
-    parent: Pid,
-}
-
-/// Becomes rustic, or the control's probe: a session and a terminal of its own, what a careless
-/// caller would leave it, and the verifier's death as its own.
-fn become_it(start: &Start<'_>, argv: &[OsString], env: &[CString]) -> Result<(), Errno> {
-    setsid()?;
-    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-    if getppid() != Some(start.parent) {
-        return Err(Errno::SRCH);
-    }
-    if let Some(terminal) = start.terminal {
-        terminal.take()?;
-        dup2_stderr(&terminal.slave)?;
-    }
-    let null = open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
-    match start.streams {
-        Some(streams) => {
-            dup2_stdin(&streams.input)?;
-            dup2_stdout(&streams.output)?;
-        }
-        None => {
-            dup2_stdin(&null)?;
-            dup2_stdout(&null)?;
-        }
-    }
-    fds::leave_open(start.canaries, start.theirs.as_fd(), CHANNEL)?;
-    fds::take_odd_habits()?;
-    if let Ok(place) = &start.stage.cgroup {
-        place.enter()?;
-    }
-    match start.role {
-        Role::Open => keep_rights_through_execve()?,
-        Role::Contained(_)
-            if start.stage.rights == Rights::Stage && start.stage.caller.uid == 0 =>
-        {
-            hold_no_more_than(start.stage.held)?
-        }
-        Role::Contained(_) => {}
-    }
-    let argv: Vec<CString> =
-        argv.iter().filter_map(|word| CString::new(word.as_bytes()).ok()).collect();
-    nix::unistd::execve(c"/proc/self/exe", &argv, env).map(|never| match never {}).map_err(of_nix)
-}
-
-/// A uid other than 0 loses its capabilities at execve, but for the ambient ones.
-fn keep_rights_through_execve() -> Result<(), Errno> {
-    use rustix::thread::{
-        CapabilitySets, capabilities, configure_capability_in_ambient_set, set_capabilities,
-    };
-    let sets = capabilities(None)?;
-    set_capabilities(None, CapabilitySets { inheritable: sets.permitted, ..sets })?;
-    for cap in (0..64).filter(|cap| sets.permitted.bits() & 1 << cap != 0) {
-        configure_capability_in_ambient_set(capability(cap), true)?;
-    }
-    Ok(())
-}
-
-/// Root of the stage's user namespace would hold more than the caller did outside.
-fn hold_no_more_than(held: u64) -> Result<(), Errno> {
-    for cap in (0..64).filter(|cap| held & 1 << cap == 0) {
-        match rustix::thread::remove_capability_from_bounding_set(capability(cap)) {
-            Ok(()) | Err(Errno::INVAL) => {}
-            Err(errno) => return Err(errno),
-        }
-    }
-    Ok(())
-}
-
-fn environment(stage: &Stage) -> Vec<CString> {
-    // Which root it is says the command line alone.
-    let others =
-        std::env::vars_os().filter(|(name, _)| name != fds::VARIABLE && name != "RUSTIC_ROOTFS");
-    let ours = others.chain([(fds::VARIABLE.into(), stage.secret.clone().into())]);
-    ours.filter_map(|(name, value)| {
-        CString::new([name.as_bytes(), b"=", value.as_bytes()].concat()).ok()
-    })
-    .collect()
 }
 
 /// The length of the next message and the process that sent it, which the kernel names in the reader's pid

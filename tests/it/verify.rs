@@ -107,6 +107,9 @@ fn looked_at(verify: Rustic, mask: u32) -> Result<(), String> {
     // A process lives for milliseconds: where it was missed, it is looked at once more.
     for _ in 0..20 {
         let child = verify.started();
+        // It is read when the watch is over.
+        let room = rustix::pipe::fcntl_setpipe_size(child.stdout.as_ref().unwrap(), 1 << 20);
+        assert!(room.is_ok(), "{room:?}");
         let (of_children, seen) = watched(child.id());
         let ran = finish(child);
         let report: Value = serde_json::from_str(&ran.stdout)

@@ -187,6 +187,8 @@ pub enum Crossing {
     Make { devices: Vec<u64>, name: String },
     /// A new devtmpfs, and open(2) of its nodes.
     Mount,
+    /// A mount of a disk, by a node in a tmpfs or a devtmpfs of its own.
+    Disk { kind: String, device: u64, read_only: bool },
 }
 
 /// Where a node may be made and opened.
@@ -208,6 +210,9 @@ impl Crossing {
                 }
                 let arg = format!("nodes at {} places", places.len());
                 Reply::plain("open", arg, Err(answer))
+            }
+            Self::Disk { kind, device, read_only } => {
+                Reply::holding("mount", kind, mounted_disk(kind, *device, *read_only))
             }
             Self::Make { devices, name } => {
                 let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -301,7 +306,7 @@ fn make(folder: impl AsFd, name: &str, device: u64) -> Result<OwnedFd, Errno> {
 
 /// Mounts a disk by a node of its own making, or by that of a devtmpfs, in no place. The root of it,
 /// named.
-pub fn mounted_disk(kind: &str, device: u64, read_only: bool) -> Result<OwnedFd, Errno> {
+fn mounted_disk(kind: &str, device: u64, read_only: bool) -> Result<OwnedFd, Errno> {
     // By a path that begins at the working directory: so nothing has to be mounted anywhere.
     let made = tmpfs().and_then(|own| {
         mknodat(&own, "disk", FileType::BlockDevice, Mode::from_raw_mode(0o600), device)?;

@@ -5,6 +5,7 @@ pub mod cgroup;
 pub mod devices;
 pub mod enter;
 pub mod fds;
+pub mod files;
 pub mod ipc;
 pub mod kernel;
 pub mod keyring;
@@ -21,9 +22,9 @@ pub mod uts;
 use crate::error::errno_of;
 use crate::verify::held::Held;
 use crate::verify::protocol::{Crossing, Outcome, Reply, errno_name};
-use crate::verify::shown::Shown;
+use crate::verify::shown::{Shown, Way};
 use crate::verify::stage::Stage;
-use crate::verify::target::{Target, Way};
+use crate::verify::target::Target;
 use crate::verify::verdict::{Answer, Identity, Receipt, Refusal};
 use crate::verify::wall::Wall;
 use caps::Capability;
@@ -105,10 +106,11 @@ impl Serialize for Effect {
 
 /// Every probe, wall by wall.
 pub fn catalogue() -> impl Iterator<Item = &'static Probe> {
-    let all: [&'static [Probe]; Wall::ALL.len() + 2] = [
+    let all: [&'static [Probe]; Wall::ALL.len() + 3] = [
         &pid::PROBES,
         &mnt::PROBES,
         &root::PROBES,
+        &files::PROBES,
         &uts::PROBES,
         &net::PROBES,
         &ipc::PROBES,

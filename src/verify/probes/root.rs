@@ -1,19 +1,17 @@
 //! The root: a file of the host that nothing inside shows, and the ways to it that a change of root
-//! leaves open.
+//! leaves open. What is mounted inside is looked at in [`super::files`].
 
 use super::right::none_to_keep;
-use super::{Direction, Effect, Outside, Probe, Try, arrived, devices, heard, mounted, planted};
+use super::{Direction, Effect, Outside, Probe, Try, arrived, heard, planted};
 use crate::error::{errno_of, errno_text, without_number};
 use crate::namespace::Namespace;
-use crate::spec::Opening;
 use crate::sys::handle;
 use crate::verify::nsenter::{Seen, look};
 use crate::verify::protocol::{self, Outcome, Reply};
 use crate::verify::stage::Stage;
 use crate::verify::target::Target;
-use crate::verify::verdict::{Identity, Receipt};
+use crate::verify::verdict::Identity;
 use crate::verify::wall::Wall;
-use crate::walls::proc_masks::VIEWS_OF_THE_KERNEL;
 use caps::Capability;
 use rustix::fd::OwnedFd;
 use rustix::fs::{Access, AtFlags, CWD, Dir, FileType, Mode, OFlags, accessat, open};
@@ -27,7 +25,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
 /// The probes. Descriptors are another wall's, [`super::fds`].
-pub const PROBES: [Probe; 10] = [
+pub const PROBES: [Probe; 7] = [
     Probe {
         id: "RV-ROOT-01",
         wall: Wall::Root,
@@ -67,30 +65,6 @@ pub const PROBES: [Probe; 10] = [
         direction: Direction::In,
         effect: Effect::Stage,
         attempt: relative,
-    },
-    Probe {
-        id: "RV-ROOT-08",
-        wall: Wall::Root,
-        title: "find a file system of the host among the mounts",
-        direction: Direction::In,
-        effect: Effect::Stage,
-        attempt: by_mount,
-    },
-    Probe {
-        id: "RV-ROOT-13",
-        wall: Wall::Root,
-        title: "reach the host's root through a process of the host that is mounted",
-        direction: Direction::In,
-        effect: Effect::None,
-        attempt: by_process,
-    },
-    Probe {
-        id: "RV-ROOT-10",
-        wall: Wall::Root,
-        title: "mount the disk that the host's root is on",
-        direction: Direction::In,
-        effect: Effect::None,
-        attempt: disk,
     },
     Probe {
         id: "RV-ROOT-11",
@@ -176,7 +150,7 @@ fn plant_shared_memory(stage: &Stage) -> Result<String, String> {
 }
 
 /// Where shm_open(3) and sem_open(3) have their files, shm_overview(7).
-const SHARED_MEMORY: &str = "/dev/shm";
+pub const SHARED_MEMORY: &str = "/dev/shm";
 
 /// O_TMPFILE: nothing of it is left, whoever is killed.
 fn nameless(directory: &Path, secret: &str) -> Option<OwnedFd> {
@@ -278,107 +252,6 @@ fn relative(outside: &Outside<'_>, subject: &Target) -> Try {
     })
 }
 
-/// A disk, a tmpfs, a network file system of the host's: what shows the kernel or a namespace is
-/// another wall's. The image that a container is made of is no part of it, since nothing is written
-/// there.
-fn by_mount(outside: &Outside<'_>, subject: &Target) -> Try {
-    let mut devices = outside
-        .stage
-        .host
-        .devices(|kind| !VIEWS_OF_THE_KERNEL.contains(&kind) || kind == "devtmpfs");
-    let of_the_stage = [outside.stage.directory.as_path(), Path::new(SHARED_MEMORY)];
-    devices
-        .extend(of_the_stage.iter().filter_map(|path| Some(rustix::fs::stat(*path).ok()?.st_dev)));
-    if let Some(attempt) = ordered_directory(subject) {
-        return attempt;
-    }
-    // In a user namespace no node can be made: those of /dev are the host's, one by one.
-    mounted(subject, &devices, IDENTITY, |_, held| {
-        !held.stat().is_ok_and(|stat| devices::is_harmless(&stat))
-    })
-}
-
-/// A directory of the host's that is the root, also where its mount is none of the container's or an
-/// overlay's: an entry of it is there, with the size and the time that it has outside.
-fn ordered_directory(subject: &Target) -> Option<Try> {
-    let directory = subject.role.ordered()?.directory.as_ref()?;
-    let names = fs::read_dir(directory).ok()?.flatten().map(|entry| entry.file_name());
-    let names: Vec<PathBuf> = names.take(4).map(|name| Path::new("/").join(name)).collect();
-    let mut same = None;
-    let _ = subject.open_inside(&names, |path, held| {
-        let name = path.strip_prefix("/").unwrap_or(path);
-        let ours = rustix::fs::lstat(directory.join(name));
-        if let (Ok(ours), Some(Ok(theirs))) = (ours, held.map(|held| held.stat()))
-            && (ours.st_size, ours.st_mtime, ours.st_mtime_nsec)
-                == (theirs.st_size, theirs.st_mtime, theirs.st_mtime_nsec)
-        {
-            same = Some(path.to_owned());
-        }
-    });
-    let reply = Reply::plain("open", same?.to_string_lossy(), Ok(()));
-    let seen = format!("it is in {}", directory.display());
-    Some(
-        Try::marking(reply, IDENTITY, Receipt::Arrived, seen, &[])
-            .through(subject.role.door(is_root)),
-    )
-}
-
-fn is_root(opening: &Opening) -> bool {
-    matches!(opening, Opening::Files { target, .. } if target == Path::new("/"))
-}
-
-/// The receipt is that it is the host's own root directory.
-fn by_process(outside: &Outside<'_>, subject: &Target) -> Try {
-    let Ok(ours) = rustix::fs::stat("/") else {
-        return Try::unplanted("open", "the root could not be looked at");
-    };
-    let paths = outside.by_ways(subject, Path::new("."));
-    let mut found = Vec::new();
-    let opened = subject.open_inside(&paths, |path, held| {
-        let same =
-            |stat: rustix::fs::Stat| (stat.st_dev, stat.st_ino) == (ours.st_dev, ours.st_ino);
-        let is_it = held.and_then(|held| held.stat().ok()).is_some_and(same);
-        found.extend(is_it.then(|| path.to_owned()));
-    });
-    if let Err(reply) = opened {
-        return Try::marking(reply, IDENTITY, Receipt::Absent, "it has not looked", &[]);
-    }
-    let decides = found.iter().find(|path| subject.door_for(path).is_none()).or(found.first());
-    let (outcome, seen) = match decides {
-        Some(_) => (Ok(()), "it is the host's"),
-        None => (Err(Errno::NOENT), "no process of the host leads there"),
-    };
-    let arg = decides.map_or_else(|| "/proc/PID/root".into(), |path| path.display().to_string());
-    let reply = Reply::plain("open", arg, outcome);
-    Try::marking(reply, IDENTITY, arrived(decides.is_some()), seen, &[Errno::NOENT])
-        .through(decides.and_then(|path| subject.door_for(path)))
-}
-
-/// Mounts a disk once more that the host has mounted: the kernel has one instance of it, and nothing
-/// is written. The receipt is that it is the host's own.
-fn disk(outside: &Outside<'_>, subject: &Target) -> Try {
-    if !outside.stage.holds(Capability::CAP_SYS_ADMIN) {
-        return Try::untried("mount", &none_to_keep(Capability::CAP_SYS_ADMIN));
-    }
-    let Some(disk) = outside.stage.host.disk() else {
-        return Try::untried("mount", "the host's root is on no disk that could be mounted again");
-    };
-    let crossing = Crossing::Disk {
-        kind: disk.kind.clone(),
-        device: disk.device,
-        read_only: disk.options.split(',').any(|option| option == "ro"),
-    };
-    let reply = subject.ask(&protocol::Crossing::Root(crossing));
-    let held = reply.number().and_then(|number| subject.held(number).ok());
-    let is_it =
-        held.and_then(|held| held.stat().ok()).is_some_and(|stat| stat.st_dev == disk.device);
-    let seen = if is_it { "it holds the host's disk" } else { "it holds no disk of the host's" };
-    let walled = [Errno::PERM, Errno::ACCESS, Errno::NOSYS, Errno::NXIO, Errno::NODEV];
-    Try::marking(reply, IDENTITY, arrived(is_it), seen, &walled)
-        .through(subject.role.right(Capability::CAP_SYS_ADMIN))
-        .or_nothing_to_find(subject, "the caller cannot mount it again itself")
-}
-
 fn shared_memory(outside: &Outside<'_>, subject: &Target) -> Try {
     planted(&outside.canaries.root, "shm_open", |canary| {
         planted(&canary.shared_memory, "shm_open", |name| {
@@ -450,8 +323,6 @@ pub enum Crossing {
         path: PathBuf,
         mark: String,
     },
-    /// mknod(2) in a tmpfs of its own, and a mount of that.
-    Disk { kind: String, device: u64, read_only: bool },
     /// access(2) of /proc/self/exe, for writing.
     Program,
 }
@@ -475,9 +346,6 @@ impl Crossing {
                     format!("{} places", on.len()),
                     text.map(|text| (0, text)),
                 )
-            }
-            Self::Disk { kind, device, read_only } => {
-                Reply::holding("mount", kind, devices::mounted_disk(kind, *device, *read_only))
             }
             Self::Program => {
                 let may = accessat(CWD, "/proc/self/exe", Access::WRITE_OK, AtFlags::EACCESS);

@@ -97,11 +97,17 @@ fn identity(identity: &Identity) -> Value {
     json!({ "outside": side(identity.outside), "inside": side(identity.inside), "same": identity.same == Same::Yes })
 }
 
+/// As much of what was brought back as says what it is.
+fn start_of(data: &str) -> &str {
+    const LONGEST: usize = 256;
+    &data[..data.floor_char_boundary(LONGEST)]
+}
+
 fn finding(finding: &Finding) -> Value {
     let reply = &finding.attempt.reply;
     let (result, errno, data) = match &reply.outcome {
         Outcome::Done(result, data) => {
-            (Some(*result), None, Some(data).filter(|data| !data.is_empty()))
+            (Some(*result), None, Some(start_of(data)).filter(|data| !data.is_empty()))
         }
         Outcome::Refused(errno) => (Some(-1), Some(errno_name(*errno)), None),
         Outcome::Untried(_) | Outcome::Killed(_) | Outcome::Silent => (None, None, None),

@@ -369,6 +369,9 @@ fn judged(point: &Point, plan: &Plan, clean: &str, trace: &Path) -> Option<Strin
         }
         std::thread::sleep(Duration::from_millis(2));
     }
+    for queue in made.intersection(&queues()) {
+        let _ = nix::mqueue::mq_unlink(format!("/{queue}").as_str());
+    }
     // A directory of this run. One that cannot be removed is named, and one that was left by a
     // killed warden and parent is swept by a later start.
     for entry in fs::read_dir(folder.join("store/runs")).into_iter().flatten().flatten() {
