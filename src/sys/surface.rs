@@ -4,8 +4,8 @@
 use super::checked;
 use rustix::io::Errno;
 
-/// Their names, and whether each answers here. The last changes the process that asks, which is one
-/// that ends.
+/// Their names, and whether each answers here. Some give a descriptor and the last changes the
+/// process that asks, which is one that ends.
 pub fn answers() -> Vec<(&'static str, bool)> {
     const BAD: i64 = -1;
     let call = |name, number: libc::c_long, [a, b, c, d, e]: [i64; 5]| {
@@ -26,6 +26,8 @@ pub fn answers() -> Vec<(&'static str, bool)> {
         call("fsopen", libc::SYS_fsopen, [0, 0, 0, 0, 0]),
         call("open_by_handle_at", libc::SYS_open_by_handle_at, [BAD, 0, 0, 0, 0]),
         call("fanotify_init", libc::SYS_fanotify_init, [BAD, 0, 0, 0, 0]),
+        call("socket(AF_ALG)", libc::SYS_socket, [38, 5, 0, 0, 0]),
+        call("socket(NETLINK_AUDIT)", libc::SYS_socket, [16, 3, 9, 0, 0]),
         call("ptrace", libc::SYS_ptrace, [BAD, 0, 0, 0, 0]),
         call("process_madvise", libc::SYS_process_madvise, [BAD, 0, 0, 0, 0]),
         call("memfd_secret", libc::SYS_memfd_secret, [BAD, 0, 0, 0, 0]),

@@ -226,7 +226,18 @@ impl<'a> Verifier<'a> {
                 std::iter::once(rights).chain(doors.map(|door| ordered_door(&door))).collect()
             }
             Wall::Time if *verdict == Verdict::Held => vec![time::REMARK.to_owned()],
-            _ => Vec::new(),
+            Wall::Time
+            | Wall::Pid
+            | Wall::Mnt
+            | Wall::Uts
+            | Wall::Net
+            | Wall::Ipc
+            | Wall::Cgroup
+            | Wall::Fds
+            | Wall::Keyring
+            | Wall::Terminal
+            | Wall::Kernel
+            | Wall::Devices => Vec::new(),
         }
     }
 

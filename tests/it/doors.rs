@@ -596,3 +596,21 @@ fn title_alone(rest: &str) -> &str {
     }
     rest.trim_start()
 }
+
+#[test]
+fn a_descriptor_above_1023_is_found_like_any_other() {
+    need!(root);
+    let found = |limit: u32| {
+        let script = format!(
+            "ulimit -n {limit}; RUSTIC_LEAK=descriptor exec \"$RUSTIC\" verify --only fds --json"
+        );
+        let ran = shell(&script);
+        let report: Value = serde_json::from_str(&ran.stdout).unwrap_or_else(|_| panic!("{ran:?}"));
+        let probes = walls(&report)["fds"]["probes"].as_array().unwrap();
+        let file = probes.iter().find(|probe| probe["id"] == "RV-FD-01").unwrap();
+        file["inside"]["arg"].as_str().unwrap().to_owned()
+    };
+    // One more is left open where the caller may have so many.
+    let count = |limit| found(limit).split(' ').next().unwrap().parse::<u32>().unwrap();
+    assert_eq!(count(4000), count(1000) + 1);
+}

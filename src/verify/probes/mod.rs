@@ -392,12 +392,14 @@ fn read_any(
         .unwrap_or_else(|| Try::untried("open", "it is mounted nowhere inside"))
 }
 
-/// How much an attempt has shown, among several at the same thing.
+/// How much an attempt has shown, among several at the same thing: a leak more than a door, and a
+/// doubt more than a wall.
 fn rank(attempt: &Try) -> u8 {
-    match attempt.receipt {
-        Receipt::Arrived => 2,
-        Receipt::Admitted => 1,
-        Receipt::Absent => 0,
+    match (attempt.receipt, &attempt.answer) {
+        (Receipt::Arrived, _) => 3,
+        (Receipt::Admitted, _) => 2,
+        (Receipt::Absent, Answer::Refused(Refusal::Other | Refusal::Right, _)) => 1,
+        (Receipt::Absent, _) => 0,
     }
 }
 
