@@ -41,8 +41,8 @@ pub fn read() -> io::Result<Vec<Mount>> {
 }
 
 /// The mount that a path is on, found as the kernel finds it: from the root on, to whatever is
-/// mounted on the way, and at one place to the uppermost. What lies below another is passed by, with
-/// all that is mounted on it. `None` below a root that is no mount of its own.
+/// mounted on the way, and at one place to the uppermost. What lies below another is passed by,
+/// with all that is mounted on it. `None` below a root that is no mount of its own.
 pub fn under<'a>(mounts: &[&'a Mount], path: &Path) -> Option<&'a Mount> {
     let is_known = |id: u64| mounts.iter().any(|mount| mount.id == id);
     let next = |on: Option<&Mount>| {

@@ -85,8 +85,8 @@ fn empty_of_files(dir: &OwnedFd) -> Result<Option<CString>> {
     Ok(None)
 }
 
-/// A directory in another one, and EBUSY where something is mounted on it: with CAP_SYS_ADMIN and no
-/// mount namespace of its own a container can show there what is somebody else's.
+/// A directory in another one, and EBUSY where something is mounted on it: with CAP_SYS_ADMIN and
+/// no mount namespace of its own a container can show there what is somebody else's.
 fn below_on_this_mount(parent: &OwnedFd, name: &CStr, flags: OFlags) -> Result<OwnedFd> {
     let how = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
     loop {

@@ -45,7 +45,34 @@ pub enum Opening {
     Rights(u64),
 }
 
+/// Files of the host that are shown inside.
+#[derive(Clone, Copy, Debug)]
+pub struct Files<'a> {
+    /// On the host.
+    pub source: &'a Path,
+    /// Inside.
+    pub target: &'a Path,
+    /// Whether they can be written.
+    pub writable: Switch,
+}
+
 impl Opening {
+    /// The files that it shows, if it is of that kind.
+    pub fn files(&self) -> Option<Files<'_>> {
+        match self {
+            Self::Files { source, target, writable } => {
+                Some(Files { source, target, writable: *writable })
+            }
+            Self::Namespace(_)
+            | Self::Stdio
+            | Self::Proc
+            | Self::Seccomp
+            | Self::Nest
+            | Self::Chroot
+            | Self::Rights(_) => None,
+        }
+    }
+
     /// Its word.
     pub const fn word(&self) -> &'static str {
         match self {

@@ -1,6 +1,6 @@
-//! Calls of i386 from a program of x86_64, through the gate `int 0x80`: what a filter that knows one
-//! table of calls only has forgotten. A kernel without the gate ends the process with SIGSEGV; a
-//! machine of another kind has none, ENOSYS.
+//! Calls of i386 from a program of x86_64, through the gate `int 0x80`: what a filter that knows
+//! one table of calls only has forgotten. A kernel without the gate ends the process with SIGSEGV;
+//! a machine of another kind has none, ENOSYS.
 
 use rustix::fd::{FromRawFd, OwnedFd, RawFd};
 use rustix::io::{Errno, Result};

@@ -179,7 +179,8 @@ pub fn copy_of_inherited(fd: RawFd) -> Result<OwnedFd> {
 
 /// A descriptor that was inherited through execve, by its number. EBADF where there is none.
 ///
-/// For a process that ends with what it is asked for: nobody in it owns the descriptor or closes it.
+/// For a process that ends with what it is asked for: nobody in it owns the descriptor or closes
+/// it.
 pub fn inherited(fd: RawFd) -> Result<BorrowedFd<'static>> {
     if fd < 0 {
         return Err(Errno::BADF);

@@ -15,7 +15,8 @@ pub struct HostMounts {
     table: Vec<Mount>,
     /// Those that show the kernel, held open: the device numbers of what is gone are used anew.
     _held: Vec<OwnedFd>,
-    /// Its namespaces by device and inode, in the order of the table: whoever has called lives there.
+    /// Its namespaces by device and inode, in the order of the table: whoever has called lives
+    /// there.
     namespaces: Vec<Option<(u64, u64)>>,
 }
 

@@ -1,5 +1,5 @@
-//! How the probe gets where it is: as the control, or by rustic as anybody would start it, with what a
-//! careless caller would leave it.
+//! How the probe gets where it is: as the control, or by rustic as anybody would start it, with
+//! what a careless caller would leave it.
 
 use crate::error::of_nix;
 use crate::host::capability;

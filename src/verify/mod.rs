@@ -7,11 +7,12 @@
 //!   receipt      identity: /proc/PID/ns, from outside
 //! ```
 //!
-//! [`verdict`] is a pure function of what [`probes`] find. [`stage`] is the outside, [`host_mounts`]
-//! what was there before it; [`launch`] starts who is verified, [`target`] asks, [`reach`] tells where
-//! to, [`held`] looks at what it has; [`probe`] is the inside of it, [`protocol`] what passes between
-//! them, [`cleanup`] who cleans up. [`verifier`] brings them together, [`report`] shows what came of
-//! it. It starts rustic as anybody would, and knows nothing of `run`.
+//! [`verdict`] is a pure function of what [`probes`] find. [`stage`] is the outside,
+//! [`host_mounts`] what was there before it; [`launch`] starts who is verified, [`target`] asks,
+//! [`reach`] tells where to, [`held`] looks at what it has; [`probe`] is the inside of it,
+//! [`protocol`] what passes between them, [`cleanup`] who cleans up. [`verifier`] brings them
+//! together, [`report`] shows what came of it. It starts rustic as anybody would, and knows nothing
+//! of `run`.
 
 mod child;
 pub mod cleanup;

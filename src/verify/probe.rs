@@ -36,7 +36,8 @@ pub fn main(channel: i32) -> Exit {
     if rustix::io::write(&socket, HELLO.as_bytes()).is_err() {
         return Exit::Failed;
     }
-    // What the last crossing has left: descriptors, with the reply that tells of them, or a process.
+    // What the last crossing has left: descriptors, with the reply that tells of them, or a
+    // process.
     let (mut held, mut crosser) = (None, None);
     let mut buffer = vec![0; LONGEST];
     while let Some((Numbered { number, what: crossing }, passed)) = order(&socket, &mut buffer) {

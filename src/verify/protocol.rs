@@ -132,8 +132,8 @@ impl Reply {
         Self::of(call, arg, result.map(|()| (0, String::new())))
     }
 
-    /// The reply of a call that has given a descriptor, which stays open: the outside looks at it by
-    /// its number.
+    /// The reply of a call that has given a descriptor, which stays open: the outside looks at it
+    /// by its number.
     pub fn holding(call: &str, arg: impl Into<String>, result: Result<OwnedFd, Errno>) -> Self {
         let number = result.as_ref().map(|fd| (i64::from(fd.as_raw_fd()), String::new()));
         let reply = Self::of(call, arg, number.map_err(|errno| *errno));

@@ -1,5 +1,5 @@
-//! What the inside can reach of the outside by a path: its mounts, parts of processes among them, and
-//! the roots of processes; and what was ordered that has brought each in.
+//! What the inside can reach of the outside by a path: its mounts, parts of processes among them,
+//! and the roots of processes; and what was ordered that has brought each in.
 
 use crate::mountinfo;
 use crate::namespace::Namespace;
@@ -82,8 +82,9 @@ impl Target {
         })
     }
 
-    /// The ways to the tree of the outside through the root of a process outside, as far as they can
-    /// be gone: `process` in every proc that is mounted, and every process that is mounted alone.
+    /// The ways to the tree of the outside through the root of a process outside, as far as they
+    /// can be gone: `process` in every proc that is mounted, and every process that is mounted
+    /// alone.
     pub fn ways(&self, process: i32) -> &[Way] {
         self.ways.get_or_init(|| {
             let whole = self.points("proc").into_iter().map(|point| Way {

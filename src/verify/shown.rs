@@ -43,23 +43,15 @@ pub fn mounts(
     let path = format!("/proc/{pid}/mountinfo");
     let table = fs::read(&path).map_err(|error| format!("{path}: {}", without_number(&error)))?;
     let ours = mountinfo::read().unwrap_or_default();
-    let files = doors.iter().filter_map(|door| match &door.opening {
-        Opening::Files { source, target, .. } => {
-            Some((door.name.as_str(), source.as_path(), target.as_path()))
-        }
-        Opening::Namespace(Namespace::Pid) => {
-            Some((door.name.as_str(), Path::new(PROC), Path::new(PROC)))
-        }
-        Opening::Namespace(Namespace::Net) => {
-            Some((door.name.as_str(), Path::new(SYS), Path::new(SYS)))
-        }
-        Opening::Namespace(_)
-        | Opening::Stdio
-        | Opening::Proc
-        | Opening::Seccomp
-        | Opening::Nest
-        | Opening::Chroot
-        | Opening::Rights(_) => None,
+    let files = doors.iter().filter_map(|door| {
+        let name = door.name.as_str();
+        let of_namespace = match door.opening {
+            Opening::Namespace(Namespace::Pid) => Some(Path::new(PROC)),
+            Opening::Namespace(Namespace::Net) => Some(Path::new(SYS)),
+            _ => None,
+        };
+        let ordered = door.opening.files().map(|files| (name, files.source, files.target));
+        ordered.or_else(|| of_namespace.map(|place| (name, place, place)))
     });
     let ordered: Vec<(&str, &Path, Vec<Part>)> =
         files.map(|(door, source, target)| (door, target, parts(source, &ours))).collect();

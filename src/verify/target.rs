@@ -268,8 +268,8 @@ impl Target {
     }
 }
 
-/// The length of the next message and the process that sent it, which the kernel names in the reader's pid
-/// namespace.
+/// The length of the next message and the process that sent it, which the kernel names in the
+/// reader's pid namespace.
 fn receive(socket: impl AsFd, patience: &Timespec, text: &mut [u8]) -> Option<(usize, i32)> {
     let ready = rustix::io::retry_on_intr(|| {
         poll(&mut [PollFd::new(&socket, PollFlags::IN)], Some(patience))

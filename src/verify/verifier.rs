@@ -199,30 +199,13 @@ impl<'a> Verifier<'a> {
                     && *verdict == Verdict::Held
                     && root::behind(&outside, &trials.subject) == Some(Seen::Yes);
                 let behind = behind.then(|| root::REMARK.to_owned());
-                let files = spec.doors().into_iter().filter(|door| match door.opening {
-                    Opening::Files { .. } => true,
-                    Opening::Namespace(_)
-                    | Opening::Stdio
-                    | Opening::Proc
-                    | Opening::Seccomp
-                    | Opening::Nest
-                    | Opening::Chroot
-                    | Opening::Rights(_) => false,
-                });
+                let files = spec.doors().into_iter().filter(|door| door.opening.files().is_some());
                 behind.into_iter().chain(files.map(|door| ordered_door(&door))).collect()
             }
             Wall::User => {
                 let rights =
                     user::remark(trials.each.iter().map(|trial| (trial.probe, &trial.attempt)));
-                let doors = spec.doors().into_iter().filter(|door| match door.opening {
-                    Opening::Files { .. } | Opening::Namespace(_) => false,
-                    Opening::Stdio
-                    | Opening::Proc
-                    | Opening::Seccomp
-                    | Opening::Nest
-                    | Opening::Chroot
-                    | Opening::Rights(_) => true,
-                });
+                let doors = spec.doors().into_iter().filter(|door| door.opening.files().is_none());
                 std::iter::once(rights).chain(doors.map(|door| ordered_door(&door))).collect()
             }
             Wall::Time if *verdict == Verdict::Held => vec![time::REMARK.to_owned()],

@@ -332,8 +332,8 @@ fn process() -> i32 {
     // SAFETY: this process has one thread; the copy gives up its rights and waits.
     match unsafe { libc::fork() } {
         0 => {
-            // SAFETY: numbers and strings with NUL; a header and a set of capabilities as the kernel
-            // has them, version 3.
+            // SAFETY: numbers and strings with NUL; a header and a set of capabilities as the
+            // kernel has them, version 3.
             unsafe {
                 libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
                 let header: [u32; 2] = [0x2008_0522, 0];

@@ -1,6 +1,6 @@
-//! Devices: nodes that lead to what the host has, those that are there and those that can be made. A
-//! disk is opened for reading and nothing is read; of the other nodes only those are opened that do
-//! nothing when they are, as /dev/mem and /dev/kvm: to open a watchdog is to start it.
+//! Devices: nodes that lead to what the host has, those that are there and those that can be made.
+//! A disk is opened for reading and nothing is read; of the other nodes only those are opened that
+//! do nothing when they are, as /dev/mem and /dev/kvm: to open a watchdog is to start it.
 
 use super::{Direction, Effect, Outside, Probe, Try, arrived, mounted};
 use crate::mounts;
@@ -67,8 +67,8 @@ const IDENTITY: Identity = Identity::NoNamespace;
 const WALLED: [Errno; 6] =
     [Errno::NOENT, Errno::ACCESS, Errno::PERM, Errno::ROFS, Errno::NOSYS, Errno::NODEV];
 
-/// Whether a file is a device that has nothing behind it: null, zero, full, random, urandom, tty and
-/// ptmx, Documentation/admin-guide/devices.txt.
+/// Whether a file is a device that has nothing behind it: null, zero, full, random, urandom, tty
+/// and ptmx, Documentation/admin-guide/devices.txt.
 pub fn is_harmless(stat: &Stat) -> bool {
     let device = (major(stat.st_rdev), minor(stat.st_rdev));
     FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice
@@ -304,8 +304,8 @@ fn make(folder: impl AsFd, name: &str, device: u64) -> Result<OwnedFd, Errno> {
     opened
 }
 
-/// Mounts a disk by a node of its own making, or by that of a devtmpfs, in no place. The root of it,
-/// named.
+/// Mounts a disk by a node of its own making, or by that of a devtmpfs, in no place. The root of
+/// it, named.
 fn mounted_disk(kind: &str, device: u64, read_only: bool) -> Result<OwnedFd, Errno> {
     // By a path that begins at the working directory: so nothing has to be mounted anywhere.
     let made = tmpfs().and_then(|own| {

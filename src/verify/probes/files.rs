@@ -66,8 +66,8 @@ fn by_mount(outside: &Outside<'_>, subject: &Target) -> Try {
     })
 }
 
-/// A directory of the host's that is the root, also where its mount is none of the container's or an
-/// overlay's: an entry of it is there, with the size and the time that it has outside.
+/// A directory of the host's that is the root, also where its mount is none of the container's or
+/// an overlay's: an entry of it is there, with the size and the time that it has outside.
 fn ordered_directory(subject: &Target) -> Option<Try> {
     let directory = subject.role.ordered()?.directory.as_ref()?;
     let names = fs::read_dir(directory).ok()?.flatten().map(|entry| entry.file_name());
@@ -122,8 +122,8 @@ fn by_process(outside: &Outside<'_>, subject: &Target) -> Try {
         .through(decides.and_then(|path| subject.door_for(path)))
 }
 
-/// Mounts a disk once more that the host has mounted: the kernel has one instance of it, and nothing
-/// is written. The receipt is that it is the host's own.
+/// Mounts a disk once more that the host has mounted: the kernel has one instance of it, and
+/// nothing is written. The receipt is that it is the host's own.
 fn disk(outside: &Outside<'_>, subject: &Target) -> Try {
     if !outside.stage.holds(Capability::CAP_SYS_ADMIN) {
         return Try::untried("mount", &none_to_keep(Capability::CAP_SYS_ADMIN));

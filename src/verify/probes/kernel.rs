@@ -382,8 +382,8 @@ fn unmounted(places: &[PathBuf], files: &[PathBuf]) -> Result<(PathBuf, OwnedFd)
     Err(answer)
 }
 
-/// A mount namespace for this process alone: what it mounts and takes away there, nobody sees. Where
-/// that cannot be made sure of, nothing may be mounted or taken away.
+/// A mount namespace for this process alone: what it mounts and takes away there, nobody sees.
+/// Where that cannot be made sure of, nothing may be mounted or taken away.
 fn own_mount_namespace() -> Result<(), Errno> {
     unshare(CloneFlags::CLONE_NEWNS).map_err(of_nix)?;
     let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;

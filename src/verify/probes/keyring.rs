@@ -94,8 +94,8 @@ fn in_session_keyring(stage: &Stage) -> rustix::io::Result<Key> {
     Ok(key)
 }
 
-/// The same in the user keyring. A key's rights can be set by who possesses it, and what lies in the
-/// user keyring alone is possessed by nobody.
+/// The same in the user keyring. A key's rights can be set by who possesses it, and what lies in
+/// the user keyring alone is possessed by nobody.
 fn in_user_keyring(stage: &Stage) -> rustix::io::Result<()> {
     let key = in_session_keyring(stage)?;
     keys::link(key, Key::USER)?;

@@ -264,8 +264,8 @@ impl Try {
         self
     }
 
-    /// What has arrived came through this door, if there is one; no other is needed where both sides
-    /// are the same.
+    /// What has arrived came through this door, if there is one; no other is needed where both
+    /// sides are the same.
     fn through(mut self, door: Option<String>) -> Self {
         if self.receipt == Receipt::Arrived && self.identity != Identity::Same && door.is_some() {
             (self.receipt, self.door) = (Receipt::Admitted, door);
@@ -373,8 +373,8 @@ fn answer(reply: &Reply, walled: &[Errno]) -> Answer {
     }
 }
 
-/// Reads a file at each of some paths inside, until one brings back what only the outside knows. One
-/// that no door has brought in decides before one that came through a door.
+/// Reads a file at each of some paths inside, until one brings back what only the outside knows.
+/// One that no door has brought in decides before one that came through a door.
 fn read_any(
     subject: &Target,
     paths: Vec<PathBuf>,

@@ -303,8 +303,8 @@ fn udp(outside: &Outside<'_>, subject: &Target) -> Try {
 /// What answers for a family or a protocol that is closed: as a kernel without it.
 const CLOSED: [Errno; 4] = [Errno::AFNOSUPPORT, Errno::PROTONOSUPPORT, Errno::PERM, Errno::ACCESS];
 
-/// Ports of AF_VSOCK are the machine's. Inside, the one that is taken outside must be free; the next
-/// one is, so that it is not the right to take any that is missing. Nothing is sent.
+/// Ports of AF_VSOCK are the machine's. Inside, the one that is taken outside must be free; the
+/// next one is, so that it is not the right to take any that is missing. Nothing is sent.
 fn vsock(outside: &Outside<'_>, subject: &Target) -> Try {
     take_port(Gate::Native, outside, subject)
 }
@@ -362,8 +362,8 @@ fn listen(gate: Gate, outside: &Outside<'_>, subject: &Target) -> Try {
         .through(opened_by(subject, Capability::CAP_NET_ADMIN))
 }
 
-/// Whether a descriptor of a process is a netlink socket of NETLINK_KOBJECT_UEVENT that has joined a
-/// group, as the table of its network says: kind 15, groups not 0, and the socket's inode.
+/// Whether a descriptor of a process is a netlink socket of NETLINK_KOBJECT_UEVENT that has joined
+/// a group, as the table of its network says: kind 15, groups not 0, and the socket's inode.
 fn listens_to_uevents(subject: &Target, number: i32) -> bool {
     let table = std::fs::read_to_string(format!("/proc/{}/net/netlink", subject.crosser()));
     let Ok(held) = subject.held(number) else { return false };

@@ -172,8 +172,8 @@ fn write(fd: &OwnedFd, secret: &str, mode: u32) -> std::io::Result<()> {
 /// Always ordered, and made by no namespace: what the inside has for a root is never ours.
 const IDENTITY: Identity = Identity::NoNamespace;
 
-/// What a change of root answers: there is no such file, it leads elsewhere, or through folders that
-/// the inside may not search.
+/// What a change of root answers: there is no such file, it leads elsewhere, or through folders
+/// that the inside may not search.
 const WALLED: [Errno; 3] = [Errno::NOENT, Errno::NOTDIR, Errno::ACCESS];
 
 fn path(outside: &Outside<'_>, subject: &Target) -> Try {

@@ -70,8 +70,8 @@ fn read(crossing: Crossing, outside: &Outside<'_>, subject: &Target) -> Try {
     })
 }
 
-/// How far the stage's clocks are ahead of the verifier's: unshare(2) moves children into a new time
-/// namespace, and the verifier itself stays where it was.
+/// How far the stage's clocks are ahead of the verifier's: unshare(2) moves children into a new
+/// time namespace, and the verifier itself stays where it was.
 pub fn ahead() -> Option<[i64; 2]> {
     let (mut told, mut tell) = std::io::pipe().ok()?;
     let both = || [Crossing::Monotonic, Crossing::Boottime].map(Crossing::seconds);

@@ -3,7 +3,7 @@
 
 use super::{Finding, Identity, Report, Same, Tally, WallReport};
 use crate::namespace::Switch;
-use crate::spec::{Door, Opening};
+use crate::spec::Door;
 use crate::verify::protocol::{Outcome, errno_name};
 use crate::verify::verdict::{Control, Receipt};
 use serde_json::{Value, json};
@@ -50,25 +50,14 @@ impl Report {
 }
 
 fn door(door: &Door) -> Value {
-    let (source, target, writable) = match &door.opening {
-        Opening::Files { source, target, writable } => {
-            (Some(source), Some(target), Some(*writable == Switch::Yes))
-        }
-        Opening::Namespace(_)
-        | Opening::Stdio
-        | Opening::Proc
-        | Opening::Seccomp
-        | Opening::Nest
-        | Opening::Chroot
-        | Opening::Rights(_) => (None, None, None),
-    };
+    let files = door.opening.files();
     json!({
         "kind": door.opening.word(),
         "name": door.name,
         "what": door.what,
-        "source": source.map(|path| path.to_string_lossy()),
-        "target": target.map(|path| path.to_string_lossy()),
-        "writable": writable,
+        "source": files.map(|files| files.source.to_string_lossy()),
+        "target": files.map(|files| files.target.to_string_lossy()),
+        "writable": files.map(|files| files.writable == Switch::Yes),
     })
 }
 
