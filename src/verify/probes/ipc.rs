@@ -168,9 +168,15 @@ fn by_file(outside: &Outside<'_>, subject: &Target) -> Try {
             let mark = subject.mark.clone();
             let reply = subject.ask(&protocol::Crossing::Ipc(Crossing::QueueByFile { path, mark }));
             let (receipt, seen) = delivered(canary.received(&subject.mark));
-            Try::marking(reply, subject.identity(Namespace::Ipc), receipt, seen, &[Errno::NOENT])
-                .through(door)
-                .or_closed()
+            Try::marking(
+                reply,
+                subject.identity(Namespace::Ipc),
+                receipt,
+                seen,
+                &[Errno::NOENT, Errno::ACCESS],
+            )
+            .through(door)
+            .or_closed()
         });
         tried
             .reduce(|best, next| if rank(&next) > rank(&best) { next } else { best })

@@ -223,7 +223,7 @@ fn by_handle(outside: &Outside<'_>, subject: &Target) -> Try {
                 reply,
                 IDENTITY,
                 &outside.stage.secret,
-                &[Errno::PERM, Errno::STALE, Errno::OPNOTSUPP],
+                &[Errno::PERM, Errno::STALE, Errno::OPNOTSUPP, Errno::ACCESS],
             )
             .through(subject.role.right(Capability::CAP_DAC_READ_SEARCH))
         })
