@@ -1,6 +1,8 @@
 //! POSIX message queues and System V IPC: the article's crossing, and its sisters.
 
-use super::{Direction, Effect, Outside, Probe, Try, arrived, delivered, mounted, planted, rank};
+use super::{
+    Direction, Effect, Outside, Probe, Try, arrived, delivered, mounted, planted, strongest,
+};
 use crate::error::{errno_text, of_nix};
 use crate::namespace::Namespace;
 use crate::sys;
@@ -178,9 +180,7 @@ fn by_file(outside: &Outside<'_>, subject: &Target) -> Try {
             .through(door)
             .or_closed()
         });
-        tried
-            .reduce(|best, next| if rank(&next) > rank(&best) { next } else { best })
-            .unwrap_or_else(|| Try::untried("open", "no mqueue is mounted inside"))
+        strongest(tried).unwrap_or_else(|| Try::untried("open", "no mqueue is mounted inside"))
     })
 }
 

@@ -2,7 +2,7 @@
 //! of every proc and every sysfs, and root inside may be the uid that they belong to. Nothing is
 //! written: a parameter that is open for writing is receipt enough, and it is seen from outside.
 
-use super::{Direction, Effect, Outside, Probe, Try, arrived, mounted, rank};
+use super::{Direction, Effect, Outside, Probe, Try, arrived, mounted, strongest};
 use crate::error::{errno_of, of_nix};
 use crate::mountinfo;
 use crate::mounts;
@@ -248,9 +248,7 @@ fn told_of(outside: &Outside<'_>, subject: &Target) -> Try {
             Try { outside: seen.into(), ..attempt }.through(door.or_else(open))
         })
     });
-    tried
-        .reduce(|best, next| if rank(&next) > rank(&best) { next } else { best })
-        .unwrap_or_else(|| Try::untried("open", "no proc is mounted inside"))
+    strongest(tried).unwrap_or_else(|| Try::untried("open", "no proc is mounted inside"))
 }
 
 /// File systems that are the whole kernel's, and no namespace's.

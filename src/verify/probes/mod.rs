@@ -387,13 +387,16 @@ fn read_any(
         let reply = subject.ask(&Crossing::Read { path });
         Try::reading(reply, identity.clone(), secret, walled).through(door)
     });
-    tried
-        .reduce(|best, next| if rank(&next) > rank(&best) { next } else { best })
-        .unwrap_or_else(|| Try::untried("open", "it is mounted nowhere inside"))
+    strongest(tried).unwrap_or_else(|| Try::untried("open", "it is mounted nowhere inside"))
 }
 
-/// How much an attempt has shown, among several at the same thing: a leak more than a door, and a
-/// doubt more than a wall.
+/// Of several attempts at the same thing the one that has shown most, the first among equals; `None`
+/// where there was none to make.
+fn strongest(attempts: impl Iterator<Item = Try>) -> Option<Try> {
+    attempts.reduce(|best, next| if rank(&next) > rank(&best) { next } else { best })
+}
+
+/// How much an attempt has shown: a leak more than a door, and a doubt more than a wall.
 fn rank(attempt: &Try) -> u8 {
     match (attempt.receipt, &attempt.answer) {
         (Receipt::Arrived, _) => 3,
