@@ -1,164 +1,253 @@
 //! The table of the eight namespaces: what each is called by people, by `/proc`, by clone3(2) and
 //! by the manual.
 
-/// Whether a namespace is new or shared. On the command line `yes` makes a new one, `no` shares the
-/// caller's.
+use std::path::{Path, PathBuf};
+
+/// Whether something is wanted: the `yes` and `no` of options, and a word that a reader sees where
+/// a `bool` would say nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Switch {
-    /// A new namespace: a wall.
+    /// Yes.
     Yes,
-    /// The caller's namespace: a door.
+    /// No.
     No,
 }
 
-/// One of the kernel's eight kinds of namespace, see namespaces(7).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Namespace {
+/// What is said of a namespace.
+struct Facts {
+    /// The option's name, without the dashes.
+    name: &'static str,
+    /// The entry under `/proc/PID/ns/`.
+    proc_entry: &'static str,
+    /// The flag of clone3(2), as in `linux/sched.h`.
+    clone_flag: u64,
+    /// The kernel's name of that flag.
+    flag_name: &'static str,
+    /// The manual page.
+    man: &'static str,
+    /// The sysctl below `/proc/sys/user/` that limits how many a user may have.
+    limit: &'static str,
+    /// What the option is about, for `--help`.
+    about: &'static str,
+}
+
+/// Makes the kinds, their list and their facts from the rows of one table, so that none of the
+/// three can miss one.
+macro_rules! table {
+    ($($(#[$doc:meta])* $kind:ident: $facts:expr;)*) => {
+        /// One of the kernel's kinds of namespace, see namespaces(7).
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Namespace { $($(#[$doc])* $kind,)* }
+
+        impl Namespace {
+            /// All of them, in the order of the command line.
+            pub const ALL: [Self; [$(stringify!($kind)),*].len()] = [$(Self::$kind),*];
+
+            const fn facts(self) -> Facts {
+                match self { $(Self::$kind => $facts,)* }
+            }
+        }
+    };
+}
+
+table! {
     /// Process ids, pid_namespaces(7).
-    Pid,
+    Pid: Facts {
+        name: "pid",
+        proc_entry: "pid",
+        clone_flag: 0x2000_0000,
+        flag_name: "CLONE_NEWPID",
+        man: "pid_namespaces(7)",
+        limit: "max_pid_namespaces",
+        about: "Processes: yes makes CMD process 1 of its own tree [default: yes]",
+    };
     /// Mounts, mount_namespaces(7).
-    Mount,
+    Mount: Facts {
+        name: "mount",
+        proc_entry: "mnt",
+        clone_flag: 0x0002_0000,
+        flag_name: "CLONE_NEWNS",
+        man: "mount_namespaces(7)",
+        limit: "max_mnt_namespaces",
+        about: "Mounts: no makes no mount at all and enters the root by chroot [default: yes]",
+    };
     /// Host and domain name, uts_namespaces(7).
-    Uts,
+    Uts: Facts {
+        name: "uts",
+        proc_entry: "uts",
+        clone_flag: 0x0400_0000,
+        flag_name: "CLONE_NEWUTS",
+        man: "uts_namespaces(7)",
+        limit: "max_uts_namespaces",
+        about: "Host name [default: yes]",
+    };
     /// Network, network_namespaces(7).
-    Net,
+    Net: Facts {
+        name: "net",
+        proc_entry: "net",
+        clone_flag: 0x4000_0000,
+        flag_name: "CLONE_NEWNET",
+        man: "network_namespaces(7)",
+        limit: "max_net_namespaces",
+        about: "Network: yes has a loopback of its own and nothing else [default: yes]",
+    };
     /// POSIX message queues and System V IPC, ipc_namespaces(7).
-    Ipc,
+    Ipc: Facts {
+        name: "ipc",
+        proc_entry: "ipc",
+        clone_flag: 0x0800_0000,
+        flag_name: "CLONE_NEWIPC",
+        man: "ipc_namespaces(7)",
+        limit: "max_ipc_namespaces",
+        about: "POSIX message queues and System V IPC [default: yes]",
+    };
     /// User and group ids, capabilities, user_namespaces(7).
-    User,
+    User: Facts {
+        name: "user",
+        proc_entry: "user",
+        clone_flag: 0x1000_0000,
+        flag_name: "CLONE_NEWUSER",
+        man: "user_namespaces(7)",
+        limit: "max_user_namespaces",
+        about: "User ids and capabilities [default: no as root, yes otherwise]",
+    };
     /// The view of the cgroup tree, cgroup_namespaces(7).
-    Cgroup,
-    /// The monotonic and boot-time clocks, time_namespaces(7), Linux 5.6.
-    Time,
+    Cgroup: Facts {
+        name: "cgroup",
+        proc_entry: "cgroup",
+        clone_flag: 0x0200_0000,
+        flag_name: "CLONE_NEWCGROUP",
+        man: "cgroup_namespaces(7)",
+        limit: "max_cgroup_namespaces",
+        about: "The view of the cgroup tree [default: yes]",
+    };
+    /// The monotonic and boot-time clocks, time_namespaces(7), Linux 5.6. Its flag collides with
+    /// the signal byte of clone(2), and works with clone3(2) and unshare(2) only.
+    Time: Facts {
+        name: "time",
+        proc_entry: "time",
+        clone_flag: 0x80,
+        flag_name: "CLONE_NEWTIME",
+        man: "time_namespaces(7)",
+        limit: "max_time_namespaces",
+        about: "Monotonic and boot-time clocks [default: no]",
+    };
 }
 
 impl Namespace {
-    /// All eight, in the order of the command line.
-    pub const ALL: [Self; 8] = [
-        Self::Pid,
-        Self::Mount,
-        Self::Uts,
-        Self::Net,
-        Self::Ipc,
-        Self::User,
-        Self::Cgroup,
-        Self::Time,
-    ];
-
     /// The option's name, without the dashes.
     pub const fn name(self) -> &'static str {
-        match self {
-            Self::Pid => "pid",
-            Self::Mount => "mount",
-            Self::Uts => "uts",
-            Self::Net => "net",
-            Self::Ipc => "ipc",
-            Self::User => "user",
-            Self::Cgroup => "cgroup",
-            Self::Time => "time",
-        }
+        self.facts().name
     }
 
     /// The entry under `/proc/PID/ns/`.
     pub const fn proc_entry(self) -> &'static str {
-        match self {
-            Self::Mount => "mnt",
-            other => other.name(),
-        }
+        self.facts().proc_entry
     }
 
-    /// The flag of clone3(2). Bits as in `linux/sched.h`; CLONE_NEWTIME (0x80) collides with the
-    /// signal byte of clone(2) and works with clone3(2) and unshare(2) only.
+    /// The flag of clone3(2), setns(2) and NS_GET_NSTYPE, ioctl_nsfs(2).
     pub const fn clone_flag(self) -> u64 {
-        match self {
-            Self::Pid => 0x2000_0000,
-            Self::Mount => 0x0002_0000,
-            Self::Uts => 0x0400_0000,
-            Self::Net => 0x4000_0000,
-            Self::Ipc => 0x0800_0000,
-            Self::User => 0x1000_0000,
-            Self::Cgroup => 0x0200_0000,
-            Self::Time => 0x80,
-        }
+        self.facts().clone_flag
     }
 
     /// The kernel's name of that flag.
     pub const fn flag_name(self) -> &'static str {
-        match self {
-            Self::Pid => "CLONE_NEWPID",
-            Self::Mount => "CLONE_NEWNS",
-            Self::Uts => "CLONE_NEWUTS",
-            Self::Net => "CLONE_NEWNET",
-            Self::Ipc => "CLONE_NEWIPC",
-            Self::User => "CLONE_NEWUSER",
-            Self::Cgroup => "CLONE_NEWCGROUP",
-            Self::Time => "CLONE_NEWTIME",
-        }
+        self.facts().flag_name
     }
 
     /// The manual page.
     pub const fn man(self) -> &'static str {
-        match self {
-            Self::Pid => "pid_namespaces(7)",
-            Self::Mount => "mount_namespaces(7)",
-            Self::Uts => "uts_namespaces(7)",
-            Self::Net => "network_namespaces(7)",
-            Self::Ipc => "ipc_namespaces(7)",
-            Self::User => "user_namespaces(7)",
-            Self::Cgroup => "cgroup_namespaces(7)",
-            Self::Time => "time_namespaces(7)",
-        }
+        self.facts().man
     }
 
     /// The sysctl that limits how many of them a user may have, below `/proc/sys/user/`.
     pub const fn limit(self) -> &'static str {
-        match self {
-            Self::Pid => "max_pid_namespaces",
-            Self::Mount => "max_mnt_namespaces",
-            Self::Uts => "max_uts_namespaces",
-            Self::Net => "max_net_namespaces",
-            Self::Ipc => "max_ipc_namespaces",
-            Self::User => "max_user_namespaces",
-            Self::Cgroup => "max_cgroup_namespaces",
-            Self::Time => "max_time_namespaces",
-        }
+        self.facts().limit
+    }
+
+    /// What its option is about, for `--help`.
+    pub const fn about(self) -> &'static str {
+        self.facts().about
     }
 }
 
-/// What was chosen for each of the eight.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Namespaces([Switch; 8]);
+/// What is chosen for one namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// A new one: a wall.
+    New,
+    /// The caller's: a door.
+    Shared,
+    /// The one of this file, as in `/proc/PID/ns/`: a door to whoever else is in it.
+    Join(PathBuf),
+}
+
+/// What is chosen for each of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Namespaces([Choice; Namespace::ALL.len()]);
 
 impl Namespaces {
-    /// All eight shared with the caller.
+    /// All of them shared with the caller.
     pub const fn shared() -> Self {
-        Self([Switch::No; 8])
+        Self([const { Choice::Shared }; Namespace::ALL.len()])
     }
 
     /// The same choice with one of them set.
     #[must_use]
-    pub const fn with(mut self, namespace: Namespace, switch: Switch) -> Self {
-        self.0[namespace as usize] = switch;
+    pub fn with(mut self, namespace: Namespace, choice: Choice) -> Self {
+        self.0[namespace as usize] = choice;
         self
     }
 
     /// What was chosen for one.
-    pub const fn get(self, namespace: Namespace) -> Switch {
-        self.0[namespace as usize]
+    pub fn get(&self, namespace: Namespace) -> &Choice {
+        &self.0[namespace as usize]
     }
 
     /// Whether one is new.
-    pub fn is_new(self, namespace: Namespace) -> bool {
-        self.get(namespace) == Switch::Yes
+    pub fn is_new(&self, namespace: Namespace) -> bool {
+        *self.get(namespace) == Choice::New
     }
 
     /// The new ones, in the order of the command line.
-    pub fn new_ones(self) -> impl Iterator<Item = Namespace> {
-        Namespace::ALL.into_iter().filter(move |&namespace| self.is_new(namespace))
+    pub fn new_ones(&self) -> impl Iterator<Item = Namespace> + use<'_> {
+        Namespace::ALL.into_iter().filter(|&namespace| self.is_new(namespace))
+    }
+
+    /// The file of one that is joined.
+    pub fn joined(&self, namespace: Namespace) -> Option<&Path> {
+        match self.get(namespace) {
+            Choice::Join(path) => Some(path),
+            Choice::New | Choice::Shared => None,
+        }
     }
 
     /// The flags of the new ones for clone3(2).
-    pub fn clone_flags(self) -> u64 {
+    pub fn clone_flags(&self) -> u64 {
         self.new_ones().map(Namespace::clone_flag).fold(0, std::ops::BitOr::bitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_agrees_with_the_kernel_of_this_machine() {
+        for namespace in Namespace::ALL {
+            let file = format!("/proc/self/ns/{}", namespace.proc_entry());
+            assert!(Path::new(&file).exists(), "{file}");
+            let limit = format!("/proc/sys/user/{}", namespace.limit());
+            assert!(Path::new(&limit).exists(), "{limit}");
+        }
+        let mut entries: Vec<_> = std::fs::read_dir("/proc/self/ns")
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|name| !name.ends_with("_for_children"))
+            .collect();
+        entries.sort_unstable();
+        let mut ours = Namespace::ALL.map(Namespace::proc_entry);
+        ours.sort_unstable();
+        assert_eq!(entries, ours, "the kernel has a kind of namespace that the table has not");
     }
 }

@@ -1,6 +1,7 @@
 //! What a container is made of: the options that `run` and `verify` share.
 
 use super::from_environment;
+use super::namespaces::NamespaceOptions;
 use super::values::{
     bind, capabilities, id, proc_view, ready, root_switch, seccomp, size, stdio, switch, sysctl,
     variable,
@@ -18,38 +19,8 @@ use std::time::Duration;
 
 #[derive(Args)]
 pub(super) struct Container {
-    /// Processes: yes makes CMD process 1 of its own tree [default: yes]
-    #[arg(long, value_name = "yes|no", value_parser = switch, help_heading = "Namespaces (yes = \
-        new, no = share the caller's)")]
-    pid: Option<Switch>,
-    /// Mounts: no makes no mount at all and enters the root by chroot [default: yes]
-    #[arg(long, value_name = "yes|no", value_parser = switch, help_heading = "Namespaces (yes = \
-        new, no = share the caller's)")]
-    mount: Option<Switch>,
-    /// Host name [default: yes]
-    #[arg(long, value_name = "yes|no", value_parser = switch, help_heading = "Namespaces (yes = \
-        new, no = share the caller's)")]
-    uts: Option<Switch>,
-    /// Network: yes has a loopback of its own and nothing else [default: yes]
-    #[arg(long, value_name = "yes|no", value_parser = switch, help_heading = "Namespaces (yes = \
-        new, no = share the caller's)")]
-    net: Option<Switch>,
-    /// POSIX message queues and System V IPC [default: yes]
-    #[arg(long, value_name = "yes|no", value_parser = switch, help_heading = "Namespaces (yes = \
-        new, no = share the caller's)")]
-    ipc: Option<Switch>,
-    /// Users and rights [default: no as root, yes otherwise]
-    #[arg(long, value_name = "yes|no", value_parser = switch, help_heading = "Namespaces (yes = \
-        new, no = share the caller's)")]
-    user: Option<Switch>,
-    /// View of the cgroup tree [default: yes]
-    #[arg(long, value_name = "yes|no", value_parser = switch, help_heading = "Namespaces (yes = \
-        new, no = share the caller's)")]
-    cgroup: Option<Switch>,
-    /// Monotonic and boot-time clocks [default: no]
-    #[arg(long, value_name = "yes|no", value_parser = switch, help_heading = "Namespaces (yes = \
-        new, no = share the caller's)")]
-    time: Option<Switch>,
+    #[command(flatten)]
+    namespaces: NamespaceOptions,
 
     /// An imported name, a tar archive (plain, gzip, zstd, xz, bzip2), or a directory (yours: it is
     /// written); without it $RUSTIC_ROOTFS, or the built-in root
@@ -158,10 +129,9 @@ pub(super) const READY_TIMEOUT: Duration = Duration::from_secs(60);
 impl Container {
     /// What is wanted of it, to run nothing in particular.
     pub(super) fn wanted(self) -> RunOptions {
-        let namespaces =
-            [self.pid, self.mount, self.uts, self.net, self.ipc, self.user, self.cgroup, self.time];
+        let NamespaceOptions(namespaces) = self.namespaces;
         RunOptions {
-            namespaces: Namespace::ALL.into_iter().zip(namespaces).collect(),
+            namespaces,
             rootfs: self.rootfs.or_else(|| from_environment("RUSTIC_ROOTFS")),
             root: self.root,
             writing: match (self.read_only, self.ephemeral) {

@@ -2,6 +2,7 @@
 //! decided in [`crate::spec`].
 
 mod container;
+mod namespaces;
 mod rootfs;
 mod values;
 mod verify;

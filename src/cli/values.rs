@@ -10,12 +10,7 @@ pub(super) fn switch(text: &str) -> Result<Switch, String> {
     match text {
         "yes" => Ok(Switch::Yes),
         "no" => Ok(Switch::No),
-        "host" => Err("'host' is spelled 'no': share the caller's".into()),
-        "private" | "none" => Err(format!("'{text}' is spelled 'yes': a new one")),
-        digits if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit() || b == b':') => {
-            Err("say 'yes' or 'no' for the namespace; the ids of CMD are --uid and --gid".into())
-        }
-        _ => Err("say 'yes' (a new one) or 'no' (share the caller's)".into()),
+        _ => Err("say 'yes' or 'no'".into()),
     }
 }
 

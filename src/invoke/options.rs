@@ -1,6 +1,6 @@
 //! The options of the article's program, read as its getopt(3) reads `+hvpmu:ni:`, and two more.
 
-use crate::namespace::{Namespace, Namespaces, Switch};
+use crate::namespace::{Choice, Namespace, Namespaces, Switch};
 use std::ffi::{CString, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -142,7 +142,8 @@ impl Options {
     }
 
     fn make(&mut self, namespace: Namespace) {
-        self.namespaces = self.namespaces.with(namespace, Switch::Yes);
+        let namespaces = std::mem::replace(&mut self.namespaces, Namespaces::shared());
+        self.namespaces = namespaces.with(namespace, Choice::New);
     }
 }
 

@@ -64,8 +64,8 @@ impl Step {
                 "prctl(2)",
             ),
             Self::Clone(namespaces) => described(
-                format!("clone3({})", flags(*namespaces)),
-                format!("make the namespaces of the container ({})", names(*namespaces)),
+                format!("clone3({})", flags(namespaces)),
+                format!("make the namespaces of the container ({})", names(namespaces)),
                 "the child starts inside its new namespaces",
                 "clone3(2)",
             ),
@@ -473,14 +473,14 @@ fn stream_names<'a>(numbers: impl Iterator<Item = &'a usize>) -> String {
     numbers.map(|&number| streams::NAMES[number]).collect::<Vec<_>>().join(" ")
 }
 
-fn flags(namespaces: Namespaces) -> String {
+fn flags(namespaces: &Namespaces) -> String {
     namespaces.new_ones().fold("CLONE_PIDFD".to_owned(), |mut text, namespace| {
         let _ = write!(text, "|{}", namespace.flag_name());
         text
     })
 }
 
-fn names(namespaces: Namespaces) -> String {
+fn names(namespaces: &Namespaces) -> String {
     let names: Vec<_> = namespaces.new_ones().map(Namespace::name).collect();
     if names.is_empty() { "none new".into() } else { names.join(" ") }
 }

@@ -18,7 +18,7 @@ impl Step {
             Failure::new(format!("cannot {}", described.cannot)).errno(errno).man(described.man);
         let failure = if detail.is_empty() { failure } else { failure.why(detail) };
         match (self, errno) {
-            (Self::Clone(namespaces), errno) => clone_failure(failure, *namespaces, errno, host),
+            (Self::Clone(namespaces), errno) => clone_failure(failure, namespaces, errno, host),
             (Self::WriteIdMaps(maps), Errno::PERM) if maps.writer == Writer::OneId => failure
                 .remedy(
                     "is rustic in a chroot, or its user namespace without the right to \
@@ -124,7 +124,7 @@ fn fresh_kernel_files(mount: &Mount) -> Option<Namespace> {
 
 /// Why a clone was refused: the kernel's one errno stands for many causes, and the sysctls tell
 /// them apart.
-fn clone_failure(failure: Failure, namespaces: Namespaces, errno: Errno, host: &Host) -> Failure {
+fn clone_failure(failure: Failure, namespaces: &Namespaces, errno: Errno, host: &Host) -> Failure {
     let zero = |path: &str| std::fs::read_to_string(path).is_ok_and(|value| value.trim() == "0");
     let limited = namespaces
         .new_ones()

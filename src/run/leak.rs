@@ -3,7 +3,7 @@
 
 use crate::mountinfo;
 use crate::mounts::Attributes;
-use crate::namespace::{Namespace, Switch};
+use crate::namespace::{Choice, Namespace};
 use crate::run::step::{Mount, Source, Step};
 use crate::walls::privileges::Credentials;
 use caps::Capability;
@@ -73,7 +73,7 @@ fn last_mount_of(fs: &str) -> CString {
 fn share(steps: &mut [Step], namespace: Namespace) {
     for step in steps {
         if let Step::Clone(namespaces) = step {
-            *namespaces = namespaces.with(namespace, Switch::No);
+            *namespaces = namespaces.clone().with(namespace, Choice::Shared);
         }
     }
 }

@@ -1,9 +1,9 @@
 //! What is told on stderr: the story of -v, in the article's voice, and the steps of --explain.
 
-use crate::namespace::{Namespace, Switch};
+use crate::namespace::{Choice, Namespace};
 use crate::run::plan::Plan;
 use crate::run::step::Step;
-use crate::spec::{Door, RootSwitch, Spec, Verbosity};
+use crate::spec::{Door, RootSwitch, Spec, Verbosity, shown};
 use crate::walls::idmap::Writer;
 use std::io::Write;
 
@@ -53,8 +53,9 @@ impl Voice {
     pub fn walls(self, spec: &Spec, plan: &Plan) {
         for namespace in Namespace::ALL {
             let state = match spec.namespaces.get(namespace) {
-                Switch::Yes => "new",
-                Switch::No => "shared, a door",
+                Choice::New => "new".to_owned(),
+                Choice::Shared => "shared, a door".to_owned(),
+                Choice::Join(path) => format!("{} joined, a door", shown(path)),
             };
             self.parent(&format!("{}: {state}{}", namespace.name(), detail(namespace, spec, plan)));
         }
@@ -82,39 +83,57 @@ pub fn explained(number: usize, step: &Step) -> String {
 }
 
 fn detail(namespace: Namespace, spec: &Spec, plan: &Plan) -> String {
-    match (namespace, spec.namespaces.get(namespace)) {
-        (Namespace::Pid, Switch::Yes) => ", CMD is process 1".into(),
-        (Namespace::Pid, Switch::No) => {
-            ": every process is seen, and one that CMD may trace is a way to the host's files and out \
-             of these walls, /proc/PID/root; a CMD that may signal rustic's warden can outlive it"
-                .into()
-        }
-        (Namespace::Mount, Switch::Yes) if spec.root == RootSwitch::Pivot => {
-            ", root entered by pivot_root".into()
-        }
-        (Namespace::Mount, Switch::Yes) => ", root entered by chroot".into(),
-        (Namespace::Mount, Switch::No) => {
-            ": no mount is made, the root is entered by chroot, there is no /proc".into()
-        }
-        (Namespace::Uts, Switch::Yes) => {
-            format!(", host name {}", spec.hostname.as_deref().unwrap_or_default())
-        }
-        (Namespace::Net, Switch::Yes) => ", loopback only".into(),
-        (Namespace::Net, Switch::No) => {
-            ": the host's interfaces, and its abstract Unix sockets".into()
-        }
-        (Namespace::Ipc, Switch::Yes) => ", message queues of its own".into(),
-        (Namespace::Ipc, Switch::No) => ": the host's message queues are seen".into(),
-        (Namespace::User, Switch::Yes) => match plan.maps.as_ref().map(|maps| &maps.writer) {
+    match spec.namespaces.get(namespace) {
+        Choice::New => detail_of_new(namespace, spec, plan),
+        Choice::Shared => detail_of_shared(namespace).to_owned(),
+        Choice::Join(_) => detail_of_joined(namespace).to_owned(),
+    }
+}
+
+fn detail_of_new(namespace: Namespace, spec: &Spec, plan: &Plan) -> String {
+    match namespace {
+        Namespace::Pid => ", CMD is process 1".into(),
+        Namespace::Mount => match spec.root {
+            RootSwitch::Pivot => ", root entered by pivot_root".into(),
+            RootSwitch::Chroot => ", root entered by chroot".into(),
+        },
+        Namespace::Uts => format!(", host name {}", spec.hostname.as_deref().unwrap_or_default()),
+        Namespace::Net => ", loopback only".into(),
+        Namespace::Ipc => ", message queues of its own".into(),
+        Namespace::User => match plan.maps.as_ref().map(|maps| &maps.writer) {
             Some(Writer::Privileged) => ", ids one to one: a wall of rights, not of ids".into(),
             Some(Writer::Helpers { .. }) => {
                 ", 0 is the caller, the others are its subordinate ids".into()
             }
-            _ => ", 0 is the caller, and there is no other id".into(),
+            Some(Writer::OneId) | None => ", 0 is the caller, and there is no other id".into(),
         },
-        (Namespace::User, Switch::No) => {
-            ": uid 0 inside is uid 0 outside, with fewer capabilities".into()
+        Namespace::Cgroup | Namespace::Time => String::new(),
+    }
+}
+
+const fn detail_of_shared(namespace: Namespace) -> &'static str {
+    match namespace {
+        Namespace::Pid => {
+            ": every process is seen, and one that CMD may trace is a way to the host's files and out \
+             of these walls, /proc/PID/root; a CMD that may signal rustic's warden can outlive it"
         }
-        _ => String::new(),
+        Namespace::Mount => ": no mount is made, the root is entered by chroot, there is no /proc",
+        Namespace::Net => ": the host's interfaces, and its abstract Unix sockets",
+        Namespace::Ipc => ": the host's message queues are seen",
+        Namespace::User => ": uid 0 inside is uid 0 outside, with fewer capabilities",
+        Namespace::Uts | Namespace::Cgroup | Namespace::Time => "",
+    }
+}
+
+const fn detail_of_joined(namespace: Namespace) -> &'static str {
+    match namespace {
+        Namespace::Pid => {
+            ": CMD is a member and not process 1; an orphan of it goes to process 1 there, and can \
+             outlive the run"
+        }
+        Namespace::Net => ": its interfaces, ports and abstract Unix sockets",
+        Namespace::Ipc => ": its message queues, and its System V IPC",
+        Namespace::User => ": its ids, and every right over what it owns",
+        Namespace::Mount | Namespace::Uts | Namespace::Cgroup | Namespace::Time => "",
     }
 }

@@ -4,7 +4,7 @@
 
 use crate::error::SysError;
 use crate::exit::Exit;
-use crate::namespace::{Namespace, Switch};
+use crate::namespace::Namespace;
 use crate::ready::queue;
 use crate::rootfs::{remove, run_directory};
 use crate::run::child::{self, Inheritance};
@@ -309,7 +309,7 @@ impl Warden<'_> {
     fn deliver(&mut self, number: i32, ward: &Ward, by: impl FnOnce()) {
         let lost = if ward.gate.is_some() {
             Fate::Lost
-        } else if self.plan.namespaces.get(Namespace::Pid) == Switch::Yes {
+        } else if self.plan.namespaces.is_new(Namespace::Pid) {
             signals::fate(ward.pid, number, by)
         } else {
             by();

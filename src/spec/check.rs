@@ -3,7 +3,7 @@
 use crate::error::{Failure, printable, without_number};
 use crate::host::Host;
 use crate::mountinfo;
-use crate::namespace::{Namespace, Namespaces, Switch};
+use crate::namespace::{Choice, Namespace, Namespaces, Switch};
 use crate::rootfs::store;
 use crate::spec::{
     Bind, Capabilities, RootSwitch, Rootfs, RunOptions, Spec, Variable, Writing, shown,
@@ -39,11 +39,11 @@ impl RunOptions {
     /// The first contradiction, named with its way out.
     pub fn check(self, host: &Host) -> Result<Spec, Failure> {
         let namespaces = self.namespaces(host)?;
-        let root = self.root_switch(namespaces)?;
-        self.no_mounts_without_a_mount_namespace(namespaces)?;
-        self.kernel_files(namespaces)?;
-        self.rights(namespaces, host)?;
-        let hostname = self.hostname(namespaces)?;
+        let root = self.root_switch(&namespaces)?;
+        self.no_mounts_without_a_mount_namespace(&namespaces)?;
+        self.kernel_files(&namespaces)?;
+        self.rights(&namespaces, host)?;
+        let hostname = self.hostname(&namespaces)?;
         let store = store(self.store.as_deref(), host)?;
         let rootfs = self.rootfs(store.as_deref())?;
         if self.writing == Writing::Ephemeral
@@ -53,7 +53,7 @@ impl RunOptions {
         }
         let uid = self.uid.unwrap_or(0);
         let env = self.environment()?;
-        let cap_mask = self.cap_mask(namespaces, root, host)?;
+        let cap_mask = self.cap_mask(&namespaces, root, host)?;
         let binds = self.binds.iter().map(checked_bind).collect::<Result<_, _>>()?;
         for target in &self.tmpfs {
             inside(target, "--tmpfs")?;
@@ -97,35 +97,39 @@ impl RunOptions {
 
     fn namespaces(&self, host: &Host) -> Result<Namespaces, Failure> {
         let mut namespaces = Namespaces::shared();
-        for &(namespace, given) in &self.namespaces {
+        for (namespace, given) in Namespace::ALL.into_iter().zip(&self.namespaces) {
             let default = match namespace {
-                Namespace::User if host.uid == 0 => Switch::No,
-                Namespace::Time => Switch::No,
-                _ => Switch::Yes,
+                Namespace::User if host.uid == 0 => Choice::Shared,
+                Namespace::Time => Choice::Shared,
+                Namespace::Pid
+                | Namespace::Mount
+                | Namespace::Uts
+                | Namespace::Net
+                | Namespace::Ipc
+                | Namespace::User
+                | Namespace::Cgroup => Choice::New,
             };
-            if namespace == Namespace::Uts && given == Some(Switch::No) && self.hostname.is_some() {
-                return Err(Failure::new(
-                    "--hostname asks for --uts yes, and --uts no shares the caller's name",
-                ));
+            if namespace == Namespace::Uts && self.hostname.is_some() {
+                given.as_ref().map_or(Ok(()), no_name_of_others)?;
             }
-            namespaces = namespaces.with(namespace, given.unwrap_or(default));
+            namespaces = namespaces.with(namespace, given.clone().unwrap_or(default));
         }
         Ok(namespaces)
     }
 
-    fn root_switch(&self, namespaces: Namespaces) -> Result<RootSwitch, Failure> {
-        match (self.root, namespaces.get(Namespace::Mount)) {
-            (Some(RootSwitch::Pivot), Switch::No) => Err(Failure::new(
+    fn root_switch(&self, namespaces: &Namespaces) -> Result<RootSwitch, Failure> {
+        match (self.root, namespaces.is_new(Namespace::Mount)) {
+            (Some(RootSwitch::Pivot), false) => Err(Failure::new(
                 "--root pivot needs --mount yes: pivot_root would move the root \
                     of everybody in the mount namespace",
             )
             .man("pivot_root(2)")),
-            (None, Switch::No) => Ok(RootSwitch::Chroot),
+            (None, false) => Ok(RootSwitch::Chroot),
             (given, _) => Ok(given.unwrap_or(RootSwitch::Pivot)),
         }
     }
 
-    fn no_mounts_without_a_mount_namespace(&self, namespaces: Namespaces) -> Result<(), Failure> {
+    fn no_mounts_without_a_mount_namespace(&self, namespaces: &Namespaces) -> Result<(), Failure> {
         if namespaces.is_new(Namespace::Mount) {
             return Ok(());
         }
@@ -146,7 +150,7 @@ impl RunOptions {
     }
 
     /// The one right that is missing, said before anything is tried.
-    fn rights(&self, namespaces: Namespaces, host: &Host) -> Result<(), Failure> {
+    fn rights(&self, namespaces: &Namespaces, host: &Host) -> Result<(), Failure> {
         if namespaces.is_new(Namespace::User) {
             return Ok(());
         }
@@ -167,7 +171,7 @@ impl RunOptions {
         .man("capabilities(7)"))
     }
 
-    fn hostname(&self, namespaces: Namespaces) -> Result<Option<String>, Failure> {
+    fn hostname(&self, namespaces: &Namespaces) -> Result<Option<String>, Failure> {
         if !namespaces.is_new(Namespace::Uts) {
             return Ok(None);
         }
@@ -270,7 +274,7 @@ impl RunOptions {
     /// user_namespaces(7).
     fn cap_mask(
         &self,
-        namespaces: Namespaces,
+        namespaces: &Namespaces,
         root: RootSwitch,
         host: &Host,
     ) -> Result<u64, Failure> {
@@ -298,6 +302,16 @@ impl RunOptions {
             }
         }
     }
+}
+
+/// A host name is set in a UTS namespace of the container's own only.
+fn no_name_of_others(uts: &Choice) -> Result<(), Failure> {
+    let whose = match uts {
+        Choice::New => return Ok(()),
+        Choice::Shared => "--uts no shares the caller's name".to_owned(),
+        Choice::Join(path) => format!("--uts {} shares another's name", shown(path)),
+    };
+    Err(Failure::new(format!("--hostname asks for --uts yes, and {whose}")))
 }
 
 /// Why a word is no image of the store.

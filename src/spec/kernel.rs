@@ -24,7 +24,7 @@ impl Sysctl {
         }
     }
 
-    fn check(&self, namespaces: Namespaces) -> Result<(), Failure> {
+    fn check(&self, namespaces: &Namespaces) -> Result<(), Failure> {
         let shown = printable(&self.key);
         let plain = |part: &str| !part.is_empty() && !matches!(part, "." | "..");
         if !self.path().split('/').all(plain) || self.path().contains('\0') {
@@ -51,7 +51,7 @@ impl Sysctl {
 
 impl RunOptions {
     /// The options of the kernel's files, against the namespaces.
-    pub(super) fn kernel_files(&self, namespaces: Namespaces) -> Result<(), Failure> {
+    pub(super) fn kernel_files(&self, namespaces: &Namespaces) -> Result<(), Failure> {
         let option = match (self.proc_view, self.sysctls.first()) {
             (ProcView::Open, _) => Some("--proc open"),
             (_, Some(_)) => Some("--sysctl"),

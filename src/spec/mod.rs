@@ -8,7 +8,7 @@ pub use check::{PATH, store};
 pub use door::{Door, Opening};
 
 use crate::error::printable;
-use crate::namespace::{Namespace, Namespaces, Switch};
+use crate::namespace::{Choice, Namespace, Namespaces, Switch};
 use caps::Capability;
 use std::ffi::{CStr, CString, OsString};
 use std::path::{Path, PathBuf};
@@ -193,7 +193,7 @@ pub enum Rootfs {
     reason = "each field is the option of that name, documented in cli.rs and in --help"
 )]
 pub struct RunOptions {
-    pub namespaces: Vec<(Namespace, Option<Switch>)>,
+    pub namespaces: [Option<Choice>; Namespace::ALL.len()],
     pub rootfs: Option<PathBuf>,
     pub root: Option<RootSwitch>,
     pub writing: Writing,
@@ -225,20 +225,21 @@ impl RunOptions {
     /// The same with one namespace ordered, and without the options that ask for it where it is to
     /// be shared.
     #[must_use]
-    pub fn with(mut self, namespace: Namespace, switch: Switch) -> Self {
-        self.namespaces
-            .iter_mut()
-            .filter(|(one, _)| *one == namespace)
-            .for_each(|(_, given)| *given = Some(switch));
-        match (namespace, switch) {
-            (Namespace::Uts, Switch::No) => self.hostname = None,
-            (Namespace::Mount, Switch::No) => {
+    pub fn with(mut self, namespace: Namespace, choice: Choice) -> Self {
+        let is_new = choice == Choice::New;
+        self.namespaces[namespace as usize] = Some(choice);
+        if is_new {
+            return self;
+        }
+        match namespace {
+            Namespace::Uts => self.hostname = None,
+            Namespace::Mount => {
                 (self.binds, self.tmpfs, self.writing, self.root) =
                     (Vec::new(), Vec::new(), Writing::Allowed, None);
                 (self.proc_view, self.sysctls) = (ProcView::Masked, Vec::new());
             }
-            (Namespace::Net | Namespace::Ipc, Switch::No) => self.sysctls = Vec::new(),
-            _ => {}
+            Namespace::Net | Namespace::Ipc => self.sysctls = Vec::new(),
+            Namespace::Pid | Namespace::User | Namespace::Cgroup | Namespace::Time => {}
         }
         self
     }
@@ -251,7 +252,7 @@ impl RunOptions {
                 &["bind", "tmpfs", "read-only", "ephemeral", "root", "proc", "sysctl"]
             }
             Namespace::Net | Namespace::Ipc => &["sysctl"],
-            _ => &[],
+            Namespace::Pid | Namespace::User | Namespace::Cgroup | Namespace::Time => &[],
         }
     }
 }
@@ -259,7 +260,7 @@ impl RunOptions {
 /// What is wanted, checked against itself and against the host.
 #[derive(Debug)]
 pub struct Spec {
-    /// New or shared, for each of the eight.
+    /// New, shared or joined, for each of them.
     pub namespaces: Namespaces,
     /// The root file system.
     pub rootfs: Rootfs,

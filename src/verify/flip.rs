@@ -3,7 +3,7 @@
 
 use crate::error::Failure;
 use crate::exit::Exit;
-use crate::namespace::{Namespace, Namespaces, Switch};
+use crate::namespace::{Choice, Namespace, Namespaces, Switch};
 use crate::spec::{RunOptions, Spec};
 use crate::verify::Order;
 use crate::verify::probes::Probe;
@@ -63,8 +63,8 @@ impl Flip {
         let rows = Namespace::ALL.into_iter().filter(|namespace| !any || tried(namespace)).map(
             |namespace| {
                 let switch = match spec.namespaces.get(namespace) {
-                    Switch::Yes => Switch::No,
-                    Switch::No => Switch::Yes,
+                    Choice::New => Switch::No,
+                    Choice::Shared | Choice::Join(_) => Switch::Yes,
                 };
                 let report = match flipped(namespace, switch) {
                     Ok(spec) if switch == Switch::No => {
@@ -72,10 +72,11 @@ impl Flip {
                     }
                     Ok(spec) => verifier.verify(&spec),
                     Err(failure) => {
-                        Report::untried(order, spec.namespaces.with(namespace, switch), &failure)
+                        let namespaces = spec.namespaces.clone().with(namespace, chosen(switch));
+                        Report::untried(order, &namespaces, &failure)
                     }
                 };
-                let others = changes(namespace, spec.namespaces, &base, &report);
+                let others = changes(namespace, &spec.namespaces, &base, &report);
                 Row { namespace, switch, report, others }
             },
         );
@@ -102,6 +103,14 @@ impl Flip {
         } else {
             Exit::Command(0)
         }
+    }
+}
+
+/// What a switch chooses.
+pub fn chosen(switch: Switch) -> Choice {
+    match switch {
+        Switch::Yes => Choice::New,
+        Switch::No => Choice::Shared,
     }
 }
 
@@ -139,7 +148,7 @@ impl Row {
 
 fn changes(
     flipped: Namespace,
-    namespaces: Namespaces,
+    namespaces: &Namespaces,
     base: &Report,
     report: &Report,
 ) -> Vec<Change> {
@@ -180,7 +189,7 @@ fn said(finding: &Finding) -> String {
 
 /// How namespaces hang together, as far as a toggled one changes what probes of other walls are
 /// answered.
-fn because(flipped: Namespace, namespaces: Namespaces, wall: Wall) -> Option<&'static str> {
+fn because(flipped: Namespace, namespaces: &Namespaces, wall: Wall) -> Option<&'static str> {
     let of_a_user_namespace = namespaces.is_new(Namespace::User);
     match (flipped, wall) {
         (

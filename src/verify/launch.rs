@@ -3,7 +3,7 @@
 
 use crate::error::of_nix;
 use crate::host::capability;
-use crate::namespace::{Namespace, Namespaces, Switch};
+use crate::namespace::{Namespace, Namespaces};
 use crate::spec::{Door, Opening, PROBE};
 use crate::verify::probes::{Canaries, fds, terminal};
 use crate::verify::stage::{Rights, Stage};
@@ -88,8 +88,7 @@ impl Role {
             Self::Contained(ordered) => {
                 let mut words = vec![text("rustic"), text("run")];
                 for namespace in Namespace::ALL {
-                    let switch =
-                        if ordered.namespaces.get(namespace) == Switch::Yes { "yes" } else { "no" };
+                    let switch = if ordered.namespaces.is_new(namespace) { "yes" } else { "no" };
                     words.extend([format!("--{}", namespace.name()).into(), text(switch)]);
                 }
                 words.extend(ordered.words.iter().cloned());

@@ -75,19 +75,20 @@ impl Order {
 pub fn verify(order: &Order, spec: &Spec, host: &Host) -> Report {
     match Verifier::new(order, spec, host) {
         Ok(verifier) => verifier.verify(spec),
-        Err(failure) => Report::untried(order, spec.namespaces, &failure),
+        Err(failure) => Report::untried(order, &spec.namespaces, &failure),
     }
 }
 
 /// Verifies one container, and with it each in which one namespace is the other way. There is
 /// always a report, as above.
 pub fn flip(order: &Order, wanted: &RunOptions, spec: &Spec, host: &Host) -> Flip {
-    let flipped =
-        |namespace: Namespace, switch: Switch| wanted.clone().with(namespace, switch).check(host);
+    let flipped = |namespace: Namespace, switch: Switch| {
+        wanted.clone().with(namespace, flip::chosen(switch)).check(host)
+    };
     match Verifier::new(order, spec, host) {
         Ok(verifier) => Flip::of(&verifier, order, spec, flipped),
         Err(failure) => {
-            Flip { base: Report::untried(order, spec.namespaces, &failure), rows: Vec::new() }
+            Flip { base: Report::untried(order, &spec.namespaces, &failure), rows: Vec::new() }
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::error::Failure;
 use crate::host::Host;
-use crate::namespace::{Namespace, Namespaces, Switch};
+use crate::namespace::{Choice, Namespace, Namespaces};
 use crate::spec::{Door, Opening, RootSwitch, Rootfs, Spec};
 use crate::verify::Order;
 use crate::verify::launch::{Ordered, Role};
@@ -110,7 +110,7 @@ impl<'a> Verifier<'a> {
             self.order.words.iter().filter(|word| !options.iter().any(|option| is(word, option)));
         let words = words.cloned().collect();
         let ordered = Ordered {
-            namespaces: spec.namespaces,
+            namespaces: spec.namespaces.clone(),
             cap_mask: spec.cap_mask,
             further_rights: spec.further_rights(),
             directory: directory(spec),
@@ -144,7 +144,7 @@ impl<'a> Verifier<'a> {
     }
 
     fn wall(&self, wall: Wall, spec: &Spec, trials: &Result<Trials, String>) -> WallReport {
-        let namespaces = spec.namespaces;
+        let namespaces = &spec.namespaces;
         let trials = match trials {
             Ok(trials) => trials,
             Err(reason) => {
@@ -240,7 +240,7 @@ impl<'a> Verifier<'a> {
                 .order
                 .probes()
                 .zip(&self.controls)
-                .filter(|(probe, _)| report::ordered(probe.wall, spec.namespaces) == Verdict::Held)
+                .filter(|(probe, _)| report::ordered(probe.wall, &spec.namespaces) == Verdict::Held)
                 .filter(|(_, controlled)| matches!(controlled.open, Control::Unplanted(_)))
                 .count(),
             not_started: self.not_closed.clone(),
@@ -287,7 +287,7 @@ fn ordered_door(door: &Door) -> String {
 fn every_wall(order: &Order, spec: &Spec) -> Ordered {
     let namespaces = Namespace::ALL
         .into_iter()
-        .fold(Namespaces::shared(), |all, namespace| all.with(namespace, Switch::Yes));
+        .fold(Namespaces::shared(), |all, namespace| all.with(namespace, Choice::New));
     // Missing mount targets are made in a directory of the host's: it is left alone, and the
     // built-in root serves.
     let words =

@@ -106,7 +106,7 @@ impl Plan {
     /// all.
     pub fn new(from: Ingredients<'_>) -> Result<Self, Failure> {
         let Ingredients { spec, host, image, terminals, streams, pipe_owners, queue } = from;
-        let namespaces = spec.namespaces;
+        let namespaces = spec.namespaces.clone();
         let maps = namespaces.is_new(Namespace::User).then(|| IdMaps::of(host));
         if let Some(maps) = &maps {
             ids_are_mapped(spec, maps)?;
@@ -213,7 +213,7 @@ impl Ladder<'_> {
         if let Some(path) = run_directory {
             self.rung(Step::MakeRunDirectory(path.to_owned()));
         }
-        self.rung(Step::Clone(self.spec.namespaces));
+        self.rung(Step::Clone(self.spec.namespaces.clone()));
         if let Some(maps) = self.maps {
             self.rung(Step::WriteIdMaps(maps.clone()));
         }
@@ -222,9 +222,9 @@ impl Ladder<'_> {
     }
 
     fn root(&mut self, image: Image) -> Result<(), Failure> {
-        match (image, self.spec.namespaces.get(Namespace::Mount)) {
-            (image, Switch::Yes) => self.mounted_root(image)?,
-            (Image::PerRun { origin, directory }, Switch::No) => {
+        match (image, self.is_new(Namespace::Mount)) {
+            (image, true) => self.mounted_root(image)?,
+            (Image::PerRun { origin, directory }, false) => {
                 self.rung(Step::UnpackIntoRunDirectory { origin, path: directory });
                 if self.owns_the_shared() {
                     self.rung(Step::DeviceNodes(None));
@@ -236,18 +236,18 @@ impl Ladder<'_> {
                 }
                 self.rung(Step::Chroot);
             }
-            (Image::Tree(path), Switch::No) => {
+            (Image::Tree(path), false) => {
                 self.rung(Step::OpenBase(c_string(&path)));
                 self.rung(Step::Chroot);
             }
-            (Image::Directory(path), Switch::No) => {
+            (Image::Directory(path), false) => {
                 self.name_open_views(Some(&path))?;
                 self.rung(Step::OpenBase(c_string(&path)));
                 self.rung(Step::Chroot);
             }
             // An archive has a directory of its run here. Without one the chroot fails, having
             // nothing to enter.
-            (Image::Unpacked(_), Switch::No) => self.rung(Step::Chroot),
+            (Image::Unpacked(_), false) => self.rung(Step::Chroot),
         }
         Ok(())
     }

@@ -196,7 +196,7 @@ impl Controls {
 
 impl WallReport {
     /// A wall that nothing is known of.
-    pub fn untried(wall: Wall, namespaces: Namespaces, reason: &str) -> Self {
+    pub fn untried(wall: Wall, namespaces: &Namespaces, reason: &str) -> Self {
         let verdict = Verdict::Unknown(reason.to_owned());
         Self {
             wall,
@@ -275,7 +275,7 @@ impl Report {
     }
 
     /// Where nothing can be tried, nothing is known.
-    pub fn untried(order: &Order, namespaces: Namespaces, failure: &Failure) -> Self {
+    pub fn untried(order: &Order, namespaces: &Namespaces, failure: &Failure) -> Self {
         let reason = failure.in_a_line();
         let walls = order
             .walls
@@ -336,7 +336,7 @@ impl Report {
 }
 
 /// What is ordered of a wall: the eight as their options say, the others always.
-pub fn ordered(wall: Wall, namespaces: Namespaces) -> Verdict {
+pub fn ordered(wall: Wall, namespaces: &Namespaces) -> Verdict {
     match wall.namespace() {
         Some(namespace) if !namespaces.is_new(namespace) => Verdict::Shared,
         _ => Verdict::Held,
