@@ -3,19 +3,16 @@
 use super::from_environment;
 use super::namespaces::NamespaceOptions;
 use super::values::{
-    bind, capabilities, id, proc_view, ready, root_switch, seccomp, size, stdio, switch, sysctl,
-    variable,
+    capabilities, id, proc_view, ready, root_switch, seccomp, size, stdio, switch, sysctl, variable,
 };
-use crate::namespace::{Namespace, Switch};
+use crate::namespace::Switch;
 use crate::spec::{
     Bind, Capabilities, First, ProcView, Ready, RootSwitch, RunOptions, Seccomp, Stdio, Sysctl,
-    Variable, Verbosity, Writing,
+    Variable, Writing,
 };
-use clap::parser::ValueSource;
-use clap::{ArgAction, ArgMatches, Args, Command};
-use std::ffi::{OsStr, OsString};
+use clap::Args;
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use std::path::PathBuf;
-use std::time::Duration;
 
 #[derive(Args)]
 pub(super) struct Container {
@@ -46,7 +43,9 @@ pub(super) struct Container {
     scratch_size: u64,
     /// Show the host's SRC at DST inside, with the mounts below it
     #[arg(
-        long, value_name = "SRC:DST[:ro]", value_parser = bind, help_heading = "Root file system",
+        long, value_name = "SRC:DST[:ro]",
+        value_parser = OsStringValueParser::new().try_map(|word| Bind::parse(&word)),
+        help_heading = "Root file system",
     )]
     bind: Vec<Bind>,
     /// An empty tmpfs at DST inside
@@ -72,7 +71,7 @@ pub(super) struct Container {
     /// Set a variable, or pass on the caller's
     #[arg(
         long, value_name = "K=V|NAME",
-        value_parser = clap::builder::TypedValueParser::try_map(clap::builder::OsStringValueParser::new(), variable),
+        value_parser = OsStringValueParser::new().try_map(variable),
         help_heading = "Process",
     )]
     env: Vec<Variable>,
@@ -123,9 +122,6 @@ pub(super) struct Container {
 
 const KERNEL: &str = "Kernel";
 
-/// How long a container that is not told otherwise may take to be ready.
-pub(super) const READY_TIMEOUT: Duration = Duration::from_secs(60);
-
 impl Container {
     /// What is wanted of it, to run nothing in particular.
     pub(super) fn wanted(self) -> RunOptions {
@@ -155,52 +151,8 @@ impl Container {
             sysctls: self.sysctl,
             stdio: self.stdio,
             first: if self.init { First::Reaper } else { First::Cmd },
-            ready: self.ready.unwrap_or(Ready::Queue),
-            ready_by_name: if self.ready.is_some() { Switch::Yes } else { Switch::No },
-            ready_timeout: READY_TIMEOUT,
-            info_fd: None,
-            talk: Verbosity::Quiet,
-            cmd: Vec::new(),
+            ready: self.ready,
+            ..RunOptions::default()
         }
     }
-
-    /// What RUSTIC_ROOTFS says where no option does, as the word of that option.
-    pub(super) fn rootfs_of_variable(&self) -> Option<OsString> {
-        let variable = from_environment("RUSTIC_ROOTFS").filter(|_| self.rootfs.is_none())?;
-        Some(word("rootfs", variable.as_os_str()))
-    }
-
-    /// The options that were given, as words of a command line again; without those of the
-    /// namespaces.
-    pub(super) fn words(matches: &ArgMatches, which: impl Fn(&str) -> bool) -> Vec<OsString> {
-        let options = Self::augment_args(Command::new("container"));
-        let namespace =
-            |name: &str| Namespace::ALL.into_iter().any(|namespace| namespace.name() == name);
-        let given = options
-            .get_arguments()
-            .filter_map(|option| Some((option, option.get_long()?)))
-            .filter(|(option, name)| {
-                !namespace(name)
-                    && which(name)
-                    && matches.value_source(option.get_id().as_str())
-                        == Some(ValueSource::CommandLine)
-            });
-        given
-            .flat_map(|(option, name)| match option.get_action() {
-                ArgAction::SetTrue => vec![OsString::from(format!("--{name}"))],
-                _ => matches
-                    .get_raw(option.get_id().as_str())
-                    .into_iter()
-                    .flatten()
-                    .map(|value| word(name, value))
-                    .collect(),
-            })
-            .collect()
-    }
-}
-
-fn word(name: &str, value: &OsStr) -> OsString {
-    let mut word = OsString::from(format!("--{name}="));
-    word.push(value);
-    word
 }

@@ -4,12 +4,14 @@
 mod container;
 mod namespaces;
 mod rootfs;
+#[cfg(test)]
+mod round_trip;
 mod values;
 mod verify;
 
 use crate::error::Failure;
 use crate::exit::Exit;
-use crate::spec::{First, RunOptions, Verbosity};
+use crate::spec::{RunOptions, Verbosity};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use container::Container;
 pub use rootfs::RootfsOrder;
@@ -188,23 +190,19 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> (Asked, anstream::Colo
     let read = if args.get(1).is_some_and(|word| word == "run") {
         Starting::command().try_get_matches_from(&args).and_then(|matches| {
             let Starting { everywhere, command } = Starting::from_arg_matches(&matches)?;
-            Ok((Cli { everywhere, command: Some(Command::Start(command)) }, matches))
+            Ok(Cli { everywhere, command: Some(Command::Start(command)) })
         })
     } else {
-        Cli::command()
-            .try_get_matches_from(&args)
-            .and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)))
+        Cli::try_parse_from(&args)
     };
     match read {
-        Ok((cli, matches)) => {
+        Ok(cli) => {
             let asked = match cli.command {
                 Some(Command::Start(Start::Run(run))) => match run.foreign() {
                     Some(hint) => Asked::Refused(Failure::new(hint)),
                     None => Asked::Run(Box::new(run.wanted())),
                 },
-                Some(Command::Verify(verify)) => Asked::Verify(Box::new(
-                    verify.order(matches.subcommand().map(|(_, matches)| matches)),
-                )),
+                Some(Command::Verify(verify)) => Asked::Verify(Box::new(verify.order())),
                 Some(Command::Rootfs(rootfs)) => Asked::Rootfs(rootfs.order()),
                 Some(Command::Invoke { words }) => Asked::Invoke(words),
                 Some(Command::Probe { channel, .. }) => Asked::Probe(channel),
@@ -268,10 +266,9 @@ impl Run {
     fn wanted(self) -> RunOptions {
         let container = self.container.wanted();
         RunOptions {
-            first: match (self.probe, container.first) {
-                (Some(channel), First::Reaper) => First::ReapedProbe(channel),
-                (Some(channel), _) => First::Probe(channel),
-                (None, first) => first,
+            first: match self.probe {
+                Some(channel) => container.first.with_probe(channel),
+                None => container.first,
             },
             ready_timeout: std::time::Duration::from_secs(self.ready_timeout.into()),
             info_fd: self.info_fd,

@@ -1,9 +1,7 @@
 //! The values of options: what each may be, and what another launcher calls it.
 
 use crate::namespace::Switch;
-use crate::spec::{
-    Bind, Capabilities, ProcView, Ready, RootSwitch, Seccomp, Stdio, Sysctl, Variable, Writing,
-};
+use crate::spec::{Capabilities, ProcView, Ready, RootSwitch, Seccomp, Stdio, Sysctl, Variable};
 use std::ffi::OsString;
 
 pub(super) fn switch(text: &str) -> Result<Switch, String> {
@@ -90,22 +88,6 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
     })
 }
 
-pub(super) fn bind(text: &str) -> Result<Bind, String> {
-    let mut parts = text.split(':');
-    match (parts.next(), parts.next(), parts.next(), parts.next()) {
-        (Some(source), Some(target), mode @ (None | Some("ro" | "rw")), None)
-            if !source.is_empty() && !target.is_empty() =>
-        {
-            Ok(Bind {
-                source: source.into(),
-                target: target.into(),
-                writing: if mode == Some("ro") { Writing::Refused } else { Writing::Allowed },
-            })
-        }
-        _ => Err("a bind is SRC:DST or SRC:DST:ro".into()),
-    }
-}
-
 pub(super) fn variable(text: OsString) -> Result<Variable, String> {
     use std::os::unix::ffi::{OsStrExt, OsStringExt};
     let bytes = text.as_bytes();
@@ -170,15 +152,6 @@ mod tests {
         assert_eq!(size("7"), Ok(7));
         for wrong in ["", "0", "M", "-1", "1T", "18446744073709551615G"] {
             assert!(size(wrong).is_err(), "{wrong:?}");
-        }
-    }
-
-    #[test]
-    fn a_bind_has_two_paths_and_perhaps_ro() {
-        assert!(bind("/a:/b").is_ok_and(|bind| bind.writing == Writing::Allowed));
-        assert!(bind("/a:/b:ro").is_ok_and(|bind| bind.writing == Writing::Refused));
-        for wrong in ["/a", "/a:", ":/b", "/a:/b:rx", "/a:/b:ro:x"] {
-            assert!(bind(wrong).is_err(), "{wrong:?}");
         }
     }
 }

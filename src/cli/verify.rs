@@ -6,7 +6,7 @@ use crate::spec::RunOptions;
 use crate::verify::Order;
 use crate::verify::verdict::Verdict;
 use crate::verify::wall::Wall;
-use clap::{ArgMatches, Args};
+use clap::Args;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -38,7 +38,7 @@ Exit code:
 pub struct VerifyOrder {
     /// The container.
     pub wanted: RunOptions,
-    /// The walls, and the words for `run`.
+    /// The walls, and what is expected of them.
     pub order: Order,
     /// What is shown of it.
     pub show: Show,
@@ -108,15 +108,7 @@ fn expectation(text: &str) -> Result<(Wall, &'static str), String> {
 }
 
 impl Verify {
-    pub(super) fn order(self, matches: Option<&ArgMatches>) -> VerifyOrder {
-        // Said aloud, so that the control with all walls can be started without it.
-        let by_variable = self.container.rootfs_of_variable();
-        let words = |which: fn(&str) -> bool| {
-            let given = matches.map(|matches| Container::words(matches, which)).unwrap_or_default();
-            given.into_iter().chain(by_variable.clone()).collect::<Vec<_>>()
-        };
-        let (words, root_words) =
-            (words(|_| true), words(|name| matches!(name, "rootfs" | "store")));
+    pub(super) fn order(self) -> VerifyOrder {
         let show = match (self.list, self.flip, self.why.is_empty()) {
             (true, ..) => Show::List,
             (_, true, _) => Show::Flip,
@@ -132,7 +124,7 @@ impl Verify {
         let output = if self.json { Output::Json } else { Output::Text };
         VerifyOrder {
             wanted: self.container.wanted(),
-            order: Order { walls, words, root_words, expected: self.expect },
+            order: Order { walls, expected: self.expect },
             show,
             output,
         }

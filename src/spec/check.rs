@@ -1,18 +1,16 @@
 //! Every rule that spans several options, in one place.
 
+use super::rootfs::{no_mounts_below, store};
 use crate::error::{Failure, printable, without_number};
 use crate::host::Host;
-use crate::mountinfo;
 use crate::namespace::{Choice, Namespace, Namespaces, Switch};
-use crate::rootfs::store;
 use crate::spec::{
-    Bind, Capabilities, RootSwitch, Rootfs, RunOptions, Spec, Variable, Writing, shown,
+    Bind, Capabilities, Ready, RootSwitch, Rootfs, RunOptions, Spec, Writing, shown,
 };
 use caps::Capability;
-use std::collections::BTreeMap;
 use std::ffi::{CString, OsStr, OsString};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::{Component, Path, PathBuf};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path};
 
 /// Podman's default capabilities.
 pub(super) const PODMANS_ELEVEN: [Capability; 11] = [
@@ -28,9 +26,6 @@ pub(super) const PODMANS_ELEVEN: [Capability; 11] = [
     Capability::CAP_SETUID,
     Capability::CAP_SYS_CHROOT,
 ];
-
-/// The PATH inside.
-pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 impl RunOptions {
     /// Checks the options against each other and against the host.
@@ -87,8 +82,8 @@ impl RunOptions {
             sysctls: self.sysctls,
             stdio: self.stdio,
             first: self.first,
-            ready: self.ready,
-            ready_by_name: self.ready_by_name,
+            ready: self.ready.unwrap_or(Ready::Queue),
+            ready_by_name: if self.ready.is_some() { Switch::Yes } else { Switch::No },
             ready_timeout: self.ready_timeout,
             info_fd: self.info_fd,
             talk: self.talk,
@@ -190,86 +185,6 @@ impl RunOptions {
         Ok(Some(name.to_owned()))
     }
 
-    /// A word is a stored name or an existing path. Where it is both it must be written as a path,
-    /// with a slash.
-    fn rootfs(&self, store: Option<&Path>) -> Result<Rootfs, Failure> {
-        let Some(given) = &self.rootfs else { return Ok(Rootfs::Builtin) };
-        let word = given.to_str().filter(|word| store::is_name(word) || store::is_digest(word));
-        let stored = word.filter(|word| store.is_some_and(|root| store::has(root, word)));
-        let found = std::fs::canonicalize(given);
-        let path = match (stored, found) {
-            (Some(word), Ok(_)) => {
-                return Err(Failure::new(format!(
-                    "--rootfs {word} is both an image of the store and a path here"
-                ))
-                .remedy(format!(
-                    "./{word} for the file, the digest that rustic rootfs list shows for the image"
-                )));
-            }
-            (Some(word), Err(_)) => return Ok(Rootfs::Stored(word.to_owned())),
-            (None, Ok(path)) => path,
-            (None, Err(error)) => {
-                let failure =
-                    Failure::new(format!("--rootfs {}: {}", shown(given), without_number(&error)));
-                return Err(match word {
-                    Some(_) => {
-                        failure.why(absent(store)).remedy("rustic rootfs list shows the images")
-                    }
-                    None => failure,
-                });
-            }
-        };
-        let kind = std::fs::metadata(&path)
-            .map_err(|error| {
-                Failure::new(format!("--rootfs {}: {}", shown(given), without_number(&error)))
-            })?
-            .file_type();
-        if kind.is_dir() {
-            Ok(Rootfs::Directory(path))
-        } else if kind.is_file() {
-            Ok(Rootfs::Archive(path))
-        } else {
-            Err(Failure::new(format!(
-                "--rootfs {} is neither a directory nor a tar archive",
-                shown(given)
-            ))
-            .remedy("rustic rootfs import NAME - reads a stream"))
-        }
-    }
-
-    fn environment(&self) -> Result<Vec<CString>, Failure> {
-        let mut variables: BTreeMap<OsString, OsString> = [("PATH", PATH), ("container", "rustic")]
-            .map(|(name, value)| (name.into(), value.into()))
-            .into();
-        if let Some(term) = std::env::var_os("TERM") {
-            variables.insert("TERM".into(), term);
-        }
-        for variable in &self.env {
-            match variable {
-                Variable::Set(name, value) => variables.insert(name.clone(), value.clone()),
-                Variable::PassOn(name) => match std::env::var_os(name) {
-                    Some(value) => variables.insert(name.clone(), value),
-                    None => {
-                        return Err(Failure::new(format!(
-                            "--env {}: the caller has no such variable",
-                            printable(&name.to_string_lossy())
-                        ))
-                        .remedy("--env NAME=VALUE"));
-                    }
-                },
-            };
-        }
-        variables
-            .into_iter()
-            .map(|(name, value)| {
-                let mut line = name.into_vec();
-                line.push(b'=');
-                line.extend(value.into_vec());
-                c_string(OsStr::from_bytes(&line), "--env")
-            })
-            .collect()
-    }
-
     /// The capabilities of CMD, a bit each. In a new user namespace the kernel grants all of them,
     /// user_namespaces(7).
     fn cap_mask(
@@ -314,70 +229,6 @@ fn no_name_of_others(uts: &Choice) -> Result<(), Failure> {
     Err(Failure::new(format!("--hostname asks for --uts yes, and {whose}")))
 }
 
-/// Why a word is no image of the store.
-fn absent(store: Option<&Path>) -> String {
-    let Some(root) = store else {
-        return "there is no such file here, and no store to look for an image in".into();
-    };
-    match std::fs::read_dir(root.join("names")) {
-        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
-            format!(
-                "there is no such file here, and the store {} cannot be read: {}",
-                shown(root),
-                without_number(&error)
-            )
-        }
-        _ => format!(
-            "there is no such file here, and no image of this name in the store {}",
-            shown(root)
-        ),
-    }
-}
-
-/// Where unpacked images are kept, absolute; `None` for a user whose home is unknown.
-///
-/// # Errors
-/// A relative path without a working directory.
-pub fn store(given: Option<&Path>, host: &Host) -> Result<Option<PathBuf>, Failure> {
-    let absolute = |path: &Path| {
-        std::path::absolute(path).map_err(|error| {
-            Failure::new(format!("--store {}: {}", shown(path), without_number(&error)))
-        })
-    };
-    if let Some(given) = given {
-        return absolute(given).map(Some);
-    }
-    if host.uid == 0 {
-        return Ok(Some("/var/lib/rustic".into()));
-    }
-    let set = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    Ok(set("XDG_DATA_HOME")
-        .or_else(|| Some(set("HOME")?.join(".local/share")))
-        .map(|data| data.join("rustic")))
-}
-
-/// An overlay shows its lower directory without the mounts below it: files would be missing in
-/// silence, so it is refused.
-fn no_mounts_below(dir: &Path) -> Result<(), Failure> {
-    let mounts = mountinfo::read().map_err(|error| {
-        Failure::new(format!("cannot read /proc/self/mountinfo: {}", without_number(&error)))
-    })?;
-    let below = mounts
-        .into_iter()
-        .map(|mount| mount.point)
-        .find(|point| point.starts_with(dir) && point != dir);
-    match below {
-        Some(point) => Err(Failure::new(format!(
-            "--ephemeral {}: {} is a mount of its own",
-            shown(dir),
-            shown(&point)
-        ))
-        .why("an overlay does not show the mounts below its lower directory")
-        .remedy("unmount it, or leave out --ephemeral")),
-        None => Ok(()),
-    }
-}
-
 fn checked_bind(bind: &Bind) -> Result<Bind, Failure> {
     inside(&bind.target, "--bind")?;
     let source = std::fs::canonicalize(&bind.source).map_err(|error| {
@@ -399,7 +250,7 @@ fn inside(target: &Path, option: &str) -> Result<(), Failure> {
     )))
 }
 
-fn c_string(word: &OsStr, what: &str) -> Result<CString, Failure> {
+pub(super) fn c_string(word: &OsStr, what: &str) -> Result<CString, Failure> {
     CString::new(word.as_bytes())
         .map_err(|_| Failure::new(format!("{what}: a NUL byte inside a word")))
 }

@@ -1,14 +1,22 @@
 //! What is wanted: the options as they were given, and, checked, the Spec that a plan is made from.
 
+mod arguments;
+mod bind;
 mod check;
 mod door;
+mod environment;
 mod kernel;
+mod options;
+mod rootfs;
 
-pub use check::{PATH, store};
+pub use bind::Bind;
 pub use door::{Door, Opening};
+pub use environment::PATH;
+pub use options::RunOptions;
+pub use rootfs::store;
 
 use crate::error::printable;
-use crate::namespace::{Choice, Namespace, Namespaces, Switch};
+use crate::namespace::{Namespaces, Switch};
 use caps::Capability;
 use std::ffi::{CStr, CString, OsString};
 use std::path::{Path, PathBuf};
@@ -74,6 +82,15 @@ pub enum First {
 }
 
 impl First {
+    /// The probe in the place of CMD, talking on this descriptor.
+    #[must_use]
+    pub const fn with_probe(self, channel: i32) -> Self {
+        match self {
+            Self::Cmd | Self::Probe(_) => Self::Probe(channel),
+            Self::Reaper | Self::ReapedProbe(_) => Self::ReapedProbe(channel),
+        }
+    }
+
     /// The descriptor that a probe talks on.
     pub const fn channel(self) -> Option<i32> {
         match self {
@@ -153,17 +170,6 @@ pub enum Capabilities {
     Named(Vec<Capability>),
 }
 
-/// A host path shown inside.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Bind {
-    /// On the host.
-    pub source: PathBuf,
-    /// Inside, absolute.
-    pub target: PathBuf,
-    /// [`Writing::Refused`] for `:ro`.
-    pub writing: Writing,
-}
-
 /// A variable of CMD's environment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Variable {
@@ -186,79 +192,8 @@ pub enum Rootfs {
     Stored(String),
 }
 
-/// The options as they were given.
-#[derive(Clone)]
-#[allow(
-    missing_docs,
-    reason = "each field is the option of that name, documented in cli.rs and in --help"
-)]
-pub struct RunOptions {
-    pub namespaces: [Option<Choice>; Namespace::ALL.len()],
-    pub rootfs: Option<PathBuf>,
-    pub root: Option<RootSwitch>,
-    pub writing: Writing,
-    pub scratch_size: u64,
-    pub binds: Vec<Bind>,
-    pub tmpfs: Vec<PathBuf>,
-    pub store: Option<PathBuf>,
-    pub hostname: Option<String>,
-    pub workdir: Option<PathBuf>,
-    pub uid: Option<u32>,
-    pub gid: Option<u32>,
-    pub env: Vec<Variable>,
-    pub caps: Capabilities,
-    pub seccomp: Seccomp,
-    pub nest: Switch,
-    pub proc_view: ProcView,
-    pub sysctls: Vec<Sysctl>,
-    pub stdio: Stdio,
-    pub first: First,
-    pub ready: Ready,
-    pub ready_by_name: Switch,
-    pub ready_timeout: Duration,
-    pub info_fd: Option<i32>,
-    pub talk: Verbosity,
-    pub cmd: Vec<OsString>,
-}
-
-impl RunOptions {
-    /// The same with one namespace ordered, and without the options that ask for it where it is to
-    /// be shared.
-    #[must_use]
-    pub fn with(mut self, namespace: Namespace, choice: Choice) -> Self {
-        let is_new = choice == Choice::New;
-        self.namespaces[namespace as usize] = Some(choice);
-        if is_new {
-            return self;
-        }
-        match namespace {
-            Namespace::Uts => self.hostname = None,
-            Namespace::Mount => {
-                (self.binds, self.tmpfs, self.writing, self.root) =
-                    (Vec::new(), Vec::new(), Writing::Allowed, None);
-                (self.proc_view, self.sysctls) = (ProcView::Masked, Vec::new());
-            }
-            Namespace::Net | Namespace::Ipc => self.sysctls = Vec::new(),
-            Namespace::Pid | Namespace::User | Namespace::Cgroup | Namespace::Time => {}
-        }
-        self
-    }
-
-    /// The options that ask for a namespace: with it shared they would be contradictions.
-    pub const fn asking_for(namespace: Namespace) -> &'static [&'static str] {
-        match namespace {
-            Namespace::Uts => &["hostname"],
-            Namespace::Mount => {
-                &["bind", "tmpfs", "read-only", "ephemeral", "root", "proc", "sysctl"]
-            }
-            Namespace::Net | Namespace::Ipc => &["sysctl"],
-            Namespace::Pid | Namespace::User | Namespace::Cgroup | Namespace::Time => &[],
-        }
-    }
-}
-
 /// What is wanted, checked against itself and against the host.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spec {
     /// New, shared or joined, for each of them.
     pub namespaces: Namespaces,

@@ -4,7 +4,7 @@
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::namespace::{Choice, Namespace, Namespaces, Switch};
-use crate::spec::{RunOptions, Spec};
+use crate::spec::Spec;
 use crate::verify::Order;
 use crate::verify::probes::Probe;
 use crate::verify::report::{Finding, Report, WallReport};
@@ -67,9 +67,6 @@ impl Flip {
                     Choice::Shared | Choice::Join(_) => Switch::Yes,
                 };
                 let report = match flipped(namespace, switch) {
-                    Ok(spec) if switch == Switch::No => {
-                        verifier.verify_without(&spec, RunOptions::asking_for(namespace))
-                    }
                     Ok(spec) => verifier.verify(&spec),
                     Err(failure) => {
                         let namespaces = spec.namespaces.clone().with(namespace, chosen(switch));

@@ -4,7 +4,7 @@
 use crate::error::of_nix;
 use crate::host::capability;
 use crate::namespace::{Namespace, Namespaces};
-use crate::spec::{Door, Opening, PROBE};
+use crate::spec::{Door, Opening, PROBE, RunOptions};
 use crate::verify::probes::{Canaries, fds, terminal};
 use crate::verify::stage::{Rights, Stage};
 use caps::Capability;
@@ -30,8 +30,8 @@ pub struct Ordered {
     pub directory: Option<PathBuf>,
     /// What was ordered and opens a wall, besides namespaces.
     pub doors: Vec<Door>,
-    /// Further options of `rustic run`.
-    pub words: Vec<OsString>,
+    /// The options of `rustic run` that make it.
+    pub options: Box<RunOptions>,
 }
 
 /// Who is started.
@@ -86,18 +86,11 @@ impl Role {
                 text(nonce),
             ],
             Self::Contained(ordered) => {
-                let mut words = vec![text("rustic"), text("run")];
-                for namespace in Namespace::ALL {
-                    let switch = if ordered.namespaces.is_new(namespace) { "yes" } else { "no" };
-                    words.extend([format!("--{}", namespace.name()).into(), text(switch)]);
-                }
-                words.extend(ordered.words.iter().cloned());
-                words.extend([
-                    text("--color=never"),
-                    format!("--probe={CHANNEL}").into(),
-                    text(nonce),
-                ]);
-                words
+                let options = *ordered.options.clone();
+                let first = options.first.with_probe(CHANNEL);
+                let options = RunOptions { first, cmd: vec![text(nonce)], ..options };
+                let own = [text("rustic"), text("run"), text("--color=never")];
+                own.into_iter().chain(options.arguments()).collect()
             }
         }
     }

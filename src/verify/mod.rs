@@ -43,7 +43,6 @@ use crate::spec::{RunOptions, Spec};
 use flip::Flip;
 use probes::Probe;
 use report::Report;
-use std::ffi::OsString;
 use verifier::Verifier;
 use wall::Wall;
 
@@ -51,10 +50,6 @@ use wall::Wall;
 pub struct Order {
     /// The walls that are tried.
     pub walls: Vec<Wall>,
-    /// The options of `rustic run` but for its namespaces.
-    pub words: Vec<OsString>,
-    /// Those of them that say which root file system, for the container with every wall.
-    pub root_words: Vec<OsString>,
     /// What is expected of some walls, whatever was ordered: a verdict by its word.
     pub expected: Vec<(Wall, &'static str)>,
 }

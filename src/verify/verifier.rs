@@ -4,7 +4,7 @@
 use crate::error::Failure;
 use crate::host::Host;
 use crate::namespace::{Choice, Namespace, Namespaces};
-use crate::spec::{Door, Opening, RootSwitch, Rootfs, Spec};
+use crate::spec::{Door, Opening, RootSwitch, Rootfs, RunOptions, Spec};
 use crate::verify::Order;
 use crate::verify::launch::{Ordered, Role};
 use crate::verify::nsenter::Seen;
@@ -15,8 +15,6 @@ use crate::verify::stage::Stage;
 use crate::verify::target::Target;
 use crate::verify::verdict::{Answer, Control, Receipt, Verdict, of_all, verdict};
 use crate::verify::wall::Wall;
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -69,7 +67,7 @@ impl<'a> Verifier<'a> {
         let canaries = Canaries::plant(&stage, &shown);
         let mut verifier = Self { canaries, stage, order, controls: Vec::new(), not_closed: None };
         let open = verifier.open_control();
-        let closed = verifier.closed_control(every_wall(order, spec));
+        let closed = verifier.closed_control(every_wall(spec));
         verifier.controls = open
             .into_iter()
             .zip(closed)
@@ -101,21 +99,13 @@ impl<'a> Verifier<'a> {
 
     /// Verifies one container.
     pub fn verify(&self, spec: &Spec) -> Report {
-        self.verify_without(spec, &[])
-    }
-
-    /// The same, with these options of the order left out.
-    pub fn verify_without(&self, spec: &Spec, options: &[&str]) -> Report {
-        let words =
-            self.order.words.iter().filter(|word| !options.iter().any(|option| is(word, option)));
-        let words = words.cloned().collect();
         let ordered = Ordered {
             namespaces: spec.namespaces.clone(),
             cap_mask: spec.cap_mask,
             further_rights: spec.further_rights(),
             directory: directory(spec),
             doors: spec.shared_namespaces().into_iter().chain(spec.doors()).collect(),
-            words,
+            options: spec.options().into(),
         };
         let role = Role::Contained(ordered);
         let argv = role.argv(&self.stage.nonce);
@@ -284,31 +274,27 @@ fn ordered_door(door: &Door) -> String {
 }
 
 /// The container with every wall: all eight namespaces, and otherwise what rustic does by itself.
-fn every_wall(order: &Order, spec: &Spec) -> Ordered {
+fn every_wall(spec: &Spec) -> Ordered {
     let namespaces = Namespace::ALL
         .into_iter()
         .fold(Namespaces::shared(), |all, namespace| all.with(namespace, Choice::New));
     // Missing mount targets are made in a directory of the host's: it is left alone, and the
     // built-in root serves.
-    let words =
-        order.root_words.iter().filter(|word| directory(spec).is_none() || !is(word, "rootfs"));
+    let asked = spec.options();
+    let options = RunOptions {
+        namespaces: Namespace::ALL.map(|_| Some(Choice::New)),
+        rootfs: asked.rootfs.filter(|_| directory(spec).is_none()),
+        store: asked.store,
+        ..RunOptions::default()
+    };
     Ordered {
         namespaces,
         cap_mask: 0,
         further_rights: 0,
         directory: None,
         doors: Vec::new(),
-        words: words.cloned().collect(),
+        options: options.into(),
     }
-}
-
-/// Whether a word is this option, with a value or without.
-fn is(word: &OsStr, option: &str) -> bool {
-    let name = word
-        .as_bytes()
-        .strip_prefix(b"--")
-        .and_then(|rest| rest.split(|&byte| byte == b'=').next());
-    name == Some(option.as_bytes())
 }
 
 fn directory(spec: &Spec) -> Option<PathBuf> {

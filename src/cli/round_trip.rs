@@ -1,0 +1,205 @@
+//! Options say their arguments, and the arguments say the options: both directions held against
+//! each other.
+
+use super::{Asked, parse};
+use crate::host::Host;
+use crate::namespace::{Choice, Namespace, Switch};
+use crate::spec::{
+    Bind, Capabilities, First, ProcView, Ready, RootSwitch, RunOptions, Seccomp, Stdio, Sysctl,
+    Variable, Verbosity, Writing,
+};
+use proptest::collection::vec;
+use proptest::option::of;
+use proptest::prelude::*;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Reads the arguments of some options as `rustic run` would.
+fn read(options: &RunOptions) -> RunOptions {
+    let words = ["rustic", "run"].map(OsString::from).into_iter().chain(options.arguments());
+    match parse(words).0 {
+        Asked::Run(options) => *options,
+        Asked::Usage(text, _) => panic!("{text}"),
+        _ => panic!("another command"),
+    }
+}
+
+fn word() -> impl Strategy<Value = OsString> {
+    vec(1..=255_u8, 1..12).prop_map(OsString::from_vec)
+}
+
+fn path() -> impl Strategy<Value = PathBuf> {
+    word().prop_map(PathBuf::from)
+}
+
+fn text() -> impl Strategy<Value = String> {
+    "[a-zA-Z0-9=:.,_/-]{1,12}"
+}
+
+fn switch() -> impl Strategy<Value = Switch> {
+    prop_oneof![Just(Switch::Yes), Just(Switch::No)]
+}
+
+fn choice(namespace: Namespace) -> BoxedStrategy<Choice> {
+    let plain = prop_oneof![Just(Choice::New), Just(Choice::Shared)];
+    let join = path().prop_map(|path| Choice::Join(PathBuf::from("/proc").join(path)));
+    if namespace == Namespace::Mount { plain.boxed() } else { prop_oneof![plain, join].boxed() }
+}
+
+fn bind() -> impl Strategy<Value = Bind> {
+    let writing = prop_oneof![Just(Writing::Allowed), Just(Writing::Refused)];
+    (path(), path(), writing).prop_map(|(source, target, writing)| Bind { source, target, writing })
+}
+
+fn variable() -> impl Strategy<Value = Variable> {
+    let name = || "[A-Z_]{1,8}".prop_map(OsString::from);
+    prop_oneof![
+        (name(), word()).prop_map(|(name, value)| Variable::Set(name, value)),
+        name().prop_map(Variable::PassOn),
+    ]
+}
+
+fn capabilities() -> impl Strategy<Value = Capabilities> {
+    let named = proptest::sample::subsequence(caps::all().into_iter().collect::<Vec<_>>(), 1..5);
+    prop_oneof![
+        Just(Capabilities::Default),
+        Just(Capabilities::None),
+        Just(Capabilities::All),
+        named.prop_map(Capabilities::Named),
+    ]
+}
+
+fn first() -> impl Strategy<Value = First> {
+    prop_oneof![
+        Just(First::Cmd),
+        Just(First::Reaper),
+        (0..99).prop_map(First::Probe),
+        (0..99).prop_map(First::ReapedProbe),
+    ]
+}
+
+prop_compose! {
+    fn files()(
+        rootfs in of(path()),
+        root in of(prop_oneof![Just(RootSwitch::Pivot), Just(RootSwitch::Chroot)]),
+        writing in prop_oneof![
+            Just(Writing::Allowed), Just(Writing::Refused), Just(Writing::Ephemeral)
+        ],
+        scratch_size in 1_u64..,
+        binds in vec(bind(), 0..3),
+        tmpfs in vec(path(), 0..3),
+        store in of(path()),
+    ) -> RunOptions {
+        RunOptions {
+            rootfs, root, writing, scratch_size, binds, tmpfs, store, ..RunOptions::default()
+        }
+    }
+}
+
+prop_compose! {
+    fn process()(
+        hostname in of(text()),
+        workdir in of(path()),
+        uid in of(0..u32::MAX),
+        gid in of(0..u32::MAX),
+        env in vec(variable(), 0..3),
+        caps in capabilities(),
+        stdio in prop_oneof![Just(Stdio::Guarded), Just(Stdio::Inherit)],
+        first in first(),
+        cmd in vec(word(), 0..4),
+    ) -> RunOptions {
+        RunOptions {
+            hostname, workdir, uid, gid, env, caps, stdio, first, cmd, ..RunOptions::default()
+        }
+    }
+}
+
+prop_compose! {
+    fn besides()(
+        seccomp in prop_oneof![Just(Seccomp::Default), Just(Seccomp::None)],
+        nest in switch(),
+        proc_view in prop_oneof![Just(ProcView::Masked), Just(ProcView::Open)],
+        sysctls in vec(("[a-z./]{1,9}", text()), 0..3),
+        ready in of(prop_oneof![Just(Ready::Queue), Just(Ready::App), Just(Ready::None)]),
+        seconds in 1..=u32::MAX,
+        info_fd in of(0..i32::MAX),
+        talk in prop_oneof![
+            Just(Verbosity::Quiet), Just(Verbosity::Story), Just(Verbosity::Steps),
+            Just(Verbosity::DryRun)
+        ],
+        namespaces in Namespace::ALL.map(|namespace| of(choice(namespace))),
+    ) -> RunOptions {
+        RunOptions {
+            seccomp, nest, proc_view, ready, info_fd, talk, namespaces,
+            sysctls: sysctls.into_iter().map(|(key, value)| Sysctl { key, value }).collect(),
+            ready_timeout: Duration::from_secs(seconds.into()),
+            ..RunOptions::default()
+        }
+    }
+}
+
+prop_compose! {
+    fn options()(files in files(), process in process(), besides in besides()) -> RunOptions {
+        let RunOptions { hostname, workdir, uid, gid, env, caps, stdio, first, cmd, .. } = process;
+        let RunOptions { rootfs, root, writing, scratch_size, binds, tmpfs, store, .. } = files;
+        RunOptions {
+            hostname, workdir, uid, gid, env, caps, stdio, first, cmd,
+            rootfs, root, writing, scratch_size, binds, tmpfs, store,
+            ..besides
+        }
+    }
+}
+
+/// Options that contradict neither each other nor a host: what a Spec can be made from.
+fn consistent() -> impl Strategy<Value = RunOptions> {
+    (options(), any::<bool>()).prop_map(|(options, chroot)| RunOptions {
+        namespaces: options.namespaces.map(|choice| match choice {
+            Some(Choice::Join(_)) => None,
+            other => other,
+        }),
+        rootfs: None,
+        root: chroot.then_some(RootSwitch::Chroot),
+        workdir: options.workdir.map(|path| PathBuf::from("/").join(path)),
+        hostname: options.hostname.map(|_| "box".into()),
+        binds: options.binds.into_iter().map(in_place).collect(),
+        tmpfs: options.tmpfs.iter().map(|_| PathBuf::from("/scratch")).collect(),
+        env: options.env.into_iter().filter(|one| matches!(one, Variable::Set(..))).collect(),
+        sysctls: Vec::new(),
+        caps: match options.caps {
+            Capabilities::Named(_) => Capabilities::None,
+            other => other,
+        },
+        ..options
+    })
+}
+
+fn in_place(bind: Bind) -> Bind {
+    Bind { source: "/".into(), target: "/mnt/a:b".into(), ..bind }
+}
+
+#[test]
+fn no_argument_at_all_is_the_default() {
+    let (Asked::Run(options), _) = parse(["rustic", "run"].map(OsString::from)) else {
+        panic!("another command");
+    };
+    let variables = RunOptions { rootfs: None, store: None, ..*options };
+    assert_eq!(variables, RunOptions::default());
+}
+
+proptest! {
+    #[test]
+    fn arguments_are_read_as_the_options_that_said_them(options in options()) {
+        prop_assert_eq!(read(&options), options);
+    }
+
+    #[test]
+    fn a_spec_says_the_arguments_that_make_it(options in consistent()) {
+        let host = Host::read().unwrap();
+        if let Ok(spec) = options.check(&host) {
+            let again = read(&spec.options()).check(&host);
+            prop_assert_eq!(again.map_err(|failure| failure.to_string()), Ok(spec));
+        }
+    }
+}

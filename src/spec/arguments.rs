@@ -1,0 +1,171 @@
+//! From options back to the words of a command line: the other direction of `cli`.
+
+use crate::namespace::{Choice, Namespace, Switch};
+use crate::spec::{
+    Capabilities, First, ProcView, Ready, RootSwitch, RunOptions, Seccomp, Stdio, Variable,
+    Verbosity, Writing,
+};
+use std::ffi::{OsStr, OsString};
+
+/// Words of a command line, while they are collected.
+#[derive(Default)]
+struct Words(Vec<OsString>);
+
+impl Words {
+    /// An option with its value in one word, so that a value may begin with a dash.
+    fn value(&mut self, option: &str, value: impl AsRef<OsStr>) {
+        let mut word = OsString::from(format!("--{option}="));
+        word.push(value);
+        self.0.push(word);
+    }
+
+    /// The same for a value that may be missing.
+    fn given(&mut self, option: &str, value: Option<impl AsRef<OsStr>>) {
+        value.into_iter().for_each(|value| self.value(option, value));
+    }
+
+    fn flag(&mut self, option: &str) {
+        self.0.push(format!("--{option}").into());
+    }
+}
+
+impl RunOptions {
+    /// The words that `rustic run` reads as these options, without its own name, and with CMD at
+    /// their end.
+    pub fn arguments(&self) -> Vec<OsString> {
+        let mut words = Words::default();
+        self.namespace_words(&mut words);
+        self.root_words(&mut words);
+        self.process_words(&mut words);
+        self.kernel_words(&mut words);
+        self.telling_words(&mut words);
+        let Words(mut words) = words;
+        words.push("--".into());
+        words.extend(self.cmd.iter().cloned());
+        words
+    }
+
+    fn namespace_words(&self, words: &mut Words) {
+        for (namespace, choice) in Namespace::ALL.into_iter().zip(&self.namespaces) {
+            match choice {
+                Some(Choice::New) => words.value(namespace.name(), "yes"),
+                Some(Choice::Shared) => words.value(namespace.name(), "no"),
+                Some(Choice::Join(path)) => words.value(namespace.name(), path),
+                None => {}
+            }
+        }
+    }
+
+    fn root_words(&self, words: &mut Words) {
+        words.given("rootfs", self.rootfs.as_ref());
+        words.given("root", self.root.map(RootSwitch::word));
+        match self.writing {
+            Writing::Allowed => {}
+            Writing::Refused => words.flag("read-only"),
+            Writing::Ephemeral => words.flag("ephemeral"),
+        }
+        words.value("scratch-size", self.scratch_size.to_string());
+        self.binds.iter().for_each(|bind| words.value("bind", bind.word()));
+        self.tmpfs.iter().for_each(|target| words.value("tmpfs", target));
+        words.given("store", self.store.as_ref());
+    }
+
+    fn process_words(&self, words: &mut Words) {
+        words.given("hostname", self.hostname.as_ref());
+        words.given("workdir", self.workdir.as_ref());
+        words.given("uid", self.uid.map(|uid| uid.to_string()));
+        words.given("gid", self.gid.map(|gid| gid.to_string()));
+        for variable in &self.env {
+            match variable {
+                Variable::Set(name, value) => {
+                    words.value("env", [name.as_os_str(), value].join(OsStr::new("=")));
+                }
+                Variable::PassOn(name) => words.value("env", name),
+            }
+        }
+        words.value("caps", self.caps.word());
+        words.value("stdio", self.stdio.word());
+        if matches!(self.first, First::Reaper | First::ReapedProbe(_)) {
+            words.flag("init");
+        }
+        words.given("probe", self.first.channel().map(|channel| channel.to_string()));
+    }
+
+    fn kernel_words(&self, words: &mut Words) {
+        words.value("seccomp", self.seccomp.word());
+        words.value("nest", if self.nest == Switch::Yes { "yes" } else { "no" });
+        words.value("proc", self.proc_view.word());
+        for sysctl in &self.sysctls {
+            words.value("sysctl", format!("{}={}", sysctl.key, sysctl.value));
+        }
+    }
+
+    fn telling_words(&self, words: &mut Words) {
+        words.given("ready", self.ready.map(Ready::word));
+        words.value("ready-timeout", self.ready_timeout.as_secs().to_string());
+        words.given("info-fd", self.info_fd.map(|number| number.to_string()));
+        match self.talk {
+            Verbosity::Quiet => {}
+            Verbosity::Story => words.flag("verbose"),
+            Verbosity::Steps => words.flag("explain"),
+            Verbosity::DryRun => words.flag("dry-run"),
+        }
+    }
+}
+
+impl RootSwitch {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Pivot => "pivot",
+            Self::Chroot => "chroot",
+        }
+    }
+}
+
+impl Stdio {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Guarded => "guarded",
+            Self::Inherit => "inherit",
+        }
+    }
+}
+
+impl Seccomp {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::None => "none",
+        }
+    }
+}
+
+impl ProcView {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Masked => "masked",
+            Self::Open => "open",
+        }
+    }
+}
+
+impl Ready {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Queue => "queue",
+            Self::App => "app",
+            Self::None => "none",
+        }
+    }
+}
+
+impl Capabilities {
+    fn word(&self) -> String {
+        match self {
+            Self::Default => "default".into(),
+            Self::None => "none".into(),
+            Self::All => "all".into(),
+            Self::Named(caps) => caps.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
+        }
+    }
+}

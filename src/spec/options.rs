@@ -1,0 +1,157 @@
+//! The options as they were given, before anything is checked.
+
+use crate::namespace::{Choice, Namespace, Switch};
+use crate::spec::{
+    Bind, Capabilities, First, ProcView, Ready, RootSwitch, Rootfs, Seccomp, Spec, Stdio, Sysctl,
+    Variable, Verbosity, Writing,
+};
+use std::ffi::{CString, OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The options as they were given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(
+    missing_docs,
+    reason = "each field is the option of that name, documented in cli/container.rs and in --help"
+)]
+pub struct RunOptions {
+    pub namespaces: [Option<Choice>; Namespace::ALL.len()],
+    pub rootfs: Option<PathBuf>,
+    pub root: Option<RootSwitch>,
+    pub writing: Writing,
+    pub scratch_size: u64,
+    pub binds: Vec<Bind>,
+    pub tmpfs: Vec<PathBuf>,
+    pub store: Option<PathBuf>,
+    pub hostname: Option<String>,
+    pub workdir: Option<PathBuf>,
+    pub uid: Option<u32>,
+    pub gid: Option<u32>,
+    pub env: Vec<Variable>,
+    pub caps: Capabilities,
+    pub seccomp: Seccomp,
+    pub nest: Switch,
+    pub proc_view: ProcView,
+    pub sysctls: Vec<Sysctl>,
+    pub stdio: Stdio,
+    pub first: First,
+    pub ready: Option<Ready>,
+    pub ready_timeout: Duration,
+    pub info_fd: Option<i32>,
+    pub talk: Verbosity,
+    pub cmd: Vec<OsString>,
+}
+
+/// Size of the layer that takes writes, in bytes.
+const SCRATCH_SIZE: u64 = 512 << 20;
+
+/// How long a container that is not told otherwise may take to be ready.
+const READY_TIMEOUT: Duration = Duration::from_secs(60);
+
+impl Default for RunOptions {
+    /// `rustic run` without a word behind it.
+    fn default() -> Self {
+        Self {
+            namespaces: [const { None }; Namespace::ALL.len()],
+            rootfs: None,
+            root: None,
+            writing: Writing::Allowed,
+            scratch_size: SCRATCH_SIZE,
+            binds: Vec::new(),
+            tmpfs: Vec::new(),
+            store: None,
+            hostname: None,
+            workdir: None,
+            uid: None,
+            gid: None,
+            env: Vec::new(),
+            caps: Capabilities::Default,
+            seccomp: Seccomp::Default,
+            nest: Switch::No,
+            proc_view: ProcView::Masked,
+            sysctls: Vec::new(),
+            stdio: Stdio::Guarded,
+            first: First::Cmd,
+            ready: None,
+            ready_timeout: READY_TIMEOUT,
+            info_fd: None,
+            talk: Verbosity::Quiet,
+            cmd: Vec::new(),
+        }
+    }
+}
+
+impl RunOptions {
+    /// The same with one namespace ordered, and without the options that ask for it where it is to
+    /// be shared.
+    #[must_use]
+    pub fn with(mut self, namespace: Namespace, choice: Choice) -> Self {
+        let is_new = choice == Choice::New;
+        self.namespaces[namespace as usize] = Some(choice);
+        if is_new {
+            return self;
+        }
+        match namespace {
+            Namespace::Uts => self.hostname = None,
+            Namespace::Mount => {
+                (self.binds, self.tmpfs, self.writing, self.root) =
+                    (Vec::new(), Vec::new(), Writing::Allowed, None);
+                (self.proc_view, self.sysctls) = (ProcView::Masked, Vec::new());
+            }
+            Namespace::Net | Namespace::Ipc => self.sysctls = Vec::new(),
+            Namespace::Pid | Namespace::User | Namespace::Cgroup | Namespace::Time => {}
+        }
+        self
+    }
+}
+
+impl Spec {
+    /// The options that make it, with what was looked up and filled in said aloud.
+    pub fn options(&self) -> RunOptions {
+        RunOptions {
+            namespaces: Namespace::ALL.map(|one| Some(self.namespaces.get(one).clone())),
+            rootfs: match &self.rootfs {
+                Rootfs::Builtin => None,
+                Rootfs::Archive(path) | Rootfs::Directory(path) => Some(path.clone()),
+                Rootfs::Stored(name) => Some(name.into()),
+            },
+            root: Some(self.root),
+            writing: self.writing,
+            scratch_size: self.scratch_size,
+            binds: self.binds.clone(),
+            tmpfs: self.tmpfs.clone(),
+            store: self.store.clone().filter(|_| self.store_by_name == Switch::Yes),
+            hostname: self.hostname.clone(),
+            workdir: Some(os_string(&self.workdir).into()),
+            uid: Some(self.uid),
+            gid: Some(self.gid),
+            env: self.env.iter().map(variable).collect(),
+            caps: self.caps.clone(),
+            seccomp: self.seccomp,
+            nest: self.nest,
+            proc_view: self.proc_view,
+            sysctls: self.sysctls.clone(),
+            stdio: self.stdio,
+            first: self.first,
+            ready: Some(self.ready).filter(|_| self.ready_by_name == Switch::Yes),
+            ready_timeout: self.ready_timeout,
+            info_fd: self.info_fd,
+            talk: self.talk,
+            cmd: self.cmd.iter().map(os_string).collect(),
+        }
+    }
+}
+
+fn os_string(word: &CString) -> OsString {
+    OsString::from_vec(word.to_bytes().to_vec())
+}
+
+/// A line of an environment, `K=V`.
+fn variable(line: &CString) -> Variable {
+    let line = line.to_bytes();
+    let end = line.iter().position(|&byte| byte == b'=').unwrap_or(line.len());
+    let text = |bytes: &[u8]| OsStr::from_bytes(bytes).to_owned();
+    Variable::Set(text(&line[..end]), text(line.get(end + 1..).unwrap_or_default()))
+}

@@ -1,0 +1,121 @@
+//! Which root file system a word names, and where the store is.
+
+use crate::error::{Failure, without_number};
+use crate::host::Host;
+use crate::mountinfo;
+use crate::rootfs::store;
+use crate::spec::{Rootfs, RunOptions, shown};
+use std::path::{Path, PathBuf};
+
+impl RunOptions {
+    /// A word is a stored name or an existing path. Where it is both it must be written as a path,
+    /// with a slash.
+    pub(super) fn rootfs(&self, store: Option<&Path>) -> Result<Rootfs, Failure> {
+        let Some(given) = &self.rootfs else { return Ok(Rootfs::Builtin) };
+        let word = given.to_str().filter(|word| store::is_name(word) || store::is_digest(word));
+        let stored = word.filter(|word| store.is_some_and(|root| store::has(root, word)));
+        let found = std::fs::canonicalize(given);
+        let path = match (stored, found) {
+            (Some(word), Ok(_)) => {
+                return Err(Failure::new(format!(
+                    "--rootfs {word} is both an image of the store and a path here"
+                ))
+                .remedy(format!(
+                    "./{word} for the file, the digest that rustic rootfs list shows for the image"
+                )));
+            }
+            (Some(word), Err(_)) => return Ok(Rootfs::Stored(word.to_owned())),
+            (None, Ok(path)) => path,
+            (None, Err(error)) => {
+                let failure =
+                    Failure::new(format!("--rootfs {}: {}", shown(given), without_number(&error)));
+                return Err(match word {
+                    Some(_) => {
+                        failure.why(absent(store)).remedy("rustic rootfs list shows the images")
+                    }
+                    None => failure,
+                });
+            }
+        };
+        let kind = std::fs::metadata(&path)
+            .map_err(|error| {
+                Failure::new(format!("--rootfs {}: {}", shown(given), without_number(&error)))
+            })?
+            .file_type();
+        if kind.is_dir() {
+            Ok(Rootfs::Directory(path))
+        } else if kind.is_file() {
+            Ok(Rootfs::Archive(path))
+        } else {
+            Err(Failure::new(format!(
+                "--rootfs {} is neither a directory nor a tar archive",
+                shown(given)
+            ))
+            .remedy("rustic rootfs import NAME - reads a stream"))
+        }
+    }
+}
+
+/// Why a word is no image of the store.
+fn absent(store: Option<&Path>) -> String {
+    let Some(root) = store else {
+        return "there is no such file here, and no store to look for an image in".into();
+    };
+    match std::fs::read_dir(root.join("names")) {
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+            format!(
+                "there is no such file here, and the store {} cannot be read: {}",
+                shown(root),
+                without_number(&error)
+            )
+        }
+        _ => format!(
+            "there is no such file here, and no image of this name in the store {}",
+            shown(root)
+        ),
+    }
+}
+
+/// Where unpacked images are kept, absolute; `None` for a user whose home is unknown.
+///
+/// # Errors
+/// A relative path without a working directory.
+pub fn store(given: Option<&Path>, host: &Host) -> Result<Option<PathBuf>, Failure> {
+    let absolute = |path: &Path| {
+        std::path::absolute(path).map_err(|error| {
+            Failure::new(format!("--store {}: {}", shown(path), without_number(&error)))
+        })
+    };
+    if let Some(given) = given {
+        return absolute(given).map(Some);
+    }
+    if host.uid == 0 {
+        return Ok(Some("/var/lib/rustic".into()));
+    }
+    let set = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    Ok(set("XDG_DATA_HOME")
+        .or_else(|| Some(set("HOME")?.join(".local/share")))
+        .map(|data| data.join("rustic")))
+}
+
+/// An overlay shows its lower directory without the mounts below it: files would be missing in
+/// silence, so it is refused.
+pub(super) fn no_mounts_below(dir: &Path) -> Result<(), Failure> {
+    let mounts = mountinfo::read().map_err(|error| {
+        Failure::new(format!("cannot read /proc/self/mountinfo: {}", without_number(&error)))
+    })?;
+    let below = mounts
+        .into_iter()
+        .map(|mount| mount.point)
+        .find(|point| point.starts_with(dir) && point != dir);
+    match below {
+        Some(point) => Err(Failure::new(format!(
+            "--ephemeral {}: {} is a mount of its own",
+            shown(dir),
+            shown(&point)
+        ))
+        .why("an overlay does not show the mounts below its lower directory")
+        .remedy("unmount it, or leave out --ephemeral")),
+        None => Ok(()),
+    }
+}
