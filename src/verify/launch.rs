@@ -31,7 +31,7 @@ pub struct Ordered {
     /// What was ordered and opens a wall, besides namespaces.
     pub doors: Vec<Door>,
     /// The options of `rustic run` that make it.
-    pub options: Box<RunOptions>,
+    pub options: RunOptions,
 }
 
 /// Who is started.
@@ -40,7 +40,7 @@ pub enum Role {
     /// The control: the probe in the stage, with every right that the verifier has.
     Open,
     /// A container.
-    Contained(Ordered),
+    Contained(Box<Ordered>),
 }
 
 /// The descriptor that a probe talks on, as the process that starts it has it.
@@ -86,7 +86,7 @@ impl Role {
                 text(nonce),
             ],
             Self::Contained(ordered) => {
-                let options = *ordered.options.clone();
+                let options = ordered.options.clone();
                 let first = options.first.with_probe(CHANNEL);
                 let options = RunOptions { first, cmd: vec![text(nonce)], ..options };
                 let own = [text("rustic"), text("run"), text("--color=never")];

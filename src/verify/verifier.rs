@@ -84,7 +84,7 @@ impl<'a> Verifier<'a> {
     }
 
     fn closed_control(&mut self, every_wall: Ordered) -> Vec<Option<Receipt>> {
-        match self.trials(Role::Contained(every_wall)) {
+        match self.trials(Role::Contained(every_wall.into())) {
             Ok(trials) => trials
                 .each
                 .iter()
@@ -105,9 +105,9 @@ impl<'a> Verifier<'a> {
             further_rights: spec.further_rights(),
             directory: directory(spec),
             doors: spec.shared_namespaces().into_iter().chain(spec.doors()).collect(),
-            options: spec.options().into(),
+            options: spec.options(),
         };
-        let role = Role::Contained(ordered);
+        let role = Role::Contained(ordered.into());
         let argv = role.argv(&self.stage.nonce);
         let trials = self.trials(role);
         let besides = match &trials {
@@ -293,7 +293,7 @@ fn every_wall(spec: &Spec) -> Ordered {
         further_rights: 0,
         directory: None,
         doors: Vec::new(),
-        options: options.into(),
+        options,
     }
 }
 
