@@ -141,10 +141,12 @@ fn number<T: FromStr>(path: &str) -> Result<T, Failure> {
 fn id_map(path: &str) -> Result<Vec<Extent>, Failure> {
     let text = fs::read_to_string(path)
         .map_err(|error| Failure::new(format!("cannot read {path}: {error}")))?;
-    text.lines()
-        .map(extent)
-        .collect::<Option<_>>()
-        .ok_or_else(|| Failure::new(format!("{path} is not an id map")))
+    extents(&text).ok_or_else(|| Failure::new(format!("{path} is not an id map")))
+}
+
+/// The text of an id map; `None` where a line is none.
+pub fn extents(text: &str) -> Option<Vec<Extent>> {
+    text.lines().map(extent).collect()
 }
 
 fn extent(line: &str) -> Option<Extent> {

@@ -3,8 +3,9 @@
 
 use crate::error::SysError;
 use crate::exit::Exit;
-use crate::run::control::{End, FarEnd, Report};
+use crate::run::control::{FarEnd, Report};
 use crate::run::exec;
+use crate::run::wire::End;
 use crate::self_exe;
 use crate::sys;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
@@ -117,7 +118,7 @@ fn start(cmd: &[CString], wire: OwnedFd, step: usize) -> ! {
         })
         .collect();
     let error = execute(cmd, &env);
-    let _ = wire.send(&Report::Fault { step, errno: error.errno, detail: error.detail }, None);
+    let _ = wire.send(&Report::fault(step, error), None);
     sys::exit_now(Exit::Failed.code())
 }
 

@@ -4,7 +4,7 @@
 use crate::mountinfo;
 use crate::mounts::Attributes;
 use crate::namespace::{Choice, Namespace};
-use crate::run::step::{Mount, Source, Step};
+use crate::run::step::{ChildStep, Mount, RootStep, Source, Step, WardenStep};
 use crate::walls::privileges::Credentials;
 use caps::Capability;
 use std::ffi::{CStr, CString};
@@ -19,11 +19,19 @@ pub(super) fn ordered(steps: &mut Vec<Step>) {
     match std::env::var("RUSTIC_LEAK").as_deref() {
         Ok("mqueue") => replace_mount(steps, c"mqueue", &last_mount_of("mqueue")),
         Ok("proc") => replace_mount(steps, c"proc", c"/proc"),
-        Ok("descriptor") => steps.retain(|step| !matches!(step, Step::CloseDescriptors)),
-        Ok("propagation") => steps.retain(|step| !matches!(step, Step::MakePrivate)),
-        Ok("keyring") => steps.retain(|step| !matches!(step, Step::Keyring { .. })),
+        Ok("descriptor") => {
+            steps.retain(|step| !matches!(step, Step::Child(ChildStep::CloseDescriptors)))
+        }
+        Ok("propagation") => {
+            steps.retain(|step| !matches!(step, Step::Root(RootStep::MakePrivate)))
+        }
+        Ok("keyring") => {
+            steps.retain(|step| !matches!(step, Step::Child(ChildStep::Keyring { .. })))
+        }
         Ok("cgroup") => replace_mount(steps, c"mqueue", &last_mount_of("cgroup")),
-        Ok("kernel") => steps.retain(|step| !matches!(step, Step::ProtectProc { .. })),
+        Ok("kernel") => {
+            steps.retain(|step| !matches!(step, Step::Root(RootStep::ProtectProc { .. })))
+        }
         Ok("devices") => {
             steps.iter_mut().for_each(allow_nodes);
             steps.iter_mut().for_each(|step| keep(step, Capability::CAP_MKNOD.bitmask()));
@@ -31,11 +39,13 @@ pub(super) fn ordered(steps: &mut Vec<Step>) {
         Ok("uts") => share(steps, Namespace::Uts),
         Ok("net") => share(steps, Namespace::Net),
         Ok("time") => share(steps, Namespace::Time),
-        Ok("terminal") => steps.retain(|step| !matches!(step, Step::Terminal { .. })),
+        Ok("terminal") => {
+            steps.retain(|step| !matches!(step, Step::Child(ChildStep::Terminal { .. })))
+        }
         Ok("chroot") => steps
             .iter_mut()
-            .filter(|step| matches!(step, Step::Pivot))
-            .for_each(|step| *step = Step::Chroot),
+            .filter(|step| matches!(step, Step::Root(RootStep::Pivot)))
+            .for_each(|step| *step = RootStep::Chroot.into()),
         Ok("capability") => {
             steps.iter_mut().for_each(|step| keep(step, Capability::CAP_SYS_TIME.bitmask()))
         }
@@ -46,18 +56,19 @@ pub(super) fn ordered(steps: &mut Vec<Step>) {
 /// The caller's mount in place of a new file system.
 fn replace_mount(steps: &mut [Step], of: &CStr, by: &CStr) {
     for step in steps {
-        if let Step::Make(mount) = step
+        if let Step::Root(RootStep::Make(mount)) = step
             && matches!(mount.source, Source::New { fs, .. } if fs == of)
         {
             let Mount { slot, attributes, ref target, kind, make_target, .. } = **mount;
-            *step = Step::Make(Rc::new(Mount {
+            *step = RootStep::Make(Rc::new(Mount {
                 slot,
                 source: Source::Host(by.to_owned()),
                 attributes,
                 target: target.clone(),
                 kind,
                 make_target,
-            }));
+            }))
+            .into();
         }
     }
 }
@@ -72,7 +83,7 @@ fn last_mount_of(fs: &str) -> CString {
 /// A namespace that is not made, although it was ordered.
 fn share(steps: &mut [Step], namespace: Namespace) {
     for step in steps {
-        if let Step::Clone(namespaces) = step {
+        if let Step::Warden(WardenStep::Clone(namespaces)) = step {
             *namespaces = namespaces.clone().with(namespace, Choice::Shared);
         }
     }
@@ -80,19 +91,20 @@ fn share(steps: &mut [Step], namespace: Namespace) {
 
 /// A tmpfs in which device nodes can be opened.
 fn allow_nodes(step: &mut Step) {
-    if let Step::Make(mount) = step
+    if let Step::Root(RootStep::Make(mount)) = step
         && let Source::New { fs, options } = &mount.source
         && *fs == c"tmpfs"
     {
         let Mount { slot, ref target, kind, make_target, .. } = **mount;
-        *step = Step::Make(Rc::new(Mount {
+        *step = RootStep::Make(Rc::new(Mount {
             slot,
             source: Source::New { fs, options: options.clone() },
             attributes: Attributes::NO_SUID,
             target: target.clone(),
             kind,
             make_target,
-        }));
+        }))
+        .into();
     }
 }
 
@@ -103,10 +115,10 @@ fn keep(step: &mut Step, kept: u64) {
         credentials.permitted |= kept;
     };
     match step {
-        Step::DropBounding(dropped) => *dropped &= !kept,
-        Step::SetCapabilities(credentials) | Step::VerifyCredentials(credentials) => {
-            keep(credentials)
-        }
+        Step::Child(ChildStep::DropBounding(dropped)) => *dropped &= !kept,
+        Step::Child(
+            ChildStep::SetCapabilities(credentials) | ChildStep::VerifyCredentials(credentials),
+        ) => keep(credentials),
         _ => {}
     }
 }

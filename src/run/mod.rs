@@ -22,12 +22,13 @@ pub mod plan;
 pub mod progress;
 pub mod pty;
 pub mod pty_relay;
-pub mod readiness;
+pub mod resource;
 pub mod signals;
 pub mod step;
 pub mod stream_relay;
 pub mod streams;
 pub mod supervise;
 pub mod warden;
+pub mod wire;
 
 pub use parent::{planned, run};

@@ -1,9 +1,9 @@
 //! The parent: makes ready, forks the warden, and cleans up after itself.
 
-use crate::error::{Failure, of_nix, without_number};
+use crate::error::{Failure, SysError, of_nix, without_number};
 use crate::exit::Exit;
 use crate::host::Host;
-use crate::namespace::{Namespace, Switch};
+use crate::namespace::{Choice, Namespace, Switch};
 use crate::ready::queue::{self, Queue};
 use crate::rootfs::archive::Hashing;
 use crate::rootfs::progress::Bar;
@@ -17,14 +17,15 @@ use crate::run::events::Events;
 use crate::run::plan::{Ingredients, Plan};
 use crate::run::progress::Voice;
 use crate::run::pty::{Outer, Terminals, host_ptmx};
+use crate::run::resource::{self, Resource};
 use crate::run::signals;
-use crate::run::step::{Side, Step};
+use crate::run::step::ParentStep;
 use crate::run::stream_relay;
 use crate::run::streams::{self, Streams};
-use crate::run::supervise::{Connections, Supervisor};
+use crate::run::supervise::{Connections, Run, Supervisor, Wires};
 use crate::run::warden::{self, Given};
 use crate::self_exe;
-use crate::spec::{First, Ready, Rootfs, Spec, Stdio, Verbosity};
+use crate::spec::{First, Ready, Rootfs, Spec, Stdio};
 use crate::sys;
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags, fcntl_setfl};
@@ -49,7 +50,7 @@ fn plan(spec: &Spec, host: &Host, image: Image, streams: &Streams) -> Result<Pla
     let wanted = match spec.ready {
         Ready::Queue => true,
         // A queue that the program inside cannot see is no way to say READY=1.
-        Ready::App => !spec.namespaces.is_new(Namespace::Ipc),
+        Ready::App => *spec.namespaces.get(Namespace::Ipc) == Choice::Shared,
         Ready::None => false,
     };
     let name = || {
@@ -145,24 +146,14 @@ fn run_told(spec: &Spec, host: &Host, info: &mut Events) -> Result<Exit, Failure
         parent_end.know_peer(pidfd);
     }
 
-    let made = tell_views(&plan, host, voice)
-        .and_then(|()| give_pipes(&plan, host, voice))
-        .and_then(|()| make_queue(&plan, spec, host, voice));
-    let result = match made {
-        Ok(queue) => Supervisor::new(
-            spec,
-            host,
-            &plan,
-            voice,
-            info,
-            signals,
-            parent_end,
-            listening_end,
-            Connections { streams, pipes },
-        )
-        .wait(queue, ready, outer),
+    let run = Run { spec, host, plan: &plan, voice };
+    let result = match prepare(run) {
+        Ok(queue) => {
+            let (warden, child) = (parent_end, listening_end);
+            let wires = Wires { signals, warden, child, queue, pipe: ready, outer };
+            Supervisor::new(run, info, wires, Connections { streams, pipes }).wait()
+        }
         Err(failure) => {
-            // Nothing was made: a queue of this name is somebody else's, and stays.
             let _ = parent_end.send(&Order::Heard, None);
             Err(failure)
         }
@@ -172,66 +163,67 @@ fn run_told(spec: &Spec, host: &Host, info: &mut Events) -> Result<Exit, Failure
     result
 }
 
-/// The views were opened before there was a plan: which ones could be decides what is planned.
-fn tell_views(plan: &Plan, host: &Host, voice: Voice) -> Result<(), Failure> {
-    let views = plan.side(Side::Parent).filter(|(_, step)| matches!(step, Step::OpenViews(_)));
-    for (number, step) in views {
-        if let Some(error) = step.ordered_failure() {
-            return Err(step.diagnose(error.errno, &error.detail, host));
+/// Takes the parent's steps up to the start, when the warden is there to clean up after them. Where
+/// one fails, what those before it have made is taken away; a queue that could not be made is
+/// somebody else's, and stays.
+fn prepare(run: Run<'_>) -> Result<Option<Queue>, Failure> {
+    let mut made = Vec::new();
+    let mut queue = None;
+    for (number, step, own) in run.plan.parent() {
+        let taken = step.ordered_failure().map_or_else(|| take(own, run), Err);
+        match (taken, own) {
+            (Ok(Some(Made { resource, open })), _) => {
+                made.push(resource);
+                queue = open.or(queue);
+            }
+            (Ok(None), ParentStep::ReceiveReady(_) | ParentStep::RemoveQueue(_)) => continue,
+            (Ok(None), _) => {}
+            (Err(error), ParentStep::MakeQueue(_))
+                if run.spec.ready_by_name == Switch::No && is_used_up(error.errno) =>
+            {
+                let failure = step.diagnose(error.errno, &error.detail, run.host);
+                run.voice.parent(&format!("goes on without a queue: {}", failure.in_a_line()));
+                continue;
+            }
+            (Err(error), _) => {
+                resource::remove_all(&made, None);
+                return Err(step.diagnose(error.errno, &error.detail, run.host));
+            }
         }
-        voice.done(number, step);
+        run.voice.done(number, step);
     }
-    Ok(())
+    Ok(queue)
 }
 
-/// Gives the pipes that need it to CMD's uid, when the warden is there to give them back.
-fn give_pipes(plan: &Plan, host: &Host, voice: Voice) -> Result<(), Failure> {
-    let given = plan.side(Side::Parent).find(|(_, step)| matches!(step, Step::GivePipes { .. }));
-    let Some((number, step @ Step::GivePipes { before, uid })) = given else { return Ok(()) };
-    let gave = step.ordered_failure().map_or_else(|| streams::give(before, *uid), Err);
-    gave.map_err(|error| step.diagnose(error.errno, &error.detail, host))?;
-    voice.done(number, step);
-    Ok(())
+/// What a step of the parent has made.
+struct Made {
+    resource: Resource,
+    open: Option<Queue>,
 }
 
-/// The parent's first step, taken when the warden is there to clean up after it.
-fn make_queue(
-    plan: &Plan,
-    spec: &Spec,
-    host: &Host,
-    voice: Voice,
-) -> Result<Option<Queue>, Failure> {
-    let Some((number, step @ Step::MakeQueue(name))) =
-        plan.side(Side::Parent).find(|(_, step)| matches!(step, Step::MakeQueue(_)))
-    else {
-        return Ok(None);
-    };
-    voice.parent(&format!("opening message queue {}", name.shown()));
-    let made = step
-        .ordered_failure()
-        .map_or_else(|| Queue::make(name, host.msg_max), Err)
-        .and_then(|queue| {
+fn take(step: &ParentStep, run: Run<'_>) -> Result<Option<Made>, SysError> {
+    match step {
+        // Opened before there was a plan: which ones could be decides what is planned.
+        ParentStep::OpenViews(_) => Ok(None),
+        ParentStep::GivePipes { before, uid } => {
+            streams::give(before, *uid)?;
+            Ok(Some(Made { resource: Resource::PipeOwners(before.clone()), open: None }))
+        }
+        ParentStep::MakeQueue(name) => {
+            run.voice.parent(&format!("opening message queue {}", name.shown()));
+            let queue = Queue::make(name, run.host.msg_max)?;
             // The program inside opens it after its uid has changed.
+            let (spec, host) = (run.spec, run.host);
             if spec.ready == Ready::App && spec.uid != host.uid && host.uid == 0 {
                 queue.give_to(spec.uid).inspect_err(|_| {
                     let _ = queue::remove(name);
                 })?;
             }
-            Ok(queue)
-        });
-    let queue = match made {
-        Ok(queue) => queue,
-        Err(error) if spec.ready_by_name == Switch::No && is_used_up(error.errno) => {
-            let failure = step.diagnose(error.errno, &error.detail, host);
-            voice.parent(&format!("goes on without a queue: {}", failure.in_a_line()));
-            return Ok(None);
+            Ok(Some(Made { resource: Resource::Queue(name.clone()), open: Some(queue) }))
         }
-        Err(error) => return Err(step.diagnose(error.errno, &error.detail, host)),
-    };
-    if voice.talk == Verbosity::Steps {
-        voice.done(number, step);
+        // Taken by the supervisor, when the time has come.
+        ParentStep::ReceiveReady(_) | ParentStep::RemoveQueue(_) => Ok(None),
     }
-    Ok(Some(queue))
 }
 
 /// Whether it is the machine, or another user, that has left no queue to be made: a limit, or a

@@ -35,7 +35,7 @@ impl Voice {
     pub fn done(self, number: usize, step: &Step) {
         match self.talk {
             Verbosity::Steps => self.say(&explained(number, step).replace('\n', self.line_end)),
-            _ => step.story().iter().for_each(|story| self.child(story)),
+            _ => step.describe().story.iter().for_each(|story| self.child(story)),
         }
     }
 
@@ -106,6 +106,9 @@ fn detail_of_new(namespace: Namespace, spec: &Spec, plan: &Plan) -> String {
                 ", 0 is the caller, the others are its subordinate ids".into()
             }
             Some(Writer::OneId) | None => ", 0 is the caller, and there is no other id".into(),
+            Some(Writer::Joiner | Writer::Nobody) => {
+                ", nested in the owner of what is joined, with its ids".into()
+            }
         },
         Namespace::Cgroup | Namespace::Time => String::new(),
     }

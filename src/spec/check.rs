@@ -1,5 +1,6 @@
 //! Every rule that spans several options, in one place.
 
+use super::join::{Joined, joined};
 use super::rootfs::{no_mounts_below, store};
 use crate::error::{Failure, printable, without_number};
 use crate::host::Host;
@@ -33,7 +34,8 @@ impl RunOptions {
     /// # Errors
     /// The first contradiction, named with its way out.
     pub fn check(self, host: &Host) -> Result<Spec, Failure> {
-        let namespaces = self.namespaces(host)?;
+        let mut namespaces = self.namespaces(host)?;
+        let Joined { joins, inside } = joined(&mut namespaces, host)?;
         let root = self.root_switch(&namespaces)?;
         self.no_mounts_without_a_mount_namespace(&namespaces)?;
         self.kernel_files(&namespaces)?;
@@ -51,7 +53,7 @@ impl RunOptions {
         let cap_mask = self.cap_mask(&namespaces, root, host)?;
         let binds = self.binds.iter().map(checked_bind).collect::<Result<_, _>>()?;
         for target in &self.tmpfs {
-            inside(target, "--tmpfs")?;
+            below_root(target, "--tmpfs")?;
         }
         let workdir = self.workdir.as_deref().unwrap_or(Path::new("/"));
         if !workdir.is_absolute() {
@@ -60,6 +62,8 @@ impl RunOptions {
         let cmd = if self.cmd.is_empty() { vec![OsString::from("sh")] } else { self.cmd.clone() };
         Ok(Spec {
             namespaces,
+            joins,
+            inside,
             rootfs,
             root,
             writing: self.writing,
@@ -146,7 +150,7 @@ impl RunOptions {
 
     /// The one right that is missing, said before anything is tried.
     fn rights(&self, namespaces: &Namespaces, host: &Host) -> Result<(), Failure> {
-        if namespaces.is_new(Namespace::User) {
+        if *namespaces.get(Namespace::User) != Choice::Shared {
             return Ok(());
         }
         let wanted: Vec<_> = namespaces.new_ones().map(Namespace::name).collect();
@@ -185,7 +189,7 @@ impl RunOptions {
         Ok(Some(name.to_owned()))
     }
 
-    /// The capabilities of CMD, a bit each. In a new user namespace the kernel grants all of them,
+    /// The capabilities of CMD, a bit each. Whoever enters a user namespace is granted all of them,
     /// user_namespaces(7).
     fn cap_mask(
         &self,
@@ -193,7 +197,10 @@ impl RunOptions {
         root: RootSwitch,
         host: &Host,
     ) -> Result<u64, Failure> {
-        let held = if namespaces.is_new(Namespace::User) { host.known_caps() } else { host.held };
+        let held = match namespaces.get(Namespace::User) {
+            Choice::New | Choice::Join(_) => host.known_caps(),
+            Choice::Shared => host.held,
+        };
         let mask = |caps: &[Capability]| caps.iter().fold(0, |mask, cap| mask | cap.bitmask());
         match &self.caps {
             Capabilities::None => Ok(0),
@@ -230,7 +237,7 @@ fn no_name_of_others(uts: &Choice) -> Result<(), Failure> {
 }
 
 fn checked_bind(bind: &Bind) -> Result<Bind, Failure> {
-    inside(&bind.target, "--bind")?;
+    below_root(&bind.target, "--bind")?;
     let source = std::fs::canonicalize(&bind.source).map_err(|error| {
         Failure::new(format!("--bind {}: {}", shown(&bind.source), without_number(&error)))
     })?;
@@ -238,7 +245,7 @@ fn checked_bind(bind: &Bind) -> Result<Bind, Failure> {
 }
 
 /// A mount target: absolute, not the root itself, and without `..`, which no step would follow.
-fn inside(target: &Path, option: &str) -> Result<(), Failure> {
+fn below_root(target: &Path, option: &str) -> Result<(), Failure> {
     let plain =
         target.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
     if target.is_absolute() && plain && target.file_name().is_some() {
@@ -262,8 +269,8 @@ mod tests {
     #[test]
     fn a_mount_target_cannot_climb() {
         for wrong in ["/", "a", "/a/../b", "", "/..", "../a"] {
-            assert!(inside(Path::new(wrong), "--bind").is_err(), "{wrong}");
+            assert!(below_root(Path::new(wrong), "--bind").is_err(), "{wrong}");
         }
-        assert!(inside(Path::new("/mnt/x"), "--bind").is_ok());
+        assert!(below_root(Path::new("/mnt/x"), "--bind").is_ok());
     }
 }

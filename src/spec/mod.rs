@@ -5,6 +5,7 @@ mod bind;
 mod check;
 mod door;
 mod environment;
+mod join;
 mod kernel;
 mod options;
 mod rootfs;
@@ -17,6 +18,7 @@ pub use rootfs::store;
 
 use crate::error::printable;
 use crate::namespace::{Namespaces, Switch};
+use crate::walls::join::{Inside, Joins};
 use caps::Capability;
 use std::ffi::{CStr, CString, OsString};
 use std::path::{Path, PathBuf};
@@ -197,6 +199,10 @@ pub enum Rootfs {
 pub struct Spec {
     /// New, shared or joined, for each of them.
     pub namespaces: Namespaces,
+    /// Those of others that are joined, opened.
+    pub joins: Joins,
+    /// What is seen inside of them.
+    pub inside: Option<Inside>,
     /// The root file system.
     pub rootfs: Rootfs,
     /// How it is entered.

@@ -9,6 +9,7 @@
 pub mod handle;
 pub mod i386;
 pub mod keys;
+pub mod nsfs;
 pub mod rights;
 pub mod surface;
 pub mod sysv;
@@ -57,19 +58,22 @@ pub fn fork() -> Result<Option<Pid>> {
     Ok(Pid::from_raw(pid as i32))
 }
 
-/// clone3(2) with fork's semantics, the given namespace flags and CLONE_PIDFD (Linux 5.3). `None`
-/// in the new process; in the caller the child's pid and a descriptor for it.
+/// clone3(2) with fork's semantics, the given flags and CLONE_PIDFD (Linux 5.3). `None` in the new
+/// process; in the caller the child's pid and a descriptor for it. The flags are those of
+/// namespaces, and CLONE_PARENT for a child of the caller's parent.
 ///
 /// Where a filter around rustic answers ENOSYS, because the flags of clone3 are in memory, it is
 /// clone(2). That call has no room for CLONE_NEWTIME, so this process then makes the time namespace
 /// for its children.
-pub fn clone3(namespace_flags: u64) -> Result<Option<(Pid, OwnedFd)>> {
+pub fn clone3(flags: u64) -> Result<Option<(Pid, OwnedFd)>> {
     let mut pidfd: RawFd = -1;
     // SAFETY: clone_args is plain integers, for which zero is the documented "not used".
     let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
-    args.flags = namespace_flags | libc::CLONE_PIDFD as u64;
+    args.flags = flags | libc::CLONE_PIDFD as u64;
     args.pidfd = &raw mut pidfd as u64;
-    args.exit_signal = libc::SIGCHLD as u64;
+    // With CLONE_PARENT it is that of the caller, and must not be said.
+    let is_sibling = flags & libc::CLONE_PARENT as u64 != 0;
+    args.exit_signal = if is_sibling { 0 } else { libc::SIGCHLD as u64 };
     // SAFETY: without CLONE_VM the child gets a copy of everything, as with fork; the caller has
     // one thread. `args` and `pidfd` outlive the call, and the size is that of the structure
     // passed.
@@ -77,7 +81,7 @@ pub fn clone3(namespace_flags: u64) -> Result<Option<(Pid, OwnedFd)>> {
         libc::syscall(libc::SYS_clone3, &raw const args, size_of::<libc::clone_args>())
     });
     let pid = match cloned {
-        Err(Errno::NOSYS) => clone(namespace_flags, &mut pidfd)?,
+        Err(Errno::NOSYS) => clone(flags, &mut pidfd)?,
         cloned => cloned?,
     };
     Ok(Pid::from_raw(pid as i32).map(|pid| {

@@ -27,6 +27,11 @@ pub enum Writer {
     Privileged,
     /// Anybody, for its own uid and gid, once setgroups(2) is denied (CVE-2014-8989).
     OneId,
+    /// The process that has joined the owner of a namespace, and clones the child there: every id
+    /// that it sees, one to one.
+    Joiner,
+    /// Nobody: the namespace is joined, and has its maps.
+    Nobody,
     /// newuidmap(1) and newgidmap(1), for the ranges of subuid(5).
     Helpers {
         /// newuidmap.
@@ -42,14 +47,7 @@ impl IdMaps {
     /// installed.
     pub fn of(host: &Host) -> Self {
         if host.uid == 0 {
-            let same = |map: &[Extent]| {
-                map.iter().map(|extent| Extent { outside: extent.inside, ..*extent }).collect()
-            };
-            return Self {
-                uids: same(&host.uid_map),
-                gids: same(&host.gid_map),
-                writer: Writer::Privileged,
-            };
+            return Self::same(&host.uid_map, &host.gid_map, Writer::Privileged);
         }
         let one = |id| vec![Extent { inside: 0, outside: id, count: 1 }];
         let helpers = (program("newuidmap"), program("newgidmap"));
@@ -64,6 +62,14 @@ impl IdMaps {
         }
     }
 
+    /// Every id of these maps, one to one.
+    pub fn same(uids: &[Extent], gids: &[Extent], writer: Writer) -> Self {
+        let same = |map: &[Extent]| {
+            map.iter().map(|extent| Extent { outside: extent.inside, ..*extent }).collect()
+        };
+        Self { uids: same(uids), gids: same(gids), writer }
+    }
+
     /// Writes the maps of a process that was just cloned into the namespace.
     ///
     /// # Errors
@@ -71,7 +77,8 @@ impl IdMaps {
     pub fn write(&self, pid: Pid) -> Result<(), SysError> {
         let proc = format!("/proc/{}", pid.as_raw_nonzero());
         match &self.writer {
-            Writer::Privileged => {
+            Writer::Nobody => Ok(()),
+            Writer::Privileged | Writer::Joiner => {
                 put(&format!("{proc}/uid_map"), &lines(&self.uids))?;
                 put(&format!("{proc}/gid_map"), &lines(&self.gids))
             }

@@ -4,6 +4,7 @@
 pub mod dev;
 pub mod hostname;
 pub mod idmap;
+pub mod join;
 pub mod keyring;
 pub mod loopback;
 pub mod privileges;

@@ -1,12 +1,12 @@
 //! What a container does not see of the kernel's own files, and which views of the host's kernel
 //! below its root are hidden.
 
-use super::Ladder;
+use super::ladder::{Ladder, SysView};
 use crate::beneath::Kind;
 use crate::error::{Failure, errno_of};
 use crate::mountinfo::{self, Mount};
 use crate::namespace::{Namespace, Switch};
-use crate::run::step::{Place, Step};
+use crate::run::step::{Place, RootStep};
 use crate::spec::{ProcView, Writing, shown};
 use crate::walls::proc_masks::{self, Hidden};
 use std::os::unix::fs::MetadataExt;
@@ -36,16 +36,18 @@ impl Ladder<'_> {
     /// A table of mounts that cannot be read where it is needed.
     pub(super) fn hide_kernel_files(
         &mut self,
-        sys: Switch,
+        sys: SysView,
         directory: Option<&Path>,
     ) -> Result<(), Failure> {
         let masked = self.spec.proc_view == ProcView::Masked;
-        let bound_sys = sys == Switch::No;
+        let bound_sys = sys == SysView::Callers;
         let mounts = if bound_sys || directory.is_some() { mounts_here()? } else { Vec::new() };
         let mut files = KernelFiles::default();
         if masked {
             files.proc = listed(&proc_masks::PROC);
-            files.sys = listed(&proc_masks::SYS);
+            if sys != SysView::Empty {
+                files.sys = listed(&proc_masks::SYS);
+            }
         }
         if bound_sys {
             files.sys.extend(self.mounted_below_sys(&mounts));
@@ -54,7 +56,7 @@ impl Ladder<'_> {
             files.root = self.views_of_the_kernel(&mounts, directory)?;
         }
         if [&files.proc, &files.sys, &files.root].into_iter().any(|hidden| !hidden.is_empty()) {
-            self.rung(Step::MakeMasks);
+            self.rung(RootStep::MakeMasks);
         }
         self.kernel_files = files;
         Ok(())
@@ -66,7 +68,7 @@ impl Ladder<'_> {
     pub(super) fn hide_views(&mut self) {
         let hidden = std::mem::take(&mut self.kernel_files.root);
         if !hidden.is_empty() {
-            self.rung(Step::Mask { place: Place::Root, hidden });
+            self.rung(RootStep::Mask { place: Place::Root, hidden });
         }
     }
 
@@ -76,15 +78,15 @@ impl Ladder<'_> {
         let KernelFiles { proc: of_proc, sys: of_sys, .. } = std::mem::take(&mut self.kernel_files);
         if !self.spec.sysctls.is_empty() {
             let sysctls = self.spec.sysctls.clone();
-            self.rung(Step::SetSysctls { proc, sysctls });
+            self.rung(RootStep::SetSysctls { proc, sysctls });
         }
         if !of_proc.is_empty() {
             let hidden = of_proc.clone();
-            self.rung(Step::Mask { place: Place::Proc(proc), hidden });
-            self.rung(Step::ProtectProc { proc, hidden: of_proc });
+            self.rung(RootStep::Mask { place: Place::Proc(proc), hidden });
+            self.rung(RootStep::ProtectProc { proc, hidden: of_proc });
         }
         if !of_sys.is_empty() {
-            self.rung(Step::Mask { place: Place::Sys(sys), hidden: of_sys });
+            self.rung(RootStep::Mask { place: Place::Sys(sys), hidden: of_sys });
         }
     }
 

@@ -1,11 +1,11 @@
 //! Which mounts a container has: its files of /etc, /proc, /sys, /dev, and what was ordered.
 
-use super::{Ladder, NO_SUID_DEV, NO_SUID_DEV_EXEC, OwnMounts, c_string};
+use super::ladder::{Ladder, NO_SUID_DEV, NO_SUID_DEV_EXEC, OwnMounts, SysView, c_string};
 use crate::beneath::Kind;
 use crate::host::contains;
 use crate::mounts::{self, Attributes, FsOption};
-use crate::namespace::{Namespace, Switch};
-use crate::run::step::{Mount, Source, Step};
+use crate::namespace::{Choice, Namespace, Switch};
+use crate::run::step::{Mount, RootStep, Source};
 use crate::spec::{Bind, Writing};
 use crate::walls::dev;
 use std::ffi::CString;
@@ -20,12 +20,13 @@ const SHM_SIZE: u64 = 64 << 20;
 impl Ladder<'_> {
     /// The files of /etc that are the container's own, written once and shown over the image's.
     pub(super) fn host_files(&mut self) {
+        let joined = self.spec.inside.as_ref().map(|inside| inside.hostname.clone());
         let name =
-            self.spec.hostname.clone().unwrap_or_else(|| {
+            self.spec.hostname.clone().or(joined).unwrap_or_else(|| {
                 rustix::system::uname().nodename().to_string_lossy().into_owned()
             });
-        let shared_net = !self.is_new(Namespace::Net);
-        let of_the_host = |path: &str| shared_net.then(|| std::fs::read(path).ok()).flatten();
+        let shares_net = *self.spec.namespaces.get(Namespace::Net) == Choice::Shared;
+        let of_the_host = |path: &str| shares_net.then(|| std::fs::read(path).ok()).flatten();
         let hosts = of_the_host("/etc/hosts").unwrap_or_else(|| {
             format!("127.0.0.1\tlocalhost {name}\n::1\tlocalhost {name}\n").into_bytes()
         });
@@ -37,7 +38,7 @@ impl Ladder<'_> {
             ("resolv.conf", resolver),
         ];
         let names: Vec<_> = files.iter().map(|(name, _)| *name).collect();
-        self.rung(Step::WriteScratch(files));
+        self.rung(RootStep::WriteScratch(files));
         for name in names {
             let attributes = if self.spec.writing == Writing::Refused {
                 Attributes::READ_ONLY
@@ -86,27 +87,27 @@ impl Ladder<'_> {
         let option = |key, value: &str| -> FsOption { (key, CString::new(value).ok()) };
         let new = |fs, options| Source::New { fs, options };
         let owner = self.owns_the_shared();
+        let tmpfs = |mode: &str, size: u64| {
+            let [size, inodes] = mounts::limits(size);
+            new(c"tmpfs", vec![option(c"mode", mode), size, inodes])
+        };
 
-        let proc = if self.is_new(Namespace::Pid) || owner {
+        let proc = if self.may_show(Namespace::Pid) {
             new(c"proc", vec![])
         } else {
             Source::Host(c"/proc".to_owned())
         };
         let proc = self.mount(proc, NO_SUID_DEV_EXEC, "proc", Kind::Directory);
-        let sys = if self.is_new(Namespace::Net) || owner {
-            new(c"sysfs", vec![])
-        } else {
-            Source::Host(c"/sys".to_owned())
+        let view = self.sys_view();
+        let sys = match view {
+            SysView::New => new(c"sysfs", vec![]),
+            SysView::Callers => Source::Host(c"/sys".to_owned()),
+            SysView::Empty => tmpfs("0755", DEV_SIZE),
         };
-        let new_sys = if matches!(sys, Source::Host(_)) { Switch::No } else { Switch::Yes };
         let read_only = NO_SUID_DEV_EXEC.and(Attributes::READ_ONLY);
         let sys = self.mount(sys, read_only, "sys", Kind::Directory);
-        self.own = Some(OwnMounts { proc, sys, new_sys });
+        self.own = Some(OwnMounts { proc, sys, view });
 
-        let tmpfs = |mode: &str, size: u64| {
-            let [size, inodes] = mounts::limits(size);
-            new(c"tmpfs", vec![option(c"mode", mode), size, inodes])
-        };
         let dev = tmpfs("0755", DEV_SIZE);
         self.dev = Some(self.mount(
             dev,
@@ -139,7 +140,7 @@ impl Ladder<'_> {
             Kind::Directory,
         ));
         self.mount(tmpfs("1777", SHM_SIZE), NO_SUID_DEV_EXEC, "dev/shm", Kind::Directory);
-        if self.is_new(Namespace::Ipc) || owner {
+        if self.may_show(Namespace::Ipc) {
             self.mount(new(c"mqueue", vec![]), NO_SUID_DEV_EXEC, "dev/mqueue", Kind::Directory);
         } else {
             self.remarks.push(
@@ -148,6 +149,22 @@ impl Ladder<'_> {
                     .into(),
             );
         }
+    }
+
+    /// What /sys can be: the kernel mounts a sysfs for who owns the network that it shows.
+    fn sys_view(&mut self) -> SysView {
+        if self.may_show(Namespace::Net) {
+            return SysView::New;
+        }
+        if self.spec.namespaces.joined(Namespace::Net).is_none() {
+            return SysView::Callers;
+        }
+        self.remarks.push(
+            "net: /sys is empty, because a user namespace may mount only that of a network that \
+             it owns"
+                .into(),
+        );
+        SysView::Empty
     }
 
     /// --bind and --tmpfs, parents first.

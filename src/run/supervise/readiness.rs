@@ -1,43 +1,41 @@
-//! The parent's wait for readiness: from the queue, from CMD's pipe, from its socket; and where it
-//! is passed on.
+//! The wait for readiness: from the queue, from CMD's pipe, from its socket; and where it is passed
+//! on.
 
+use super::{Readiness, Stage, Supervisor};
 use crate::error::{Failure, errno_text, printable};
 use crate::ready::message::{self, Message};
 use crate::ready::notify::{self, Said};
 use crate::ready::queue;
 use crate::run::control::Order;
 use crate::run::plan::READY_FD;
-use crate::run::step::Step;
-use crate::run::supervise::{Stage, Supervisor};
-use crate::spec::Ready;
+use crate::run::step::{ChildStep, ParentStep, Step};
+use crate::spec::{Ready, Verbosity};
 use rustix::io::Errno;
-use std::time::Instant;
-
-/// How far the wait for readiness is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Readiness {
-    /// Until then.
-    Awaited(Instant),
-    /// It was told by this way, and is passed on when CMD runs.
-    Told(&'static str),
-    /// Nothing is left to wait for.
-    Settled,
-}
 
 impl Supervisor<'_> {
+    /// Tells a step of the plan that was taken.
+    fn did(&self, which: impl Fn(&Step) -> bool) {
+        if self.run.spec.talk == Verbosity::Steps
+            && let Some((number, step)) =
+                self.run.plan.steps.iter().enumerate().find(|(_, step)| which(step))
+        {
+            self.run.voice.done(number, step);
+        }
+    }
+
     /// The child's wire has ended: it has become CMD, unless it has said why not, or was killed
     /// before.
     pub(super) fn child_is_cmd(&mut self) {
         if self.failure.is_some() || self.stage == Stage::SettingUp {
             return;
         }
-        self.did(|step| matches!(step, Step::Exec { .. }));
+        self.did(|step| matches!(step, Step::Child(ChildStep::Exec { .. })));
         if let Some(pid) = self.pid {
             self.info.started(pid.as_raw_nonzero().get(), &self.namespaces);
         }
         // The wall between the child and the queue stands: nothing more will tell, and that CMD
         // runs tells enough.
-        if self.spec.ready == Ready::Queue
+        if self.run.spec.ready == Ready::Queue
             && self.queue.is_none()
             && matches!(self.readiness, Readiness::Awaited(_))
         {
@@ -55,7 +53,7 @@ impl Supervisor<'_> {
         if let (Some(outer), Some(pid)) = (outer, self.pid) {
             // A supervisor that does not listen ends no container; that it was not told is said.
             if let Err(errno) = outer.ready(pid.as_raw_nonzero().get()) {
-                self.voice.parent(&format!(
+                self.run.voice.parent(&format!(
                     "NOTIFY_SOCKET: READY could not be passed on: {}",
                     errno_text(errno)
                 ));
@@ -72,23 +70,24 @@ impl Supervisor<'_> {
     }
 
     pub(super) fn read_queue(&mut self) {
-        while let (Some(queue), Some(name)) = (&self.queue, &self.plan.queue) {
+        while let (Some(queue), Some(name)) = (&self.queue, &self.run.plan.queue) {
             let Ok(Some(bytes)) = queue.receive() else { return };
             match message::parse(&bytes, &name.nonce) {
                 Message::Ready => return self.ready_on_the_queue(),
                 Message::Plain(text)
-                    if self.spec.ready == Ready::App && text.trim() == "READY=1" =>
+                    if self.run.spec.ready == Ready::App && text.trim() == "READY=1" =>
                 {
                     return self.ready_on_the_queue();
                 }
                 Message::Other(assignment) => {
-                    self.voice.parent(&format!("the child says {}", printable(&assignment)))
+                    self.run.voice.parent(&format!("the child says {}", printable(&assignment)))
                 }
-                Message::Foreign => {
-                    self.voice.parent("a message for another run was on the queue, and is ignored")
-                }
+                Message::Foreign => self
+                    .run
+                    .voice
+                    .parent("a message for another run was on the queue, and is ignored"),
                 Message::Plain(text) => {
-                    self.voice.parent(&format!(
+                    self.run.voice.parent(&format!(
                         "a foreign message was on the queue, and is ignored: {}",
                         printable(&text)
                     ));
@@ -98,15 +97,20 @@ impl Supervisor<'_> {
     }
 
     fn ready_on_the_queue(&mut self) {
-        let step = self.plan.steps.iter().find(|step| matches!(step, Step::ReceiveReady(_)));
+        let step = self
+            .run
+            .plan
+            .steps
+            .iter()
+            .find(|step| matches!(step, Step::Parent(ParentStep::ReceiveReady(_))));
         if let Some((step, error)) = step.and_then(|step| Some((step, step.ordered_failure()?))) {
-            self.failure = Some(step.diagnose(error.errno, &error.detail, self.host));
+            self.failure = Some(step.diagnose(error.errno, &error.detail, self.run.host));
             self.order(Order::Kill);
         }
         self.hear_child();
         let pid = self.pid.map_or(0, |pid| pid.as_raw_nonzero().get());
-        self.voice.parent(&format!("received READY from child {pid}"));
-        self.did(|step| matches!(step, Step::ReceiveReady(_)));
+        self.run.voice.parent(&format!("received READY from child {pid}"));
+        self.did(|step| matches!(step, Step::Parent(ParentStep::ReceiveReady(_))));
         self.told("queue");
     }
 
@@ -123,7 +127,8 @@ impl Supervisor<'_> {
                     let room = (READY.len() + 1).saturating_sub(self.line.len());
                     self.line.extend(said.iter().take(room));
                     if said.contains(&b'\n') || self.line == READY {
-                        self.voice
+                        self.run
+                            .voice
                             .parent(&format!("the program said READY on descriptor {READY_FD}"));
                         self.told("fd");
                     }
@@ -137,24 +142,29 @@ impl Supervisor<'_> {
     pub(super) fn read_socket(&mut self) {
         while let Some(said) = self.socket.as_mut().and_then(notify::Inner::receive) {
             if said == Said::Ready {
-                self.voice.parent("the program said READY on the notify socket");
+                self.run.voice.parent("the program said READY on the notify socket");
                 self.told("socket");
             }
         }
     }
 
     pub(super) fn close_queue(&mut self) {
-        if let (Some(queue), Some(name)) = (self.queue.take(), &self.plan.queue) {
+        if let (Some(queue), Some(name)) = (self.queue.take(), &self.run.plan.queue) {
             queue.close();
-            let step = self.plan.steps.iter().find(|step| matches!(step, Step::RemoveQueue(_)));
+            let step = self
+                .run
+                .plan
+                .steps
+                .iter()
+                .find(|step| matches!(step, Step::Parent(ParentStep::RemoveQueue(_))));
             let removed = queue::remove(name);
             let ordered = step.and_then(Step::ordered_failure).map_or(removed, Err);
             if let (Some(step), Err(error)) = (step, ordered) {
-                self.failure = Some(step.diagnose(error.errno, &error.detail, self.host));
+                self.failure = Some(step.diagnose(error.errno, &error.detail, self.run.host));
                 return self.order(Order::Kill);
             }
-            self.voice.parent(&format!("removed message queue {}", name.shown()));
-            self.did(|step| matches!(step, Step::RemoveQueue(_)));
+            self.run.voice.parent(&format!("removed message queue {}", name.shown()));
+            self.did(|step| matches!(step, Step::Parent(ParentStep::RemoveQueue(_))));
         }
     }
 
@@ -162,8 +172,8 @@ impl Supervisor<'_> {
         self.readiness = Readiness::Settled;
         self.close_queue();
         let (who, seconds) = (
-            if self.spec.ready == Ready::App { "the program" } else { "the container" },
-            self.spec.ready_timeout.as_secs(),
+            if self.run.spec.ready == Ready::App { "the program" } else { "the container" },
+            self.run.spec.ready_timeout.as_secs(),
         );
         self.failure = Some(
             Failure::new(format!("{who} did not say that it is ready within {seconds} s"))

@@ -1,0 +1,102 @@
+//! The last step: CMD takes the child's place.
+
+use super::Child;
+use crate::error::SysError;
+use crate::init;
+use crate::run::control::Report;
+use crate::run::exec;
+use crate::run::plan::READY_FD;
+use crate::self_exe;
+use crate::spec::{First, PROBE};
+use rustix::fd::{AsFd, AsRawFd, OwnedFd};
+use rustix::fs::{Mode, OFlags, open};
+use rustix::io::{Errno, fcntl_dupfd_cloexec};
+use rustix::process::umask;
+use std::ffi::{CString, OsStr};
+use std::os::unix::ffi::OsStrExt;
+
+impl Child<'_> {
+    pub(super) fn exec(
+        &mut self,
+        number: usize,
+        cmd: &[CString],
+        env: &[CString],
+        first: First,
+    ) -> SysError {
+        umask(Mode::from_raw_mode(0o022));
+        // An end of the wire that comes after this word, and without a fault, is execve's: a child
+        // that was killed before has not said it.
+        // Without it the start would be told to nobody.
+        if let Err(errno) = self.given.report.send(&Report::Done(number), None) {
+            return SysError::new(errno, "telling the parent");
+        }
+        let given = env.iter().any(|line| line.to_bytes().starts_with(b"HOME="));
+        if let Some(ready) = self.given.ready.take()
+            && let Err(error) = hand_over(&ready)
+        {
+            return error;
+        }
+        let env: Vec<CString> =
+            env.iter().cloned().chain(self.home.take().filter(|_| !given)).collect();
+        match (first, self.given.own.take()) {
+            (First::Cmd, _) => exec::execute(cmd, &env),
+            (First::Reaper, Some(own)) => {
+                init::enter(own, self.given.report.as_fd(), number, cmd, &env)
+            }
+            (First::Probe(_), Some(own)) => match self.probe_words(cmd) {
+                Ok(words) => self_exe::execute(&own, words.into_iter(), &env),
+                Err(error) => error,
+            },
+            (First::ReapedProbe(_), Some(own)) => {
+                let words = self.probe_words(cmd).and_then(|words| init::of_itself(&own, words));
+                match words {
+                    Ok(words) => init::enter(own, self.given.report.as_fd(), number, &words, &env),
+                    Err(error) => error,
+                }
+            }
+            (_, None) => Errno::BADF.into(),
+        }
+    }
+
+    /// The command line of the probe, with the number of what it talks on.
+    fn probe_words(&mut self, cmd: &[CString]) -> Result<Vec<CString>, SysError> {
+        let number = self_exe::left_open(self.given.channel.take().ok_or(Errno::BADF)?)?;
+        let number = CString::new(number.to_string()).unwrap_or_default();
+        let words = [c"rustic-probe".to_owned(), PROBE.to_owned(), number];
+        Ok(words.into_iter().chain(cmd.iter().cloned()).collect())
+    }
+}
+
+/// The pipe of readiness under the number that CMD is told, left open by execve.
+fn hand_over(ready: &OwnedFd) -> Result<(), SysError> {
+    let told = fcntl_dupfd_cloexec(ready, READY_FD)?;
+    if told.as_raw_fd() != READY_FD {
+        return Err(SysError::new(Errno::BUSY, "its number for readiness is taken"));
+    }
+    self_exe::left_open(told)?;
+    Ok(())
+}
+
+/// A user's home in the image's own passwd, which libc would look for on the host; `/root` and `/`
+/// where it is not told.
+pub(super) fn home(uid: u32) -> Vec<u8> {
+    const LONGEST: u64 = 1 << 20;
+    let mut passwd = Vec::new();
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    if let Ok(file) = open(c"/etc/passwd", flags, Mode::empty()) {
+        let _ = std::io::Read::read_to_end(
+            &mut std::io::Read::take(std::fs::File::from(file), LONGEST),
+            &mut passwd,
+        );
+    }
+    let uid_text = uid.to_string();
+    let listed = passwd.split(|&byte| byte == b'\n').find_map(|line| {
+        let mut fields = line.split(|&byte| byte == b':');
+        (fields.nth(2)? == uid_text.as_bytes()).then(|| fields.nth(2))?
+    });
+    match listed {
+        Some(home) if home.starts_with(b"/") => OsStr::from_bytes(home).as_bytes().to_vec(),
+        _ if uid == 0 => b"/root".to_vec(),
+        _ => b"/".to_vec(),
+    }
+}

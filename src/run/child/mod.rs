@@ -1,0 +1,135 @@
+//! The child: inside its new namespaces it walks the plan, one step after another, and becomes CMD.
+//! It never returns, decides nothing, and runs no destructor of the parent.
+//!
+//! [`root`] executes the steps of its root file system, [`process`] the others; [`stdio`] has
+//! those of the standard streams, [`cmd`] the last one.
+
+mod cmd;
+mod process;
+mod root;
+mod scratch;
+mod stdio;
+
+use crate::error::SysError;
+use crate::exit::Exit;
+use crate::namespace::Switch;
+use crate::ready::queue::Queue;
+use crate::run::control::{FarEnd, Report};
+use crate::run::plan::Plan;
+use crate::run::pty::Outer;
+use crate::run::step::{ChildStep, Side, Step};
+use crate::run::stream_relay::Ends;
+use crate::run::streams::Streams;
+use crate::spec::Verbosity;
+use crate::sys;
+use crate::walls::proc_masks::Masks;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::io::Errno;
+use std::ffi::CString;
+
+/// What the child is given besides the plan.
+pub struct Inheritance<'a> {
+    /// The wire to the parent.
+    pub report: FarEnd,
+    /// The wire to the warden, which says when the child may go on.
+    pub gate: FarEnd,
+    /// The caller's terminal.
+    pub outer: Option<&'a Outer>,
+    /// A terminal's multiplexer that the parent opened, for a container without mounts.
+    pub ptmx: Option<OwnedFd>,
+    /// rustic itself, sealed, where the child becomes it.
+    pub own: Option<OwnedFd>,
+    /// What the probe of `rustic verify` talks on.
+    pub channel: Option<OwnedFd>,
+    /// The pipe that CMD says READY=1 on, with `--ready app`.
+    pub ready: Option<OwnedFd>,
+    /// The standard streams, with the views that the parent has opened.
+    pub streams: &'a Streams,
+    /// CMD's ends of the pipes behind them.
+    pub ends: Ends,
+    /// What is told.
+    pub talk: Verbosity,
+}
+
+/// Walks the child's side of the plan. Ends the process if a step fails.
+pub fn main(plan: &Plan, inheritance: Inheritance<'_>) -> ! {
+    let mut child = Child {
+        base: None,
+        scratch: None,
+        root: None,
+        mounts: (0..plan.slots).map(|_| None).collect(),
+        masks: None,
+        views: [None, None, None],
+        queue: None,
+        has_queue: Switch::Yes,
+        home: None,
+        given: inheritance,
+    };
+    for (number, step) in plan.side(Side::Child) {
+        if let Err(error) = step.ordered_failure().map_or_else(|| child.take(number, step), Err) {
+            let _ = child.given.report.send(&Report::fault(number, error), None);
+            sys::exit_now(Exit::Failed.code());
+        }
+        if child.is_told_when_done(step) {
+            child.tell(number);
+        }
+    }
+    sys::exit_now(Exit::Failed.code())
+}
+
+struct Child<'a> {
+    base: Option<OwnedFd>,
+    scratch: Option<OwnedFd>,
+    root: Option<OwnedFd>,
+    /// The mounts of the plan, each in its slot.
+    mounts: Vec<Option<OwnedFd>>,
+    masks: Option<Masks>,
+    views: [Option<OwnedFd>; 3],
+    queue: Option<Queue>,
+    /// Whether the parent has made one.
+    has_queue: Switch,
+    home: Option<CString>,
+    given: Inheritance<'a>,
+}
+
+/// A descriptor that an earlier step of the plan has opened.
+fn opened(fd: Option<&OwnedFd>) -> Result<BorrowedFd<'_>, SysError> {
+    fd.map(AsFd::as_fd).ok_or_else(|| SysError::new(Errno::BADF, "a step of the plan is missing"))
+}
+
+impl Child<'_> {
+    fn take(&mut self, number: usize, step: &Step) -> Result<(), SysError> {
+        match step {
+            Step::Root(step) => self.take_root(step),
+            Step::Child(step) => self.take_own(number, step),
+            // The plan gives none of them to this side.
+            Step::Parent(_) | Step::Warden(_) => Ok(()),
+        }
+    }
+
+    /// A mount of the plan, by its slot.
+    fn mount(&self, slot: usize) -> Result<BorrowedFd<'_>, SysError> {
+        opened(self.mounts.get(slot).and_then(Option::as_ref))
+    }
+
+    /// Whether a step is told of when it is done: READY was told before it was sent, and for want
+    /// of a queue none was opened.
+    fn is_told_when_done(&self, step: &Step) -> bool {
+        match step {
+            Step::Child(ChildStep::SendReady(_)) => false,
+            Step::Child(ChildStep::OpenQueue { .. }) => self.has_queue == Switch::Yes,
+            Step::Child(_) | Step::Root(_) | Step::Parent(_) | Step::Warden(_) => true,
+        }
+    }
+
+    /// Tells a step that is done, where somebody wants to know.
+    fn tell(&self, number: usize) {
+        if self.given.talk != Verbosity::Quiet {
+            let _ = self.given.report.send(&Report::Done(number), None);
+        }
+    }
+
+    fn note(&self, number: usize, errno: Errno) {
+        let _ = self.given.report.send(&Report::Note(number, errno), None);
+    }
+}

@@ -1,0 +1,115 @@
+//! The steps of the root file system, from the directory that it is made from to its masks.
+
+use super::scratch::{TREE, unpack_into_run_directory};
+use super::{Child, opened};
+use crate::beneath::{self, Kind};
+use crate::error::SysError;
+use crate::mounts;
+use crate::namespace::Switch;
+use crate::rootfs::writer::write_all;
+use crate::run::step::{Mount, Place, RootStep, Source, Tree};
+use crate::spec::Sysctl;
+use crate::walls::proc_masks::{self, Hidden, Masks};
+use crate::walls::{dev, root};
+use rustix::fd::OwnedFd;
+use rustix::fs::{CWD, Mode, OFlags, open};
+use rustix::io::Errno;
+use std::ffi::CStr;
+use std::path::Path;
+
+impl Child<'_> {
+    pub(super) fn take_root(&mut self, step: &RootStep) -> Result<(), SysError> {
+        match step {
+            RootStep::OpenBase(path) => self.base = Some(open_base(path)?),
+            RootStep::MakePrivate => mounts::make_private()?,
+            RootStep::MakeScratch { size } => self.make_scratch(*size)?,
+            RootStep::WriteScratch(files) => self.write_scratch(files)?,
+            RootStep::UnpackIntoScratch(origin) => self.unpack_into_scratch(origin)?,
+            RootStep::UnpackIntoRunDirectory { origin, path } => {
+                self.base = Some(unpack_into_run_directory(origin, path)?);
+            }
+            RootStep::MakeOverlay { marks, attributes } => {
+                self.make_overlay(*marks, *attributes)?
+            }
+            RootStep::MakeTree { from, attributes } => {
+                self.root = Some(match from {
+                    Tree::Base => mounts::copy_tree(opened(self.base.as_ref())?, c"", *attributes)?,
+                    Tree::Scratch => {
+                        mounts::copy_tree(opened(self.scratch.as_ref())?, TREE, *attributes)?
+                    }
+                });
+            }
+            RootStep::MakeMasks => self.masks = Some(Masks::make(opened(self.scratch.as_ref())?)?),
+            RootStep::SetSysctls { proc, sysctls } => self.set_sysctls(*proc, sysctls)?,
+            RootStep::Mask { place, hidden } => self.mask(*place, hidden)?,
+            RootStep::ProtectProc { proc, hidden } => {
+                proc_masks::protect(self.mount(*proc)?, hidden)?;
+            }
+            RootStep::DetachScratch => self.detach_scratch()?,
+            RootStep::AttachRoot => {
+                mounts::attach(opened(self.root.as_ref())?, opened(self.base.as_ref())?)?;
+            }
+            RootStep::Make(mount) => self.mounts[mount.slot] = Some(self.make(mount)?),
+            RootStep::Pivot => root::pivot(opened(self.root.as_ref())?)?,
+            RootStep::Chroot => root::enter(opened(self.root.as_ref().or(self.base.as_ref()))?)?,
+            RootStep::Attach(mount) => self.attach(mount)?,
+            RootStep::DeviceNodes(Some(slot)) => dev::make_nodes(self.mount(*slot)?)?,
+            RootStep::DeviceNodes(None) => {
+                let (base, dev) = (opened(self.base.as_ref())?, Path::new("dev"));
+                dev::make_nodes(beneath::target(base, dev, Kind::Directory, Switch::Yes)?)?;
+            }
+            RootStep::DeviceLinks(slot) => dev::make_links(self.mount(*slot)?)?,
+        }
+        Ok(())
+    }
+
+    fn attach(&self, mount: &Mount) -> Result<(), SysError> {
+        let Mount { slot, ref target, kind, make_target, .. } = *mount;
+        let target = beneath::target(opened(self.root.as_ref())?, target, kind, make_target)?;
+        Ok(mounts::attach(self.mount(slot)?, target)?)
+    }
+
+    fn make(&self, mount: &Mount) -> Result<OwnedFd, SysError> {
+        match &mount.source {
+            Source::New { fs, options } => mounts::new(fs, options, mount.attributes),
+            Source::Host(path) => Ok(mounts::copy_tree(CWD, path, mount.attributes)?),
+            Source::Scratch(name) => {
+                Ok(mounts::copy_tree(opened(self.scratch.as_ref())?, name, mount.attributes)?)
+            }
+        }
+    }
+
+    fn set_sysctls(&self, proc: usize, sysctls: &[Sysctl]) -> Result<(), SysError> {
+        let proc = self.mount(proc)?;
+        for sysctl in sysctls {
+            let named = |errno| SysError::new(errno, format!("{}={}", sysctl.key, sysctl.value));
+            let path = Path::new("sys").join(sysctl.path());
+            let file = beneath::open(proc, &path, OFlags::WRONLY, Mode::empty()).map_err(named)?;
+            write_all(&file, sysctl.value.as_bytes()).map_err(named)?;
+        }
+        Ok(())
+    }
+
+    fn mask(&mut self, place: Place, hidden: &[Hidden]) -> Result<(), SysError> {
+        let below = match place {
+            // Not by a method: the masks are borrowed besides.
+            Place::Proc(slot) | Place::Sys(slot) => opened(self.mounts[slot].as_ref())?,
+            Place::Root => opened(self.root.as_ref())?,
+        };
+        let masks = self.masks.as_mut().ok_or(Errno::BADF)?;
+        let count = masks.hide(below, hidden)?;
+        // Read-only alone is no mask: a nested namespace could mount all of it, read-only too.
+        if count == 0 && matches!(place, Place::Sys(_)) {
+            return Err(SysError::new(
+                Errno::NOENT,
+                "none of the paths that are to be hidden is there",
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn open_base(path: &CStr) -> Result<OwnedFd, SysError> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    Ok(open(path, flags, Mode::empty())?)
+}

@@ -1,0 +1,121 @@
+//! The scratch tmpfs, and what is unpacked for one container alone.
+
+use super::{Child, opened};
+use crate::error::SysError;
+use crate::mounts;
+use crate::rootfs::Origin;
+use crate::rootfs::archive::Hashing;
+use crate::rootfs::stream::Threads;
+use crate::rootfs::unpack::{Unpack, Unwatched};
+use crate::rootfs::writer::{Devices, Limits, Owners, Rights, write_all};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{Mode, OFlags, fchmod, fchown, fstat, mkdirat, open, openat};
+use rustix::io::Errno;
+use rustix::mount::{UnmountFlags, unmount};
+use rustix::process::{chdir, fchdir};
+use std::ffi::{CStr, CString};
+use std::path::Path;
+
+impl Child<'_> {
+    pub(super) fn make_scratch(&mut self, size: u64) -> Result<(), SysError> {
+        let [size, inodes] = mounts::limits(size);
+        let options = [(c"mode", CString::new("0755").ok()), size, inodes];
+        let attributes = mounts::Attributes::NO_SUID.and(mounts::Attributes::NO_DEVICES);
+        let scratch = mounts::new(c"tmpfs", &options, attributes)?;
+        // Layers of an overlay had to be attached mounts before Linux 6.15.
+        mounts::attach(&scratch, opened(self.base.as_ref())?)?;
+        self.scratch = Some(scratch);
+        Ok(())
+    }
+
+    pub(super) fn make_overlay(
+        &mut self,
+        marks: mounts::OverlayMarks,
+        attributes: mounts::Attributes,
+    ) -> Result<(), SysError> {
+        let (base, scratch) = (opened(self.base.as_ref())?, opened(self.scratch.as_ref())?);
+        let upper = make_directory(scratch, c"upper", 0o755)?;
+        let work = make_directory(scratch, c"work", 0o755)?;
+        // The root directory of an overlay has the owner and mode of its upper one. An owner that
+        // the user namespace does not map cannot be given; then it stays with who starts the
+        // container.
+        let stat = fstat(base)?;
+        let _ = fchown(
+            &upper,
+            Some(rustix::fs::Uid::from_raw(stat.st_uid)),
+            Some(rustix::fs::Gid::from_raw(stat.st_gid)),
+        );
+        fchmod(&upper, Mode::from_raw_mode(stat.st_mode & 0o7777))?;
+        self.root = Some(mounts::overlay(base, upper, work, marks, attributes)?);
+        Ok(())
+    }
+
+    pub(super) fn write_scratch(&self, files: &[(&str, Vec<u8>)]) -> Result<(), SysError> {
+        let scratch = opened(self.scratch.as_ref())?;
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
+        for (name, content) in files {
+            write_all(&openat(scratch, *name, flags, Mode::from_raw_mode(0o644))?, content)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn unpack_into_scratch(&self, origin: &Origin) -> Result<(), SysError> {
+        let tree = make_directory(opened(self.scratch.as_ref())?, TREE, 0o755)?;
+        unpack(origin, tree.as_fd())
+    }
+
+    /// Taken off the base. What uses it keeps it alive.
+    pub(super) fn detach_scratch(&mut self) -> Result<(), SysError> {
+        fchdir(opened(self.scratch.as_ref())?)?;
+        unmount(c".", UnmountFlags::DETACH)?;
+        chdir(c"/")?;
+        self.scratch = None;
+        Ok(())
+    }
+}
+
+pub(super) fn unpack_into_run_directory(origin: &Origin, path: &Path) -> Result<OwnedFd, SysError> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let run = open(path, flags, Mode::empty())?;
+    let tree = make_directory(run.as_fd(), TREE, 0o755)?;
+    unpack(origin, tree.as_fd())?;
+    Ok(tree)
+}
+
+/// The tree's name in the scratch tmpfs and in a run directory.
+pub(super) const TREE: &CStr = c"root";
+
+fn make_directory(parent: BorrowedFd<'_>, name: &CStr, mode: u32) -> Result<OwnedFd, SysError> {
+    mkdirat(parent, name, Mode::from_raw_mode(mode))?;
+    let dir = openat(
+        parent,
+        name,
+        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?;
+    Ok(dir)
+}
+
+/// Unpacks for this container alone: device nodes of the archive are left out, because nothing here
+/// keeps them from being opened.
+fn unpack(origin: &Origin, into: BorrowedFd<'_>) -> Result<(), SysError> {
+    let owners = if archive_owners_can_be_kept() { Owners::Kept } else { Owners::Squashed };
+    let rights = Rights { owners, devices: Devices::Skipped };
+    let unpack = Unpack {
+        rights,
+        limits: Limits::default(),
+        threads: Threads::One,
+        hashing: Hashing::Unwanted,
+        watch: &mut Unwatched,
+    };
+    origin
+        .unpack(unpack, into)
+        .map(drop)
+        .map_err(|failure| SysError::new(failure.errno.unwrap_or(Errno::IO), failure.what))
+}
+
+/// Only a user namespace that maps every id can give files away to any of them.
+fn archive_owners_can_be_kept() -> bool {
+    std::fs::read_to_string("/proc/self/uid_map")
+        .is_ok_and(|map| map.split_whitespace().eq(["0", "0", "4294967295"]))
+}

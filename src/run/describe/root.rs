@@ -1,0 +1,215 @@
+//! What is said of the child's steps while it builds its root file system.
+
+use super::{Description, described, inside, text};
+use crate::error::printable;
+use crate::mounts::Attributes;
+use crate::run::step::{Mount, Place, RootStep, Source};
+use crate::walls::proc_masks::{self, Hidden};
+
+impl RootStep {
+    /// What is said of it.
+    pub(super) fn describe(&self) -> Description {
+        match self {
+            Self::OpenBase(path) => described(
+                format!("open({}, O_PATH|O_DIRECTORY)", text(path)),
+                format!("open the root file system {}", text(path)),
+                "one descriptor stands for the root from here on",
+                "open(2)",
+            ),
+            Self::MakePrivate => described(
+                "mount_setattr(\"/\", AT_RECURSIVE, MS_PRIVATE)".into(),
+                "make the mounts private".into(),
+                "a new mount namespace still shares mount events with the host where / is shared",
+                "mount_namespaces(7)",
+            ),
+            Self::MakeScratch { size } => described(
+                format!("fsopen(\"tmpfs\"), fsconfig(size={size}), fsmount(), move_mount()"),
+                "make the scratch tmpfs".into(),
+                "what the container writes lives in its own mount namespace and vanishes with it",
+                "tmpfs(5)",
+            ),
+            Self::WriteScratch(files) => described(
+                format!(
+                    "write {}",
+                    files.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+                ),
+                "write the files of the container's own".into(),
+                "shown over the image's, which stay as they are",
+                "hosts(5)",
+            ),
+            Self::UnpackIntoScratch(origin) => described(
+                format!("unpack {origin} into the scratch tmpfs"),
+                format!("unpack {origin}"),
+                "no store can be written, so the image lives in the container's memory",
+                "tar(5)",
+            ),
+            Self::UnpackIntoRunDirectory { origin, path } => described(
+                format!("unpack {origin} into {}", printable(&path.to_string_lossy())),
+                format!("unpack {origin} into {}", printable(&path.to_string_lossy())),
+                "every path beneath the one directory, no symlink followed",
+                "tar(5)",
+            ),
+            Self::MakeOverlay { attributes, .. } => described(
+                format!(
+                    "fsopen(\"overlay\"), fsconfig(lowerdir, upperdir, workdir), fsmount({})",
+                    attributes.names()
+                ),
+                "mount an overlay over the root file system".into(),
+                "the image is never changed; writes go to the scratch tmpfs",
+                "mount(8)",
+            ),
+            Self::MakeTree { attributes, .. } => described(
+                format!(
+                    "open_tree(OPEN_TREE_CLONE|AT_RECURSIVE), mount_setattr({})",
+                    attributes.names()
+                ),
+                "bind the root file system".into(),
+                "the root must be a mount to be entered by pivot_root",
+                "open_tree(2)",
+            ),
+            Self::MakeMasks => described(
+                format!(
+                    "open_tree(scratch/masked-file, masked-directory, OPEN_TREE_CLONE), \
+                     mount_setattr({})",
+                    proc_masks::ATTRIBUTES.names()
+                ),
+                "make the masks".into(),
+                "an empty file and an empty directory, read-only, to be shown over others",
+                "open_tree(2)",
+            ),
+            Self::SetSysctls { sysctls, .. } => described(
+                format!(
+                    "write {}",
+                    sysctls
+                        .iter()
+                        .map(|sysctl| format!("/proc/sys/{}={}", sysctl.path(), sysctl.value))
+                        .collect::<Vec<_>>()
+                        .join(" ")
+                ),
+                "set kernel parameters".into(),
+                "those of the container's own namespaces, before /proc/sys becomes read-only",
+                "proc_sys(5)",
+            ),
+            Self::Mask { place, hidden } => described(
+                match place {
+                    // The first path gets the mask itself.
+                    Place::Proc(_) => format!(
+                        "move_mount(mask), open_tree(mask, OPEN_TREE_CLONE), move_mount({})",
+                        paths(*place, hidden)
+                    ),
+                    Place::Sys(_) | Place::Root => format!(
+                        "open_tree(mask, OPEN_TREE_CLONE), move_mount({})",
+                        paths(*place, hidden)
+                    ),
+                },
+                format!("hide {}", paths(*place, hidden)),
+                "it belongs to the machine and not to the container; masked, it also keeps a \
+                 nested namespace from mounting a whole one",
+                "mount_namespaces(7)",
+            ),
+            Self::ProtectProc { .. } => described(
+                format!(
+                    "open_tree(OPEN_TREE_CLONE|AT_RECURSIVE), move_mount() for /proc/sys and whatever \
+                     else is global, mount_setattr({}), mount_setattr(/proc)",
+                    proc_masks::ATTRIBUTES.names()
+                ),
+                "make the global files of /proc read-only".into(),
+                "root inside is the kernel's uid 0, which /proc/sys asks for, not a capability",
+                "proc_sys(5)",
+            ),
+            Self::DetachScratch => described(
+                "umount2(scratch, MNT_DETACH)".into(),
+                "detach the scratch tmpfs".into(),
+                "its users keep it alive; no path leads to it any more",
+                "umount2(2)",
+            ),
+            Self::AttachRoot => described(
+                "move_mount(root)".into(),
+                "attach the root".into(),
+                "pivot_root wants a mount",
+                "move_mount(2)",
+            ),
+            Self::Make(mount) => describe_mount(mount),
+            Self::Pivot => described(
+                "pivot_root(\".\", \".\"), umount2(\".\", MNT_DETACH)".into(),
+                "pivot into the root".into(),
+                "the host's tree leaves the mount namespace: there is no way back",
+                "pivot_root(2)",
+            )
+            .told("the old root is out of sight, pivot_root"),
+            Self::Chroot => described(
+                "chroot(\".\")".into(),
+                "chroot into the root".into(),
+                "the host's tree stays in the mount namespace, behind the lack of CAP_SYS_CHROOT",
+                "chroot(2)",
+            )
+            .told("the old root is behind a chroot"),
+            Self::Attach(mount) => described(
+                format!("openat2({}, RESOLVE_NO_SYMLINKS), move_mount()", inside(mount)),
+                format!("{} on {}", describe_mount(mount).cannot, inside(mount)),
+                "attached to a descriptor beneath the root, never through a symlink of the image",
+                "move_mount(2)",
+            ),
+            Self::DeviceNodes(_) => described(
+                "mknod(null, zero, full, random, urandom, tty)".into(),
+                "make the device nodes".into(),
+                "the six that every program expects, none of the host's hardware",
+                "mknod(2)",
+            ),
+            Self::DeviceLinks(_) => described(
+                "symlink(fd, stdin, stdout, stderr, ptmx)".into(),
+                "make the links of /dev".into(),
+                "names for the descriptors of whoever looks",
+                "proc_pid_fd(5)",
+            ),
+        }
+    }
+}
+
+/// The paths that a step hides, in a line.
+fn paths(place: Place, hidden: &[Hidden]) -> String {
+    let path = |hidden: &Hidden| format!("{}/{}", place.path(), hidden.path.display());
+    printable(&hidden.iter().map(path).collect::<Vec<_>>().join(" "))
+}
+
+fn describe_mount(mount: &Mount) -> Description {
+    let attributes = mount.attributes.names();
+    let target = inside(mount);
+    let (call, cannot) = match &mount.source {
+        Source::New { fs, .. } => (
+            format!("fsopen({fs:?}), fsconfig(), fsmount({attributes})"),
+            format!("mount {}", text(fs)),
+        ),
+        Source::Host(path) => (
+            format!(
+                "open_tree(\"{}\", OPEN_TREE_CLONE|AT_RECURSIVE), mount_setattr({attributes})",
+                text(path)
+            ),
+            format!("bind {}", text(path)),
+        ),
+        Source::Scratch(name) => {
+            let attr = if mount.attributes == Attributes::NONE {
+                String::new()
+            } else {
+                format!(", mount_setattr({attributes})")
+            };
+            (
+                format!("open_tree(scratch/{}, OPEN_TREE_CLONE){attr}", text(name)),
+                format!("bind the container's own {}", text(name)),
+            )
+        }
+    };
+    let (why, man) = match target.as_str() {
+        "/proc" => ("the processes of the container's pid namespace", "proc(5)"),
+        "/sys" => ("the interfaces of the container's network namespace, read-only", "sysfs(5)"),
+        "/dev" => ("nodes of its own, on a tmpfs", "tmpfs(5)"),
+        "/dev/pts" => ("terminals of its own", "pts(4)"),
+        "/dev/shm" => (
+            "POSIX shared memory are files: not the IPC namespace separates them, but this mount",
+            "shm_overview(7)",
+        ),
+        "/dev/mqueue" => ("the queues of the IPC namespace, to be seen with ls", "mq_overview(7)"),
+        _ => ("ordered, or the container's own view of a file", "open_tree(2)"),
+    };
+    described(call, cannot, why, man)
+}

@@ -1,0 +1,35 @@
+//! What the errors of a step mean: the kernel's one errno stands for many causes, and where they
+//! can be told apart they get their own words.
+
+mod child;
+mod parent;
+mod root;
+mod warden;
+
+use crate::error::Failure;
+use crate::host::Host;
+use crate::run::step::Step;
+use rustix::io::Errno;
+
+impl Step {
+    /// The failure that a user sees when the step was answered with `errno`; `detail` is what it
+    /// was about, where the step alone does not say it.
+    pub fn diagnose(&self, errno: Errno, detail: &str, host: &Host) -> Failure {
+        let described = self.describe();
+        let failure =
+            Failure::new(format!("cannot {}", described.cannot)).errno(errno).man(described.man);
+        let failure = if detail.is_empty() { failure } else { failure.why(detail) };
+        let failure = match self {
+            Self::Parent(step) => step.diagnose(errno, failure),
+            Self::Warden(step) => step.diagnose(errno, failure, host),
+            Self::Root(step) => step.diagnose(errno, failure),
+            Self::Child(step) => step.diagnose(errno, failure),
+        };
+        match errno {
+            Errno::MFILE if failure.why.is_none() => failure
+                .why("the limit of open descriptors is too low (RLIMIT_NOFILE)")
+                .man("getrlimit(2)"),
+            _ => failure,
+        }
+    }
+}

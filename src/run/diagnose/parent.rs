@@ -1,0 +1,34 @@
+//! What the errors of the parent's steps mean.
+
+use crate::error::Failure;
+use crate::run::step::ParentStep;
+use rustix::io::Errno;
+
+impl ParentStep {
+    pub(super) fn diagnose(&self, errno: Errno, failure: Failure) -> Failure {
+        match self {
+            Self::MakeQueue(_) => no_queue(errno, failure),
+            Self::ReceiveReady(_)
+            | Self::RemoveQueue(_)
+            | Self::OpenViews(_)
+            | Self::GivePipes { .. } => failure,
+        }
+    }
+}
+
+fn no_queue(errno: Errno, failure: Failure) -> Failure {
+    let failure = failure.remedy("--ready none starts without the queue");
+    match errno {
+        Errno::MFILE => {
+            failure.why("the user's bytes for message queues are used up (RLIMIT_MSGQUEUE)")
+        }
+        Errno::NOSPC => {
+            failure.why("every queue of the IPC namespace is taken (fs.mqueue.queues_max)")
+        }
+        Errno::EXIST => {
+            failure.why("somebody else has made a queue of this name, and it is not used")
+        }
+        Errno::NOSYS => failure.why("this kernel has no POSIX message queues"),
+        _ => failure,
+    }
+}

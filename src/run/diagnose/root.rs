@@ -1,0 +1,83 @@
+//! What the errors of the child's steps mean while it builds its root file system.
+
+use crate::error::Failure;
+use crate::namespace::{Namespace, Switch};
+use crate::run::describe::inside;
+use crate::run::step::{Mount, RootStep, Source};
+use rustix::io::Errno;
+
+impl RootStep {
+    pub(super) fn diagnose(&self, errno: Errno, failure: Failure) -> Failure {
+        match self {
+            Self::Make(mount) => not_made(mount, errno, failure),
+            Self::Attach(mount) => not_attached(mount, errno, failure),
+            Self::SetSysctls { .. } => match errno {
+                Errno::NOENT => failure.remedy("sysctl -a shows the names that this kernel has"),
+                Errno::ACCESS => failure.why(
+                    "in a user namespace the parameters of IPC can be set since Linux 6.9 only",
+                ),
+                _ => failure,
+            },
+            Self::MakePrivate => match errno {
+                Errno::INVAL => failure
+                    .why("the caller's root is not a mount: rustic is in a chroot")
+                    .man("pivot_root(2)"),
+                _ => failure,
+            },
+            Self::OpenBase(_)
+            | Self::MakeScratch { .. }
+            | Self::WriteScratch(_)
+            | Self::UnpackIntoScratch(_)
+            | Self::UnpackIntoRunDirectory { .. }
+            | Self::MakeOverlay { .. }
+            | Self::MakeTree { .. }
+            | Self::MakeMasks
+            | Self::DetachScratch
+            | Self::AttachRoot
+            | Self::Pivot
+            | Self::Chroot
+            | Self::Mask { .. }
+            | Self::ProtectProc { .. }
+            | Self::DeviceNodes(_)
+            | Self::DeviceLinks(_) => failure,
+        }
+    }
+}
+
+fn not_made(mount: &Mount, errno: Errno, failure: Failure) -> Failure {
+    match (errno, fresh_kernel_files(mount)) {
+        (Errno::PERM, Some(namespace)) => failure
+            .why(
+                "a user namespace may mount it only where the caller's own is seen whole: \
+                 something is mounted over parts of it, as the masks of a container are",
+            )
+            .remedy(format!(
+                "--{} no, or --proc open for the container that this one is in",
+                namespace.name()
+            ))
+            .man("mount_namespaces(7)"),
+        _ => failure,
+    }
+}
+
+fn not_attached(mount: &Mount, errno: Errno, failure: Failure) -> Failure {
+    match errno {
+        Errno::LOOP | Errno::NOTDIR | Errno::ISDIR | Errno::INVAL => failure.remedy(
+            "make it a plain directory or file in the image; rustic does not mend or follow it",
+        ),
+        Errno::NOENT | Errno::ROFS if mount.make_target == Switch::No => failure.remedy(format!(
+            "make {} in the root file system, or leave out --read-only",
+            inside(mount)
+        )),
+        _ => failure,
+    }
+}
+
+/// The namespace that a new proc or sysfs belongs to.
+fn fresh_kernel_files(mount: &Mount) -> Option<Namespace> {
+    match &mount.source {
+        Source::New { fs, .. } if *fs == c"proc" => Some(Namespace::Pid),
+        Source::New { fs, .. } if *fs == c"sysfs" => Some(Namespace::Net),
+        Source::New { .. } | Source::Host(_) | Source::Scratch(_) => None,
+    }
+}

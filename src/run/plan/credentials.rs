@@ -1,0 +1,101 @@
+//! The rungs of ids and rights, and what they are to be.
+
+use super::ladder::Ladder;
+use crate::error::Failure;
+use crate::host::{Host, contains};
+use crate::namespace::{Choice, Namespace, Switch};
+use crate::run::step::ChildStep;
+use crate::spec::{Capabilities, First, Seccomp, Spec};
+use crate::walls::idmap::{IdMaps, Writer};
+use crate::walls::privileges::{Credentials, Groups, Keep};
+use crate::walls::seccomp::default::{self, Order};
+use crate::walls::seccomp::{self, SelfSignals};
+
+/// The ids of the container's user namespace; `None` where it has the caller's.
+pub(super) fn maps(spec: &Spec, host: &Host) -> Option<IdMaps> {
+    let inside = spec.inside.as_ref();
+    match (spec.namespaces.get(Namespace::User), inside.filter(|_| spec.joins.owner.is_some())) {
+        (Choice::Shared, _) | (Choice::Join(_), None) => None,
+        (Choice::New, None) => Some(IdMaps::of(host)),
+        // Nested in the owner of what is joined: no more ids than that has.
+        (Choice::New, Some(seen)) => Some(IdMaps::same(&seen.uids, &seen.gids, Writer::Joiner)),
+        (Choice::Join(_), Some(seen)) => Some(IdMaps::same(&seen.uids, &seen.gids, Writer::Nobody)),
+    }
+}
+
+/// What CMD is to have.
+pub(super) fn ordered(spec: &Spec, host: &Host, maps: Option<&IdMaps>) -> Credentials {
+    // Denied in a user namespace, setgroups(2) is denied in every one below.
+    let allowed = spec.inside.as_ref().map_or(host.setgroups, |inside| inside.setgroups);
+    let groups = match (maps.map(|maps| &maps.writer), allowed) {
+        (Some(Writer::OneId), _) | (_, Switch::No) => Groups::Kept,
+        (_, Switch::Yes) => Groups::Dropped,
+    };
+    let keep = if spec.caps == Capabilities::Default { Keep::Default } else { Keep::Named };
+    Credentials::ordered(spec.uid, spec.gid, spec.cap_mask, keep, groups, host.last_cap)
+}
+
+/// Whether the user namespace will have CMD's ids.
+///
+/// # Errors
+/// The option whose id it will not have.
+pub(super) fn ids_are_mapped(spec: &Spec, maps: &IdMaps) -> Result<(), Failure> {
+    let missing = match (contains(&maps.uids, spec.uid), contains(&maps.gids, spec.gid)) {
+        (false, _) => format!("--uid {}", spec.uid),
+        (_, false) => format!("--gid {}", spec.gid),
+        _ => return Ok(()),
+    };
+    Err(Failure::new(format!("{missing}: the user namespace will not have this id"))
+        .why(match maps.writer {
+            Writer::OneId => "without subordinate ids a plain user has one id inside, 0",
+            Writer::Joiner | Writer::Nobody => "the user namespace that is joined has no such id",
+            Writer::Privileged | Writer::Helpers { .. } => {
+                "it lies outside the ids that are mapped"
+            }
+        })
+        .remedy(match maps.writer {
+            Writer::Joiner | Writer::Nobody => "an id that its uid_map has",
+            Writer::OneId | Writer::Privileged | Writer::Helpers { .. } => {
+                "add ranges to /etc/subuid and /etc/subgid and install newuidmap, or run as root"
+            }
+        })
+        .man("subuid(5)"))
+}
+
+impl Ladder<'_> {
+    pub(super) fn privileges(&mut self, credentials: &Credentials) -> Result<(), Failure> {
+        let bounding =
+            if self.maps.is_some() { self.host.known_caps() } else { self.host.bounding };
+        if bounding & !credentials.bounding != 0 {
+            self.rung(ChildStep::DropBounding(bounding & !credentials.bounding));
+        }
+        if credentials.groups == Groups::Dropped {
+            self.rung(ChildStep::DropGroups);
+        } else {
+            self.remarks.push(
+                "user: setgroups is denied in this user namespace: the caller's \
+                supplementary groups stay"
+                    .into(),
+            );
+        }
+        self.rung(ChildStep::SetGid(credentials.gid));
+        self.rung(ChildStep::SetUid(credentials.uid));
+        self.rung(ChildStep::SetCapabilities(credentials.clone()));
+        self.rung(ChildStep::Chdir(self.spec.workdir.clone()));
+        self.rung(ChildStep::NoNewPrivs);
+        self.rung(ChildStep::VerifyCredentials(credentials.clone()));
+        if self.spec.seccomp == Seccomp::Default {
+            // Only as PID 1 is CMD deaf to its own signals.
+            let reaped = matches!(self.spec.first, First::Reaper | First::ReapedProbe(_));
+            let pid_1 = self.is_new(Namespace::Pid) && !reaped;
+            let self_signals = if pid_1 { SelfSignals::Told } else { SelfSignals::Untold };
+            let (capabilities, nest) = (credentials.permitted, self.spec.nest);
+            let policy = default::policy(Order { capabilities, nest, self_signals });
+            let filter = seccomp::compile(&policy).map_err(|refusal| {
+                Failure::new(format!("cannot compile the seccomp filter: {refusal}"))
+            })?;
+            self.rung(ChildStep::Seccomp { self_signals, filter });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,215 @@
+//! The ladder while it is built, and the rungs that stand alone.
+
+use super::READY_FD;
+use super::kernel_files::KernelFiles;
+use crate::host::{Host, UserNamespace};
+use crate::mounts::Attributes;
+use crate::namespace::{Choice, Namespace, Switch};
+use crate::ready::notify;
+use crate::ready::queue::Name;
+use crate::rootfs::Image;
+use crate::run::resource::Resource;
+use crate::run::step::{ChildStep, Mount, ParentStep, Quota, Step, WardenStep};
+use crate::run::streams::Stream;
+use crate::spec::{Ready, Seccomp, Spec};
+use crate::walls::idmap::{IdMaps, Writer};
+use std::ffi::{CString, OsStr};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::rc::Rc;
+
+/// The ladder while it is built.
+pub(super) struct Ladder<'a> {
+    pub(super) spec: &'a Spec,
+    pub(super) host: &'a Host,
+    pub(super) maps: Option<&'a IdMaps>,
+    pub(super) steps: Vec<Step>,
+    pub(super) resources: Vec<Resource>,
+    pub(super) mounts: Vec<Rc<Mount>>,
+    /// /proc and /sys, where there are mounts.
+    pub(super) own: Option<OwnMounts>,
+    pub(super) kernel_files: KernelFiles,
+    pub(super) streams: [Stream; 3],
+    /// The slots of rustic's own /dev and /dev/pts.
+    pub(super) dev: Option<usize>,
+    pub(super) devpts: Option<usize>,
+    pub(super) remarks: Vec<String>,
+}
+
+/// The slots of /proc and /sys.
+#[derive(Clone, Copy)]
+pub(super) struct OwnMounts {
+    pub(super) proc: usize,
+    pub(super) sys: usize,
+    pub(super) view: SysView,
+}
+
+/// What /sys is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SysView {
+    /// A new one.
+    New,
+    /// The caller's, with what is mounted below it.
+    Callers,
+    /// Nothing: it would show a network that the user namespace does not own.
+    Empty,
+}
+
+pub(super) const NO_SUID_DEV: Attributes = Attributes::NO_SUID.and(Attributes::NO_DEVICES);
+pub(super) const NO_SUID_DEV_EXEC: Attributes = NO_SUID_DEV.and(Attributes::NO_EXEC);
+
+impl<'a> Ladder<'a> {
+    pub(super) fn new(spec: &'a Spec, host: &'a Host, maps: Option<&'a IdMaps>) -> Self {
+        Self {
+            spec,
+            host,
+            maps,
+            steps: Vec::new(),
+            resources: Vec::new(),
+            mounts: Vec::new(),
+            own: None,
+            kernel_files: KernelFiles::default(),
+            streams: [Stream::Passed, Stream::Passed, Stream::Passed],
+            dev: None,
+            devpts: None,
+            remarks: Vec::new(),
+        }
+    }
+
+    pub(super) fn rung(&mut self, step: impl Into<Step>) {
+        self.steps.push(step.into());
+    }
+
+    pub(super) fn is_new(&self, namespace: Namespace) -> bool {
+        self.spec.namespaces.is_new(namespace)
+    }
+
+    /// Whether the caller's user namespace owns the caller's other namespaces, and so may mount
+    /// views of them.
+    pub(super) fn owns_the_shared(&self) -> bool {
+        self.maps.is_none() && self.host.user_namespace == UserNamespace::Initial
+    }
+
+    /// Whether a file system that shows a namespace may be mounted: the kernel asks for rights in
+    /// the user namespace that owns it.
+    pub(super) fn may_show(&self, namespace: Namespace) -> bool {
+        match self.spec.namespaces.get(namespace) {
+            Choice::New => true,
+            Choice::Shared => self.owns_the_shared(),
+            Choice::Join(_) => !self.is_new(Namespace::User),
+        }
+    }
+
+    /// The caller's streams: those that need views, and pipes that become CMD's.
+    pub(super) fn open_streams(&mut self, streams: [Stream; 3], pipe_owners: Vec<(usize, u32)>) {
+        let views: Vec<usize> = (0..3).filter(|&n| streams[n] == Stream::View).collect();
+        if !views.is_empty() {
+            self.rung(ParentStep::OpenViews(views));
+        }
+        if !pipe_owners.is_empty() {
+            self.resources.push(Resource::PipeOwners(pipe_owners.clone()));
+            self.rung(ParentStep::GivePipes { before: pipe_owners, uid: self.spec.uid });
+        }
+        self.streams = streams;
+    }
+
+    pub(super) fn make_queue(&mut self, queue: Option<&Name>) {
+        if let Some(name) = queue {
+            self.resources.push(Resource::Queue(name.clone()));
+            self.rung(ParentStep::MakeQueue(name.clone()));
+        }
+    }
+
+    pub(super) fn clone_child(&mut self, image: &Image) {
+        self.rung(WardenStep::BecomeSubreaper);
+        match image {
+            Image::PerRun { directory, .. } => {
+                self.resources.push(Resource::RunDirectory(directory.clone()));
+                self.rung(WardenStep::MakeRunDirectory(directory.clone()));
+            }
+            Image::Tree(_) | Image::Directory(_) | Image::Unpacked(_) => {}
+        }
+        let (joins, namespaces) = (self.spec.joins.clone(), self.spec.namespaces.clone());
+        self.rung(if joins.is_empty() {
+            WardenStep::Clone(namespaces)
+        } else {
+            WardenStep::JoinAndClone { joins, namespaces }
+        });
+        if let Some(maps) = self.maps.filter(|maps| maps.writer != Writer::Nobody) {
+            self.rung(WardenStep::WriteIdMaps(maps.clone()));
+        }
+        self.rung(ChildStep::WaitForGo);
+        self.rung(ChildStep::Session);
+    }
+
+    pub(super) fn take_streams(&mut self) {
+        let taken = |stream: &Stream| !matches!(stream, Stream::Terminal | Stream::Passed);
+        if self.streams.iter().any(taken) {
+            self.rung(ChildStep::TakeStreams { streams: self.streams.clone(), dev: self.dev });
+        }
+    }
+
+    pub(super) fn loopback(&mut self) {
+        if self.is_new(Namespace::Net) {
+            self.rung(ChildStep::Loopback);
+        }
+    }
+
+    pub(super) fn hostname(&mut self) {
+        if let Some(name) = &self.spec.hostname {
+            let name = name.clone();
+            self.rung(ChildStep::Hostname(name));
+        }
+    }
+
+    pub(super) fn keyring(&mut self) {
+        let quota = if self.spec.seccomp == Seccomp::None { Quota::Fatal } else { Quota::Bearable };
+        self.rung(ChildStep::Keyring { quota });
+    }
+
+    /// The queue is opened before the uid changes, while the child still is who made it.
+    pub(super) fn readiness_opened(&mut self, queue: Option<&Name>) {
+        if self.spec.ready == Ready::App {
+            match self.dev {
+                Some(slot) => self.rung(ChildStep::NotifySocket(slot)),
+                None => self.remarks.push(
+                    "ready: no NOTIFY_SOCKET, because without mounts there is \
+                        no /dev of its own to put it in"
+                        .into(),
+                ),
+            }
+        }
+        if self.spec.ready == Ready::Queue
+            && let Some(name) = queue
+        {
+            let seen = match self.spec.namespaces.get(Namespace::Ipc) {
+                Choice::Shared => Switch::Yes,
+                Choice::New | Choice::Join(_) => Switch::No,
+            };
+            self.rung(ChildStep::OpenQueue { name: name.clone(), seen });
+        }
+        if let Some(limit) = self.host.msgqueue_limit {
+            self.rung(ChildStep::LimitQueues(limit / 2));
+        }
+    }
+
+    /// CMD's variables, with the ways to say READY=1 where the program inside is to say it.
+    pub(super) fn environment(&self, queue: Option<&Name>) -> Vec<CString> {
+        let mut env = self.spec.env.clone();
+        if self.spec.ready == Ready::App {
+            let mut ways = vec![format!("RUSTIC_READY_FD={READY_FD}")];
+            ways.extend(queue.map(|name| format!("RUSTIC_READY_QUEUE={}", name.shown())));
+            if self.is_new(Namespace::Mount) {
+                ways.push(format!("NOTIFY_SOCKET={}", notify::PATH));
+            }
+            env.extend(ways.into_iter().filter_map(|line| CString::new(line).ok()));
+        }
+        env
+    }
+}
+
+pub(super) fn c_string(path: &Path) -> CString {
+    let bytes: &OsStr = path.as_os_str();
+    // A path that came from the kernel or passed Spec's check has no NUL.
+    CString::new(bytes.as_bytes()).unwrap_or_default()
+}

@@ -1,0 +1,141 @@
+//! The rungs of the root file system: how it is made, entered and filled.
+
+use super::ladder::{Ladder, NO_SUID_DEV, SysView, c_string};
+use crate::error::Failure;
+use crate::mounts::{Attributes, OverlayMarks};
+use crate::namespace::Namespace;
+use crate::rootfs::Image;
+use crate::run::pty::Terminals;
+use crate::run::step::{ChildStep, RootStep, Tree};
+use crate::run::streams::Stream;
+use crate::spec::{RootSwitch, Writing};
+use std::path::{Path, PathBuf};
+
+impl Ladder<'_> {
+    pub(super) fn root(&mut self, image: Image) -> Result<(), Failure> {
+        match (image, self.is_new(Namespace::Mount)) {
+            (image, true) => self.mounted_root(image)?,
+            (Image::PerRun { origin, directory }, false) => {
+                self.rung(RootStep::UnpackIntoRunDirectory { origin, path: directory });
+                if self.owns_the_shared() {
+                    self.rung(RootStep::DeviceNodes(None));
+                } else {
+                    self.remarks.push(
+                        "dev: no device nodes, which only root outside a user namespace can make"
+                            .into(),
+                    );
+                }
+                self.rung(RootStep::Chroot);
+            }
+            (Image::Tree(path), false) => {
+                self.rung(RootStep::OpenBase(c_string(&path)));
+                self.rung(RootStep::Chroot);
+            }
+            (Image::Directory(path), false) => {
+                self.name_open_views(Some(&path))?;
+                self.rung(RootStep::OpenBase(c_string(&path)));
+                self.rung(RootStep::Chroot);
+            }
+            // An archive has a directory of its run here. Without one the chroot fails, having
+            // nothing to enter.
+            (Image::Unpacked(_), false) => self.rung(RootStep::Chroot),
+        }
+        Ok(())
+    }
+
+    fn mounted_root(&mut self, image: Image) -> Result<(), Failure> {
+        let read_only = if self.spec.writing == Writing::Refused {
+            Attributes::READ_ONLY
+        } else {
+            Attributes::NONE
+        };
+        let attributes = NO_SUID_DEV.and(read_only);
+        let marks = if self.owns_the_shared() { OverlayMarks::Trusted } else { OverlayMarks::User };
+        let scratch = RootStep::MakeScratch { size: self.spec.scratch_size };
+        let directory = match &image {
+            Image::Directory(path) => Some(path.clone()),
+            Image::Tree(_) | Image::Unpacked(_) | Image::PerRun { .. } => None,
+        };
+        let (base, steps) = match image {
+            // A copy of the directory's mounts is taken before the scratch is attached over it, or
+            // it would hold the scratch too.
+            Image::Directory(path) if self.spec.writing != Writing::Ephemeral => {
+                (path, vec![RootStep::MakeTree { from: Tree::Base, attributes }, scratch])
+            }
+            Image::Directory(path) | Image::Tree(path) => {
+                (path, vec![scratch, RootStep::MakeOverlay { marks, attributes }])
+            }
+            Image::Unpacked(origin) | Image::PerRun { origin, .. } => {
+                let unpack = [
+                    scratch,
+                    RootStep::UnpackIntoScratch(origin),
+                    RootStep::MakeTree { from: Tree::Scratch, attributes },
+                ];
+                (PathBuf::from("/"), unpack.into())
+            }
+        };
+        self.rung(RootStep::OpenBase(c_string(&base)));
+        self.rung(RootStep::MakePrivate);
+        let by_path = |(number, stream): (usize, &Stream)| match stream {
+            Stream::ViewByPath(path) => Some((number, path.clone())),
+            _ => None,
+        };
+        let views: Vec<_> = self.streams.iter().enumerate().filter_map(by_path).collect();
+        if !views.is_empty() {
+            self.rung(ChildStep::OpenViewsByPath(views));
+        }
+        steps.into_iter().for_each(|step| self.rung(step));
+        self.host_files();
+        self.enter_root(&base, directory.as_deref())
+    }
+
+    fn enter_root(&mut self, base: &Path, directory: Option<&Path>) -> Result<(), Failure> {
+        self.plan_system_mounts();
+        self.plan_ordered_mounts();
+        for mount in self.mounts.clone() {
+            self.rung(RootStep::Make(mount));
+        }
+        self.name_open_views(None)?;
+        let sys = self.own.map_or(SysView::New, |own| own.view);
+        self.hide_kernel_files(sys, directory)?;
+        // Where the old tree is detached as a whole, the scratch tmpfs goes with it: one wait for
+        // the kernel's readers, not two. Over the caller's own root it would lie on top of that
+        // tree, and be detached in its place.
+        if self.spec.root == RootSwitch::Chroot || base == Path::new("/") {
+            self.rung(RootStep::DetachScratch);
+        }
+        self.rung(RootStep::AttachRoot);
+        self.rung(match self.spec.root {
+            RootSwitch::Pivot => RootStep::Pivot,
+            RootSwitch::Chroot => RootStep::Chroot,
+        });
+        Ok(())
+    }
+
+    /// Attaches the mounts, in the order in which they were planned, and fills /dev in between.
+    pub(super) fn system_mounts(&mut self, terminals: Terminals) {
+        self.hide_views();
+        for mount in self.mounts.clone() {
+            let slot = mount.slot;
+            self.rung(RootStep::Attach(mount));
+            if let Some(own) = self.own.filter(|own| own.sys == slot) {
+                self.mask_kernel_files(own.proc, own.sys);
+            }
+            // Only ever in a mount of rustic's own: an ordered one at the same place is somebody's
+            // directory.
+            if Some(slot) == self.dev {
+                if self.owns_the_shared() {
+                    self.rung(RootStep::DeviceNodes(Some(slot)));
+                }
+                self.rung(RootStep::DeviceLinks(slot));
+            }
+        }
+        if terminals.any() {
+            self.rung(ChildStep::Terminal {
+                streams: terminals,
+                devpts: self.devpts,
+                uid: self.spec.uid,
+            });
+        }
+    }
+}

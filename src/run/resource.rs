@@ -1,0 +1,79 @@
+//! What a run makes outside of its container, and takes away again at its end: in the warden, and
+//! in the parent where the warden was killed.
+
+use crate::error::printable;
+use crate::ready::queue::{self, Name};
+use crate::rootfs::remove;
+use crate::run::streams;
+use crate::sys;
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::io::{Errno, Result};
+use rustix::process::{WaitId, WaitIdOptions, waitid};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// Something outside of the container.
+#[derive(Clone, Debug)]
+pub enum Resource {
+    /// Pipes behind standard streams that are CMD's for this run: the stream of each, and the
+    /// owner that it gets back.
+    PipeOwners(Vec<(usize, u32)>),
+    /// The name of the parent's queue.
+    Queue(Name),
+    /// The directory that an image was unpacked into for this run alone.
+    RunDirectory(PathBuf),
+}
+
+impl Resource {
+    /// Takes it away; to do so again changes nothing. `within` is the user namespace of the
+    /// container, where its root may remove what nobody outside may.
+    ///
+    /// # Errors
+    /// What kept it; it is still there then.
+    pub fn remove(&self, within: Option<&OwnedFd>) -> Result<()> {
+        match self {
+            Self::PipeOwners(before) => {
+                streams::give_back(before);
+                Ok(())
+            }
+            Self::Queue(name) => queue::remove(name).map_err(|error| error.errno),
+            Self::RunDirectory(path) => remove_directory(path, within),
+        }
+    }
+}
+
+impl fmt::Display for Resource {
+    /// What it is, for "cannot remove …".
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PipeOwners(_) => f.write_str("CMD's ownership of the standard streams"),
+            Self::Queue(name) => write!(f, "message queue {}", name.shown()),
+            Self::RunDirectory(path) => f.write_str(&printable(&path.to_string_lossy())),
+        }
+    }
+}
+
+/// Takes all of them away, whatever becomes of each. What is left, by its place, with the reason.
+pub fn remove_all(resources: &[Resource], within: Option<&OwnedFd>) -> Vec<(usize, Errno)> {
+    let removed = resources.iter().map(|resource| resource.remove(within));
+    removed.enumerate().filter_map(|(place, result)| Some((place, result.err()?))).collect()
+}
+
+/// Files of subordinate ids in directories of subordinate ids: only the root of the user namespace
+/// that has them may remove them.
+fn remove_directory(path: &Path, within: Option<&OwnedFd>) -> Result<()> {
+    match (remove::tree(path), within) {
+        (Err(_), Some(namespace)) => {
+            if let Some(child) = sys::fork()? {
+                let _ =
+                    rustix::io::retry_on_intr(|| waitid(WaitId::Pid(child), WaitIdOptions::EXITED));
+                return remove::tree(path);
+            }
+            let _ = move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::User))
+                .and_then(|()| remove::tree(path));
+            sys::exit_now(0)
+        }
+        (removed, _) => removed,
+    }
+}

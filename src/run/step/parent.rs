@@ -1,0 +1,24 @@
+//! The parent's steps.
+
+use crate::ready::queue::Name;
+
+/// A step of the parent: before the child is cloned, and when CMD has said that it is ready.
+#[derive(Debug)]
+pub enum ParentStep {
+    /// The queue that the user can watch.
+    MakeQueue(Name),
+    /// READY read from the queue.
+    ReceiveReady(Name),
+    /// The queue's name taken away.
+    RemoveQueue(Name),
+    /// Read-only views of what is behind these standard streams.
+    OpenViews(Vec<usize>),
+    /// Pipes behind standard streams given to CMD's uid, which could not open /dev/stdin otherwise;
+    /// the uid that each had.
+    GivePipes {
+        /// Stream and owner.
+        before: Vec<(usize, u32)>,
+        /// The new owner.
+        uid: u32,
+    },
+}

@@ -1,0 +1,154 @@
+//! The child's steps while it builds what is seen of files.
+
+use crate::beneath::Kind;
+use crate::mounts::{Attributes, FsOption, OverlayMarks};
+use crate::namespace::Switch;
+use crate::rootfs::Origin;
+use crate::spec::Sysctl;
+use crate::walls::proc_masks::Hidden;
+use std::ffi::{CStr, CString};
+use std::path::PathBuf;
+use std::rc::Rc;
+
+/// A step of the child, while it builds its root file system.
+#[derive(Debug)]
+pub enum RootStep {
+    /// The directory that the root is made from.
+    OpenBase(CString),
+    /// No mount travels in or out.
+    MakePrivate,
+    /// A tmpfs of the container's own, attached over the base for as long as it is needed.
+    MakeScratch {
+        /// In bytes.
+        size: u64,
+    },
+    /// The files that are shown over those of the image: name and content.
+    WriteScratch(Vec<(&'static str, Vec<u8>)>),
+    /// An image, unpacked into the scratch tmpfs.
+    UnpackIntoScratch(Origin),
+    /// The image unpacked into the directory of this run.
+    UnpackIntoRunDirectory {
+        /// The image.
+        origin: Origin,
+        /// The directory; the warden removes it.
+        path: PathBuf,
+    },
+    /// The root as an overlay over the base.
+    MakeOverlay {
+        /// Where it keeps its marks.
+        marks: OverlayMarks,
+        /// Of the mount.
+        attributes: Attributes,
+    },
+    /// The root as a copy of a tree of mounts.
+    MakeTree {
+        /// Of which.
+        from: Tree,
+        /// Of the mounts.
+        attributes: Attributes,
+    },
+    /// The mounts that hide parts of /proc and /sys, and views of the kernel below a directory
+    /// root.
+    MakeMasks,
+    /// The scratch tmpfs taken off the base again; what uses it keeps it alive.
+    DetachScratch,
+    /// The root attached over the base.
+    AttachRoot,
+    /// A mount, detached.
+    Make(Rc<Mount>),
+    /// pivot_root, and the old root taken away.
+    Pivot,
+    /// chroot.
+    Chroot,
+    /// A mount, attached beneath the root.
+    Attach(Rc<Mount>),
+    /// Kernel parameters of the container's own, in the proc file system of this slot.
+    SetSysctls {
+        /// The slot.
+        proc: usize,
+        /// What is set.
+        sysctls: Vec<Sysctl>,
+    },
+    /// Paths hidden.
+    Mask {
+        /// Where they are.
+        place: Place,
+        /// Which.
+        hidden: Vec<Hidden>,
+    },
+    /// What is global in the proc file system of this slot made read-only, but for what is hidden.
+    ProtectProc {
+        /// The slot.
+        proc: usize,
+        /// What is hidden.
+        hidden: Vec<Hidden>,
+    },
+    /// The six device nodes, in the mount of this slot or (`None`) in the root's own /dev.
+    DeviceNodes(Option<usize>),
+    /// The links of /dev, in the mount of this slot.
+    DeviceLinks(usize),
+}
+
+/// A mount: made detached while the host can still be seen, attached beneath the new root.
+#[derive(Debug)]
+pub struct Mount {
+    /// Which of the child's mount descriptors it is.
+    pub slot: usize,
+    /// What is mounted.
+    pub source: Source,
+    /// Its attributes.
+    pub attributes: Attributes,
+    /// Where, relative to the root inside.
+    pub target: PathBuf,
+    /// What the target must be.
+    pub kind: Kind,
+    /// Whether a missing target is made.
+    pub make_target: Switch,
+}
+
+/// What a mount shows.
+#[derive(Debug)]
+pub enum Source {
+    /// A new file system.
+    New {
+        /// Its type, as in /proc/filesystems.
+        fs: &'static CStr,
+        /// Its options.
+        options: Vec<FsOption>,
+    },
+    /// A path of the host, with the mounts below it.
+    Host(CString),
+    /// A file of the scratch tmpfs.
+    Scratch(CString),
+}
+
+/// A tree of mounts that the root is a copy of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tree {
+    /// The directory that was opened first.
+    Base,
+    /// The tree that was unpacked into the scratch tmpfs.
+    Scratch,
+}
+
+/// What paths that are hidden are relative to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The proc file system of this slot.
+    Proc(usize),
+    /// The sysfs of this slot.
+    Sys(usize),
+    /// The root.
+    Root,
+}
+
+impl Place {
+    /// Its path inside, without a slash at its end.
+    pub fn path(self) -> &'static str {
+        match self {
+            Self::Proc(_) => "/proc",
+            Self::Sys(_) => "/sys",
+            Self::Root => "",
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! One poll over everything that can happen, until the end.
+
+use super::{Readiness, Stage, Supervisor};
+use crate::error::Failure;
+use crate::exit::{Exit, FORBIDDEN_CALL};
+use crate::run::control::{Order, SILENT};
+use crate::run::pty_relay::{Relay, Side};
+use crate::run::stream_relay::Lost;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::AsFd;
+use rustix::io::Errno;
+use rustix::net::{Shutdown, shutdown};
+use std::time::Instant;
+
+/// Something that can happen while the parent waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Event {
+    Child,
+    Queue,
+    Pipe,
+    Socket,
+    Warden,
+    Signal,
+    Info,
+    Relay(Side),
+    Streams,
+}
+
+impl Supervisor<'_> {
+    /// Lets the warden go and waits for the end.
+    ///
+    /// # Errors
+    /// The step that failed, or a container that was not ready in time.
+    pub fn wait(mut self) -> Result<Exit, Failure> {
+        // A queue that nobody has asked for by name may be missing: then that CMD runs tells
+        // enough.
+        let missing = self.run.plan.queue.is_some() && self.queue.is_none();
+        self.order(if missing { Order::GoWithoutQueue } else { Order::Go });
+        while self.ending.is_none() {
+            for event in self.poll() {
+                match event {
+                    Event::Child => self.hear_child(),
+                    Event::Queue => self.read_queue(),
+                    Event::Pipe => self.read_pipe(),
+                    Event::Socket => self.read_socket(),
+                    Event::Warden => self.hear_warden(),
+                    Event::Signal => self.hear_signals(),
+                    Event::Info => self.info.flush(),
+                    Event::Relay(Side::Keys) => self.relay_keys(),
+                    Event::Relay(Side::Inner) => self.relay.iter_mut().for_each(Relay::inner),
+                    Event::Relay(Side::Outer) => self.relay.iter_mut().for_each(Relay::show),
+                    Event::Streams => self.connections.pipes.relay(),
+                }
+            }
+            self.relay.iter_mut().for_each(Relay::look_around);
+            if matches!(self.readiness, Readiness::Awaited(deadline) if Instant::now() >= deadline)
+            {
+                self.give_up();
+            }
+        }
+        // What the child said last may still be in its wires.
+        self.hear_child();
+        self.read_queue();
+        self.read_pipe();
+        self.read_socket();
+        self.close_queue();
+        if let Some(relay) = &mut self.relay {
+            relay.drain(self.signals.as_fd());
+        }
+        self.relay = None;
+        let lost = std::mem::take(&mut self.connections.pipes).finish();
+        self.connections.streams.give_offsets_back();
+        self.order(Order::Heard);
+        self.conclude(lost)
+    }
+
+    /// Waits until something happens, or the time for readiness is over. Monotonic: poll(2) knows
+    /// nothing of the wall clock.
+    fn poll(&self) -> Vec<Event> {
+        let input = PollFlags::IN;
+        // What is left in the wires when the warden tells the end is read then.
+        let sources = [
+            Some((Event::Warden, PollFd::from_borrowed_fd(self.warden.as_fd(), input))),
+            self.child
+                .as_ref()
+                .map(|child| (Event::Child, PollFd::from_borrowed_fd(child.as_fd(), input))),
+            self.queue
+                .as_ref()
+                .map(|queue| (Event::Queue, PollFd::from_borrowed_fd(queue.as_fd(), input))),
+            self.pipe
+                .as_ref()
+                .map(|pipe| (Event::Pipe, PollFd::from_borrowed_fd(pipe.as_fd(), input))),
+            self.socket
+                .as_ref()
+                .filter(|socket| socket.can_be_read())
+                .map(|socket| (Event::Socket, PollFd::from_borrowed_fd(socket.as_fd(), input))),
+            Some((Event::Signal, PollFd::from_borrowed_fd(self.signals.as_fd(), input))),
+            self.info
+                .blocked()
+                .map(|fd| (Event::Info, PollFd::from_borrowed_fd(fd, PollFlags::OUT))),
+        ];
+        let relayed =
+            self.relay.iter().flat_map(Relay::sources).map(|(side, fd)| (Event::Relay(side), fd));
+        let streams = self.connections.pipes.sources().map(|fd| (Event::Streams, fd));
+        let (events, mut fds): (Vec<Event>, Vec<PollFd<'_>>) =
+            sources.into_iter().flatten().chain(relayed).chain(streams).unzip();
+        let left = match self.readiness {
+            Readiness::Awaited(deadline) => {
+                Timespec::try_from(deadline.saturating_duration_since(Instant::now())).ok()
+            }
+            Readiness::Told(_) | Readiness::Settled => None,
+        };
+        let look = self.relay.as_ref().and_then(Relay::patience);
+        let left = [left, look].into_iter().flatten().min();
+        match poll(&mut fds, left.as_ref()) {
+            Ok(_) => events
+                .into_iter()
+                .zip(fds)
+                .filter(|(_, fd)| !fd.revents().is_empty())
+                .map(|(event, _)| event)
+                .collect(),
+            Err(_) => Vec::new(),
+        }
+    }
+
+    /// Gives the warden an order. One that cannot be given ends the run: the warden takes the end
+    /// of its wire for the death of the parent, and cleans up.
+    pub(super) fn order(&mut self, order: Order) {
+        match self.warden.send(&order, None) {
+            // A warden that is gone is noticed when its wire is read.
+            Ok(()) | Err(Errno::PIPE) => {}
+            Err(errno) => {
+                let failure = Failure::new("cannot give the warden an order").errno(errno);
+                self.failure = self.failure.take().or(Some(failure));
+                let _ = shutdown(self.warden.as_fd(), Shutdown::Write);
+            }
+        }
+    }
+
+    fn conclude(self, lost: Option<Lost>) -> Result<Exit, Failure> {
+        if let Some(failure) = self.failure {
+            return Err(failure);
+        }
+        // It ended on its way, and could not say at which step.
+        if self.stage == Stage::SettingUp && self.ending == Some(SILENT) {
+            return Err(Failure::new(
+                "the container could not be made: its first process ended before it could say why",
+            ));
+        }
+        if let Some(Lost { stream, errno }) = lost {
+            return Err(Failure::new(format!("cannot write all of CMD's {stream}")).errno(errno));
+        }
+        let exit = self.ending.map_or(Exit::Failed, Exit::from);
+        self.run.voice.parent(&match exit {
+            Exit::Signal(signal) => format!("the child was ended by signal {signal}"),
+            exit => format!("the child has ended with {}", exit.code()),
+        });
+        if exit == Exit::Signal(libc::SIGSYS) {
+            self.run.voice.warning(FORBIDDEN_CALL);
+        }
+        Ok(exit)
+    }
+}

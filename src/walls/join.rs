@@ -1,0 +1,157 @@
+//! Namespaces of others, joined by their files, setns(2).
+
+use crate::error::{SysError, errno_of};
+use crate::host::{Extent, extents};
+use crate::namespace::{Namespace, Switch};
+use crate::sys;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::io::{Errno, Result};
+use rustix::process::{WaitId, WaitIdOptions, waitid};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use serde::{Deserialize, Serialize};
+use std::io::{Read, Write};
+use std::path::PathBuf;
+use std::rc::Rc;
+
+/// One namespace, opened and checked.
+#[derive(Clone, Debug)]
+pub struct Join {
+    /// Its kind.
+    pub namespace: Namespace,
+    /// Where it was opened.
+    pub path: PathBuf,
+    /// Its file: whatever becomes of the path, this namespace it is.
+    pub file: Rc<OwnedFd>,
+}
+
+impl PartialEq for Join {
+    fn eq(&self, other: &Self) -> bool {
+        (self.namespace, &self.path) == (other.namespace, &other.path)
+    }
+}
+
+impl Eq for Join {}
+
+/// What is joined, in this order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Joins {
+    /// A user namespace that is entered first, because the others belong to it and rustic has no
+    /// right over them outside: the joined one itself, or their owner.
+    pub owner: Option<Join>,
+    /// The others.
+    pub others: Vec<Join>,
+}
+
+/// What is seen from inside of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inside {
+    /// The user ids there.
+    pub uids: Vec<Extent>,
+    /// The group ids there.
+    pub gids: Vec<Extent>,
+    /// Whether setgroups(2) is allowed.
+    pub setgroups: Switch,
+    /// The host name.
+    pub hostname: String,
+}
+
+impl Joins {
+    /// Whether nothing is joined.
+    pub fn is_empty(&self) -> bool {
+        self.owner.is_none() && self.others.is_empty()
+    }
+
+    /// All of them, in the order in which they are entered.
+    pub fn each(&self) -> impl Iterator<Item = &Join> {
+        self.owner.iter().chain(&self.others)
+    }
+
+    /// Moves this process, which has one thread, into them; of a pid and a time namespace its
+    /// children become members.
+    ///
+    /// # Errors
+    /// EPERM without CAP_SYS_ADMIN in the owner of one, which is named by its path.
+    pub fn enter(&self) -> std::result::Result<(), SysError> {
+        self.each().try_for_each(|join| {
+            let path = join.path.to_string_lossy();
+            enter(join.file.as_fd(), join.namespace).map_err(|errno| SysError::new(errno, path))
+        })
+    }
+
+    /// Looks around inside, in a process of its own. Nothing is changed.
+    ///
+    /// # Errors
+    /// As of [`Joins::enter`], before anything was made.
+    pub fn look(&self) -> std::result::Result<Inside, SysError> {
+        let (mut answer, mut told) =
+            std::io::pipe().map_err(|error| SysError::from(errno_of(&error)))?;
+        let Some(child) = sys::fork()? else {
+            let seen = self.enter().and_then(|()| Told::look());
+            let seen = seen.map_err(|error| (error.errno.raw_os_error(), error.detail));
+            let text = serde_json::to_vec(&seen).unwrap_or_default();
+            let _ = told.write_all(&text);
+            sys::exit_now(0)
+        };
+        drop(told);
+        let mut text = Vec::new();
+        let read = answer.read_to_end(&mut text);
+        let _ = rustix::io::retry_on_intr(|| waitid(WaitId::Pid(child), WaitIdOptions::EXITED));
+        read.map_err(|error| SysError::from(errno_of(&error)))?;
+        let told: std::result::Result<Told, (i32, String)> =
+            serde_json::from_slice(&text).map_err(|_| SysError::from(Errno::CHILD))?;
+        match told {
+            Ok(told) => told.inside().ok_or_else(|| Errno::BADMSG.into()),
+            Err((errno, detail)) => {
+                Err(SysError::new(Errno::from_raw_os_error(errno.clamp(1, 4095)), detail))
+            }
+        }
+    }
+}
+
+/// What the process inside tells, as the kernel writes it.
+#[derive(Serialize, Deserialize)]
+struct Told {
+    uid_map: String,
+    gid_map: String,
+    setgroups: String,
+    hostname: String,
+}
+
+impl Told {
+    fn look() -> std::result::Result<Self, SysError> {
+        let read = |name: &str| {
+            let path = format!("/proc/self/{name}");
+            std::fs::read_to_string(&path).map_err(|error| SysError::new(errno_of(&error), path))
+        };
+        Ok(Self {
+            uid_map: read("uid_map")?,
+            gid_map: read("gid_map")?,
+            setgroups: read("setgroups")?,
+            hostname: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        })
+    }
+
+    fn inside(self) -> Option<Inside> {
+        let setgroups = if self.setgroups.trim() == "deny" { Switch::No } else { Switch::Yes };
+        Some(Inside {
+            uids: extents(&self.uid_map)?,
+            gids: extents(&self.gid_map)?,
+            setgroups,
+            hostname: self.hostname,
+        })
+    }
+}
+
+fn enter(file: BorrowedFd<'_>, namespace: Namespace) -> Result<()> {
+    let kind = match namespace {
+        Namespace::Pid => LinkNameSpaceType::ProcessID,
+        Namespace::Mount => LinkNameSpaceType::Mount,
+        Namespace::Uts => LinkNameSpaceType::HostNameAndNISDomainName,
+        Namespace::Net => LinkNameSpaceType::Network,
+        Namespace::Ipc => LinkNameSpaceType::InterProcessCommunication,
+        Namespace::User => LinkNameSpaceType::User,
+        Namespace::Cgroup => LinkNameSpaceType::ControlGroup,
+        Namespace::Time => LinkNameSpaceType::Time,
+    };
+    move_into_link_name_space(file, Some(kind))
+}
