@@ -41,5 +41,6 @@ pub mod run;
 pub mod self_exe;
 pub mod spec;
 pub mod sys;
+pub mod test_switches;
 pub mod verify;
 pub mod walls;

@@ -5,3 +5,7 @@
 pub mod message;
 pub mod notify;
 pub mod queue;
+
+/// The descriptor that says READY=1 with `--ready app`: one digit, since dash(1) takes no larger
+/// number in `>&$RUSTIC_READY_FD`.
+pub const READY_FD: i32 = 3;

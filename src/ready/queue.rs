@@ -4,6 +4,7 @@
 use crate::error::SysError;
 use crate::random;
 use crate::ready::message::{LONGEST, NONCE};
+use crate::test_switches;
 use nix::errno::Errno;
 use nix::mqueue::{MQ_OFlag, MqAttr, MqdT, mq_close, mq_open, mq_receive, mq_send, mq_unlink};
 use nix::sys::stat::Mode;
@@ -41,7 +42,7 @@ impl Name {
         let letters = random::letters(26 + NONCE)?;
         let (name, nonce) = letters.split_at(26);
         // A test that plays the stranger has to know the name.
-        let ordered = std::env::var("RUSTIC_QUEUE_NAME").ok().filter(|_| cfg!(debug_assertions));
+        let ordered = test_switches::ordered("RUSTIC_QUEUE_NAME");
         let name = ordered.as_deref().unwrap_or(name);
         let path = CString::new(format!("/rustic.{name}")).map_err(|_| rustix::io::Errno::INVAL)?;
         Ok(Self { path, nonce: nonce.to_owned() })

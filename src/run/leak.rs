@@ -1,10 +1,11 @@
-//! A leak on purpose: in debug builds RUSTIC_LEAK edits the list of steps, so that the tests can
-//! show that verify sees it. Release builds do not have it.
+//! A leak on purpose: RUSTIC_LEAK edits the list of steps, so that the tests can show that verify
+//! sees it.
 
 use crate::mountinfo;
 use crate::mounts::Attributes;
 use crate::namespace::{Choice, Namespace};
 use crate::run::step::{ChildStep, Mount, RootStep, Source, Step, WardenStep};
+use crate::test_switches;
 use crate::walls::privileges::Credentials;
 use caps::Capability;
 use std::ffi::{CStr, CString};
@@ -13,40 +14,37 @@ use std::rc::Rc;
 
 /// Opens the leak that was ordered, if one was.
 pub(super) fn ordered(steps: &mut Vec<Step>) {
-    if !cfg!(debug_assertions) {
-        return;
-    }
-    match std::env::var("RUSTIC_LEAK").as_deref() {
-        Ok("mqueue") => replace_mount(steps, c"mqueue", &last_mount_of("mqueue")),
-        Ok("proc") => replace_mount(steps, c"proc", c"/proc"),
-        Ok("descriptor") => {
+    match test_switches::ordered("RUSTIC_LEAK").as_deref() {
+        Some("mqueue") => replace_mount(steps, c"mqueue", &last_mount_of("mqueue")),
+        Some("proc") => replace_mount(steps, c"proc", c"/proc"),
+        Some("descriptor") => {
             steps.retain(|step| !matches!(step, Step::Child(ChildStep::CloseDescriptors)))
         }
-        Ok("propagation") => {
+        Some("propagation") => {
             steps.retain(|step| !matches!(step, Step::Root(RootStep::MakePrivate)))
         }
-        Ok("keyring") => {
+        Some("keyring") => {
             steps.retain(|step| !matches!(step, Step::Child(ChildStep::Keyring { .. })))
         }
-        Ok("cgroup") => replace_mount(steps, c"mqueue", &last_mount_of("cgroup")),
-        Ok("kernel") => {
+        Some("cgroup") => replace_mount(steps, c"mqueue", &last_mount_of("cgroup")),
+        Some("kernel") => {
             steps.retain(|step| !matches!(step, Step::Root(RootStep::ProtectProc { .. })))
         }
-        Ok("devices") => {
+        Some("devices") => {
             steps.iter_mut().for_each(allow_nodes);
             steps.iter_mut().for_each(|step| keep(step, Capability::CAP_MKNOD.bitmask()));
         }
-        Ok("uts") => share(steps, Namespace::Uts),
-        Ok("net") => share(steps, Namespace::Net),
-        Ok("time") => share(steps, Namespace::Time),
-        Ok("terminal") => {
+        Some("uts") => share(steps, Namespace::Uts),
+        Some("net") => share(steps, Namespace::Net),
+        Some("time") => share(steps, Namespace::Time),
+        Some("terminal") => {
             steps.retain(|step| !matches!(step, Step::Child(ChildStep::Terminal { .. })))
         }
-        Ok("chroot") => steps
+        Some("chroot") => steps
             .iter_mut()
             .filter(|step| matches!(step, Step::Root(RootStep::Pivot)))
             .for_each(|step| *step = RootStep::Chroot.into()),
-        Ok("capability") => {
+        Some("capability") => {
             steps.iter_mut().for_each(|step| keep(step, Capability::CAP_SYS_TIME.bitmask()))
         }
         _ => {}

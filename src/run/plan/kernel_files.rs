@@ -1,7 +1,7 @@
 //! What a container does not see of the kernel's own files, and which views of the host's kernel
 //! below its root are hidden.
 
-use super::ladder::{Ladder, SysView};
+use super::ladder::{KernelFiles, Ladder, SysView};
 use crate::beneath::Kind;
 use crate::error::{Failure, errno_of};
 use crate::mountinfo::{self, Mount};
@@ -14,14 +14,6 @@ use std::path::{Path, PathBuf};
 
 /// Where cgroups are mounted, below /sys.
 const CGROUPS: &str = "fs/cgroup";
-
-/// What is hidden, and where.
-#[derive(Default)]
-pub(super) struct KernelFiles {
-    proc: Vec<Hidden>,
-    sys: Vec<Hidden>,
-    root: Vec<Hidden>,
-}
 
 fn listed(list: &[(&str, Kind)]) -> Vec<Hidden> {
     list.iter().map(|&(path, kind)| Hidden { path: path.into(), kind }).collect()

@@ -1,18 +1,17 @@
 //! The ladder while it is built, and the rungs that stand alone.
 
-use super::READY_FD;
-use super::kernel_files::KernelFiles;
 use crate::host::{Host, UserNamespace};
 use crate::mounts::Attributes;
 use crate::namespace::{Choice, Namespace, Switch};
-use crate::ready::notify;
 use crate::ready::queue::Name;
+use crate::ready::{READY_FD, notify};
 use crate::rootfs::Image;
 use crate::run::resource::Resource;
 use crate::run::step::{ChildStep, Mount, ParentStep, Quota, Step, WardenStep};
 use crate::run::streams::Stream;
 use crate::spec::{Ready, Seccomp, Spec};
 use crate::walls::idmap::{IdMaps, Writer};
+use crate::walls::proc_masks::Hidden;
 use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -34,6 +33,14 @@ pub(super) struct Ladder<'a> {
     pub(super) dev: Option<usize>,
     pub(super) devpts: Option<usize>,
     pub(super) remarks: Vec<String>,
+}
+
+/// What is hidden of the kernel's own files, and where.
+#[derive(Default)]
+pub(super) struct KernelFiles {
+    pub(super) proc: Vec<Hidden>,
+    pub(super) sys: Vec<Hidden>,
+    pub(super) root: Vec<Hidden>,
 }
 
 /// The slots of /proc and /sys.

@@ -61,10 +61,6 @@ pub struct Ingredients<'a> {
     pub queue: Option<Name>,
 }
 
-/// The descriptor that says READY=1 with `--ready app`: one digit, since dash(1) takes no larger
-/// number in `>&$RUSTIC_READY_FD`.
-pub const READY_FD: i32 = 3;
-
 impl Plan {
     /// The plan of a container.
     ///

@@ -8,6 +8,7 @@ mod root;
 mod warden;
 
 use crate::error::SysError;
+use crate::test_switches;
 use rustix::io::Errno;
 
 pub use child::{ChildStep, Quota};
@@ -61,12 +62,9 @@ impl Step {
     }
 
     /// The failure that a test has ordered for this step, by the name of its variant and an errno
-    /// in RUSTIC_FAIL_STEP. Release builds do not have it.
+    /// in RUSTIC_FAIL_STEP.
     pub fn ordered_failure(&self) -> Option<SysError> {
-        if !cfg!(debug_assertions) {
-            return None;
-        }
-        let ordered = std::env::var("RUSTIC_FAIL_STEP").ok()?;
+        let ordered = test_switches::ordered("RUSTIC_FAIL_STEP")?;
         let (variant, errno) = ordered.split_once(':')?;
         let debug = match self {
             Self::Parent(step) => format!("{step:?}"),

@@ -3,11 +3,11 @@
 
 use super::{Readiness, Stage, Supervisor};
 use crate::error::{Failure, errno_text, printable};
+use crate::ready::READY_FD;
 use crate::ready::message::{self, Message};
 use crate::ready::notify::{self, Said};
 use crate::ready::queue;
 use crate::run::control::Order;
-use crate::run::plan::READY_FD;
 use crate::run::step::{ChildStep, ParentStep, Step};
 use crate::spec::{Ready, Verbosity};
 use rustix::io::Errno;
