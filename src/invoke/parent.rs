@@ -107,9 +107,9 @@ impl Parent {
         if self.options.reuse == Switch::Yes {
             let _ = queue::remove(&name);
         }
-        Queue::make(&name, i64::MAX)
+        Queue::make(&name, i64::MAX, None)
             .or_else(|error| match error.errno {
-                Errno::INVAL => Queue::make(&name, 1),
+                Errno::INVAL => Queue::make(&name, 1, None),
                 errno => Err(errno.into()),
             })
             .map_err(|error| {
@@ -131,9 +131,10 @@ impl Parent {
         failed: &impl Fn(&'static str) -> F,
     ) -> Result<Exit, Told> {
         let (near, far) = wire().map_err(failed("socketpair"))?;
-        let Some((pid, pidfd)) =
-            sys::clone3(self.options.namespaces.clone_flags()).map_err(failed("clone"))?
-        else {
+        // SAFETY: the program has one thread.
+        #[allow(unsafe_code, reason = "clone3(2) with one thread")]
+        let cloned = unsafe { sys::clone3(self.options.namespaces.clone_flags()) };
+        let Some((pid, pidfd)) = cloned.map_err(failed("clone"))? else {
             drop(near);
             child::main(&self.options, &far)
         };

@@ -124,7 +124,10 @@ fn run_told(spec: &Spec, host: &Host, info: &mut Events) -> Result<Exit, Failure
         voice.parent(&format!("root: unpacked {line}"));
     }
     voice.parent(&format!("PID of parent is {}", getpid().as_raw_nonzero()));
-    let Some(warden) = sys::fork().map_err(io("cannot fork the warden"))? else {
+    // SAFETY: the threads of an unpack have been joined, and that which closes descriptors comes later.
+    #[allow(unsafe_code, reason = "fork(2) with one thread")]
+    let forked = unsafe { sys::fork() };
+    let Some(warden) = forked.map_err(io("cannot fork the warden"))? else {
         drop((parent_end, listening_end, signals, ready, pipes));
         let child = Inheritance {
             report: child_end,
@@ -207,18 +210,11 @@ fn make_queue(
         return Ok(None);
     };
     voice.parent(&format!("opening message queue {}", name.shown()));
+    // The program inside opens it after its uid has changed.
+    let given = spec.ready == Ready::App && spec.uid != host.uid && host.uid == 0;
     let made = step
         .ordered_failure()
-        .map_or_else(|| Queue::make(name, host.msg_max), Err)
-        .and_then(|queue| {
-            // The program inside opens it after its uid has changed.
-            if spec.ready == Ready::App && spec.uid != host.uid && host.uid == 0 {
-                queue.give_to(spec.uid).inspect_err(|_| {
-                    let _ = queue::remove(name);
-                })?;
-            }
-            Ok(queue)
-        });
+        .map_or_else(|| Queue::make(name, host.msg_max, given.then_some(spec.uid)), Err);
     let queue = match made {
         Ok(queue) => queue,
         Err(error) if spec.ready_by_name == Switch::No && is_used_up(error.errno) => {

@@ -205,6 +205,9 @@ impl Warden<'_> {
         let talk = inheritance.talk;
         let (mut inheritance, mut gate) = (Some(inheritance), Some(gate));
         let mut ward = None;
+        // SAFETY: the warden has one thread.
+        #[allow(unsafe_code, reason = "clone3(2) with one thread")]
+        let cloned = |flags| unsafe { sys::clone3(flags) };
         for (number, step) in self.plan.side(Side::Warden) {
             let failed = |error: SysError| (number, error);
             if let Some(error) = step.ordered_failure() {
@@ -219,7 +222,7 @@ impl Warden<'_> {
                 (Step::MakeRunDirectory(path), _) => {
                     run_directory::make(path).map_err(|errno| failed(errno.into()))?;
                 }
-                (Step::Clone(namespaces), _) => match sys::clone3(namespaces.clone_flags())
+                (Step::Clone(namespaces), _) => match cloned(namespaces.clone_flags())
                     .map_err(|errno| failed(errno.into()))?
                 {
                     Some((pid, pidfd)) => {
@@ -346,10 +349,13 @@ impl Warden<'_> {
         if remove::tree(directory).is_ok() {
             return;
         }
+        // SAFETY: the warden has one thread; those of a removal have been joined.
+        #[allow(unsafe_code, reason = "fork(2) with one thread")]
+        let fork = || unsafe { sys::fork() };
         // Files of subordinate ids in directories of subordinate ids: only the root of that user
         // namespace may remove them.
         if let Some(namespace) = ward.and_then(|ward| ward.user_namespace.as_ref())
-            && let Ok(None) = sys::fork()
+            && let Ok(None) = fork()
         {
             let entered = rustix::thread::move_into_link_name_space(
                 namespace.as_fd(),

@@ -1,6 +1,6 @@
 //! System V IPC: shared memory, message queues and semaphores by key, sysvipc(7).
 
-use super::{checked, last_errno};
+use super::errno::{checked, last_errno};
 use rustix::io::{Errno, Result};
 
 /// What a key names: each kind has a table of its own in an IPC namespace.
