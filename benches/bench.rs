@@ -199,7 +199,7 @@ fn start(rounds: usize) -> Fallible<()> {
 fn filter() -> Fallible<()> {
     use rustic::namespace::Switch;
     use rustic::walls::seccomp::{SelfSignals, compile, default};
-    let order = default::Order {
+    let order = default::FilterOptions {
         capabilities: 0xa804_25fb,
         nest: Switch::No,
         self_signals: SelfSignals::Told,

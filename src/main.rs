@@ -5,7 +5,7 @@ use rustic::cli::{self, Asked, RootfsOrder, Show, VerifyOrder};
 use rustic::error::Failure;
 use rustic::exit::{Exit, FORBIDDEN_CALL};
 use rustic::host::Host;
-use rustic::rootfs::command::{self, Output};
+use rustic::rootfs::command::{self, OutputFormat as Output};
 use rustic::spec::{self, RunOptions, Verbosity};
 use rustic::{init, invoke, run, sys, verify};
 use std::fmt::Display;

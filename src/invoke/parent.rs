@@ -21,7 +21,7 @@ use std::time::Instant;
 /// The program, with its name and its words.
 pub fn main(program: &str, words: &[OsString]) -> Exit {
     match parse(program, words) {
-        Ok(options) => Parent { options }.run().unwrap_or(Exit::Command(1)),
+        Ok(options) => Invocation { options }.run().unwrap_or(Exit::Command(1)),
         Err(Aside::Help) => {
             note(usage(program).trim_end());
             Exit::Command(0)
@@ -34,7 +34,7 @@ pub fn main(program: &str, words: &[OsString]) -> Exit {
     }
 }
 
-struct Parent {
+struct Invocation {
     options: Options,
 }
 
@@ -42,7 +42,7 @@ struct Parent {
 struct Told;
 
 /// The child, until it has ended.
-struct Ward {
+struct ChildProcess {
     pid: Pid,
     pidfd: OwnedFd,
     wire: NearEnd,
@@ -59,7 +59,7 @@ enum Woken {
     Time,
 }
 
-impl Parent {
+impl Invocation {
     fn verbose(&self, line: &str) {
         if self.options.verbose == Switch::Yes {
             say(&format!("Parent: {line}\n"));
@@ -139,7 +139,7 @@ impl Parent {
             child::main(&self.options, &far)
         };
         drop(far);
-        let ward = Ward { pid, pidfd, wire: near };
+        let ward = ChildProcess { pid, pidfd, wire: near };
         self.verbose(&format!("PID of child is {}", ward.pid.as_raw_nonzero()));
         if let Some(queue) = queue
             && let Some(signal) = self.await_message(&ward, queue, signals)
@@ -155,7 +155,7 @@ impl Parent {
     /// Waits for the message as long as one can come; gives the signal that ended the wait, if one
     /// did. A child that has said that it does not see the queue does not end the wait, and neither
     /// does its end: that is the lesson.
-    fn await_message(&self, ward: &Ward, queue: &Queue, signals: &SignalFd) -> Option<i32> {
+    fn await_message(&self, ward: &ChildProcess, queue: &Queue, signals: &SignalFd) -> Option<i32> {
         let deadline = Instant::now() + self.options.patience;
         let mut sources = vec![queue.as_fd(), ward.wire.as_fd()];
         loop {
@@ -198,7 +198,7 @@ impl Parent {
         let end = message.iter().position(|&byte| byte == 0).unwrap_or(message.len());
         let text = String::from_utf8_lossy(&message[..end]);
         say(&format!(
-            "\n    Parent: the following message was received from the child\n     >> {}\n\n",
+            "\n    Invocation: the following message was received from the child\n     >> {}\n\n",
             printable(&text)
         ));
     }
@@ -238,13 +238,13 @@ fn ending_signal(signals: &SignalFd) -> Option<i32> {
 }
 
 /// Ends the child because the parent was told to end.
-fn end(ward: &Ward, signal: i32) -> Exit {
+fn end(ward: &ChildProcess, signal: i32) -> Exit {
     let _ = pidfd_send_signal(&ward.pidfd, Signal::KILL);
     let _ = reap(ward);
     Exit::Signal(signal)
 }
 
-fn reap(ward: &Ward) -> Exit {
+fn reap(ward: &ChildProcess) -> Exit {
     let status = rustix::io::retry_on_intr(|| {
         waitid(WaitId::PidFd(ward.pidfd.as_fd()), WaitIdOptions::EXITED)
     });

@@ -74,7 +74,7 @@ impl Meter {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hashing {
     /// They are.
-    RunOptions,
+    Wanted,
     /// They are not.
     Unwanted,
 }
@@ -157,7 +157,7 @@ impl Archive {
     /// A file that cannot be read, or that is no tar archive, by what it is.
     pub fn open(&self, hashing: Hashing) -> Result<Opened, Failure> {
         let (bytes, length) = self.bytes().map_err(|error| self.unreadable(&error))?;
-        let hash = (hashing == Hashing::RunOptions).then(Arc::default);
+        let hash = (hashing == Hashing::Wanted).then(Arc::default);
         let meter = Meter { hash, ..Meter::default() };
         let metered = Metered { inner: bytes, meter: meter.clone() };
         match format::plain(metered, meter.read.clone()) {

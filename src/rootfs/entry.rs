@@ -9,9 +9,9 @@ use std::path::Path;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// Where.
-    pub place: Place,
+    pub place: EntryPath,
     /// What.
-    pub kind: Kind,
+    pub kind: EntryKind,
     /// What is said of it.
     pub metadata: Metadata,
 }
@@ -19,11 +19,11 @@ pub struct Entry {
 /// A path beneath the root, in plain components: no slash at either end, no `.`, no `..`. Empty for
 /// the root itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Place(Vec<u8>);
+pub struct EntryPath(Vec<u8>);
 
 /// The kinds of files, inode(7).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum EntryKind {
     /// A directory.
     Directory,
     /// A regular file.
@@ -37,7 +37,7 @@ pub enum Kind {
     /// container's.
     Symlink(Vec<u8>),
     /// Another name of a file that came earlier.
-    HardLink(Place),
+    HardLink(EntryPath),
     /// A character device, by major and minor number.
     Character(u32, u32),
     /// A block device.
@@ -81,7 +81,7 @@ pub struct Time {
     pub nanoseconds: u32,
 }
 
-impl Place {
+impl EntryPath {
     /// A name of an archive as a place: leading and doubled slashes and dots dropped.
     ///
     /// # Errors
@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn a_place_is_plain_and_never_climbs() {
-        let place = |name: &[u8]| Place::of(name).map(|place| place.0);
+        let place = |name: &[u8]| EntryPath::of(name).map(|place| place.0);
         assert_eq!(place(b"./usr//bin/./ls/"), Ok(b"usr/bin/ls".to_vec()));
         assert_eq!(place(b"/etc"), Ok(b"etc".to_vec()));
         assert_eq!(place(b"./"), Ok(vec![]));
@@ -162,9 +162,9 @@ mod tests {
 
     #[test]
     fn a_place_splits_into_directory_and_name() {
-        let place = Place::of(b"a/b/c").unwrap();
+        let place = EntryPath::of(b"a/b/c").unwrap();
         assert_eq!(place.split(), Some((&b"a/b"[..], Path::new("c"))));
-        assert_eq!(Place::of(b"a").unwrap().split(), Some((&b""[..], Path::new("a"))));
-        assert_eq!(Place::default().split(), None);
+        assert_eq!(EntryPath::of(b"a").unwrap().split(), Some((&b""[..], Path::new("a"))));
+        assert_eq!(EntryPath::default().split(), None);
     }
 }

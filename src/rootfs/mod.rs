@@ -26,13 +26,13 @@ pub mod writer;
 pub use archive::Archive;
 
 use crate::error::{Failure, printable};
-use report::Report;
+use report::UnpackReport;
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use std::fmt;
 use std::path::PathBuf;
 use unpack::Unpack;
-use writer::{Limits, Writer};
+use writer::{TreeWriter, UnpackLimits};
 
 /// Where the files of a root come from that is made for one run alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,7 +62,11 @@ impl Origin {
     ///
     /// # Errors
     /// Those of [`Unpack::unpack`].
-    pub fn unpack(&self, unpack: Unpack<'_>, into: BorrowedFd<'_>) -> Result<Report, Failure> {
+    pub fn unpack(
+        &self,
+        unpack: Unpack<'_>,
+        into: BorrowedFd<'_>,
+    ) -> Result<UnpackReport, Failure> {
         match self {
             Self::Archive(archive) => unpack.unpack(archive, into).map(|done| done.report),
             Self::Stored { name, tree } => {
@@ -76,8 +80,8 @@ impl Origin {
                     Failure::new(format!("cannot read the image '{name}'")).errno(errno)
                 })?;
                 // What is in the store has met its limits already.
-                let limits = Limits { bytes: u64::MAX, entries: u64::MAX };
-                let mut writer = Writer::new(into, unpack.rights, limits);
+                let limits = UnpackLimits { bytes: u64::MAX, entries: u64::MAX };
+                let mut writer = TreeWriter::new(into, unpack.rights, limits);
                 copy::tree(from.as_fd(), &mut writer)?;
                 writer.finish()
             }

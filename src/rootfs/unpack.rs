@@ -5,9 +5,9 @@ use crate::namespace::Switch;
 use crate::rootfs::archive::{Archive, Hashing, Opened};
 use crate::rootfs::format::Compression;
 use crate::rootfs::reader::Reader;
-use crate::rootfs::report::Report;
-use crate::rootfs::stream::{Stream, Threads};
-use crate::rootfs::writer::{Limits, Rights, Writer};
+use crate::rootfs::report::UnpackReport;
+use crate::rootfs::stream::{Threads, WatchedStream};
+use crate::rootfs::writer::{TreeWriter, UnpackLimits, UnpackRights};
 use rustix::fd::BorrowedFd;
 
 /// Who watches an unpack: shows how far it is, and may end it.
@@ -41,7 +41,7 @@ pub struct Progress {
 #[derive(Debug)]
 pub struct Unpacked {
     /// What was made.
-    pub report: Report,
+    pub report: UnpackReport,
     /// The length of the archive, in bytes.
     pub length: u64,
     /// Its sha256, where it was wanted.
@@ -55,9 +55,9 @@ pub struct Unpacked {
 /// How an archive is unpacked.
 pub struct Unpack<'a> {
     /// What the caller may give.
-    pub rights: Rights,
+    pub rights: UnpackRights,
     /// How much the archive may hold.
-    pub limits: Limits,
+    pub limits: UnpackLimits,
     /// How many threads do it.
     pub threads: Threads,
     /// Whether the archive is hashed on the way.
@@ -79,9 +79,14 @@ impl Unpack<'_> {
         // are handed over. But who waits for stdin cannot be asked whether to go on.
         let pays = length.is_none_or(|length| compression != Compression::None && length > SMALL);
         let threads = if pays { self.threads } else { Threads::One };
-        let mut reader =
-            Reader::new(Stream::new(plain.stream, threads, meter.clone(), length, self.watch));
-        let mut writer = Writer::new(into, self.rights, self.limits);
+        let mut reader = Reader::new(WatchedStream::new(
+            plain.stream,
+            threads,
+            meter.clone(),
+            length,
+            self.watch,
+        ));
+        let mut writer = TreeWriter::new(into, self.rights, self.limits);
         let written = (|| {
             while let Some(entry) = reader.next_entry()? {
                 writer.write(&entry, &mut reader)?;

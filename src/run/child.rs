@@ -11,7 +11,9 @@ use crate::rootfs::Origin;
 use crate::rootfs::archive::Hashing;
 use crate::rootfs::stream::Threads;
 use crate::rootfs::unpack::{Unpack, Unwatched};
-use crate::rootfs::writer::{Devices, Limits, Owners, Rights, write_all};
+use crate::rootfs::writer::{
+    Devices, Owners, UnpackLimits as Limits, UnpackRights as Rights, write_all,
+};
 use crate::run::control::{FarEnd, Order, Received, Report};
 use crate::run::plan::{Plan, READY_FD};
 use crate::run::pty::{self, Outer, Terminals};

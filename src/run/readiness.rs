@@ -2,7 +2,7 @@
 //! is passed on.
 
 use crate::error::{Failure, errno_text, printable};
-use crate::ready::message::{self, Message};
+use crate::ready::message::{self, QueueMessage as Message};
 use crate::ready::notify::{self, Said};
 use crate::ready::queue;
 use crate::run::control::Order;
@@ -51,7 +51,8 @@ impl Supervisor<'_> {
         let (Readiness::Told(via), None) = (self.readiness, &self.child) else { return };
         self.readiness = Readiness::Settled;
         self.info.ready(via);
-        let outer = std::env::var_os("NOTIFY_SOCKET").as_ref().and_then(notify::Outer::named);
+        let outer =
+            std::env::var_os("NOTIFY_SOCKET").as_ref().and_then(notify::NotifySocket::named);
         if let (Some(outer), Some(pid)) = (outer, self.pid) {
             // A supervisor that does not listen ends no container; that it was not told is said.
             if let Err(errno) = outer.ready(pid.as_raw_nonzero().get()) {

@@ -1,7 +1,7 @@
 //! The place of the outside in the cgroup tree: what a cgroup namespace is to hide.
 
 use crate::error::{errno_of, without_number};
-use crate::mountinfo::{self, Mount};
+use crate::mountinfo::{self, MountInfo as Mount};
 use crate::sys;
 use crate::verify::child::ended;
 use rustix::io::Errno;

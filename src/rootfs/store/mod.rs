@@ -17,17 +17,17 @@ mod lock;
 mod names;
 mod staging;
 
-pub use names::{Found, Listed, Removed, SHORT, has, is_digest, is_name, taken};
+pub use names::{ImageMatch, Listed, Removed, SHORT, has, is_digest, is_name, taken};
 
 use crate::error::{Failure, errno_of};
 use crate::host::Host;
 use crate::namespace::Switch;
 use crate::rootfs::archive::Archive;
 use crate::rootfs::remove;
-use crate::rootfs::report::Report;
+use crate::rootfs::report::UnpackReport;
 use crate::rootfs::unpack::{Progress, Watch};
-use crate::rootfs::writer::{Limits, Rights};
-use digest_cache::Look;
+use crate::rootfs::writer::{UnpackLimits, UnpackRights};
+use digest_cache::FileStamp;
 use lock::{Lock, Use};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
@@ -48,13 +48,13 @@ pub enum Making {
 #[derive(Debug)]
 pub struct Store {
     root: PathBuf,
-    rights: Rights,
+    rights: UnpackRights,
 }
 
 /// A tree of the store, which nobody removes while this is held, in this process or one that it
 /// forked.
 #[derive(Debug)]
-pub struct Held {
+pub struct LeasedTree {
     /// The files.
     pub tree: PathBuf,
     /// The image's digest.
@@ -69,7 +69,7 @@ pub struct Identified {
     /// Its sha256.
     pub digest: String,
     /// How its file looked before it was read for that.
-    new: Option<Look>,
+    new: Option<FileStamp>,
 }
 
 /// What an image is, as its `record.json` has it.
@@ -84,16 +84,16 @@ pub struct Record {
     /// When it was unpacked, in seconds since 1970.
     pub unpacked_at: u64,
     /// What was made.
-    pub report: Report,
+    pub report: UnpackReport,
 }
 
 /// Why a lock was not waited for any longer.
-enum Waiting {
+enum LockError {
     Errno(Errno),
     Ended(Failure),
 }
 
-impl From<Errno> for Waiting {
+impl From<Errno> for LockError {
     fn from(errno: Errno) -> Self {
         Self::Errno(errno)
     }
@@ -128,7 +128,7 @@ impl Store {
         by_name: Switch,
         making: Making,
     ) -> Result<Option<Self>, Failure> {
-        let store = Self { root: root.to_owned(), rights: Rights::of(host) };
+        let store = Self { root: root.to_owned(), rights: UnpackRights::of(host) };
         if making == Making::No {
             // It could be made where the nearest folder that is there can be written.
             let there = root.ancestors().find(|path| path.exists());
@@ -208,7 +208,7 @@ impl Store {
     pub fn open_to_look(root: &Path, host: &Host) -> Result<Self, Failure> {
         let making = if root.exists() { Making::Yes } else { Making::No };
         let opened = Self::open(root, host, Switch::No, making)?;
-        Ok(opened.unwrap_or_else(|| Self { root: root.to_owned(), rights: Rights::of(host) }))
+        Ok(opened.unwrap_or_else(|| Self { root: root.to_owned(), rights: UnpackRights::of(host) }))
     }
 
     /// Where runs without a mount namespace have their directories.
@@ -225,9 +225,9 @@ impl Store {
         &self,
         archive: &Archive,
         making: Making,
-        limits: Limits,
+        limits: UnpackLimits,
         watch: &mut dyn Watch,
-    ) -> Result<Held, Failure> {
+    ) -> Result<LeasedTree, Failure> {
         if archive.comes_once() {
             return self.streamed(archive, limits, watch);
         }
@@ -252,7 +252,7 @@ impl Store {
         watch: &mut dyn Watch,
     ) -> Result<Identified, Failure> {
         let look = match archive {
-            Archive::File(path) => Look::at(path),
+            Archive::File(path) => FileStamp::at(path),
             _ => None,
         };
         match look.as_ref().and_then(|look| look.digest(&self.root.join("seen"))) {
@@ -267,17 +267,22 @@ impl Store {
         digest: &str,
         making: Making,
         watch: &mut dyn Watch,
-    ) -> Result<Option<Held>, Failure> {
+    ) -> Result<Option<LeasedTree>, Failure> {
         let tree = self.image(digest).join(TREE);
         if making == Making::No {
-            return Ok(Some(Held { tree, digest: digest.to_owned(), unpacked: None, _lock: None }));
+            return Ok(Some(LeasedTree {
+                tree,
+                digest: digest.to_owned(),
+                unpacked: None,
+                _lock: None,
+            }));
         }
         if !tree.is_dir() {
             return Ok(None);
         }
         let lock = self.waited(&self.lock(digest), Use::Shared, watch)?;
         // Until the lock was there it could be removed.
-        Ok(tree.is_dir().then(|| Held {
+        Ok(tree.is_dir().then(|| LeasedTree {
             tree,
             digest: digest.to_owned(),
             unpacked: None,
@@ -304,10 +309,10 @@ impl Store {
 
     /// A lock, when others have given it back.
     fn waited(&self, path: &Path, how: Use, watch: &mut dyn Watch) -> Result<Lock, Failure> {
-        Lock::wait(path, how, || watch.look(Progress::default()).map_err(Waiting::Ended)).map_err(
+        Lock::wait(path, how, || watch.look(Progress::default()).map_err(LockError::Ended)).map_err(
             |waiting| match waiting {
-                Waiting::Errno(errno) => self.failed(errno),
-                Waiting::Ended(failure) => failure,
+                LockError::Errno(errno) => self.failed(errno),
+                LockError::Ended(failure) => failure,
             },
         )
     }

@@ -11,13 +11,13 @@ pub(super) use parent::times_of;
 use crate::error::Failure;
 use crate::host::{Host, UserNamespace};
 use crate::namespace::Switch;
-use crate::rootfs::entry::{Entry, Kind, Place, Stretch};
+use crate::rootfs::entry::{Entry, EntryKind, EntryPath, Stretch};
 use crate::rootfs::policy::Rule;
-use crate::rootfs::report::Report;
+use crate::rootfs::report::UnpackReport;
 use caps::Capability;
 use content::Spread;
 use metadata::Closed;
-use parent::Parent;
+use parent::ParentDirectory;
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{
     AtFlags, FileType, Mode, OFlags, ftruncate, linkat, makedev, mkdirat, mknodat, openat, statat,
@@ -48,14 +48,14 @@ pub enum Devices {
 
 /// What the one who unpacks may give.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rights {
+pub struct UnpackRights {
     /// Owners.
     pub owners: Owners,
     /// Device nodes.
     pub devices: Devices,
 }
 
-impl Rights {
+impl UnpackRights {
     /// Those of the caller: root keeps owners, and outside a user namespace makes device nodes.
     pub fn of(host: &Host) -> Self {
         let nodes =
@@ -73,27 +73,27 @@ const MOST_REMEMBERED: usize = 4 << 20;
 
 /// How much an archive may hold: a small file can stand for a very large one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct UnpackLimits {
     /// Bytes of all files, holes included.
     pub bytes: u64,
     /// Entries, implied directories included.
     pub entries: u64,
 }
 
-impl Default for Limits {
+impl Default for UnpackLimits {
     fn default() -> Self {
         Self { bytes: 8 << 30, entries: 1_000_000 }
     }
 }
 
 /// Makes what it is given.
-pub struct Writer<'a> {
+pub struct TreeWriter<'a> {
     root: BorrowedFd<'a>,
-    rights: Rights,
+    rights: UnpackRights,
     /// Who makes the files.
     own: (Uid, Gid),
-    limits: Limits,
-    parent: Parent<'a>,
+    limits: UnpackLimits,
+    parent: ParentDirectory<'a>,
     closed: Closed,
     /// Whether the archive has had an entry for its root.
     root_named: Switch,
@@ -101,35 +101,35 @@ pub struct Writer<'a> {
     /// is left out too.
     skipped: BTreeSet<Vec<u8>>,
     skipped_bytes: usize,
-    report: Report,
+    report: UnpackReport,
 }
 
 /// Why an entry was not made.
-enum SysError {
+enum WriteError {
     Errno(Errno),
     Broken(Rule),
     Content(Failure),
 }
 
-impl From<Errno> for SysError {
+impl From<Errno> for WriteError {
     fn from(errno: Errno) -> Self {
         Self::Errno(errno)
     }
 }
 
-impl From<Rule> for SysError {
+impl From<Rule> for WriteError {
     fn from(rule: Rule) -> Self {
         Self::Broken(rule)
     }
 }
 
-impl From<Failure> for SysError {
+impl From<Failure> for WriteError {
     fn from(failure: Failure) -> Self {
         Self::Content(failure)
     }
 }
 
-impl SysError {
+impl WriteError {
     fn of(self, entry: &[u8]) -> Failure {
         match self {
             Self::Errno(errno) => cannot(entry, errno),
@@ -152,20 +152,20 @@ fn cannot(entry: &[u8], errno: Errno) -> Failure {
     }
 }
 
-impl<'a> Writer<'a> {
+impl<'a> TreeWriter<'a> {
     /// Into an empty directory, given as a descriptor that was opened to be read.
-    pub fn new(root: BorrowedFd<'a>, rights: Rights, limits: Limits) -> Self {
+    pub fn new(root: BorrowedFd<'a>, rights: UnpackRights, limits: UnpackLimits) -> Self {
         Self {
             root,
             rights,
             own: (geteuid(), getegid()),
             limits,
-            parent: Parent::new(root),
+            parent: ParentDirectory::new(root),
             closed: Closed::default(),
             root_named: Switch::No,
             skipped: BTreeSet::new(),
             skipped_bytes: 0,
-            report: Report::default(),
+            report: UnpackReport::default(),
         }
     }
 
@@ -182,7 +182,7 @@ impl<'a> Writer<'a> {
     ///
     /// # Errors
     /// A directory that cannot be finished, by name.
-    pub fn finish(mut self) -> Result<Report, Failure> {
+    pub fn finish(mut self) -> Result<UnpackReport, Failure> {
         self.parent.leave().map_err(|errno| cannot(b".", errno))?;
         self.closed.close(self.root).map_err(|(place, errno)| {
             cannot(if place.is_empty() { b"." } else { &place }, errno)
@@ -195,20 +195,20 @@ impl<'a> Writer<'a> {
         self.root_named
     }
 
-    fn make(&mut self, entry: &Entry, content: &mut impl Content) -> Result<(), SysError> {
+    fn make(&mut self, entry: &Entry, content: &mut impl Content) -> Result<(), WriteError> {
         self.skipped.remove(entry.place.bytes());
         match &entry.kind {
-            Kind::Directory => self.directory(entry)?,
-            Kind::File { size, data } => self.file(entry, *size, data.as_deref(), content)?,
-            Kind::Symlink(target) => self.symlink(entry, target)?,
-            Kind::HardLink(target) => self.hard_link(entry, target)?,
-            Kind::Character(major, minor) => {
+            EntryKind::Directory => self.directory(entry)?,
+            EntryKind::File { size, data } => self.file(entry, *size, data.as_deref(), content)?,
+            EntryKind::Symlink(target) => self.symlink(entry, target)?,
+            EntryKind::HardLink(target) => self.hard_link(entry, target)?,
+            EntryKind::Character(major, minor) => {
                 self.node(entry, FileType::CharacterDevice, makedev(*major, *minor))?
             }
-            Kind::Block(major, minor) => {
+            EntryKind::Block(major, minor) => {
                 self.node(entry, FileType::BlockDevice, makedev(*major, *minor))?
             }
-            Kind::Fifo => self.node(entry, FileType::Fifo, 0)?,
+            EntryKind::Fifo => self.node(entry, FileType::Fifo, 0)?,
         }
         if self.report.entries() > self.limits.entries {
             return Err(Rule::Entries(self.limits.entries).into());
@@ -218,11 +218,14 @@ impl<'a> Writer<'a> {
 
     /// The directory of a new entry, made where the archive has no entry for it, and the entry's
     /// name there.
-    fn parent_of<'p>(&mut self, place: &'p Place) -> Result<(BorrowedFd<'_>, &'p Path), SysError> {
+    fn parent_of<'p>(
+        &mut self,
+        place: &'p EntryPath,
+    ) -> Result<(BorrowedFd<'_>, &'p Path), WriteError> {
         let (directory, name) = place.split().ok_or(Rule::RootKind)?;
         let limits = self.limits;
         let made = self.parent.enter(directory).map_err(|errno| match errno {
-            Errno::LOOP | Errno::NOTDIR => SysError::Broken(Rule::NotBeneath),
+            Errno::LOOP | Errno::NOTDIR => WriteError::Broken(Rule::NotBeneath),
             errno => errno.into(),
         })?;
         self.report.directories += made;
@@ -232,7 +235,7 @@ impl<'a> Writer<'a> {
         Ok((self.parent.fd(), name))
     }
 
-    fn directory(&mut self, entry: &Entry) -> Result<(), SysError> {
+    fn directory(&mut self, entry: &Entry) -> Result<(), WriteError> {
         if entry.place.is_root() {
             self.parent.forget();
             self.closed.reopen(&entry.place);
@@ -272,7 +275,7 @@ impl<'a> Writer<'a> {
         size: u64,
         data: Option<&[Stretch]>,
         content: &mut impl Content,
-    ) -> Result<(), SysError> {
+    ) -> Result<(), WriteError> {
         self.report.bytes = self.report.bytes.saturating_add(size);
         if self.report.bytes > self.limits.bytes {
             return Err(Rule::Bytes(self.limits.bytes).into());
@@ -305,7 +308,7 @@ impl<'a> Writer<'a> {
         self.dress(file.as_fd(), entry, FileType::RegularFile)
     }
 
-    fn symlink(&mut self, entry: &Entry, target: &[u8]) -> Result<(), SysError> {
+    fn symlink(&mut self, entry: &Entry, target: &[u8]) -> Result<(), WriteError> {
         let (dir, name) = self.parent_of(&entry.place)?;
         placed(dir, name, || symlinkat(target, dir, name))?;
         self.report.symlinks += 1;
@@ -314,7 +317,7 @@ impl<'a> Writer<'a> {
 
     /// To a file that came earlier: the directory of the target is resolved as strictly as every
     /// other path, and the link is made without following.
-    fn hard_link(&mut self, entry: &Entry, target: &Place) -> Result<(), SysError> {
+    fn hard_link(&mut self, entry: &Entry, target: &EntryPath) -> Result<(), WriteError> {
         if self.skipped.contains(target.bytes()) {
             return self.skip(entry);
         }
@@ -322,7 +325,7 @@ impl<'a> Writer<'a> {
         let (from, old) =
             target.split().ok_or_else(|| Rule::LinkToDirectory(target.bytes().to_vec()))?;
         let from = self.parent.find(from).map_err(|errno| match errno {
-            Errno::NOENT => SysError::Broken(missing()),
+            Errno::NOENT => WriteError::Broken(missing()),
             Errno::LOOP | Errno::NOTDIR => Rule::NotBeneath.into(),
             errno => errno.into(),
         })?;
@@ -343,7 +346,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Leaves a device out, and with it whatever had its name before.
-    fn skip(&mut self, entry: &Entry) -> Result<(), SysError> {
+    fn skip(&mut self, entry: &Entry) -> Result<(), WriteError> {
         let (dir, name) = self.parent_of(&entry.place)?;
         clear(dir, name)?;
         self.report.devices_skipped += 1;
@@ -357,7 +360,7 @@ impl<'a> Writer<'a> {
         entry: &Entry,
         kind: FileType,
         device: rustix::fs::Dev,
-    ) -> Result<(), SysError> {
+    ) -> Result<(), WriteError> {
         if kind != FileType::Fifo && self.rights.devices == Devices::Skipped {
             return self.skip(entry);
         }
@@ -377,7 +380,7 @@ fn placed<T>(
     dir: BorrowedFd<'_>,
     name: &Path,
     make: impl Fn() -> rustix::io::Result<T>,
-) -> Result<T, SysError> {
+) -> Result<T, WriteError> {
     match make() {
         Err(Errno::EXIST) => {
             clear(dir, name)?;
@@ -389,7 +392,7 @@ fn placed<T>(
 
 /// Takes away what stands in a place, unless it is a directory. Never opened, never cut: it may be
 /// a fifo, or a name of another file.
-fn clear(dir: BorrowedFd<'_>, name: &Path) -> Result<(), SysError> {
+fn clear(dir: BorrowedFd<'_>, name: &Path) -> Result<(), WriteError> {
     match unlinkat(dir, name, AtFlags::empty()) {
         Ok(()) | Err(Errno::NOENT) => Ok(()),
         Err(_) if kind_of(dir, name).is_ok_and(|kind| kind == FileType::Directory) => {
@@ -404,6 +407,6 @@ fn kind_of(dir: BorrowedFd<'_>, name: &Path) -> rustix::io::Result<FileType> {
 }
 
 /// For an error line: the root has no name of its own.
-fn name_of(place: &Place) -> &[u8] {
+fn name_of(place: &EntryPath) -> &[u8] {
     if place.is_root() { b"." } else { place.bytes() }
 }

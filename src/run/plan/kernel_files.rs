@@ -4,7 +4,7 @@
 use super::Ladder;
 use crate::beneath::Kind;
 use crate::error::{Failure, errno_of};
-use crate::mountinfo::{self, Mount};
+use crate::mountinfo::{self, MountInfo as Mount};
 use crate::namespace::{Namespace, Switch};
 use crate::run::step::{Place, Step};
 use crate::spec::{ProcView, Writing, shown};

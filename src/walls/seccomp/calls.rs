@@ -501,9 +501,9 @@ static CALLS: [(&str, [u32; Arch::ALL.len()]); 483] = [
 
 /// A call of the kernel, whatever its number is: its place in the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Call(u16);
+pub struct Syscall(u16);
 
-impl Call {
+impl Syscall {
     /// The call of this name, as in syscalls(2); `None` where no kernel of these architectures has
     /// one.
     pub const fn find(name: &str) -> Option<Self> {

@@ -25,7 +25,7 @@ const ARGUMENTS: u32 = 16;
 
 /// Why a policy cannot become a program.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub enum CompileError {
     /// A call has six arguments, counted from 0.
     UnknownArgument(u8),
     /// x32 has its entrance in that of x86-64, which is missing.
@@ -34,7 +34,7 @@ pub enum Refusal {
     TooLong(usize),
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for CompileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::UnknownArgument(number) => write!(f, "a call has no argument {number}"),
@@ -50,14 +50,14 @@ impl fmt::Display for Refusal {
 ///
 /// # Errors
 /// A rule that means nothing, or more rules than the kernel has room for.
-pub fn compile(policy: &Policy) -> Result<Vec<sock_filter>, Refusal> {
+pub fn compile(policy: &Policy) -> Result<Vec<sock_filter>, CompileError> {
     let arguments = policy.rules.iter().flat_map(|rule| &rule.when);
     if let Some(wrong) = arguments.map(|comparison| comparison.argument).find(|&one| one > 5) {
-        return Err(Refusal::UnknownArgument(wrong));
+        return Err(CompileError::UnknownArgument(wrong));
     }
     let knows = |arch| policy.architectures.contains(&arch);
     if knows(Arch::X32) && !knows(Arch::X86_64) {
-        return Err(Refusal::LoneX32);
+        return Err(CompileError::LoneX32);
     }
     let mut program = Program { backwards: Vec::new(), width: Width::Bits64, decided: Vec::new() };
     let foreign = program.decide(policy.foreign);
@@ -72,7 +72,7 @@ pub fn compile(policy: &Policy) -> Result<Vec<sock_filter>, Refusal> {
     program.load(ARCH, next);
     let mut code = program.backwards;
     code.reverse();
-    if code.len() > BPF_MAXINSNS { Err(Refusal::TooLong(code.len())) } else { Ok(code) }
+    if code.len() > BPF_MAXINSNS { Err(CompileError::TooLong(code.len())) } else { Ok(code) }
 }
 
 /// What is decided about a stretch of numbers.
@@ -147,20 +147,20 @@ struct Program {
     /// How much of an argument counts.
     width: Width,
     /// Where each action was decided last.
-    decided: Vec<(Action, Place)>,
+    decided: Vec<(Action, Position)>,
 }
 
 /// Where an instruction stands, counted from the end.
-type Place = usize;
+type Position = usize;
 
 impl Program {
-    fn add(&mut self, code: u32, k: u32, jt: u8, jf: u8) -> Place {
+    fn add(&mut self, code: u32, k: u32, jt: u8, jf: u8) -> Position {
         self.backwards.push(sock_filter { code: code as u16, jt, jf, k });
         self.backwards.len() - 1
     }
 
     /// Where an action is decided: a place that is near enough to be jumped to, or a new one.
-    fn decide(&mut self, action: Action) -> Place {
+    fn decide(&mut self, action: Action) -> Position {
         /// Half of what a conditional jump reaches, so that a few instructions find room.
         const NEAR: usize = 127;
         let last = self.decided.iter().position(|&(decided, _)| decided == action);
@@ -178,24 +178,24 @@ impl Program {
     }
 
     /// Loads 32 bits of `struct seccomp_data` and goes on at `next`.
-    fn load(&mut self, offset: u32, next: Place) -> Place {
+    fn load(&mut self, offset: u32, next: Position) -> Position {
         self.go_on_at(next);
         self.add(BPF_LD | BPF_W | BPF_ABS, offset, 0, 0)
     }
 
     /// Makes the next instruction to be added run into `next`.
-    fn go_on_at(&mut self, next: Place) {
+    fn go_on_at(&mut self, next: Position) {
         if self.distance(next) > 0 {
             self.repeat_or_jump(next);
         }
     }
 
     /// How many instructions one that is added now would jump over to reach `place`.
-    fn distance(&self, place: Place) -> usize {
+    fn distance(&self, place: Position) -> usize {
         self.backwards.len() - place - 1
     }
 
-    fn repeat_or_jump(&mut self, to: Place) -> Place {
+    fn repeat_or_jump(&mut self, to: Position) -> Position {
         let target = self.backwards[to];
         if u32::from(target.code) == BPF_RET | BPF_K {
             return self.add(BPF_RET | BPF_K, target.k, 0, 0);
@@ -206,13 +206,13 @@ impl Program {
 
     /// `to`, or what leads there, near enough for a conditional jump with `room` more instructions
     /// in between.
-    fn near(&mut self, to: Place, room: usize) -> Place {
+    fn near(&mut self, to: Position, room: usize) -> Position {
         let far = self.distance(to) + room > u8::MAX.into();
         if far { self.repeat_or_jump(to) } else { to }
     }
 
     /// Compares what was loaded with `k`.
-    fn branch(&mut self, test: u32, k: u32, yes: Place, no: Place) -> Place {
+    fn branch(&mut self, test: u32, k: u32, yes: Position, no: Position) -> Position {
         if yes == no {
             return yes;
         }
@@ -222,7 +222,7 @@ impl Program {
         self.add(BPF_JMP | test | BPF_K, k, jt, jf)
     }
 
-    fn tree(&mut self, leaves: &[Leaf], policy: &Policy) -> Place {
+    fn tree(&mut self, leaves: &[Leaf], policy: &Policy) -> Position {
         match leaves {
             [] => self.decide(policy.otherwise),
             [leaf] => match &leaf.decision {
@@ -238,7 +238,7 @@ impl Program {
         }
     }
 
-    fn rules(&mut self, rules: &[usize], policy: &Policy) -> Place {
+    fn rules(&mut self, rules: &[usize], policy: &Policy) -> Position {
         let mut next = None;
         for rule in rules.iter().rev().map(|&rule| &policy.rules[rule]) {
             let otherwise = match (next, rule.when.is_empty()) {
@@ -261,7 +261,7 @@ impl Program {
     }
 
     /// A comparison of 64 bits by two of 32, the upper half first.
-    fn comparison(&mut self, comparison: &Comparison, yes: Place, no: Place) -> Place {
+    fn comparison(&mut self, comparison: &Comparison, yes: Position, no: Position) -> Position {
         let offset = ARGUMENTS + 8 * u32::from(comparison.argument);
         let halves = |value: u64| [value as u32, (value >> 32) as u32];
         let value = comparison.value;
@@ -276,7 +276,14 @@ impl Program {
         }
     }
 
-    fn masked(&mut self, offset: u32, mask: u64, value: u64, yes: Place, no: Place) -> Place {
+    fn masked(
+        &mut self,
+        offset: u32,
+        mask: u64,
+        value: u64,
+        yes: Position,
+        no: Position,
+    ) -> Position {
         if value & !mask != 0 {
             return no;
         }
@@ -292,7 +299,14 @@ impl Program {
         self.half(offset + 4, (mask >> 32) as u32, high as u32, low, no)
     }
 
-    fn half(&mut self, offset: u32, mask: u32, value: u32, yes: Place, no: Place) -> Place {
+    fn half(
+        &mut self,
+        offset: u32,
+        mask: u32,
+        value: u32,
+        yes: Position,
+        no: Position,
+    ) -> Position {
         if mask == 0 {
             return yes;
         }
@@ -310,9 +324,9 @@ impl Program {
         offset: u32,
         test: u32,
         [low, high]: [u32; 2],
-        yes: Place,
-        no: Place,
-    ) -> Place {
+        yes: Position,
+        no: Position,
+    ) -> Position {
         if self.width == Width::Bits32 && high > 0 {
             // Every argument is less.
             return no;

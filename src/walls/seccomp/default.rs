@@ -6,15 +6,15 @@
 //! `docs/walls.md` says the same with the reasons at length.
 
 use super::SelfSignals;
-use super::calls::Call;
-use super::policy::{Action, Arch, Comparison, Policy, Rule};
+use super::calls::Syscall;
+use super::policy::{Action, Arch, Comparison, Policy, SyscallRule};
 use crate::namespace::Switch;
 use caps::Capability::{self, *};
 use libc::{EAFNOSUPPORT, ENOSYS, EPERM, EPROTONOSUPPORT};
 
 /// What the default filter depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Order {
+pub struct FilterOptions {
     /// The capabilities of CMD, a bit each: what belongs to them is open.
     pub capabilities: u64,
     /// Whether CMD may make user namespaces, and containers in them.
@@ -25,7 +25,7 @@ pub struct Order {
 
 /// Calls that run, whatever their arguments are.
 #[rustfmt::skip]
-pub const ALLOWED: &[Call] = &Call::list([
+pub const ALLOWED: &[Syscall] = &Syscall::list([
     // Files.
     "access", "chdir", "chmod", "chown", "chown32", "close", "close_range", "copy_file_range",
     "creat", "dup", "dup2", "dup3", "faccessat", "faccessat2", "fadvise64", "fadvise64_64",
@@ -100,47 +100,47 @@ pub const ALLOWED: &[Call] = &Call::list([
 
 /// Calls that a capability opens; without it they return EPERM. Any one of those named opens them.
 #[rustfmt::skip]
-pub const WITH_A_CAPABILITY: &[(&[Capability], &[Call])] = &[
+pub const WITH_A_CAPABILITY: &[(&[Capability], &[Syscall])] = &[
     (&[CAP_SYS_ADMIN], NAMESPACES),
-    (&[CAP_SYS_ADMIN], &Call::list([
+    (&[CAP_SYS_ADMIN], &Syscall::list([
         "fanotify_init", "lookup_dcookie", "quotactl", "quotactl_fd", "swapoff", "swapon",
     ])),
-    (&[CAP_SYS_ADMIN, CAP_BPF], &Call::list(["bpf"])),
-    (&[CAP_SYS_ADMIN, CAP_PERFMON], &Call::list(["perf_event_open"])),
+    (&[CAP_SYS_ADMIN, CAP_BPF], &Syscall::list(["bpf"])),
+    (&[CAP_SYS_ADMIN, CAP_PERFMON], &Syscall::list(["perf_event_open"])),
     (&[CAP_SYS_CHROOT], CHROOT),
     // A file by its handle, wherever in its file system it lies.
-    (&[CAP_DAC_READ_SEARCH], &Call::list(["open_by_handle_at"])),
-    (&[CAP_SYS_PTRACE], &Call::list(["kcmp"])),
-    (&[CAP_SYS_NICE, CAP_SYS_PTRACE], &Call::list(["process_madvise"])),
-    (&[CAP_SYS_MODULE], &Call::list(["delete_module", "finit_module", "init_module"])),
-    (&[CAP_SYS_BOOT], &Call::list(["kexec_file_load", "kexec_load", "reboot"])),
-    (&[CAP_SYS_TIME], &Call::list([
+    (&[CAP_DAC_READ_SEARCH], &Syscall::list(["open_by_handle_at"])),
+    (&[CAP_SYS_PTRACE], &Syscall::list(["kcmp"])),
+    (&[CAP_SYS_NICE, CAP_SYS_PTRACE], &Syscall::list(["process_madvise"])),
+    (&[CAP_SYS_MODULE], &Syscall::list(["delete_module", "finit_module", "init_module"])),
+    (&[CAP_SYS_BOOT], &Syscall::list(["kexec_file_load", "kexec_load", "reboot"])),
+    (&[CAP_SYS_TIME], &Syscall::list([
         "clock_settime", "clock_settime64", "settimeofday", "stime",
     ])),
-    (&[CAP_SYS_RAWIO], &Call::list([
+    (&[CAP_SYS_RAWIO], &Syscall::list([
         "ioperm", "iopl", "pciconfig_iobase", "pciconfig_read", "pciconfig_write",
     ])),
-    (&[CAP_SYS_NICE], &Call::list(["migrate_pages", "move_pages"])),
-    (&[CAP_SYS_PACCT], &Call::list(["acct"])),
-    (&[CAP_SYS_TTY_CONFIG], &Call::list(["vhangup"])),
-    (&[CAP_SYSLOG], &Call::list(["syslog"])),
+    (&[CAP_SYS_NICE], &Syscall::list(["migrate_pages", "move_pages"])),
+    (&[CAP_SYS_PACCT], &Syscall::list(["acct"])),
+    (&[CAP_SYS_TTY_CONFIG], &Syscall::list(["vhangup"])),
+    (&[CAP_SYSLOG], &Syscall::list(["syslog"])),
 ];
 
 /// What makes and changes namespaces and mounts; --nest opens it too. unshare and clone stand among
 /// the rules that look at arguments.
 #[rustfmt::skip]
-const NAMESPACES: &[Call] = &Call::list([
+const NAMESPACES: &[Syscall] = &Syscall::list([
     "fsconfig", "fsmount", "fsopen", "fspick", "mount", "mount_setattr", "move_mount", "open_tree",
     "open_tree_attr", "pivot_root", "setdomainname", "sethostname", "setns", "umount", "umount2",
 ]);
 
 /// Likewise.
-const CHROOT: &[Call] = &Call::list(["chroot"]);
+const CHROOT: &[Syscall] = &Syscall::list(["chroot"]);
 
 /// Calls that return EPERM whatever CMD holds: obsolete ones, and those whose faults have led into
 /// the kernel too often.
 #[rustfmt::skip]
-pub const CLOSED: &[Call] = &Call::list([
+pub const CLOSED: &[Syscall] = &Syscall::list([
     "nfsservctl", "userfaultfd", "uselib", "vm86", "vm86old", "vmsplice",
 ]);
 
@@ -150,7 +150,7 @@ pub const CLOSED: &[Call] = &Call::list([
 /// - The keyrings are the user's, whatever the session keyring is, keyrings(7).
 /// - io_uring makes calls that no filter sees.
 #[rustfmt::skip]
-pub const ABSENT: &[Call] = &Call::list([
+pub const ABSENT: &[Syscall] = &Syscall::list([
     "add_key", "io_uring_enter", "io_uring_register", "io_uring_setup", "keyctl", "request_key",
 ]);
 
@@ -180,18 +180,18 @@ const FAMILIES: [i32; 3] = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6];
 const HIDDEN_SOCKETS: [u32; 2] = [1, 8];
 
 /// The calls whose arguments decide.
-const CLONE: Call = Call::named("clone");
-const CLONE3: Call = Call::named("clone3");
-const UNSHARE: Call = Call::named("unshare");
-const SOCKET: Call = Call::named("socket");
-const SOCKETPAIR: Call = Call::named("socketpair");
-const SOCKETCALL: Call = Call::named("socketcall");
-const IOCTL: Call = Call::named("ioctl");
-const PERSONALITY: Call = Call::named("personality");
-const SIGNALS: [Call; 3] = Call::list(["kill", "tkill", "tgkill"]);
+const CLONE: Syscall = Syscall::named("clone");
+const CLONE3: Syscall = Syscall::named("clone3");
+const UNSHARE: Syscall = Syscall::named("unshare");
+const SOCKET: Syscall = Syscall::named("socket");
+const SOCKETPAIR: Syscall = Syscall::named("socketpair");
+const SOCKETCALL: Syscall = Syscall::named("socketcall");
+const IOCTL: Syscall = Syscall::named("ioctl");
+const PERSONALITY: Syscall = Syscall::named("personality");
+const SIGNALS: [Syscall; 3] = Syscall::list(["kill", "tkill", "tgkill"]);
 
 /// The default policy of this machine's architectures.
-pub fn policy(order: Order) -> Policy {
+pub fn policy(order: FilterOptions) -> Policy {
     let mut rules = Rules(Vec::with_capacity(512));
     rules.all(ALLOWED, Action::Allow);
     for &(capabilities, calls) in WITH_A_CAPABILITY {
@@ -220,19 +220,19 @@ const fn errno(number: i32) -> Action {
     Action::Errno(number as u16)
 }
 
-struct Rules(Vec<Rule>);
+struct Rules(Vec<SyscallRule>);
 
 impl Rules {
-    fn add(&mut self, call: Call, when: Vec<Comparison>, action: Action) {
-        self.0.push(Rule { call, when, action });
+    fn add(&mut self, call: Syscall, when: Vec<Comparison>, action: Action) {
+        self.0.push(SyscallRule { call, when, action });
     }
 
-    fn all(&mut self, calls: &[Call], action: Action) {
+    fn all(&mut self, calls: &[Syscall], action: Action) {
         calls.iter().for_each(|&call| self.add(call, Vec::new(), action));
     }
 
     /// clone3 returns ENOSYS where flags matter, since they cannot be seen.
-    fn namespaces(&mut self, order: Order) {
+    fn namespaces(&mut self, order: FilterOptions) {
         if order.nest == Switch::Yes {
             return self.all(&[CLONE, CLONE3, UNSHARE], Action::Allow);
         }
@@ -248,7 +248,7 @@ impl Rules {
         }
     }
 
-    fn sockets(&mut self, order: Order) {
+    fn sockets(&mut self, order: FilterOptions) {
         let held = order.capabilities;
         let family = |family: i32| Comparison::low(0, u32::MAX, family as u32);
         let protocol = |protocol: i32| Comparison::low(2, u32::MAX, protocol as u32);

@@ -15,10 +15,10 @@ pub mod policy;
 #[cfg(test)]
 mod tests;
 
-pub use compile::{Refusal, compile};
+pub use compile::{CompileError, compile};
 
 use crate::sys::{self, Notification};
-use calls::Call;
+use calls::Syscall;
 use libc::sock_filter;
 use policy::{Action, Arch};
 use rustix::fd::{AsFd, OwnedFd};
@@ -76,7 +76,7 @@ pub struct SelfSignal {
 /// ENOENT when the sender is gone meanwhile.
 pub fn told(listener: impl AsFd) -> Result<SelfSignal> {
     let Notification { id, pid, arch, number, arguments } = sys::receive_notification(listener)?;
-    const TGKILL: Call = Call::named("tgkill");
+    const TGKILL: Syscall = Syscall::named("tgkill");
     let tgkill =
         Arch::HERE.iter().any(|here| here.audit() == arch && here.number(TGKILL) == Some(number));
     let signal = if tgkill { arguments[2] } else { arguments[1] };

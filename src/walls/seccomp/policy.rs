@@ -1,6 +1,6 @@
 //! What a seccomp filter decides: rules about calls and their arguments, as data.
 
-use super::calls::Call;
+use super::calls::Syscall;
 
 /// A calling convention of the kernel, as a filter can tell it apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,7 +50,7 @@ impl Arch {
     }
 
     /// The number of a call as a filter sees it; `None` where there is no such call.
-    pub fn number(self, call: Call) -> Option<u32> {
+    pub fn number(self, call: Syscall) -> Option<u32> {
         let number = call.number(self)?;
         Some(if self == Self::X32 { number | X32_BIT } else { number })
     }
@@ -145,9 +145,9 @@ impl Comparison {
 
 /// What becomes of one call where every comparison holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rule {
+pub struct SyscallRule {
     /// Which call.
-    pub call: Call,
+    pub call: Syscall,
     /// All of these must hold; none holds always.
     pub when: Vec<Comparison>,
     /// What becomes of it then.
@@ -161,7 +161,7 @@ pub struct Policy {
     /// them, as in a kernel without x32; x32 alone cannot be.
     pub architectures: Vec<Arch>,
     /// The rules. One for a call that an architecture lacks means nothing there.
-    pub rules: Vec<Rule>,
+    pub rules: Vec<SyscallRule>,
     /// What becomes of every other call, those of future kernels included.
     pub otherwise: Action,
     /// What becomes of every call of another architecture.

@@ -1,9 +1,9 @@
 //! The compiler beside other readings of the same policy: a plain one, seccompiler's programs, and
 //! libseccomp's numbers.
 
-use super::calls::Call;
-use super::default::{self, ABSENT, ALLOWED, CLOSED, Order, WITH_A_CAPABILITY};
-use super::policy::{Action, Arch, Comparison, Operator, Policy, Rule, X32_BIT};
+use super::calls::Syscall;
+use super::default::{self, ABSENT, ALLOWED, CLOSED, FilterOptions, WITH_A_CAPABILITY};
+use super::policy::{Action, Arch, Comparison, Operator, Policy, SyscallRule, X32_BIT};
 use super::{SelfSignals, compile};
 use crate::namespace::Switch;
 use libc::sock_filter;
@@ -13,14 +13,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// A call with its arguments, as a filter sees it.
 #[derive(Clone, Copy, Debug)]
-struct Seen {
+struct SeccompData {
     arch: u32,
     number: u32,
     arguments: [u64; 6],
 }
 
 /// Runs a program as the kernel does, net/core/filter.c, for any instruction that it takes.
-fn run(program: &[sock_filter], call: Seen) -> u32 {
+fn run(program: &[sock_filter], call: SeccompData) -> u32 {
     let word = |offset: u32| match offset {
         0 => call.number,
         4 => call.arch,
@@ -66,12 +66,12 @@ fn holds(comparison: &Comparison, arch: Arch, arguments: [u64; 6]) -> bool {
 /// A policy as it is read by people: for each call its rules, from the first to the last.
 struct Reading<'a> {
     policy: &'a Policy,
-    rules: BTreeMap<(Arch, u32), Vec<&'a Rule>>,
+    rules: BTreeMap<(Arch, u32), Vec<&'a SyscallRule>>,
 }
 
 impl<'a> Reading<'a> {
     fn of(policy: &'a Policy) -> Self {
-        let mut rules = BTreeMap::<(Arch, u32), Vec<&Rule>>::new();
+        let mut rules = BTreeMap::<(Arch, u32), Vec<&SyscallRule>>::new();
         for rule in &policy.rules {
             for &arch in &policy.architectures {
                 if let Some(number) = arch.number(rule.call) {
@@ -82,7 +82,7 @@ impl<'a> Reading<'a> {
         Self { policy, rules }
     }
 
-    fn answer(&self, call: Seen) -> Action {
+    fn answer(&self, call: SeccompData) -> Action {
         let known = |arch: &Arch| self.policy.architectures.contains(arch);
         let x32 = call.arch == X86 && call.number >= X32_BIT && known(&Arch::X86_64);
         if x32 && !known(&Arch::X32) {
@@ -147,11 +147,11 @@ fn comparisons() -> impl Strategy<Value = Comparison> {
 
 fn policies() -> impl Strategy<Value = Policy> {
     let rule = (
-        select(Call::all().collect::<Vec<_>>()),
+        select(Syscall::all().collect::<Vec<_>>()),
         prop::collection::vec(comparisons(), 0..4),
         actions(),
     )
-        .prop_map(|(call, when, action)| Rule { call, when, action });
+        .prop_map(|(call, when, action)| SyscallRule { call, when, action });
     let architectures = prop::sample::subsequence(Arch::ALL.to_vec(), 1..=Arch::ALL.len())
         // x32 has its entrance in that of x86-64.
         .prop_filter("x32 alone", |archs| {
@@ -169,7 +169,7 @@ fn policies() -> impl Strategy<Value = Policy> {
 
 /// The arguments at which a policy could decide otherwise about a call: each value of its rules and
 /// its neighbours, alone and with other upper halves.
-fn boundaries(policy: &Policy, call: Call) -> Vec<[u64; 6]> {
+fn boundaries(policy: &Policy, call: Syscall) -> Vec<[u64; 6]> {
     let mut all = vec![[0; 6], [u64::MAX; 6]];
     for comparison in
         policy.rules.iter().filter(|rule| rule.call == call).flat_map(|rule| &rule.when)
@@ -188,7 +188,7 @@ fn boundaries(policy: &Policy, call: Call) -> Vec<[u64; 6]> {
     all
 }
 
-fn agree(reading: &Reading<'_>, program: &[sock_filter], call: Seen) {
+fn agree(reading: &Reading<'_>, program: &[sock_filter], call: SeccompData) {
     assert_eq!(run(program, call), reading.answer(call).value(), "{call:x?}");
 }
 
@@ -197,8 +197,8 @@ fn agrees_everywhere(policy: &Policy) -> usize {
     let (program, reading) = (compile(policy).unwrap(), Reading::of(policy));
     let mut compared = 0;
     for arch in Arch::ALL {
-        let known: Vec<(Call, u32)> =
-            Call::all().filter_map(|call| Some((call, arch.number(call)?))).collect();
+        let known: Vec<(Syscall, u32)> =
+            Syscall::all().filter_map(|call| Some((call, arch.number(call)?))).collect();
         let named = known.iter().flat_map(|(call, number)| {
             boundaries(policy, *call).into_iter().map(|at| (*number, at))
         });
@@ -206,12 +206,12 @@ fn agrees_everywhere(policy: &Policy) -> usize {
         let others = [0x3fff_ffff, X32_BIT, X32_BIT - 1, 0x7fff_ffff, 0x8000_0000, u32::MAX];
         let unnamed = (0..600).map(|number| number | bit).chain(others).map(|at| (at, [0; 6]));
         for (number, arguments) in named.chain(unnamed) {
-            agree(&reading, &program, Seen { arch: arch.audit(), number, arguments });
+            agree(&reading, &program, SeccompData { arch: arch.audit(), number, arguments });
             compared += 1;
         }
     }
     for arch in [0, 1, X86 ^ 1, 0x4000_00b7, u32::MAX] {
-        agree(&reading, &program, Seen { arch, number: 1, arguments: [0; 6] });
+        agree(&reading, &program, SeccompData { arch, number: 1, arguments: [0; 6] });
     }
     compared
 }
@@ -254,7 +254,7 @@ fn as_seccompiler_decides(policy: &Policy) {
         let two_actions = Policy {
             architectures: vec![arch],
             rules: (policy.rules.iter())
-                .map(|rule| Rule { action: Action::Errno(1), ..rule.clone() })
+                .map(|rule| SyscallRule { action: Action::Errno(1), ..rule.clone() })
                 // It masks the value of a masked comparison, where libseccomp does not.
                 .filter(|rule| {
                     rule.when.iter().all(|one| match one.operator {
@@ -291,18 +291,18 @@ fn as_seccompiler_decides(policy: &Policy) {
             .map(|one| sock_filter { code: one.code, jt: one.jt, jf: one.jf, k: one.k })
             .collect();
         let ours = compile(&two_actions).unwrap();
-        for named in Call::all() {
+        for named in Syscall::all() {
             let Some(number) = arch.number(named) else { continue };
             for arguments in boundaries(&two_actions, named) {
-                let call = Seen { arch: arch.audit(), number, arguments };
+                let call = SeccompData { arch: arch.audit(), number, arguments };
                 assert_eq!(run(&ours, call), run(&theirs, call), "{named:?} {call:x?}");
             }
         }
     }
 }
 
-fn order(capabilities: u64, nest: Switch) -> Order {
-    Order { capabilities, nest, self_signals: SelfSignals::Told }
+fn order(capabilities: u64, nest: Switch) -> FilterOptions {
+    FilterOptions { capabilities, nest, self_signals: SelfSignals::Told }
 }
 
 #[test]
@@ -319,10 +319,10 @@ fn the_default_filter_decides_as_its_table_says() {
 }
 
 /// What the default filter answers to a call of an architecture of this machine.
-fn answer(order: Order, arch: Arch, call: Call, arguments: [u64; 6]) -> Action {
+fn answer(order: FilterOptions, arch: Arch, call: Syscall, arguments: [u64; 6]) -> Action {
     let number = arch.number(call).unwrap();
     let program = compile(&default::policy(order)).unwrap();
-    let value = run(&program, Seen { arch: arch.audit(), number, arguments });
+    let value = run(&program, SeccompData { arch: arch.audit(), number, arguments });
     let errno = |number: i32| Action::Errno(number as u16);
     [
         Action::Allow,
@@ -356,7 +356,7 @@ fn what_stands_above_32_bits_leads_past_no_rule() {
             for &arch in Arch::HERE {
                 let errno = Action::Errno(expected as u16);
                 assert_eq!(
-                    answer(none, arch, Call::named(name), arguments),
+                    answer(none, arch, Syscall::named(name), arguments),
                     errno,
                     "{name} {high:x}"
                 );
@@ -364,7 +364,7 @@ fn what_stands_above_32_bits_leads_past_no_rule() {
         }
         // The control: what is allowed is, whatever stands above.
         assert_eq!(
-            answer(none, Arch::HERE[0], Call::named("socket"), [1 | high, 1, 0, 0, 0, 0]),
+            answer(none, Arch::HERE[0], Syscall::named("socket"), [1 | high, 1, 0, 0, 0, 0]),
             Action::Allow
         );
     }
@@ -375,9 +375,13 @@ fn what_a_deny_list_closes_is_closed_for_every_calling_convention() {
     let policy = Policy {
         architectures: vec![Arch::X86_64, Arch::I386],
         rules: vec![
-            Rule { call: Call::named("mount"), when: Vec::new(), action: Action::Errno(1) },
-            Rule {
-                call: Call::named("socket"),
+            SyscallRule {
+                call: Syscall::named("mount"),
+                when: Vec::new(),
+                action: Action::Errno(1),
+            },
+            SyscallRule {
+                call: Syscall::named("socket"),
                 when: vec![Comparison { argument: 0, operator: Operator::Eq, value: 40 }],
                 action: Action::Errno(1),
             },
@@ -387,12 +391,12 @@ fn what_a_deny_list_closes_is_closed_for_every_calling_convention() {
     };
     let program = compile(&policy).unwrap();
     let answer = |arch: Arch, number, first| {
-        run(&program, Seen { arch: arch.audit(), number, arguments: [first; 6] })
+        run(&program, SeccompData { arch: arch.audit(), number, arguments: [first; 6] })
     };
-    let mount = Arch::X32.number(Call::named("mount")).unwrap();
+    let mount = Arch::X32.number(Syscall::named("mount")).unwrap();
     assert_eq!(answer(Arch::X32, mount, 0), Action::Errno(libc::ENOSYS as u16).value());
     // A 64-bit program behind int 0x80 has upper halves, and the kernel cuts them off afterwards.
-    let socket = Arch::I386.number(Call::named("socket")).unwrap();
+    let socket = Arch::I386.number(Syscall::named("socket")).unwrap();
     assert_eq!(answer(Arch::I386, socket, 1 << 32 | 40), Action::Errno(1).value());
 }
 
@@ -426,31 +430,34 @@ fn new_user_namespaces_are_for_nest_alone() {
             let order = order(capabilities, nest);
             let expected =
                 if nest == Switch::Yes { Action::Allow } else { Action::Errno(libc::EPERM as u16) };
-            assert_eq!(answer(order, arch, Call::named("clone"), user), expected);
-            assert_eq!(answer(order, arch, Call::named("unshare"), user), expected);
-            assert_eq!(answer(order, arch, Call::named("clone3"), [0; 6]), clone3);
+            assert_eq!(answer(order, arch, Syscall::named("clone"), user), expected);
+            assert_eq!(answer(order, arch, Syscall::named("unshare"), user), expected);
+            assert_eq!(answer(order, arch, Syscall::named("clone3"), [0; 6]), clone3);
         }
         // A thread is none: glibc's flags for one.
         let thread = [0x003d_0f00, 0, 0, 0, 0, 0];
-        assert_eq!(answer(order(0, Switch::No), arch, Call::named("clone"), thread), Action::Allow);
+        assert_eq!(
+            answer(order(0, Switch::No), arch, Syscall::named("clone"), thread),
+            Action::Allow
+        );
     }
 }
 
 #[test]
 fn a_call_stands_in_one_of_the_tables_and_is_found_by_its_name() {
     let rows = WITH_A_CAPABILITY.iter().flat_map(|(_, calls)| calls.iter());
-    let calls: Vec<Call> =
+    let calls: Vec<Syscall> =
         ALLOWED.iter().chain(rows).chain(CLOSED).chain(ABSENT).copied().collect();
-    let once: BTreeSet<Call> = calls.iter().copied().collect();
+    let once: BTreeSet<Syscall> = calls.iter().copied().collect();
     assert_eq!(once.len(), calls.len(), "a call stands twice");
-    assert!(Call::all().all(|call| Call::find(call.name()) == Some(call)));
-    assert_eq!(Call::find("opne"), None);
+    assert!(Syscall::all().all(|call| Syscall::find(call.name()) == Some(call)));
+    assert_eq!(Syscall::find("opne"), None);
 }
 
 #[test]
 fn a_policy_that_cannot_be_a_program_is_refused() {
-    let rule = |argument| Rule {
-        call: Call::named("open"),
+    let rule = |argument| SyscallRule {
+        call: Syscall::named("open"),
         when: vec![Comparison { argument, operator: Operator::Eq, value: 0 }],
         action: Action::Allow,
     };
@@ -462,10 +469,12 @@ fn a_policy_that_cannot_be_a_program_is_refused() {
     };
     let refused = |rules| compile(&policy(rules)).unwrap_err();
     let lone = Policy { architectures: vec![Arch::X32], ..policy(Vec::new()) };
-    assert_eq!(compile(&lone).unwrap_err(), super::Refusal::LoneX32);
-    assert_eq!(refused(vec![rule(6)]), super::Refusal::UnknownArgument(6));
-    let many = (0..3000).map(|n| Rule { action: Action::Errno(n % 4000), ..rule(0) });
-    assert!(matches!(refused(many.collect()), super::Refusal::TooLong(length) if length > 4096));
+    assert_eq!(compile(&lone).unwrap_err(), super::CompileError::LoneX32);
+    assert_eq!(refused(vec![rule(6)]), super::CompileError::UnknownArgument(6));
+    let many = (0..3000).map(|n| SyscallRule { action: Action::Errno(n % 4000), ..rule(0) });
+    assert!(
+        matches!(refused(many.collect()), super::CompileError::TooLong(length) if length > 4096)
+    );
 }
 
 #[test]
@@ -482,7 +491,7 @@ fn numbers_are_those_of_libseccomp() {
     drop(version);
     let mut compared = 0;
     for (arch, theirs) in Arch::ALL.into_iter().zip(["x86_64", "x86", "x32", "aarch64", "arm"]) {
-        for call in Call::all() {
+        for call in Syscall::all() {
             let name = call.name();
             let output = std::process::Command::new("scmp_sys_resolver")
                 .args(["-a", theirs, name])
