@@ -8,19 +8,23 @@
 //! them that have no handler (pid_namespaces(7)), so `kill -9 $$` would do nothing where outside it
 //! ends the shell.
 
+mod arch;
 pub mod calls;
 mod compile;
 pub mod default;
 pub mod policy;
+mod program;
+mod tables;
 #[cfg(test)]
 mod tests;
 
 pub use compile::{CompileError, compile};
 
 use crate::sys::{self, Notification};
+use arch::Arch;
 use calls::Syscall;
 use libc::sock_filter;
-use policy::{Action, Arch};
+use policy::Action;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Result;
 
