@@ -3,8 +3,9 @@
 use crate::error::{Failure, printable, without_number};
 use crate::host::Host;
 use crate::namespace::Switch;
-use crate::rootfs::archive::{Archive, Hashing};
+use crate::rootfs::archive::Archive;
 use crate::rootfs::directory;
+use crate::rootfs::meter::Hashing;
 use crate::rootfs::progress::Bar;
 use crate::rootfs::report::{size, thousands};
 use crate::rootfs::store::{self, Listed, Making, Removed, SHORT, Store};

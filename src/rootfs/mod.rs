@@ -1,9 +1,10 @@
 //! Root file systems: what an archive is, how it is unpacked exactly and safely, where it is kept.
 //! Knows nothing of containers.
 //!
-//! An [`archive`] is opened in its [`format`], the [`reader`] makes entries of its [`stream`], the
-//! [`writer`] makes files of them; [`unpack`] puts the four together, and [`policy`] says what is
-//! refused. The [`store`] keeps a tree for each digest, and names for them.
+//! An [`archive`] is opened in its [`format`], a [`meter`] counts its bytes, the [`reader`] makes
+//! entries of its [`stream`], the [`writer`] makes files of them; [`unpack`] puts them together,
+//! [`watch`] is who looks on, and [`policy`] says what is refused. The [`store`] keeps a tree for
+//! each digest, and names for them.
 
 pub mod archive;
 pub mod builtin;
@@ -12,6 +13,7 @@ mod copy;
 mod directory;
 pub mod entry;
 pub mod format;
+pub mod meter;
 pub mod policy;
 pub mod progress;
 pub mod reader;
@@ -21,6 +23,7 @@ pub mod run_directory;
 pub mod store;
 pub mod stream;
 pub mod unpack;
+pub mod watch;
 pub mod writer;
 
 pub use archive::Archive;

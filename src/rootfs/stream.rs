@@ -1,8 +1,8 @@
 //! The decompressed bytes on their way to the reader, from another thread where that pays.
 
 use crate::error::Failure;
-use crate::rootfs::archive::Meter;
-use crate::rootfs::unpack::{Progress, Watch};
+use crate::rootfs::meter::Meter;
+use crate::rootfs::watch::{Progress, Watch};
 use std::io::{self, BufRead, Read};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::thread::JoinHandle;

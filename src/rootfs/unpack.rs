@@ -2,40 +2,15 @@
 
 use crate::error::Failure;
 use crate::namespace::Switch;
-use crate::rootfs::archive::{Archive, Hashing, Opened};
+use crate::rootfs::archive::{Archive, Opened};
 use crate::rootfs::format::Compression;
+use crate::rootfs::meter::Hashing;
 use crate::rootfs::reader::Reader;
 use crate::rootfs::report::UnpackReport;
 use crate::rootfs::stream::{Threads, WatchedStream};
+use crate::rootfs::watch::Watch;
 use crate::rootfs::writer::{TreeWriter, UnpackLimits, UnpackRights};
 use rustix::fd::BorrowedFd;
-
-/// Who watches an unpack: shows how far it is, and may end it.
-pub trait Watch {
-    /// Called whenever more of the archive has been read, and while it is waited for.
-    ///
-    /// # Errors
-    /// The end of the unpack, with its reason.
-    fn look(&mut self, so_far: Progress) -> Result<(), Failure>;
-}
-
-/// Nobody watches.
-pub struct Unwatched;
-
-impl Watch for Unwatched {
-    fn look(&mut self, _: Progress) -> Result<(), Failure> {
-        Ok(())
-    }
-}
-
-/// How far an unpack is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Progress {
-    /// Bytes of the archive that were read.
-    pub read: u64,
-    /// How many it has, where that is known.
-    pub length: Option<u64>,
-}
 
 /// An archive, unpacked.
 #[derive(Debug)]

@@ -8,9 +8,10 @@ use crate::namespace::Switch;
 use crate::ready::queue::Queue;
 use crate::ready::{message, notify};
 use crate::rootfs::Origin;
-use crate::rootfs::archive::Hashing;
+use crate::rootfs::meter::Hashing;
 use crate::rootfs::stream::Threads;
-use crate::rootfs::unpack::{Unpack, Unwatched};
+use crate::rootfs::unpack::Unpack;
+use crate::rootfs::watch::Unwatched;
 use crate::rootfs::writer::{
     Devices, Owners, UnpackLimits as Limits, UnpackRights as Rights, write_all,
 };

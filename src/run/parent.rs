@@ -5,7 +5,7 @@ use crate::exit::Exit;
 use crate::host::Host;
 use crate::namespace::{Namespace, Switch};
 use crate::ready::queue::{self, Queue};
-use crate::rootfs::archive::Hashing;
+use crate::rootfs::meter::Hashing;
 use crate::rootfs::progress::Bar;
 use crate::rootfs::run_directory;
 use crate::rootfs::store::{LeasedTree as Held, Making, Store};

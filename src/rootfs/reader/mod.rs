@@ -7,6 +7,7 @@ mod foreign;
 mod header;
 mod pax;
 mod sparse;
+mod values;
 
 use crate::error::Failure;
 use crate::rootfs::entry::Entry;

@@ -25,7 +25,7 @@ use crate::namespace::Switch;
 use crate::rootfs::archive::Archive;
 use crate::rootfs::remove;
 use crate::rootfs::report::UnpackReport;
-use crate::rootfs::unpack::{Progress, Watch};
+use crate::rootfs::watch::{Progress, Watch};
 use crate::rootfs::writer::{UnpackLimits, UnpackRights};
 use digest_cache::FileStamp;
 use lock::{Lock, Use};

@@ -5,7 +5,7 @@ use super::{LeasedTree, Making, RECORD, Record, Store, digest_cache};
 use crate::error::Failure;
 use crate::namespace::Switch;
 use crate::rootfs::remove;
-use crate::rootfs::unpack::Unwatched;
+use crate::rootfs::watch::Unwatched;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 use std::fs;

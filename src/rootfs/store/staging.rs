@@ -4,9 +4,11 @@
 use super::lock::Use;
 use super::{LeasedTree, Making, RECORD, Record, Store, TREE};
 use crate::error::Failure;
-use crate::rootfs::archive::{Archive, Hashing};
+use crate::rootfs::archive::Archive;
+use crate::rootfs::meter::Hashing;
 use crate::rootfs::stream::Threads;
-use crate::rootfs::unpack::{Unpack, Unpacked, Watch};
+use crate::rootfs::unpack::{Unpack, Unpacked};
+use crate::rootfs::watch::Watch;
 use crate::rootfs::writer::UnpackLimits;
 use crate::rootfs::{directory, remove, run_directory};
 use rustix::fd::AsFd;
