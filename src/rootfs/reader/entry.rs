@@ -1,9 +1,11 @@
 //! From a header and what its extensions say to an entry: which kind, and where its content and its
 //! holes lie.
 
+use super::entries::Reader;
+use super::extension::Effective;
 use super::header::{self, BLOCK, fits, fits_or_zero};
 use super::pax::Records;
-use super::{Effective, Reader, sparse};
+use super::sparse;
 use crate::error::Failure;
 use crate::rootfs::entry::{Entry, EntryKind, EntryPath, Metadata, Time};
 use crate::rootfs::policy::{LARGEST_EXTENSION, LONGEST_PATH, Rule};

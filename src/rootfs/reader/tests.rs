@@ -1,10 +1,13 @@
 //! The reader beside the tar crate's own.
 
-use super::*;
-use crate::rootfs::entry::{EntryKind, EntryPath, Metadata};
+use super::Reader;
+use super::header::text;
+use crate::error::Failure;
+use crate::rootfs::entry::{Entry, EntryKind, EntryPath, Metadata};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::io::Read;
+use tar::Header;
 
 /// What one reader makes of an entry: name, kind, length, mode, owner, time, link target, content.
 type EntrySummary = (Vec<u8>, u8, u64, u32, u64, u64, i64, Vec<u8>, Vec<u8>);

@@ -1,9 +1,12 @@
 //! What an inode says of a file besides its content: owner, attributes, mode, times, in the order
 //! in which none undoes another.
 
-use super::{MOST_REMEMBERED, Owners, TreeWriter, WriteError};
+use super::closed::{ACCESS, DEFAULT, Postponed};
+use super::entries::TreeWriter;
+use super::failure::WriteError;
+use super::rights::Owners;
 use crate::beneath;
-use crate::rootfs::entry::{Entry, EntryKind, EntryPath, Metadata, Time};
+use crate::rootfs::entry::{Entry, EntryKind, Metadata, Time};
 use crate::rootfs::policy::Rule;
 use rustix::fd::BorrowedFd;
 use rustix::fs::{
@@ -11,74 +14,7 @@ use rustix::fs::{
     fchown, fsetxattr, fstat, futimens, openat, statat, utimensat,
 };
 use rustix::io::Errno;
-use std::collections::BTreeMap;
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-
-const ACCESS: &[u8] = b"system.posix_acl_access";
-const DEFAULT: &[u8] = b"system.posix_acl_default";
-
-/// Directories whose final state would get in the way of what is still to be made in them: a mode
-/// that keeps their owner out, or an access control list that new entries inherit.
-#[derive(Default)]
-pub(super) struct Closed {
-    waiting: BTreeMap<Vec<u8>, Postponed>,
-    bytes: usize,
-}
-
-struct Postponed {
-    mode: Mode,
-    /// The lists of the directory itself and of what is made in it. The first is set again after
-    /// the mode, which changes it.
-    lists: [Option<Vec<u8>>; 2],
-}
-
-impl Postponed {
-    fn bytes(&self, place: &[u8]) -> usize {
-        size_of::<Self>() + place.len() + self.lists.iter().flatten().map(Vec::len).sum::<usize>()
-    }
-}
-
-impl Closed {
-    fn wait(&mut self, place: &EntryPath, waiting: Postponed) -> Result<(), Rule> {
-        self.bytes += waiting.bytes(place.bytes());
-        self.waiting.insert(place.bytes().to_vec(), waiting);
-        if self.bytes > MOST_REMEMBERED { Err(Rule::Closed) } else { Ok(()) }
-    }
-
-    /// A directory that the archive names again: what it says now counts.
-    pub(super) fn reopen(&mut self, place: &EntryPath) {
-        if let Some(waiting) = self.waiting.remove(place.bytes()) {
-            self.bytes -= waiting.bytes(place.bytes());
-        }
-    }
-
-    /// Closes them, the last by name first, so that each comes before those that it lies in: a
-    /// closed one lets nobody through.
-    pub(super) fn close(self, root: BorrowedFd<'_>) -> Result<(), (Vec<u8>, Errno)> {
-        for (place, Postponed { mode, lists }) in self.waiting.into_iter().rev() {
-            let close = || -> rustix::io::Result<()> {
-                let dir = beneath::directory(
-                    root,
-                    if place.is_empty() {
-                        Path::new(".")
-                    } else {
-                        Path::new(OsStr::from_bytes(&place))
-                    },
-                )?;
-                fchmod(&dir, mode)?;
-                for (name, list) in [ACCESS, DEFAULT].into_iter().zip(&lists) {
-                    list.as_ref()
-                        .map_or(Ok(()), |list| fsetxattr(&dir, name, list, XattrFlags::empty()))?;
-                }
-                Ok(())
-            };
-            close().map_err(|errno| (place, errno))?;
-        }
-        Ok(())
-    }
-}
 
 /// What becomes of an extended attribute.
 enum XattrDecision {
