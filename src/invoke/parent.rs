@@ -166,29 +166,24 @@ impl Invocation {
                 self.received(&message);
                 return None;
             }
-            match (woken, said) {
-                (Woken::Signal(signal), _) => return Some(signal),
-                (Woken::Time, _) => {
+            match woken {
+                Woken::Signal(signal) => return Some(signal),
+                Woken::Time => {
                     complain("Parent: mq_timedreceive", Errno::TIMEDOUT);
                     return None;
                 }
-                (_, Some(Received::Message(Report::Note(TRIED, Errno::NOENT), _)))
+                Woken::By(_) => {}
+            }
+            match said {
+                Some(Received::Message(Report::Note(TRIED, Errno::NOENT), _))
                     if self.options.namespaces.is_new(Namespace::Ipc) =>
                 {
                     sources.truncate(1);
                 }
                 // It has sent nothing, or has died before it could: nothing will come.
-                (
-                    _,
-                    Some(
-                        Received::Message(Report::Note(..), _)
-                        | Received::Closed
-                        | Received::Failed(_),
-                    ),
-                ) => {
-                    return None;
-                }
-                _ => {}
+                Some(Received::Message(Report::Note(..), _))
+                | Some(Received::Closed | Received::Failed(_)) => return None,
+                Some(Received::Message(..) | Received::Nothing) | None => {}
             }
         }
     }

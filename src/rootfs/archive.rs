@@ -69,7 +69,7 @@ impl Archive {
                     .file_name()
                     .map_or_else(|| path.to_string_lossy(), |name| name.to_string_lossy()),
             ),
-            other => other.to_string(),
+            Self::Builtin | Self::Stdin => self.to_string(),
         }
     }
 

@@ -64,18 +64,7 @@ fn entry(
     place: &EntryPath,
     names: &mut HashMap<u64, EntryPath>,
 ) -> rustix::io::Result<(Entry, Stored)> {
-    let directory = match place.split() {
-        Some((directory, _)) => beneath::directory(
-            root,
-            Path::new(if directory.is_empty() {
-                OsStr::new(".")
-            } else {
-                OsStr::from_bytes(directory)
-            }),
-        )?,
-        None => root.try_clone_to_owned().map_err(|_| Errno::MFILE)?,
-    };
-    let name = place.split().map_or(Path::new("."), |(_, name)| name);
+    let (directory, name) = parent_of(root, place)?;
     let stat = statat(&directory, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW)?;
     let mut metadata = Metadata {
         uid: stat.st_uid,
@@ -127,6 +116,23 @@ fn entry(
         FileType::Socket | FileType::Unknown => return Err(Errno::INVAL),
     };
     Ok((Entry { place: place.clone(), kind, metadata }, stored))
+}
+
+/// The directory that a file lies in, and the file's name there; the root lies in itself.
+fn parent_of<'p>(
+    root: BorrowedFd<'_>,
+    place: &'p EntryPath,
+) -> rustix::io::Result<(OwnedFd, &'p Path)> {
+    match place.split() {
+        Some((b"", name)) => Ok((beneath::directory(root, Path::new("."))?, name)),
+        Some((directory, name)) => {
+            Ok((beneath::directory(root, Path::new(OsStr::from_bytes(directory)))?, name))
+        }
+        None => {
+            let directory = root.try_clone_to_owned().map_err(|_| Errno::MFILE)?;
+            Ok((directory, Path::new(".")))
+        }
+    }
 }
 
 /// Where a file has data, lseek(2).

@@ -23,7 +23,13 @@ impl Marks {
             {
                 self.layer = Some(());
             }
-            _ => {}
+            EntryKind::Directory
+            | EntryKind::File { .. }
+            | EntryKind::Symlink(_)
+            | EntryKind::HardLink(_)
+            | EntryKind::Character(..)
+            | EntryKind::Block(..)
+            | EntryKind::Fifo => {}
         }
         self.manifest.and(self.layer).map(|()| "an archive of docker save")
     }

@@ -1,7 +1,11 @@
 //! The images of a store by name: giving names, listing, removing.
 
+use super::digest_cache;
+use super::layout::{RECORD, Store};
+use super::lease::LeasedTree;
 use super::lock::{Lock, Use};
-use super::{LeasedTree, Making, RECORD, Record, Store, digest_cache};
+use super::open::Making;
+use super::record::Record;
 use crate::error::Failure;
 use crate::namespace::Switch;
 use crate::rootfs::remove;

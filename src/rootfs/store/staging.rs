@@ -1,8 +1,11 @@
 //! Making an image: unpacked into a staging directory under a lock, brought to the disk, renamed to
 //! where it belongs.
 
+use super::layout::{RECORD, Store, TREE};
+use super::lease::LeasedTree;
 use super::lock::Use;
-use super::{LeasedTree, Making, RECORD, Record, Store, TREE};
+use super::open::Making;
+use super::record::Record;
 use crate::error::Failure;
 use crate::rootfs::archive::Archive;
 use crate::rootfs::meter::Hashing;

@@ -120,7 +120,12 @@ fn with_two_actions(policy: &Policy, arch: Arch) -> Policy {
             .filter(|rule| {
                 rule.when.iter().all(|one| match one.operator {
                     Operator::MaskedEq(mask) => one.value & !mask == 0,
-                    _ => true,
+                    Operator::Eq
+                    | Operator::Ne
+                    | Operator::Lt
+                    | Operator::Le
+                    | Operator::Ge
+                    | Operator::Gt => true,
                 })
             })
             .collect(),
