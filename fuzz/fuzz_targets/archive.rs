@@ -49,7 +49,11 @@ fn theirs(bytes: &[u8]) -> std::io::Result<Vec<Vec<u8>>> {
     let mut files = Vec::new();
     for entry in tar::Archive::new(bytes).entries()? {
         let mut entry = entry?;
-        let is_directory = entry.path_bytes().split(|&byte| byte == 0).next().is_some_and(|name| name.ends_with(b"/"));
+        let is_directory = entry
+            .path_bytes()
+            .split(|&byte| byte == 0)
+            .next()
+            .is_some_and(|name| name.ends_with(b"/"));
         if matches!(entry.header().entry_type().as_byte(), b'0' | b'\0' | b'7') && !is_directory {
             let mut content = Vec::new();
             entry.read_to_end(&mut content)?;

@@ -8,5 +8,8 @@ const NONCE: &str = "k3v2x2q7";
 
 fuzz_target!(|bytes: &[u8]| {
     let message = parse(bytes, NONCE);
-    assert_eq!(message == QueueMessage::Ready, bytes.split(|&byte| byte == 0).next() == Some(ready(NONCE).as_bytes()));
+    assert_eq!(
+        message == QueueMessage::Ready,
+        bytes.split(|&byte| byte == 0).next() == Some(ready(NONCE).as_bytes())
+    );
 });
