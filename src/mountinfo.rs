@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-/// One mount.
+/// A line of /proc/PID/mountinfo, proc_pid_mountinfo(5).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MountInfo {
     /// Its number, which is used anew after it is gone.
@@ -15,9 +15,9 @@ pub struct MountInfo {
     pub parent: u64,
     /// The device number of its file system, as stat(2) tells it.
     pub device: u64,
-    /// What of its file system it shows.
+    /// The directory or file of its file system that it shows at its mount point.
     pub root: PathBuf,
-    /// Where, seen from the root of the reader.
+    /// The mount point, seen from the root of the reader.
     pub point: PathBuf,
     /// The mount's own options.
     pub attributes: String,
@@ -26,7 +26,7 @@ pub struct MountInfo {
     pub peers: Vec<u64>,
     /// The file system's type.
     pub kind: String,
-    /// What was named as its source.
+    /// What mount(2) was given as its source.
     pub source: OsString,
     /// The file system's own options.
     pub options: String,

@@ -16,7 +16,7 @@ pub enum QueueMessage {
     Other(String),
     /// Typed, but for another run.
     Foreign,
-    /// Anything else, as text.
+    /// Bytes of another form, as text.
     Plain(String),
 }
 

@@ -47,7 +47,7 @@ impl Name {
         Ok(Self { path, nonce: nonce.to_owned() })
     }
 
-    /// For people.
+    /// The path as text, for an error or under `-v`.
     pub fn shown(&self) -> String {
         self.path.to_string_lossy().into_owned()
     }

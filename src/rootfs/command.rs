@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 pub enum RootfsCommand {
     /// Unpack an archive into the store and name it.
     Import {
-        /// The name.
+        /// The name that it gets in the store.
         name: String,
         /// A file, or `-` for stdin.
         file: PathBuf,
@@ -43,16 +43,16 @@ pub enum RootfsCommand {
     },
 }
 
-/// Whom the text is for.
+/// The form of the text on stdout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OutputFormat {
-    /// People.
+    /// For people: lines.
     Text,
-    /// Programs: one JSON value.
+    /// For programs: one JSON value.
     Json,
 }
 
-/// Does it.
+/// Does what is wanted, and gives the text for stdout.
 ///
 /// # Errors
 /// An archive that is refused, a name that is taken or not there, a store that cannot be used;

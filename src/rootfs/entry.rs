@@ -8,11 +8,11 @@ use std::path::Path;
 /// A thing to be made beneath the root.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Where.
+    /// Its path beneath the root.
     pub place: EntryPath,
-    /// What.
+    /// Its kind, with what belongs to that kind alone.
     pub kind: EntryKind,
-    /// What is said of it.
+    /// Owner, mode, times and attributes.
     pub metadata: Metadata,
 }
 
@@ -77,7 +77,7 @@ pub struct Metadata {
 pub struct Time {
     /// Whole seconds, rounded down.
     pub seconds: i64,
-    /// And nanoseconds, 0 to 999,999,999.
+    /// Nanoseconds on top of them, 0 to 999,999,999.
     pub nanoseconds: u32,
 }
 
@@ -116,7 +116,7 @@ impl EntryPath {
         self.0.is_empty()
     }
 
-    /// As bytes.
+    /// The path as bytes, without a slash at either end.
     pub fn bytes(&self) -> &[u8] {
         &self.0
     }

@@ -43,9 +43,9 @@ impl Meter {
 /// Whether the bytes of an archive are hashed while they are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hashing {
-    /// They are.
+    /// Hashed: the digest is there at the end.
     Wanted,
-    /// They are not.
+    /// Counted only.
     Unwanted,
 }
 

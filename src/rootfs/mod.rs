@@ -44,9 +44,9 @@ pub enum Origin {
     Archive(Archive),
     /// An image of the store, whose archive is long gone: its tree is copied.
     Stored {
-        /// Its name.
+        /// Its name in the store.
         name: String,
-        /// Its tree.
+        /// The directory of its files there.
         tree: PathBuf,
     },
 }

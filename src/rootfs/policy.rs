@@ -79,7 +79,7 @@ impl fmt::Display for Rule {
 impl std::error::Error for Rule {}
 
 impl Rule {
-    /// The sentence.
+    /// The rule as a sentence, with what the archive has in it.
     pub fn words(&self) -> String {
         self.sentence().replacen("{}", &self.argument(), 1)
     }

@@ -37,7 +37,7 @@ pub struct Unpack<'a> {
     pub threads: Threads,
     /// Whether the archive is hashed on the way.
     pub hashing: Hashing,
-    /// Who watches.
+    /// Who is told how far it is, and may end it.
     pub watch: &'a mut dyn Watch,
 }
 

@@ -11,7 +11,7 @@ pub trait Watch {
     fn look(&mut self, so_far: Progress) -> Result<(), Failure>;
 }
 
-/// Nobody watches.
+/// A watcher that shows nothing and never ends an unpack.
 pub struct Unwatched;
 
 impl Watch for Unwatched {

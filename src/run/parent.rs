@@ -124,7 +124,8 @@ fn run_told(spec: &Spec, host: &Host, info: &mut Events) -> Result<Exit, Failure
         voice.parent(&format!("root: unpacked {line}"));
     }
     voice.parent(&format!("PID of parent is {}", getpid().as_raw_nonzero()));
-    // SAFETY: the threads of an unpack have been joined, and that which closes descriptors comes later.
+    // SAFETY: the threads of an unpack have been joined, and the one that closes descriptors comes
+    // later.
     #[allow(unsafe_code, reason = "fork(2) with one thread")]
     let forked = unsafe { sys::fork() };
     let Some(warden) = forked.map_err(io("cannot fork the warden"))? else {

@@ -349,7 +349,7 @@ impl Warden<'_> {
         if remove::tree(directory).is_ok() {
             return;
         }
-        // SAFETY: the warden has one thread; those of a removal have been joined.
+        // SAFETY: the warden has one thread.
         #[allow(unsafe_code, reason = "fork(2) with one thread")]
         let fork = || unsafe { sys::fork() };
         // Files of subordinate ids in directories of subordinate ids: only the root of that user

@@ -38,7 +38,7 @@ pub fn set_seccomp_filter_with_listener(filter: &[libc::sock_filter]) -> Result<
 
 /// A call that waits for an answer, see seccomp_unotify(2).
 pub struct Notification {
-    /// What the answer must name.
+    /// A cookie of the kernel's, which the answer must carry.
     pub id: u64,
     /// The calling thread, in the pid namespace of whoever reads.
     pub pid: u32,

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 /// forked.
 #[derive(Debug)]
 pub struct LeasedTree {
-    /// The files.
+    /// The directory of its files.
     pub tree: PathBuf,
     /// The image's digest.
     pub digest: String,

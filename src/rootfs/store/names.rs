@@ -30,7 +30,7 @@ pub struct Listed {
     pub used: Switch,
 }
 
-/// What became of a name.
+/// What a removal took away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Removed {
     /// The name, and the image with it.
@@ -177,7 +177,7 @@ impl Store {
     /// The image that a word stands for, a name or what a digest begins with.
     ///
     /// # Errors
-    /// None, or several.
+    /// A word that stands for no image, or a beginning that several digests have.
     pub fn find(&self, word: &str) -> Result<ImageMatch, Failure> {
         let images = self.images()?;
         if let Some((digest, names)) =

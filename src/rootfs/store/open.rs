@@ -16,7 +16,7 @@ use std::path::Path;
 /// Whether something may be made now, or is only looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Making {
-    /// It may.
+    /// What is missing is made.
     Yes,
     /// Nothing is made, as `--dry-run` has it.
     No,

@@ -23,7 +23,7 @@ use rustix::process::{Gid, Uid, getegid, geteuid};
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// Makes what it is given.
+/// Makes files of entries, beneath one directory.
 pub struct TreeWriter<'a> {
     root: BorrowedFd<'a>,
     pub(super) rights: UnpackRights,

@@ -6,7 +6,7 @@ use caps::Capability;
 /// What becomes of owners other than the one who unpacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owners {
-    /// They are kept.
+    /// Each entry gets the ids that the archive has.
     Kept,
     /// Everything belongs to who unpacks, and is counted.
     Squashed,
@@ -15,7 +15,7 @@ pub enum Owners {
 /// What becomes of device nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Devices {
-    /// They are made.
+    /// They are made as the archive has them.
     Made,
     /// They are left out, and counted.
     Skipped,
@@ -24,9 +24,9 @@ pub enum Devices {
 /// What the one who unpacks may give.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnpackRights {
-    /// Owners.
+    /// What becomes of owners.
     pub owners: Owners,
-    /// Device nodes.
+    /// What becomes of device nodes.
     pub devices: Devices,
 }
 

@@ -54,6 +54,6 @@ impl Arch {
 pub enum Width {
     /// The lower half of what the filter is shown.
     Bits32,
-    /// All of it.
+    /// All 64 bits.
     Bits64,
 }

@@ -31,7 +31,7 @@ use rustix::io::Result;
 /// Whether signals to PID 1 are handed to a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SelfSignals {
-    /// They are.
+    /// The filter asks the listener about each.
     Told,
     /// The kernel does with them what it does.
     Untold,
@@ -69,7 +69,7 @@ pub fn install_with_listener(filter: &[sock_filter]) -> Result<OwnedFd> {
 pub struct SelfSignal {
     /// Who sends it, a thread id in the reader's pid namespace.
     pub sender: u32,
-    /// Which.
+    /// Its number, signal(7).
     pub signal: i32,
     id: u64,
 }

@@ -64,11 +64,11 @@ pub enum Operator {
 /// A comparison of an argument with a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Comparison {
-    /// Which argument, from 0 to 5.
+    /// The argument, from 0 to 5.
     pub argument: u8,
-    /// How.
+    /// By which test.
     pub operator: Operator,
-    /// With what.
+    /// The value that it is compared with.
     pub value: u64,
 }
 
@@ -84,7 +84,7 @@ impl Comparison {
 /// What becomes of one call where every comparison holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SyscallRule {
-    /// Which call.
+    /// The call, on every architecture that has it.
     pub call: Syscall,
     /// All of these must hold; none holds always.
     pub when: Vec<Comparison>,
