@@ -151,7 +151,13 @@ fn import(
     let held = store.tree(archive, Making::Yes, limits, &mut watch)?;
     drop(watch);
     store.name(name, &held)?;
-    let value = json!({ "name": name, "digest": held.digest, "new": held.unpacked.is_some(), "tree": held.tree.to_string_lossy(), "record": store.record(&held.digest) });
+    let value = json!({
+        "name": name,
+        "digest": held.digest,
+        "new": held.unpacked.is_some(),
+        "tree": held.tree.to_string_lossy(),
+        "record": store.record(&held.digest),
+    });
     let mut text = format!("{name}: {}", &held.digest[..SHORT]);
     match &held.unpacked {
         None => text.push_str(", which is in the store already\n"),
@@ -172,7 +178,10 @@ fn list(store: &Store) -> Result<(Value, String), Failure> {
 fn list_of(images: &[Listed]) -> (Value, String) {
     let value = images
         .iter()
-        .map(|Listed { digest, names, record, used }| json!({ "names": names, "digest": digest, "used": *used == Switch::Yes, "record": record }))
+        .map(|Listed { digest, names, record, used }| {
+            let used = *used == Switch::Yes;
+            json!({ "names": names, "digest": digest, "used": used, "record": record })
+        })
         .collect();
     if images.is_empty() {
         return (value, String::new());

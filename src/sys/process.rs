@@ -32,9 +32,9 @@ pub unsafe fn clone3(namespace_flags: u64) -> Result<Option<(Pid, OwnedFd)>> {
     args.flags = namespace_flags | libc::CLONE_PIDFD as u64;
     args.pidfd = &raw mut pidfd as u64;
     args.exit_signal = libc::SIGCHLD as u64;
-    // SAFETY: without CLONE_VM the child gets a copy of everything, as with fork, and
-    // the caller has seen to what fork asks for. `args` and `pidfd` outlive the call, and the size is that of the structure
-    // passed.
+    // SAFETY: without CLONE_VM the child gets a copy of everything, as with fork, and the caller
+    // has seen to what fork asks for. `args` and `pidfd` outlive the call, and the size is that of
+    // the structure passed.
     let cloned = checked(unsafe {
         libc::syscall(libc::SYS_clone3, &raw const args, size_of::<libc::clone_args>())
     });

@@ -135,13 +135,18 @@ fn archives() -> impl Strategy<Value = Vec<u8>> {
 proptest! {
     #[test]
     fn what_the_tar_crate_writes_is_read_as_the_tar_crate_reads_it(bytes in archives()) {
-        prop_assert_eq!(ours(&bytes).map_err(|failure| failure.to_string()), Ok(theirs(&bytes).unwrap()));
+        let ours = ours(&bytes).map_err(|failure| failure.to_string());
+        prop_assert_eq!(ours, Ok(theirs(&bytes).unwrap()));
     }
 
     /// Whatever is changed in a header whose checksum is then made to fit: it is refused, or both
     /// see the same.
     #[test]
-    fn what_is_not_refused_is_read_as_the_tar_crate_reads_it(bytes in archives(), changes in vec((0..512_usize, any::<u8>()), 1..4), which in any::<prop::sample::Index>()) {
+    fn what_is_not_refused_is_read_as_the_tar_crate_reads_it(
+        bytes in archives(),
+        changes in vec((0..512_usize, any::<u8>()), 1..4),
+        which in any::<prop::sample::Index>(),
+    ) {
         let mut bytes = bytes;
         let block = which.index(bytes.len() / 512) * 512;
         for (at, byte) in changes {
