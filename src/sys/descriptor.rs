@@ -93,3 +93,23 @@ pub fn message_queue(fd: OwnedFd) -> MqdT {
     // SAFETY: the descriptor is owned and is passed on to the one who closes it.
     unsafe { MqdT::from_raw_fd(fd.into_raw_fd()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_taken_once_and_only_where_nobody_owns_it() {
+        let (owned, given_up) = std::io::pipe().unwrap();
+        assert_eq!(take_inherited(owned.as_raw_fd()).unwrap_err(), Errno::BADF);
+        // As execve leaves one open for this process.
+        fcntl_setfd(&given_up, FdFlags::empty()).unwrap();
+        let number = OwnedFd::from(given_up).into_raw_fd();
+        let taken = take_inherited(number).unwrap();
+        assert_eq!(take_inherited(number).unwrap_err(), Errno::BADF, "it has an owner now");
+        assert!(fcntl_getfd(&taken).unwrap().contains(FdFlags::CLOEXEC));
+        for none in [-1, 0, 1, 2, i32::MAX] {
+            assert_eq!(take_inherited(none).unwrap_err(), Errno::BADF, "{none}");
+        }
+    }
+}
