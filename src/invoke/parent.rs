@@ -193,7 +193,7 @@ impl Invocation {
         let end = message.iter().position(|&byte| byte == 0).unwrap_or(message.len());
         let text = String::from_utf8_lossy(&message[..end]);
         say(&format!(
-            "\n    Invocation: the following message was received from the child\n     >> {}\n\n",
+            "\n    Parent: the following message was received from the child\n     >> {}\n\n",
             printable(&text)
         ));
     }
