@@ -15,7 +15,7 @@ pub struct Extent {
     pub inside: u32,
     /// First id in the parent namespace.
     pub outside: u32,
-    /// How many.
+    /// How many ids there are from there on.
     pub count: u32,
 }
 
@@ -26,11 +26,11 @@ const PROC_USER_INIT_INO: u64 = 0xEFFF_FFFD;
 pub enum UserNamespace {
     /// The host's own: there device nodes can be made.
     Initial,
-    /// Made by somebody.
+    /// One that was made by unshare(2) or clone(2), below the first.
     Below,
 }
 
-/// The facts.
+/// What the caller may do here, and what the kernel offers.
 #[derive(Debug)]
 pub struct Host {
     /// Effective user id of the caller.
@@ -60,7 +60,7 @@ pub struct Host {
 }
 
 impl Host {
-    /// Reads them.
+    /// Reads it all from /proc and by system calls.
     ///
     /// # Errors
     /// Without a readable /proc there is nothing to decide by.

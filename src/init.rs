@@ -1,7 +1,7 @@
 //! The reaper that `--init` puts in front of CMD: rustic itself, executed, so that nothing of the
 //! caller's environment is left in its memory.
 
-use crate::error::SysError;
+use crate::error::{Failure, SysError};
 use crate::exit::Exit;
 use crate::run::control::{FarEnd, Report};
 use crate::run::exec;
@@ -13,8 +13,9 @@ use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use rustix::io::{Errno, FdFlags, fcntl_dupfd_cloexec, fcntl_setfd};
 use rustix::process::{Pid, WaitOptions, getpid, set_child_subreaper, setpgid};
 use rustix::stdio::{stderr, stdin, stdout};
-use std::ffi::{CString, OsString};
+use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
+use std::str::FromStr;
 
 /// The hidden command of the binary.
 pub const COMMAND: &str = "__init";
@@ -56,44 +57,57 @@ pub fn of_itself(binary: &OwnedFd, words: Vec<CString>) -> Result<Vec<CString>, 
 fn execute(cmd: &[CString], env: &[CString]) -> SysError {
     let number = cmd.first().and_then(|word| word.to_bytes().strip_prefix(ITSELF));
     let number = number.and_then(|number| std::str::from_utf8(number).ok()?.parse().ok());
-    match number.map(sys::adopt) {
-        Some(binary) => match fcntl_setfd(&binary, FdFlags::CLOEXEC) {
-            Ok(()) => self_exe::execute(&binary, cmd[1..].iter().cloned(), env),
-            Err(errno) => errno.into(),
-        },
+    match number.map(sys::take_inherited) {
+        Some(Ok(binary)) => self_exe::execute(&binary, cmd[1..].iter().cloned(), env),
+        Some(Err(errno)) => errno.into(),
         None => exec::execute(cmd, env),
     }
 }
 
-/// The reaper: starts CMD, passes signals on to it, reaps every orphan, and ends as CMD does.
-pub fn main(words: &[OsString]) -> Exit {
-    let mut numbers =
-        words.iter().take(2).map(|word| word.to_str().and_then(|word| word.parse::<i32>().ok()));
-    let (Some(Some(wire)), Some(Some(step))) = (numbers.next(), numbers.next()) else {
-        return Exit::Failed;
-    };
-    let cmd: Vec<CString> =
-        words[2..].iter().filter_map(|word| CString::new(word.as_bytes()).ok()).collect();
-    let wire = sys::adopt(wire);
-    if fcntl_setfd(&wire, FdFlags::CLOEXEC).is_err() {
-        return Exit::Failed;
+/// The reaper: starts CMD, passes signals on to it, reaps every orphan, and ends as CMD does. Its
+/// words are those of [`enter`].
+///
+/// # Errors
+/// Words that rustic does not call it with, a wire that is not there.
+pub fn main(words: &[OsString]) -> Result<Exit, Failure> {
+    let [wire, step, cmd @ ..] = words else { return Err(wrong_call()) };
+    let wire: i32 = number(wire).ok_or_else(wrong_call)?;
+    let step: usize = number(step).ok_or_else(wrong_call)?;
+    if cmd.is_empty() {
+        return Err(wrong_call());
     }
+    let cmd: Vec<CString> =
+        cmd.iter().filter_map(|word| CString::new(word.as_bytes()).ok()).collect();
+    let wire = sys::take_inherited(wire).map_err(|errno| {
+        Failure::new(format!("{COMMAND} {wire}: no such descriptor")).errno(errno)
+    })?;
     // Without a pid namespace orphans would go to the warden instead.
     let _ = set_child_subreaper(Some(getpid()));
     let all = SigSet::all();
     let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&all), None);
-    match sys::fork() {
-        Ok(None) => start(&cmd, wire, step as usize),
+    // SAFETY: the reaper has one thread.
+    #[allow(unsafe_code, reason = "fork(2) with one thread")]
+    let forked = unsafe { sys::fork() };
+    match forked {
+        Ok(None) => start(&cmd, wire, step),
         Ok(Some(child)) => {
             drop(wire);
-            reap(child, &all)
+            Ok(reap(child, &all))
         }
         Err(errno) => {
-            let fault = Report::Fault { step: step as usize, errno, detail: "forking CMD".into() };
+            let fault = Report::Fault { step, errno, detail: "forking CMD".into() };
             let _ = FarEnd::over(wire).send(&fault, None);
-            Exit::Failed
+            Ok(Exit::Failed)
         }
     }
+}
+
+fn number<T: FromStr>(word: &OsStr) -> Option<T> {
+    word.to_str()?.parse().ok()
+}
+
+fn wrong_call() -> Failure {
+    Failure::new(format!("{COMMAND}: expected DESCRIPTOR STEP CMD..., as rustic calls itself"))
 }
 
 /// CMD, in a foreground process group of its own, so that a key reaches it once: from the terminal

@@ -19,7 +19,7 @@
 //! - [`verify`]: every wall tried from inside, checked from outside, with a control; it starts
 //!   rustic as anybody would.
 //! - [`init`]: the reaper that `--init` puts in front of CMD. [`self_exe`]: rustic itself,
-//!   inside. [`sys`]: every unsafe block.
+//!   inside. [`sys`]: every unsafe block, but for calls of its own unsafe functions.
 //!
 //! Deliberately absent: a daemon, a setuid mode, a config file, threads at the time of a clone
 //! (only an unpack has a second one), a lookup of users or hosts through libc.

@@ -5,7 +5,7 @@ use rustic::cli::{self, Asked, RootfsOrder, Show, VerifyOrder};
 use rustic::error::Failure;
 use rustic::exit::{Exit, FORBIDDEN_CALL};
 use rustic::host::Host;
-use rustic::rootfs::command::{self, Output};
+use rustic::rootfs::command::{self, OutputFormat as Output};
 use rustic::spec::{self, RunOptions, Verbosity};
 use rustic::{init, invoke, run, sys, verify};
 use std::fmt::Display;
@@ -28,14 +28,19 @@ fn main() -> ExitCode {
         Asked::Verify(order) => {
             verify(*order).unwrap_or_else(|failure| told(&failure, failure.exit))
         }
-        Asked::Probe(channel) => verify::probe::main(channel),
+        Asked::Probe(channel) => {
+            verify::probe::main(channel).unwrap_or_else(|failure| told(&failure, failure.exit))
+        }
         Asked::Rootfs(order) => {
             rootfs(&order).unwrap_or_else(|failure| told(&failure, failure.exit))
         }
         Asked::Invoke(words) => invoke::main("rustic invoke", &words),
         Asked::Init(words) => match init::main(&words) {
-            exit @ Exit::Signal(libc::SIGSYS) => told(&format!("warning: {FORBIDDEN_CALL}"), exit),
-            exit => exit,
+            Ok(exit @ Exit::Signal(libc::SIGSYS)) => {
+                told(&format!("warning: {FORBIDDEN_CALL}"), exit)
+            }
+            Ok(exit) => exit,
+            Err(failure) => told(&failure, failure.exit),
         },
         Asked::Text(text) => shown(&text).unwrap_or_else(|failure| told(&failure, failure.exit)),
         Asked::Usage(text, exit) => told(&text, exit),

@@ -6,18 +6,18 @@ use std::io;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-/// One mount.
+/// A line of /proc/PID/mountinfo, proc_pid_mountinfo(5).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mount {
+pub struct MountInfo {
     /// Its number, which is used anew after it is gone.
     pub id: u64,
     /// The number of the mount that it is mounted on.
     pub parent: u64,
     /// The device number of its file system, as stat(2) tells it.
     pub device: u64,
-    /// What of its file system it shows.
+    /// The directory or file of its file system that it shows at its mount point.
     pub root: PathBuf,
-    /// Where, seen from the root of the reader.
+    /// The mount point, seen from the root of the reader.
     pub point: PathBuf,
     /// The mount's own options.
     pub attributes: String,
@@ -26,7 +26,7 @@ pub struct Mount {
     pub peers: Vec<u64>,
     /// The file system's type.
     pub kind: String,
-    /// What was named as its source.
+    /// What mount(2) was given as its source.
     pub source: OsString,
     /// The file system's own options.
     pub options: String,
@@ -36,16 +36,16 @@ pub struct Mount {
 ///
 /// # Errors
 /// No /proc.
-pub fn read() -> io::Result<Vec<Mount>> {
+pub fn read() -> io::Result<Vec<MountInfo>> {
     fs::read("/proc/self/mountinfo").map(|table| parse(&table))
 }
 
 /// The mount that a path is on, found as the kernel finds it: from the root on, to whatever is
 /// mounted on the way, and at one place to the uppermost. What lies below another is passed by,
 /// with all that is mounted on it. `None` below a root that is no mount of its own.
-pub fn under<'a>(mounts: &[&'a Mount], path: &Path) -> Option<&'a Mount> {
+pub fn under<'a>(mounts: &[&'a MountInfo], path: &Path) -> Option<&'a MountInfo> {
     let is_known = |id: u64| mounts.iter().any(|mount| mount.id == id);
-    let next = |on: Option<&Mount>| {
+    let next = |on: Option<&MountInfo>| {
         let on_it = mounts.iter().filter(|mount| match on {
             Some(on) => mount.parent == on.id && mount.id != on.id,
             None => mount.parent == mount.id || !is_known(mount.parent),
@@ -61,11 +61,11 @@ pub fn under<'a>(mounts: &[&'a Mount], path: &Path) -> Option<&'a Mount> {
 }
 
 /// The mounts in a table; a line that is none is passed over.
-pub fn parse(table: &[u8]) -> Vec<Mount> {
+pub fn parse(table: &[u8]) -> Vec<MountInfo> {
     table.split(|&byte| byte == b'\n').filter_map(mount).collect()
 }
 
-fn mount(line: &[u8]) -> Option<Mount> {
+fn mount(line: &[u8]) -> Option<MountInfo> {
     let mut fields = line.split(|&byte| byte == b' ');
     let text = |field: &[u8]| String::from_utf8_lossy(field).into_owned();
     let id = text(fields.next()?).parse().ok()?;
@@ -80,7 +80,7 @@ fn mount(line: &[u8]) -> Option<Mount> {
     let peers = optional.filter_map(|field| text(field).split_once(':')?.1.parse().ok()).collect();
     let (kind, source, options) =
         (text(fields.next()?), OsString::from_vec(unescaped(fields.next()?)), text(fields.next()?));
-    Some(Mount { id, parent, device, root, point, attributes, peers, kind, source, options })
+    Some(MountInfo { id, parent, device, root, point, attributes, peers, kind, source, options })
 }
 
 fn path(field: &[u8]) -> PathBuf {
@@ -142,7 +142,7 @@ mod tests {
         let table = b"5 1 0:5 / / rw - ext4 a rw\n9 7 0:9 / /p rw - proc p rw\n7 5 0:7 / /p rw - \
             tmpfs t rw\n6 7 0:6 / /p/s rw - tmpfs covered rw\n8 9 0:8 / /p/q rw - tmpfs t rw\n";
         let mounts = parse(table);
-        let mounts: Vec<&Mount> = mounts.iter().collect();
+        let mounts: Vec<&MountInfo> = mounts.iter().collect();
         let id = |path: &str| under(&mounts, Path::new(path)).map(|mount| mount.id);
         assert_eq!(
             (id("/p/1"), id("/p"), id("/px"), id("/")),

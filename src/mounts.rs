@@ -18,7 +18,7 @@ use std::os::fd::AsRawFd;
 pub struct Attributes(u32);
 
 impl Attributes {
-    /// None set.
+    /// No MOUNT_ATTR_* at all.
     pub const NONE: Self = Self(0);
     /// Writes answer EROFS.
     pub const READ_ONLY: Self = Self(MountAttrFlags::MOUNT_ATTR_RDONLY.bits());
@@ -29,7 +29,7 @@ impl Attributes {
     /// Nothing can be executed.
     pub const NO_EXEC: Self = Self(MountAttrFlags::MOUNT_ATTR_NOEXEC.bits());
 
-    /// Both.
+    /// Those of either.
     #[must_use]
     pub const fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)

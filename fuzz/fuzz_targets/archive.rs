@@ -4,7 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use rustic::error::Failure;
-use rustic::rootfs::entry::{Entry, Kind};
+use rustic::rootfs::entry::{Entry, EntryKind};
 use rustic::rootfs::reader::Reader;
 use rustic::rootfs::writer::Content;
 use std::io::Read;
@@ -35,7 +35,7 @@ fn ours(bytes: &[u8]) -> Result<Option<Vec<Vec<u8>>>, Failure> {
             content.extend_from_slice(bytes);
             Ok(())
         })?;
-        if let Kind::File { size, data } = kind {
+        if let EntryKind::File { size, data } = kind {
             plain &= data.is_none();
             let stored = data.map_or(size, |data| data.iter().map(|stretch| stretch.length).sum());
             assert_eq!(stored, content.len() as u64);
@@ -49,7 +49,11 @@ fn theirs(bytes: &[u8]) -> std::io::Result<Vec<Vec<u8>>> {
     let mut files = Vec::new();
     for entry in tar::Archive::new(bytes).entries()? {
         let mut entry = entry?;
-        let is_directory = entry.path_bytes().split(|&byte| byte == 0).next().is_some_and(|name| name.ends_with(b"/"));
+        let is_directory = entry
+            .path_bytes()
+            .split(|&byte| byte == 0)
+            .next()
+            .is_some_and(|name| name.ends_with(b"/"));
         if matches!(entry.header().entry_type().as_byte(), b'0' | b'\0' | b'7') && !is_directory {
             let mut content = Vec::new();
             entry.read_to_end(&mut content)?;

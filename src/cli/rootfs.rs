@@ -2,7 +2,7 @@
 
 use super::from_environment;
 use super::values::size;
-use crate::rootfs::command::{Command, Output};
+use crate::rootfs::command::{OutputFormat as Output, RootfsCommand as Command};
 use crate::rootfs::writer;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
@@ -98,7 +98,7 @@ impl Rootfs {
     }
 }
 
-impl From<Limits> for writer::Limits {
+impl From<Limits> for writer::UnpackLimits {
     fn from(limits: Limits) -> Self {
         Self { bytes: limits.max_size, entries: limits.max_entries }
     }

@@ -1,7 +1,7 @@
 //! `rustic verify` and its options.
 
 use super::container::Container;
-use crate::rootfs::command::Output;
+use crate::rootfs::command::OutputFormat as Output;
 use crate::spec::RunOptions;
 use crate::verify::Order;
 use crate::verify::verdict::Verdict;

@@ -24,7 +24,7 @@ use std::path::Path;
 /// The number of what the child tells the parent of its try: done, or a note of what was answered.
 pub const TRIED: usize = 0;
 
-/// Never returns.
+/// The child from its clone to the execve(2) of CMD, or to its end.
 pub fn main(options: &Options, parent: &FarEnd) -> ! {
     if let Err(errno) = sys::reset_signal_actions().and_then(|()| signals::unblock_all()) {
         complain(" Child: signal", errno);

@@ -14,11 +14,11 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Options {
     /// The program's name in its messages.
     pub program: String,
-    /// `-v`.
+    /// `-v`: each step is told.
     pub verbose: Switch,
     /// `-p`, `-m`, `-u`, `-n`, `-i yes`: the new namespaces.
     pub namespaces: Namespaces,
-    /// `-u NAME`.
+    /// `-u NAME`: the host name in the new UTS namespace.
     pub hostname: Option<String>,
     /// `-i`: whether there is a queue at all.
     pub queue: Switch,
@@ -26,16 +26,16 @@ pub struct Options {
     pub jail: Option<PathBuf>,
     /// `--reuse`: a queue that is there already is taken.
     pub reuse: Switch,
-    /// `--timeout SECONDS`.
+    /// `--timeout SECONDS`: how long the message is waited for.
     pub patience: Duration,
     /// CMD and its arguments; empty when there is none.
     pub cmd: Vec<CString>,
 }
 
-/// What is not a run.
+/// A command line that starts nothing.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Aside {
-    /// `-h`.
+    /// `-h`: the usage is wanted.
     Help,
     /// A wrong call; a line to say before the usage.
     Wrong(String),

@@ -22,7 +22,7 @@ use std::time::Instant;
 /// The program, with its name and its words.
 pub fn main(program: &str, words: &[OsString]) -> Exit {
     match parse(program, words) {
-        Ok(options) => Parent { options }.run().unwrap_or(Exit::Command(1)),
+        Ok(options) => Invocation { options }.run().unwrap_or(Exit::Command(1)),
         Err(Aside::Help) => {
             note(usage(program).trim_end());
             Exit::Command(0)
@@ -35,7 +35,7 @@ pub fn main(program: &str, words: &[OsString]) -> Exit {
     }
 }
 
-struct Parent {
+struct Invocation {
     options: Options,
 }
 
@@ -43,7 +43,7 @@ struct Parent {
 struct Told;
 
 /// The child, until it has ended.
-struct Ward {
+struct ChildProcess {
     pid: Pid,
     pidfd: OwnedFd,
     wire: NearEnd,
@@ -60,7 +60,7 @@ enum Woken {
     Time,
 }
 
-impl Parent {
+impl Invocation {
     fn verbose(&self, line: &str) {
         if self.options.verbose == Switch::Yes {
             say(&format!("Parent: {line}\n"));
@@ -108,9 +108,9 @@ impl Parent {
         if self.options.reuse == Switch::Yes {
             let _ = queue::remove(&name);
         }
-        Queue::make(&name, i64::MAX)
+        Queue::make(&name, i64::MAX, None)
             .or_else(|error| match error.errno {
-                Errno::INVAL => Queue::make(&name, 1),
+                Errno::INVAL => Queue::make(&name, 1, None),
                 errno => Err(errno.into()),
             })
             .map_err(|error| {
@@ -132,14 +132,15 @@ impl Parent {
         failed: &impl Fn(&'static str) -> F,
     ) -> Result<Exit, Told> {
         let (near, far) = wire().map_err(failed("socketpair"))?;
-        let Some((pid, pidfd)) =
-            sys::clone3(self.options.namespaces.clone_flags()).map_err(failed("clone"))?
-        else {
+        // SAFETY: the program has one thread.
+        #[allow(unsafe_code, reason = "clone3(2) with one thread")]
+        let cloned = unsafe { sys::clone3(self.options.namespaces.clone_flags()) };
+        let Some((pid, pidfd)) = cloned.map_err(failed("clone"))? else {
             drop(near);
             child::main(&self.options, &far)
         };
         drop(far);
-        let ward = Ward { pid, pidfd, wire: near };
+        let ward = ChildProcess { pid, pidfd, wire: near };
         self.verbose(&format!("PID of child is {}", ward.pid.as_raw_nonzero()));
         if let Some(queue) = queue
             && let Some(signal) = self.await_message(&ward, queue, signals)
@@ -155,7 +156,7 @@ impl Parent {
     /// Waits for the message as long as one can come; gives the signal that ended the wait, if one
     /// did. A child that has said that it does not see the queue does not end the wait, and neither
     /// does its end: that is the lesson.
-    fn await_message(&self, ward: &Ward, queue: &Queue, signals: &SignalFd) -> Option<i32> {
+    fn await_message(&self, ward: &ChildProcess, queue: &Queue, signals: &SignalFd) -> Option<i32> {
         let deadline = Instant::now() + self.options.patience;
         let mut sources = vec![queue.as_fd(), ward.wire.as_fd()];
         loop {
@@ -166,29 +167,24 @@ impl Parent {
                 self.received(&message);
                 return None;
             }
-            match (woken, said) {
-                (Woken::Signal(signal), _) => return Some(signal),
-                (Woken::Time, _) => {
+            match woken {
+                Woken::Signal(signal) => return Some(signal),
+                Woken::Time => {
                     complain("Parent: mq_timedreceive", Errno::TIMEDOUT);
                     return None;
                 }
-                (_, Some(Received::Message(Report::Note(TRIED, Errno::NOENT), _)))
+                Woken::By(_) => {}
+            }
+            match said {
+                Some(Received::Message(Report::Note(TRIED, Errno::NOENT), _))
                     if self.options.namespaces.is_new(Namespace::Ipc) =>
                 {
                     sources.truncate(1);
                 }
                 // It has sent nothing, or has died before it could: nothing will come.
-                (
-                    _,
-                    Some(
-                        Received::Message(Report::Note(..), _)
-                        | Received::Closed
-                        | Received::Failed(_),
-                    ),
-                ) => {
-                    return None;
-                }
-                _ => {}
+                Some(Received::Message(Report::Note(..), _))
+                | Some(Received::Closed | Received::Failed(_)) => return None,
+                Some(Received::Message(..) | Received::Nothing) | None => {}
             }
         }
     }
@@ -238,13 +234,13 @@ fn ending_signal(signals: &SignalFd) -> Option<i32> {
 }
 
 /// Ends the child because the parent was told to end.
-fn end(ward: &Ward, signal: i32) -> Exit {
+fn end(ward: &ChildProcess, signal: i32) -> Exit {
     let _ = pidfd_send_signal(&ward.pidfd, Signal::KILL);
     let _ = reap(ward);
     Exit::Signal(signal)
 }
 
-fn reap(ward: &Ward) -> Exit {
+fn reap(ward: &ChildProcess) -> Exit {
     let status = rustix::io::retry_on_intr(|| {
         waitid(WaitId::PidFd(ward.pidfd.as_fd()), WaitIdOptions::EXITED)
     });

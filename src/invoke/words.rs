@@ -5,10 +5,10 @@ use crate::error::errno_text;
 use rustix::io::Errno;
 use rustix::stdio::{stderr, stdout};
 
-/// The queue's name.
+/// The queue's name, as mq_open(3) takes it.
 pub const QUEUE: &std::ffi::CStr = c"/ipc_namespace";
 
-/// The usage, on stderr.
+/// The usage, which goes to stderr.
 pub fn usage(program: &str) -> String {
     format!(
         "Usage: {program} [options] [cmd [arg...]]\n\
@@ -25,7 +25,7 @@ pub fn usage(program: &str) -> String {
     )
 }
 
-/// Says something on stdout.
+/// Writes a text to stdout, as it is.
 pub fn say(text: &str) {
     put(stdout(), text);
 }
@@ -39,7 +39,7 @@ pub fn complain(who: &str, errno: Errno) {
     put(stderr(), &format!("{who}: {words}\n"));
 }
 
-/// A line on stderr.
+/// Writes a line to stderr, with the newline that ends it.
 pub fn note(line: &str) {
     put(stderr(), &format!("{line}\n"));
 }

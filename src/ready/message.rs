@@ -9,14 +9,14 @@ pub const LONGEST: usize = 80;
 
 /// A message, read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Message {
+pub enum QueueMessage {
     /// The walls stand.
     Ready,
     /// Another key of sd_notify(3), not acted on.
     Other(String),
     /// Typed, but for another run.
     Foreign,
-    /// Anything else, as text.
+    /// Bytes of another form, as text.
     Plain(String),
 }
 
@@ -26,14 +26,14 @@ pub fn ready(nonce: &str) -> String {
 }
 
 /// Reads a message: any bytes, with or without the closing NUL.
-pub fn parse(bytes: &[u8], nonce: &str) -> Message {
+pub fn parse(bytes: &[u8], nonce: &str) -> QueueMessage {
     let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
     let text = String::from_utf8_lossy(&bytes[..end]);
     match typed(&text) {
-        Some((theirs, _)) if theirs != nonce => Message::Foreign,
-        Some((_, "READY=1")) => Message::Ready,
-        Some((_, assignment)) => Message::Other(assignment.to_owned()),
-        None => Message::Plain(text.into_owned()),
+        Some((theirs, _)) if theirs != nonce => QueueMessage::Foreign,
+        Some((_, "READY=1")) => QueueMessage::Ready,
+        Some((_, assignment)) => QueueMessage::Other(assignment.to_owned()),
+        None => QueueMessage::Plain(text.into_owned()),
     }
 }
 
@@ -59,23 +59,27 @@ mod tests {
     fn ready_is_ready_with_and_without_its_nul() {
         let message = ready(MINE);
         assert!(message.len() <= LONGEST);
-        assert_eq!(parse(message.as_bytes(), MINE), Message::Ready);
-        assert_eq!(parse(format!("{message}\0rest").as_bytes(), MINE), Message::Ready);
+        assert_eq!(parse(message.as_bytes(), MINE), QueueMessage::Ready);
+        assert_eq!(parse(format!("{message}\0rest").as_bytes(), MINE), QueueMessage::Ready);
     }
 
     #[test]
     fn a_wrong_nonce_is_foreign_and_plain_text_is_plain() {
-        assert_eq!(parse(b"@r1 aaaaaaaa READY=1", MINE), Message::Foreign);
-        assert_eq!(parse(b"READY=1", MINE), Message::Plain("READY=1".into()));
-        assert_eq!(parse(b"@r1 k3v2x2q7 STATUS=warm", MINE), Message::Other("STATUS=warm".into()));
-        assert_eq!(parse(b"", MINE), Message::Plain(String::new()));
+        assert_eq!(parse(b"@r1 aaaaaaaa READY=1", MINE), QueueMessage::Foreign);
+        assert_eq!(parse(b"READY=1", MINE), QueueMessage::Plain("READY=1".into()));
+        assert_eq!(
+            parse(b"@r1 k3v2x2q7 STATUS=warm", MINE),
+            QueueMessage::Other("STATUS=warm".into())
+        );
+        assert_eq!(parse(b"", MINE), QueueMessage::Plain(String::new()));
     }
 
     proptest! {
         #[test]
         fn any_bytes_are_some_message(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             let message = parse(&bytes, MINE);
-            prop_assert!(message != Message::Ready || bytes.starts_with(b"@r1 k3v2x2q7 READY=1"));
+            let is_ready = message == QueueMessage::Ready;
+            prop_assert!(!is_ready || bytes.starts_with(b"@r1 k3v2x2q7 READY=1"));
         }
     }
 }

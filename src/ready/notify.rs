@@ -165,9 +165,9 @@ fn said(text: &[u8]) -> Said {
 /// The socket of whoever started rustic, as systemd names it in NOTIFY_SOCKET: a path, or `@` and
 /// an abstract name.
 #[derive(Debug)]
-pub struct Outer(SocketAddrUnix);
+pub struct NotifySocket(SocketAddrUnix);
 
-impl Outer {
+impl NotifySocket {
     /// Reads a value of NOTIFY_SOCKET; `None` for one that is neither.
     pub fn named(value: &OsString) -> Option<Self> {
         let address = match value.as_bytes() {
@@ -211,7 +211,13 @@ mod tests {
 
     #[test]
     fn an_address_is_a_path_or_an_abstract_name() {
-        assert!(Outer::named(&"/run/x".into()).is_some() && Outer::named(&"@x".into()).is_some());
-        assert!(Outer::named(&"relative".into()).is_none() && Outer::named(&"".into()).is_none());
+        assert!(
+            NotifySocket::named(&"/run/x".into()).is_some()
+                && NotifySocket::named(&"@x".into()).is_some()
+        );
+        assert!(
+            NotifySocket::named(&"relative".into()).is_none()
+                && NotifySocket::named(&"".into()).is_none()
+        );
     }
 }

@@ -48,7 +48,7 @@ impl Name {
         Ok(Self { path, nonce: nonce.to_owned() })
     }
 
-    /// For people.
+    /// The path as text, for an error or under `-v`.
     pub fn shown(&self) -> String {
         self.path.to_string_lossy().into_owned()
     }
@@ -61,12 +61,13 @@ pub struct Queue(MqdT);
 
 impl Queue {
     /// Makes the queue: O_EXCL, so that nobody's older queue of the name is used, mode 0600,
-    /// non-blocking. `msg_max` bounds the number of messages. Where all queues are taken it waits
-    /// for two seconds.
+    /// non-blocking. `msg_max` bounds the number of messages; `owner` is the uid that it is given
+    /// to, where that is not the caller's. Where all queues are taken it waits for two seconds.
     ///
     /// # Errors
-    /// EEXIST, EMFILE (RLIMIT_MSGQUEUE), ENOSPC (fs.mqueue.queues_max), ENOSYS.
-    pub fn make(name: &Name, msg_max: i64) -> Result<Self, SysError> {
+    /// EEXIST, EMFILE (RLIMIT_MSGQUEUE), ENOSPC (fs.mqueue.queues_max), ENOSYS; EPERM for an owner
+    /// without CAP_CHOWN. The name is free then, unless somebody else has it.
+    pub fn make(name: &Name, msg_max: i64, owner: Option<u32>) -> Result<Self, SysError> {
         let flags = MQ_OFlag::O_CREAT
             | MQ_OFlag::O_EXCL
             | MQ_OFlag::O_RDWR
@@ -87,17 +88,26 @@ impl Queue {
                 Err(Errno::EINTR) => {}
                 result => {
                     let queue = Self(result?);
-                    // The caller's umask has cut the mode.
-                    return match fchmod(&queue, rustix::fs::Mode::from_raw_mode(0o600)) {
+                    return match queue.settle(owner) {
                         Ok(()) => Ok(queue),
                         Err(errno) => {
                             // Nobody else knows of it yet.
                             let _ = mq_unlink(name.path.as_c_str());
+                            queue.close();
                             Err(errno.into())
                         }
                     };
                 }
             }
+        }
+    }
+
+    /// Gives a new queue its mode, which the caller's umask has cut, and its owner.
+    fn settle(&self, owner: Option<u32>) -> rustix::io::Result<()> {
+        fchmod(self, rustix::fs::Mode::from_raw_mode(0o600))?;
+        match owner {
+            Some(uid) => fchown(self, Some(rustix::fs::Uid::from_raw(uid)), None),
+            None => Ok(()),
         }
     }
 
@@ -142,14 +152,6 @@ impl Queue {
                 result => return result,
             }
         }
-    }
-
-    /// Lets another user write to it.
-    ///
-    /// # Errors
-    /// EPERM without CAP_CHOWN.
-    pub fn give_to(&self, uid: u32) -> Result<(), SysError> {
-        Ok(fchown(self, Some(rustix::fs::Uid::from_raw(uid)), None)?)
     }
 
     /// The next message, or `None` when there is none.

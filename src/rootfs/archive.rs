@@ -1,17 +1,16 @@
-//! An archive: where its bytes come from, and who counts and hashes them on the way.
+//! An archive: where its bytes come from, and its tar stream.
 
 use crate::error::{Failure, printable, without_number};
 use crate::rootfs::builtin;
 use crate::rootfs::format::{self, BUFFER, Compression, Plain, Unfit};
+use crate::rootfs::meter::{Hashing, Meter, Metered, hexadecimal};
 use crate::rootfs::policy::unreadable;
-use crate::rootfs::unpack::{Progress, Watch};
+use crate::rootfs::watch::{Progress, Watch};
 use sha2::{Digest, Sha256};
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 /// A tar archive, compressed or not.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,53 +47,6 @@ pub struct Opened {
     pub length: Option<u64>,
 }
 
-/// Counts the bytes of an archive as it is, and where it is wanted hashes them.
-#[derive(Clone, Default)]
-pub struct Meter {
-    read: Arc<AtomicU64>,
-    hash: Option<Arc<Mutex<Sha256>>>,
-}
-
-impl Meter {
-    /// How many bytes were read.
-    pub fn read(&self) -> u64 {
-        self.read.load(Ordering::Relaxed)
-    }
-
-    /// The sha256 of what was read, which at the end of the stream is the archive's; `None` when it
-    /// was not wanted.
-    pub fn digest(&self) -> Option<String> {
-        self.hash.as_ref().map(|hash| {
-            hexadecimal(&hash.lock().unwrap_or_else(PoisonError::into_inner).clone().finalize())
-        })
-    }
-}
-
-/// Whether the bytes of an archive are hashed while they are read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Hashing {
-    /// They are.
-    RunOptions,
-    /// They are not.
-    Unwanted,
-}
-
-struct Metered<R> {
-    inner: R,
-    meter: Meter,
-}
-
-impl<R: Read> Read for Metered<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let length = self.inner.read(buffer)?;
-        self.meter.read.fetch_add(length as u64, Ordering::Relaxed);
-        if let Some(hash) = &self.meter.hash {
-            hash.lock().unwrap_or_else(PoisonError::into_inner).update(&buffer[..length]);
-        }
-        Ok(length)
-    }
-}
-
 impl Archive {
     /// The built-in root.
     ///
@@ -117,7 +69,7 @@ impl Archive {
                     .file_name()
                     .map_or_else(|| path.to_string_lossy(), |name| name.to_string_lossy()),
             ),
-            other => other.to_string(),
+            Self::Builtin | Self::Stdin => self.to_string(),
         }
     }
 
@@ -157,10 +109,9 @@ impl Archive {
     /// A file that cannot be read, or that is no tar archive, by what it is.
     pub fn open(&self, hashing: Hashing) -> Result<Opened, Failure> {
         let (bytes, length) = self.bytes().map_err(|error| self.unreadable(&error))?;
-        let hash = (hashing == Hashing::RunOptions).then(Arc::default);
-        let meter = Meter { hash, ..Meter::default() };
-        let metered = Metered { inner: bytes, meter: meter.clone() };
-        match format::plain(metered, meter.read.clone()) {
+        let meter = Meter::new(hashing);
+        let metered = Metered::new(bytes, meter.clone());
+        match format::plain(metered, meter.counter()) {
             Ok(plain) => Ok(Opened { plain, meter, length }),
             Err(Unfit::Unreadable(error)) if error.raw_os_error().is_none() => {
                 Err(self.blame(unreadable(error)))
@@ -203,8 +154,4 @@ impl Archive {
         let reason = without_number(error);
         Failure::new(format!("cannot read {self}: {reason}"))
     }
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -3,29 +3,30 @@
 use crate::error::{Failure, printable, without_number};
 use crate::host::Host;
 use crate::namespace::Switch;
-use crate::rootfs::archive::{Archive, Hashing};
+use crate::rootfs::archive::Archive;
 use crate::rootfs::directory;
+use crate::rootfs::meter::Hashing;
 use crate::rootfs::progress::Bar;
 use crate::rootfs::report::{size, thousands};
 use crate::rootfs::store::{self, Listed, Making, Removed, SHORT, Store};
 use crate::rootfs::stream::Threads;
 use crate::rootfs::unpack::Unpack;
-use crate::rootfs::writer::{Limits, Rights};
+use crate::rootfs::writer::{UnpackLimits, UnpackRights};
 use serde_json::{Value, json};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 /// What is wanted of the root file systems.
 #[derive(Debug)]
-pub enum Command {
+pub enum RootfsCommand {
     /// Unpack an archive into the store and name it.
     Import {
-        /// The name.
+        /// The name that it gets in the store.
         name: String,
         /// A file, or `-` for stdin.
         file: PathBuf,
         /// How much it may hold.
-        limits: Limits,
+        limits: UnpackLimits,
     },
     /// Every image of the store.
     List,
@@ -38,28 +39,28 @@ pub enum Command {
         /// A directory that is empty or not there.
         directory: PathBuf,
         /// How much it may hold.
-        limits: Limits,
+        limits: UnpackLimits,
     },
 }
 
-/// Whom the text is for.
+/// The form of the text on stdout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Output {
-    /// People.
+pub enum OutputFormat {
+    /// For people: lines.
     Text,
-    /// Programs: one JSON value.
+    /// For programs: one JSON value.
     Json,
 }
 
-/// Does it.
+/// Does what is wanted, and gives the text for stdout.
 ///
 /// # Errors
 /// An archive that is refused, a name that is taken or not there, a store that cannot be used;
 /// nothing is left half done.
 pub fn act(
-    command: &Command,
+    command: &RootfsCommand,
     store: Option<&Path>,
-    output: Output,
+    output: OutputFormat,
     host: &Host,
 ) -> Result<String, Failure> {
     // Every mode is given in full where something is made.
@@ -71,29 +72,29 @@ pub fn act(
             .ok_or_else(|| Failure::new("the store cannot be written"))
     };
     let (value, text) = match command {
-        Command::Import { name, file, limits } => {
+        RootfsCommand::Import { name, file, limits } => {
             let archive = archive(file)
                 .map_err(|failure| swapped(failure, file, Path::new(name), "import NAME FILE"))?;
             import(&opened()?, name, &archive, *limits)?
         }
-        Command::List => match store {
+        RootfsCommand::List => match store {
             Some(root) => list(&Store::open_to_look(root, host)?)?,
             None => list_of(&[]),
         },
         // Where there is no store there is nothing to remove, and none is made for it.
-        Command::Remove(words) => match store.filter(|root| !root.exists()) {
+        RootfsCommand::Remove(words) => match store.filter(|root| !root.exists()) {
             Some(root) => remove(&Store::open_to_look(root, host)?, words)?,
             None => remove(&opened()?, words)?,
         },
-        Command::Unpack { file, directory, limits } => {
+        RootfsCommand::Unpack { file, directory, limits } => {
             let archive = archive(file)
                 .map_err(|failure| swapped(failure, file, directory, "unpack FILE DIR"))?;
-            unpack(&archive, directory, *limits, Rights::of(host))?
+            unpack(&archive, directory, *limits, UnpackRights::of(host))?
         }
     };
     Ok(match output {
-        Output::Text => text,
-        Output::Json => format!("{value:#}\n"),
+        OutputFormat::Text => text,
+        OutputFormat::Json => format!("{value:#}\n"),
     })
 }
 
@@ -132,7 +133,7 @@ fn import(
     store: &Store,
     name: &str,
     archive: &Archive,
-    limits: Limits,
+    limits: UnpackLimits,
 ) -> Result<(Value, String), Failure> {
     if !store::is_name(name) {
         return Err(Failure::new(format!("'{}' cannot be a name", printable(name))).why(
@@ -150,7 +151,13 @@ fn import(
     let held = store.tree(archive, Making::Yes, limits, &mut watch)?;
     drop(watch);
     store.name(name, &held)?;
-    let value = json!({ "name": name, "digest": held.digest, "new": held.unpacked.is_some(), "tree": held.tree.to_string_lossy(), "record": store.record(&held.digest) });
+    let value = json!({
+        "name": name,
+        "digest": held.digest,
+        "new": held.unpacked.is_some(),
+        "tree": held.tree.to_string_lossy(),
+        "record": store.record(&held.digest),
+    });
     let mut text = format!("{name}: {}", &held.digest[..SHORT]);
     match &held.unpacked {
         None => text.push_str(", which is in the store already\n"),
@@ -171,7 +178,10 @@ fn list(store: &Store) -> Result<(Value, String), Failure> {
 fn list_of(images: &[Listed]) -> (Value, String) {
     let value = images
         .iter()
-        .map(|Listed { digest, names, record, used }| json!({ "names": names, "digest": digest, "used": *used == Switch::Yes, "record": record }))
+        .map(|Listed { digest, names, record, used }| {
+            let used = *used == Switch::Yes;
+            json!({ "names": names, "digest": digest, "used": used, "record": record })
+        })
         .collect();
     if images.is_empty() {
         return (value, String::new());
@@ -226,8 +236,8 @@ fn remove(store: &Store, words: &[String]) -> Result<(Value, String), Failure> {
 fn unpack(
     archive: &Archive,
     target: &Path,
-    limits: Limits,
-    rights: Rights,
+    limits: UnpackLimits,
+    rights: UnpackRights,
 ) -> Result<(Value, String), Failure> {
     let mut watch = Bar::new(format!("unpacking {}", archive.short_name())).heeding_signals()?;
     let done = directory::fill(target, |into| {

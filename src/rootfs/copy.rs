@@ -3,9 +3,9 @@
 
 use crate::beneath;
 use crate::error::Failure;
-use crate::rootfs::entry::{Entry, Kind, Metadata, Place, Stretch, Time};
+use crate::rootfs::entry::{Entry, EntryKind, EntryPath, Metadata, Stretch, Time};
 use crate::rootfs::policy::shown;
-use crate::rootfs::writer::{Content, Take, Writer};
+use crate::rootfs::writer::{Content, Take, TreeWriter};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{
     Dir, FileType, Mode, OFlags, SeekFrom, fgetxattr, flistxattr, major, minor, openat, readlinkat,
@@ -21,15 +21,15 @@ use std::path::Path;
 ///
 /// # Errors
 /// What cannot be read or written, by name.
-pub(super) fn tree(from: BorrowedFd<'_>, writer: &mut Writer<'_>) -> Result<(), Failure> {
-    let mut names: HashMap<u64, Place> = HashMap::new();
+pub(super) fn tree(from: BorrowedFd<'_>, writer: &mut TreeWriter<'_>) -> Result<(), Failure> {
+    let mut names: HashMap<u64, EntryPath> = HashMap::new();
     let mut next = vec![Vec::new()];
     while let Some(path) = next.pop() {
         let failed =
             |errno: Errno| Failure::new(format!("cannot copy '{}'", shown(&path))).errno(errno);
-        let place = Place::of(&path).map_err(|rule| rule.of(&path))?;
+        let place = EntryPath::of(&path).map_err(|rule| rule.of(&path))?;
         let (entry, mut file) = entry(from, &place, &mut names).map_err(failed)?;
-        if entry.kind == Kind::Directory {
+        if entry.kind == EntryKind::Directory {
             next.extend(children(from, &place).map_err(failed)?);
         }
         writer.write(&entry, &mut file)?;
@@ -37,7 +37,7 @@ pub(super) fn tree(from: BorrowedFd<'_>, writer: &mut Writer<'_>) -> Result<(), 
     Ok(())
 }
 
-fn children(root: BorrowedFd<'_>, place: &Place) -> rustix::io::Result<Vec<Vec<u8>>> {
+fn children(root: BorrowedFd<'_>, place: &EntryPath) -> rustix::io::Result<Vec<Vec<u8>>> {
     let mut found = Vec::new();
     for entry in Dir::new(beneath::directory(root, place.path())?)? {
         let entry = entry?;
@@ -61,21 +61,10 @@ struct Stored {
 
 fn entry(
     root: BorrowedFd<'_>,
-    place: &Place,
-    names: &mut HashMap<u64, Place>,
+    place: &EntryPath,
+    names: &mut HashMap<u64, EntryPath>,
 ) -> rustix::io::Result<(Entry, Stored)> {
-    let directory = match place.split() {
-        Some((directory, _)) => beneath::directory(
-            root,
-            Path::new(if directory.is_empty() {
-                OsStr::new(".")
-            } else {
-                OsStr::from_bytes(directory)
-            }),
-        )?,
-        None => root.try_clone_to_owned().map_err(|_| Errno::MFILE)?,
-    };
-    let name = place.split().map_or(Path::new("."), |(_, name)| name);
+    let (directory, name) = parent_of(root, place)?;
     let stat = statat(&directory, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW)?;
     let mut metadata = Metadata {
         uid: stat.st_uid,
@@ -89,7 +78,7 @@ fn entry(
     if kind != FileType::Directory && stat.st_nlink > 1 {
         if let Some(first) = names.get(&stat.st_ino) {
             return Ok((
-                Entry { place: place.clone(), kind: Kind::HardLink(first.clone()), metadata },
+                Entry { place: place.clone(), kind: EntryKind::HardLink(first.clone()), metadata },
                 stored,
             ));
         }
@@ -105,7 +94,7 @@ fn entry(
                 Mode::empty(),
             )?;
             metadata.attributes = attributes(&open)?;
-            Kind::Directory
+            EntryKind::Directory
         }
         FileType::RegularFile => {
             let file = beneath::open(&directory, name, OFlags::RDONLY, Mode::empty())?;
@@ -115,16 +104,35 @@ fn entry(
             stored.file = Some(file);
             let dense =
                 stored.stretches.as_slice() == [Stretch { offset: 0, length: size }] || size == 0;
-            Kind::File { size, data: (!dense).then(|| stored.stretches.clone()) }
+            EntryKind::File { size, data: (!dense).then(|| stored.stretches.clone()) }
         }
-        FileType::Symlink => Kind::Symlink(readlinkat(&directory, name, Vec::new())?.into_bytes()),
-        FileType::CharacterDevice => Kind::Character(device.0, device.1),
-        FileType::BlockDevice => Kind::Block(device.0, device.1),
-        FileType::Fifo => Kind::Fifo,
+        FileType::Symlink => {
+            EntryKind::Symlink(readlinkat(&directory, name, Vec::new())?.into_bytes())
+        }
+        FileType::CharacterDevice => EntryKind::Character(device.0, device.1),
+        FileType::BlockDevice => EntryKind::Block(device.0, device.1),
+        FileType::Fifo => EntryKind::Fifo,
         // Nothing of the kind comes out of an archive.
         FileType::Socket | FileType::Unknown => return Err(Errno::INVAL),
     };
     Ok((Entry { place: place.clone(), kind, metadata }, stored))
+}
+
+/// The directory that a file lies in, and the file's name there; the root lies in itself.
+fn parent_of<'p>(
+    root: BorrowedFd<'_>,
+    place: &'p EntryPath,
+) -> rustix::io::Result<(OwnedFd, &'p Path)> {
+    match place.split() {
+        Some((b"", name)) => Ok((beneath::directory(root, Path::new("."))?, name)),
+        Some((directory, name)) => {
+            Ok((beneath::directory(root, Path::new(OsStr::from_bytes(directory)))?, name))
+        }
+        None => {
+            let directory = root.try_clone_to_owned().map_err(|_| Errno::MFILE)?;
+            Ok((directory, Path::new(".")))
+        }
+    }
 }
 
 /// Where a file has data, lseek(2).

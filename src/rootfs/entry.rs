@@ -8,22 +8,22 @@ use std::path::Path;
 /// A thing to be made beneath the root.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Where.
-    pub place: Place,
-    /// What.
-    pub kind: Kind,
-    /// What is said of it.
+    /// Its path beneath the root.
+    pub place: EntryPath,
+    /// Its kind, with what belongs to that kind alone.
+    pub kind: EntryKind,
+    /// Owner, mode, times and attributes.
     pub metadata: Metadata,
 }
 
 /// A path beneath the root, in plain components: no slash at either end, no `.`, no `..`. Empty for
 /// the root itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Place(Vec<u8>);
+pub struct EntryPath(Vec<u8>);
 
 /// The kinds of files, inode(7).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum EntryKind {
     /// A directory.
     Directory,
     /// A regular file.
@@ -37,7 +37,7 @@ pub enum Kind {
     /// container's.
     Symlink(Vec<u8>),
     /// Another name of a file that came earlier.
-    HardLink(Place),
+    HardLink(EntryPath),
     /// A character device, by major and minor number.
     Character(u32, u32),
     /// A block device.
@@ -77,11 +77,11 @@ pub struct Metadata {
 pub struct Time {
     /// Whole seconds, rounded down.
     pub seconds: i64,
-    /// And nanoseconds, 0 to 999,999,999.
+    /// Nanoseconds on top of them, 0 to 999,999,999.
     pub nanoseconds: u32,
 }
 
-impl Place {
+impl EntryPath {
     /// A name of an archive as a place: leading and doubled slashes and dots dropped.
     ///
     /// # Errors
@@ -116,7 +116,7 @@ impl Place {
         self.0.is_empty()
     }
 
-    /// As bytes.
+    /// The path as bytes, without a slash at either end.
     pub fn bytes(&self) -> &[u8] {
         &self.0
     }
@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn a_place_is_plain_and_never_climbs() {
-        let place = |name: &[u8]| Place::of(name).map(|place| place.0);
+        let place = |name: &[u8]| EntryPath::of(name).map(|place| place.0);
         assert_eq!(place(b"./usr//bin/./ls/"), Ok(b"usr/bin/ls".to_vec()));
         assert_eq!(place(b"/etc"), Ok(b"etc".to_vec()));
         assert_eq!(place(b"./"), Ok(vec![]));
@@ -162,9 +162,9 @@ mod tests {
 
     #[test]
     fn a_place_splits_into_directory_and_name() {
-        let place = Place::of(b"a/b/c").unwrap();
+        let place = EntryPath::of(b"a/b/c").unwrap();
         assert_eq!(place.split(), Some((&b"a/b"[..], Path::new("c"))));
-        assert_eq!(Place::of(b"a").unwrap().split(), Some((&b""[..], Path::new("a"))));
-        assert_eq!(Place::default().split(), None);
+        assert_eq!(EntryPath::of(b"a").unwrap().split(), Some((&b""[..], Path::new("a"))));
+        assert_eq!(EntryPath::default().split(), None);
     }
 }

@@ -87,7 +87,7 @@ impl Format {
 
 /// A tar stream, decompressed as it is read.
 pub struct Plain {
-    /// The stream.
+    /// Its bytes, with those that told the format.
     pub stream: Box<dyn BufRead + Send>,
     /// How it was compressed.
     pub compression: Compression,

@@ -1,9 +1,10 @@
 //! Root file systems: what an archive is, how it is unpacked exactly and safely, where it is kept.
 //! Knows nothing of containers.
 //!
-//! An [`archive`] is opened in its [`format`], the [`reader`] makes entries of its [`stream`], the
-//! [`writer`] makes files of them; [`unpack`] puts the four together, and [`policy`] says what is
-//! refused. The [`store`] keeps a tree for each digest, and names for them.
+//! An [`archive`] is opened in its [`format`], a [`meter`] counts its bytes, the [`reader`] makes
+//! entries of its [`stream`], the [`writer`] makes files of them; [`unpack`] puts them together,
+//! [`watch`] is who looks on, and [`policy`] says what is refused. The [`store`] keeps a tree for
+//! each digest, and names for them.
 
 pub mod archive;
 pub mod builtin;
@@ -12,6 +13,7 @@ mod copy;
 mod directory;
 pub mod entry;
 pub mod format;
+pub mod meter;
 pub mod policy;
 pub mod progress;
 pub mod reader;
@@ -21,18 +23,19 @@ pub mod run_directory;
 pub mod store;
 pub mod stream;
 pub mod unpack;
+pub mod watch;
 pub mod writer;
 
 pub use archive::Archive;
 
 use crate::error::{Failure, printable};
-use report::Report;
+use report::UnpackReport;
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use std::fmt;
 use std::path::PathBuf;
 use unpack::Unpack;
-use writer::{Limits, Writer};
+use writer::{TreeWriter, UnpackLimits};
 
 /// Where the files of a root come from that is made for one run alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,9 +44,9 @@ pub enum Origin {
     Archive(Archive),
     /// An image of the store, whose archive is long gone: its tree is copied.
     Stored {
-        /// Its name.
+        /// Its name in the store.
         name: String,
-        /// Its tree.
+        /// The directory of its files there.
         tree: PathBuf,
     },
 }
@@ -62,7 +65,11 @@ impl Origin {
     ///
     /// # Errors
     /// Those of [`Unpack::unpack`].
-    pub fn unpack(&self, unpack: Unpack<'_>, into: BorrowedFd<'_>) -> Result<Report, Failure> {
+    pub fn unpack(
+        &self,
+        unpack: Unpack<'_>,
+        into: BorrowedFd<'_>,
+    ) -> Result<UnpackReport, Failure> {
         match self {
             Self::Archive(archive) => unpack.unpack(archive, into).map(|done| done.report),
             Self::Stored { name, tree } => {
@@ -76,8 +83,8 @@ impl Origin {
                     Failure::new(format!("cannot read the image '{name}'")).errno(errno)
                 })?;
                 // What is in the store has met its limits already.
-                let limits = Limits { bytes: u64::MAX, entries: u64::MAX };
-                let mut writer = Writer::new(into, unpack.rights, limits);
+                let limits = UnpackLimits { bytes: u64::MAX, entries: u64::MAX };
+                let mut writer = TreeWriter::new(into, unpack.rights, limits);
                 copy::tree(from.as_fd(), &mut writer)?;
                 writer.finish()
             }

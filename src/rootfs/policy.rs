@@ -79,116 +79,124 @@ impl fmt::Display for Rule {
 impl std::error::Error for Rule {}
 
 impl Rule {
-    /// The sentence.
+    /// The rule as a sentence, with what the archive has in it.
     pub fn words(&self) -> String {
+        self.sentence().replacen("{}", &self.argument(), 1)
+    }
+
+    /// The sentence, with `{}` where its argument belongs.
+    const fn sentence(&self) -> &'static str {
         match self {
-            Self::Number(field) => format!("its {field} is not a number that fits"),
-            Self::Owner(id) => format!("{id} is no user or group id: they end at 4294967294"),
-            Self::Unmapped(uid, gid) => format!(
-                "its owner {uid}:{gid} is not mapped in this user \
-                namespace"
-            ),
-            Self::Nameless => "it has no name".into(),
-            Self::NulInName => "a NUL byte inside a name".into(),
-            Self::Climbs => "'..' in a name would lead outside".into(),
-            Self::LongPath => format!("a name of more than {LONGEST_PATH} bytes"),
-            Self::LongName => format!("a component of more than {LONGEST_NAME} bytes"),
-            Self::Deep => format!("deeper than {DEEPEST} directories"),
-            Self::RootKind => "the root itself can only be a directory".into(),
-            Self::NotBeneath => "the directory that it lies in is a symlink or no directory, and \
-                nothing is written through one"
-                .into(),
-            Self::ReplacesDirectory => "it would take the place of a directory".into(),
-            Self::NoTarget => "a link to nothing".into(),
-            Self::LongTarget => format!("a link target of more than {LONGEST_PATH} bytes"),
-            Self::LinkClimbs => "a hard link that would lead outside".into(),
-            Self::LinkMissing(to) => format!(
-                "a hard link to '{}', which the archive has not \
-                made",
-                shown(to)
-            ),
-            Self::LinkToDirectory(to) => format!(
-                "a hard link to '{}', which is a \
-                directory",
-                shown(to)
-            ),
-            Self::Content => "content, which its kind of entry has not".into(),
-            Self::Kind(flag) => format!(
-                "a kind of entry that is not known \
-                ('{}')",
-                flag.escape_ascii()
-            ),
-            Self::LargeExtension => "an extended header of more than 1 MiB".into(),
-            Self::RepeatedExtension => "two extended headers of one kind in a row".into(),
-            Self::MixedExtensions => "a name both in the GNU and in the PAX way".into(),
-            Self::DanglingExtension => "an extended header that no entry follows".into(),
-            Self::PaxRecord => "a damaged record in its extended header".into(),
-            Self::PaxUnknown(key) => format!(
-                "a record that is not known ({}): what it means \
-                would be lost",
-                shown(key)
-            ),
-            Self::PaxRepeated(key) => format!(
-                "the record {} twice in one extended \
-                header",
-                shown(key)
-            ),
-            Self::PaxGlobal(key) => format!(
-                "the record {} in a global header, where it would hit \
-                every entry",
-                shown(key)
-            ),
-            Self::Attribute(name) => format!(
-                "the extended attribute '{}', which Linux cannot \
-                have",
-                shown(name)
-            ),
-            Self::AttributeKind => "an extended attribute on what is neither a file nor a \
-                directory"
-                .into(),
-            Self::Acl => "an access control list that is damaged, or names a user without a \
-                number (tar --xattrs writes numbers)"
-                .into(),
-            Self::SparseMap => "a map of holes that contradicts itself".into(),
-            Self::SparseStretches => format!(
-                "a sparse file of more than {MOST_STRETCHES} \
-                stretches"
-            ),
-            Self::Time => "a modification time that this file system cannot hold".into(),
-            Self::SetId => "its set-user-ID or set-group-ID bit, which cannot be set here".into(),
-            Self::Bytes(most) => format!(
-                "more than {most} bytes in all (--max-size of rustic \
-                rootfs)"
-            ),
-            Self::Entries(most) => format!(
-                "more than {most} entries, implied directories \
-                included (--max-entries of rustic rootfs)"
-            ),
-            Self::Closed => "too many directories that keep their owner out, or devices that are \
-                left out"
-                .into(),
-            Self::Ratio => format!(
-                "it grows more than {LARGEST_RATIO}-fold when it is \
-                decompressed, as a bomb does"
-            ),
-            Self::Window => format!(
-                "its decompression needs a window of more than {} \
-                MiB",
-                LARGEST_WINDOW >> 20
-            ),
-            Self::Foreign(kind) => format!("it is {kind}, not a root file system"),
+            Self::Number(_) => "its {} is not a number that fits",
+            Self::Owner(_) => "{} is no user or group id: they end at 4294967294",
+            Self::Unmapped(..) => "its owner {} is not mapped in this user namespace",
+            Self::Nameless => "it has no name",
+            Self::NulInName => "a NUL byte inside a name",
+            Self::Climbs => "'..' in a name would lead outside",
+            Self::LongPath => "a name of more than {} bytes",
+            Self::LongName => "a component of more than {} bytes",
+            Self::Deep => "deeper than {} directories",
+            Self::RootKind => "the root itself can only be a directory",
+            Self::NotBeneath => {
+                "the directory that it lies in is a symlink or no directory, and nothing is \
+                    written through one"
+            }
+            Self::ReplacesDirectory => "it would take the place of a directory",
+            Self::NoTarget => "a link to nothing",
+            Self::LongTarget => "a link target of more than {} bytes",
+            Self::LinkClimbs => "a hard link that would lead outside",
+            Self::LinkMissing(_) => "a hard link to '{}', which the archive has not made",
+            Self::LinkToDirectory(_) => "a hard link to '{}', which is a directory",
+            Self::Content => "content, which its kind of entry has not",
+            Self::Kind(_) => "a kind of entry that is not known ('{}')",
+            Self::LargeExtension => "an extended header of more than {} MiB",
+            Self::RepeatedExtension => "two extended headers of one kind in a row",
+            Self::MixedExtensions => "a name both in the GNU and in the PAX way",
+            Self::DanglingExtension => "an extended header that no entry follows",
+            Self::PaxRecord => "a damaged record in its extended header",
+            Self::PaxUnknown(_) => "a record that is not known ({}): what it means would be lost",
+            Self::PaxRepeated(_) => "the record {} twice in one extended header",
+            Self::PaxGlobal(_) => {
+                "the record {} in a global header, where it would hit every entry"
+            }
+            Self::Attribute(_) => "the extended attribute '{}', which Linux cannot have",
+            Self::AttributeKind => {
+                "an extended attribute on what is neither a file nor a directory"
+            }
+            Self::Acl => {
+                "an access control list that is damaged, or names a user without a number \
+                    (tar --xattrs writes numbers)"
+            }
+            Self::SparseMap => "a map of holes that contradicts itself",
+            Self::SparseStretches => "a sparse file of more than {} stretches",
+            Self::Time => "a modification time that this file system cannot hold",
+            Self::SetId => "its set-user-ID or set-group-ID bit, which cannot be set here",
+            Self::Bytes(_) => "more than {} bytes in all (--max-size of rustic rootfs)",
+            Self::Entries(_) => {
+                "more than {} entries, implied directories included (--max-entries of rustic \
+                    rootfs)"
+            }
+            Self::Closed => {
+                "too many directories that keep their owner out, or devices that are left out"
+            }
+            Self::Ratio => "it grows more than {}-fold when it is decompressed, as a bomb does",
+            Self::Window => "its decompression needs a window of more than {} MiB",
+            Self::Foreign(_) => "it is {}, not a root file system",
+        }
+    }
+
+    /// What stands in the sentence for `{}`: what the archive has, or the limit that it breaks.
+    fn argument(&self) -> String {
+        match self {
+            Self::Number(text) | Self::Foreign(text) => (*text).to_owned(),
+            Self::Owner(number) | Self::Bytes(number) | Self::Entries(number) => number.to_string(),
+            Self::Unmapped(uid, gid) => format!("{uid}:{gid}"),
+            Self::Kind(flag) => flag.escape_ascii().to_string(),
+            Self::LinkMissing(name)
+            | Self::LinkToDirectory(name)
+            | Self::PaxUnknown(name)
+            | Self::PaxRepeated(name)
+            | Self::PaxGlobal(name)
+            | Self::Attribute(name) => shown(name),
+            Self::LongPath | Self::LongTarget => LONGEST_PATH.to_string(),
+            Self::LongName => LONGEST_NAME.to_string(),
+            Self::Deep => DEEPEST.to_string(),
+            Self::LargeExtension => (LARGEST_EXTENSION >> 20).to_string(),
+            Self::SparseStretches => MOST_STRETCHES.to_string(),
+            Self::Ratio => LARGEST_RATIO.to_string(),
+            Self::Window => (LARGEST_WINDOW >> 20).to_string(),
+            Self::Nameless
+            | Self::NulInName
+            | Self::Climbs
+            | Self::RootKind
+            | Self::NotBeneath
+            | Self::ReplacesDirectory
+            | Self::NoTarget
+            | Self::LinkClimbs
+            | Self::Content
+            | Self::RepeatedExtension
+            | Self::MixedExtensions
+            | Self::DanglingExtension
+            | Self::PaxRecord
+            | Self::AttributeKind
+            | Self::Acl
+            | Self::SparseMap
+            | Self::Time
+            | Self::SetId
+            | Self::Closed => String::new(),
         }
     }
 
     /// The refusal of an entry.
     pub fn of(self, entry: &[u8]) -> Failure {
         let failure = Failure::new(format!("archive entry '{}': {self}", shown(entry)));
-        match self {
-            Self::Foreign(_) => failure.remedy(
-                "docker export CONTAINER (or podman's) writes the \
-                files: … | rustic rootfs import NAME -",
-            ),
-            _ => failure,
+        if matches!(self, Self::Foreign(_)) {
+            failure.remedy(
+                "docker export CONTAINER (or podman's) writes the files: … | rustic rootfs \
+                    import NAME -",
+            )
+        } else {
+            failure
         }
     }
 }

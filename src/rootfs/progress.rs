@@ -3,7 +3,7 @@
 
 use crate::error::Failure;
 use crate::exit::Exit;
-use crate::rootfs::unpack::{Progress, Watch};
+use crate::rootfs::watch::{Progress, Watch};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};

@@ -29,7 +29,7 @@ pub fn tree(path: &Path) -> Result<()> {
     // The way up is "..": were a directory moved elsewhere meanwhile, it would lead into what is
     // not to be removed. So each step up must come to the directory from which the step down was
     // taken.
-    let mut below: Vec<(CString, Identity)> = Vec::new();
+    let mut below: Vec<(CString, DeviceInode)> = Vec::new();
     loop {
         if let Some(directory) = empty_of_files(&here)? {
             let above = identity(&here)?;
@@ -53,9 +53,9 @@ pub fn tree(path: &Path) -> Result<()> {
 }
 
 /// Device and inode number.
-type Identity = (u64, u64);
+type DeviceInode = (u64, u64);
 
-fn identity(dir: &OwnedFd) -> Result<Identity> {
+fn identity(dir: &OwnedFd) -> Result<DeviceInode> {
     let stat = fstat(dir)?;
     Ok((stat.st_dev, stat.st_ino))
 }

@@ -7,7 +7,7 @@ use std::fmt::Write;
 /// Counts of one unpack. Every entry of the archive is in one of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Report {
+pub struct UnpackReport {
     /// Regular files.
     pub files: u64,
     /// Directories, the root and those that only a longer name implies included.
@@ -32,7 +32,7 @@ pub struct Report {
     pub attributes_left_out: BTreeMap<String, u64>,
 }
 
-impl Report {
+impl UnpackReport {
     /// Everything that was made.
     pub fn entries(&self) -> u64 {
         self.files
@@ -134,8 +134,13 @@ mod tests {
 
     #[test]
     fn what_was_left_out_is_said() {
-        let mut report =
-            Report { files: 1, symlinks: 2, bytes: 10, owners_squashed: 3, ..Report::default() };
+        let mut report = UnpackReport {
+            files: 1,
+            symlinks: 2,
+            bytes: 10,
+            owners_squashed: 3,
+            ..UnpackReport::default()
+        };
         report.attributes_left_out.insert("security.selinux".into(), 1);
         let expected = [
             "1 file, 2 symlinks, 10 B",

@@ -1,8 +1,8 @@
 //! The decompressed bytes on their way to the reader, from another thread where that pays.
 
 use crate::error::Failure;
-use crate::rootfs::archive::Meter;
-use crate::rootfs::unpack::{Progress, Watch};
+use crate::rootfs::meter::Meter;
+use crate::rootfs::watch::{Progress, Watch};
 use std::io::{self, BufRead, Read};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::thread::JoinHandle;
@@ -26,8 +26,8 @@ const CHUNKS: usize = 8;
 const PATIENCE: Duration = Duration::from_millis(100);
 
 /// A tar stream that is watched while it is read.
-pub(super) struct Stream<'w> {
-    source: Source,
+pub(super) struct WatchedStream<'w> {
+    source: ByteSource,
     meter: Meter,
     length: Option<u64>,
     /// What the watcher has been told of.
@@ -35,7 +35,7 @@ pub(super) struct Stream<'w> {
     watch: &'w mut dyn Watch,
 }
 
-enum Source {
+enum ByteSource {
     Direct(Box<dyn BufRead + Send>),
     Threaded(Chunks),
 }
@@ -49,7 +49,7 @@ struct Chunks {
     thread: JoinHandle<()>,
 }
 
-impl<'w> Stream<'w> {
+impl<'w> WatchedStream<'w> {
     pub(super) fn new(
         stream: Box<dyn BufRead + Send>,
         threads: Threads,
@@ -58,8 +58,8 @@ impl<'w> Stream<'w> {
         watch: &'w mut dyn Watch,
     ) -> Self {
         let source = match threads {
-            Threads::One => Source::Direct(stream),
-            Threads::Two => Source::Threaded(Chunks::start(stream)),
+            Threads::One => ByteSource::Direct(stream),
+            Threads::Two => ByteSource::Threaded(Chunks::start(stream)),
         };
         Self { source, meter, length, told: 0, watch }
     }
@@ -71,8 +71,8 @@ impl<'w> Stream<'w> {
     /// A thread that has panicked.
     pub(super) fn finish(self) -> Result<(), Failure> {
         match self.source {
-            Source::Direct(_) => Ok(()),
-            Source::Threaded(Chunks { full, thread, .. }) => {
+            ByteSource::Direct(_) => Ok(()),
+            ByteSource::Threaded(Chunks { full, thread, .. }) => {
                 drop(full);
                 thread
                     .join()
@@ -117,13 +117,13 @@ fn decompress(
     }
 }
 
-impl BufRead for Stream<'_> {
+impl BufRead for WatchedStream<'_> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         let mut look = |read| {
             self.watch.look(Progress { read, length: self.length }).map_err(io::Error::other)
         };
         match &mut self.source {
-            Source::Direct(stream) => {
+            ByteSource::Direct(stream) => {
                 let read = self.meter.read();
                 if read != self.told {
                     self.told = read;
@@ -131,7 +131,7 @@ impl BufRead for Stream<'_> {
                 }
                 stream.fill_buf()
             }
-            Source::Threaded(chunks) => {
+            ByteSource::Threaded(chunks) => {
                 while chunks.at == chunks.chunk.len() {
                     match chunks.full.recv_timeout(PATIENCE) {
                         Ok(chunk) => {
@@ -152,13 +152,13 @@ impl BufRead for Stream<'_> {
 
     fn consume(&mut self, amount: usize) {
         match &mut self.source {
-            Source::Direct(stream) => stream.consume(amount),
-            Source::Threaded(chunks) => chunks.at += amount,
+            ByteSource::Direct(stream) => stream.consume(amount),
+            ByteSource::Threaded(chunks) => chunks.at += amount,
         }
     }
 }
 
-impl Read for Stream<'_> {
+impl Read for WatchedStream<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let available = self.fill_buf()?;
         let length = available.len().min(buffer.len());

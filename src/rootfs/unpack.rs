@@ -2,46 +2,21 @@
 
 use crate::error::Failure;
 use crate::namespace::Switch;
-use crate::rootfs::archive::{Archive, Hashing, Opened};
+use crate::rootfs::archive::{Archive, Opened};
 use crate::rootfs::format::Compression;
+use crate::rootfs::meter::Hashing;
 use crate::rootfs::reader::Reader;
-use crate::rootfs::report::Report;
-use crate::rootfs::stream::{Stream, Threads};
-use crate::rootfs::writer::{Limits, Rights, Writer};
+use crate::rootfs::report::UnpackReport;
+use crate::rootfs::stream::{Threads, WatchedStream};
+use crate::rootfs::watch::Watch;
+use crate::rootfs::writer::{TreeWriter, UnpackLimits, UnpackRights};
 use rustix::fd::BorrowedFd;
-
-/// Who watches an unpack: shows how far it is, and may end it.
-pub trait Watch {
-    /// Called whenever more of the archive has been read, and while it is waited for.
-    ///
-    /// # Errors
-    /// The end of the unpack, with its reason.
-    fn look(&mut self, so_far: Progress) -> Result<(), Failure>;
-}
-
-/// Nobody watches.
-pub struct Unwatched;
-
-impl Watch for Unwatched {
-    fn look(&mut self, _: Progress) -> Result<(), Failure> {
-        Ok(())
-    }
-}
-
-/// How far an unpack is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Progress {
-    /// Bytes of the archive that were read.
-    pub read: u64,
-    /// How many it has, where that is known.
-    pub length: Option<u64>,
-}
 
 /// An archive, unpacked.
 #[derive(Debug)]
 pub struct Unpacked {
     /// What was made.
-    pub report: Report,
+    pub report: UnpackReport,
     /// The length of the archive, in bytes.
     pub length: u64,
     /// Its sha256, where it was wanted.
@@ -55,14 +30,14 @@ pub struct Unpacked {
 /// How an archive is unpacked.
 pub struct Unpack<'a> {
     /// What the caller may give.
-    pub rights: Rights,
+    pub rights: UnpackRights,
     /// How much the archive may hold.
-    pub limits: Limits,
+    pub limits: UnpackLimits,
     /// How many threads do it.
     pub threads: Threads,
     /// Whether the archive is hashed on the way.
     pub hashing: Hashing,
-    /// Who watches.
+    /// Who is told how far it is, and may end it.
     pub watch: &'a mut dyn Watch,
 }
 
@@ -79,9 +54,14 @@ impl Unpack<'_> {
         // are handed over. But who waits for stdin cannot be asked whether to go on.
         let pays = length.is_none_or(|length| compression != Compression::None && length > SMALL);
         let threads = if pays { self.threads } else { Threads::One };
-        let mut reader =
-            Reader::new(Stream::new(plain.stream, threads, meter.clone(), length, self.watch));
-        let mut writer = Writer::new(into, self.rights, self.limits);
+        let mut reader = Reader::new(WatchedStream::new(
+            plain.stream,
+            threads,
+            meter.clone(),
+            length,
+            self.watch,
+        ));
+        let mut writer = TreeWriter::new(into, self.rights, self.limits);
         let written = (|| {
             while let Some(entry) = reader.next_entry()? {
                 writer.write(&entry, &mut reader)?;

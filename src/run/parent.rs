@@ -5,11 +5,11 @@ use crate::exit::Exit;
 use crate::host::Host;
 use crate::namespace::{Choice, Namespace, Switch};
 use crate::ready::queue::{self, Queue};
-use crate::rootfs::archive::Hashing;
+use crate::rootfs::meter::Hashing;
 use crate::rootfs::progress::Bar;
 use crate::rootfs::run_directory;
-use crate::rootfs::store::{Held, Making, Store};
-use crate::rootfs::writer::Limits;
+use crate::rootfs::store::{LeasedTree, Making, Store};
+use crate::rootfs::writer::UnpackLimits;
 use crate::rootfs::{Archive, Image, Origin};
 use crate::run::child::Inheritance;
 use crate::run::control::{Order, wire};
@@ -125,7 +125,11 @@ fn run_told(spec: &Spec, host: &Host, info: &mut Events) -> Result<Exit, Failure
         voice.parent(&format!("root: unpacked {line}"));
     }
     voice.parent(&format!("PID of parent is {}", getpid().as_raw_nonzero()));
-    let Some(warden) = sys::fork().map_err(io("cannot fork the warden"))? else {
+    // SAFETY: the threads of an unpack have been joined, and the one that closes descriptors comes
+    // later.
+    #[allow(unsafe_code, reason = "fork(2) with one thread")]
+    let forked = unsafe { sys::fork() };
+    let Some(warden) = forked.map_err(io("cannot fork the warden"))? else {
         drop((parent_end, listening_end, signals, ready, pipes));
         let child = Inheritance {
             report: child_end,
@@ -211,14 +215,10 @@ fn take(step: &ParentStep, run: Run<'_>) -> Result<Option<Made>, SysError> {
         }
         ParentStep::MakeQueue(name) => {
             run.voice.parent(&format!("opening message queue {}", name.shown()));
-            let queue = Queue::make(name, run.host.msg_max)?;
-            // The program inside opens it after its uid has changed.
             let (spec, host) = (run.spec, run.host);
-            if spec.ready == Ready::App && spec.uid != host.uid && host.uid == 0 {
-                queue.give_to(spec.uid).inspect_err(|_| {
-                    let _ = queue::remove(name);
-                })?;
-            }
+            // The program inside opens it after its uid has changed.
+            let given = spec.ready == Ready::App && spec.uid != host.uid && host.uid == 0;
+            let queue = Queue::make(name, host.msg_max, given.then_some(spec.uid))?;
             Ok(Some(Made { resource: Resource::Queue(name.clone()), open: Some(queue) }))
         }
         // Taken by the supervisor, when the time has come.
@@ -248,7 +248,7 @@ fn ready_pipe(spec: &Spec) -> Result<Option<(OwnedFd, OwnedFd)>, Failure> {
 /// as long as the container lives.
 struct Found {
     image: Image,
-    held: Option<Held>,
+    held: Option<LeasedTree>,
 }
 
 /// The root file system, unpacked into the store where it has to be, and where something is to be
@@ -270,7 +270,7 @@ fn find_image(spec: &Spec, host: &Host, making: Making) -> Result<Found, Failure
         let held = store.tree(
             &archive,
             making,
-            Limits::default(),
+            UnpackLimits::default(),
             &mut Bar::new(format!("unpacking {}", archive.short_name())),
         )?;
         return Ok(Found { image: Image::Tree(held.tree.clone()), held: Some(held) });

@@ -65,7 +65,10 @@ pub fn remove_all(resources: &[Resource], within: Option<&OwnedFd>) -> Vec<(usiz
 fn remove_directory(path: &Path, within: Option<&OwnedFd>) -> Result<()> {
     match (remove::tree(path), within) {
         (Err(_), Some(namespace)) => {
-            if let Some(child) = sys::fork()? {
+            // SAFETY: the warden has one thread.
+            #[allow(unsafe_code, reason = "fork(2) with one thread")]
+            let forked = unsafe { sys::fork() };
+            if let Some(child) = forked? {
                 let _ =
                     rustix::io::retry_on_intr(|| waitid(WaitId::Pid(child), WaitIdOptions::EXITED));
                 return remove::tree(path);

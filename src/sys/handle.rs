@@ -1,7 +1,7 @@
 //! File handles: a file by what its file system calls it, whatever its name and wherever the root
 //! is, open_by_handle_at(2).
 
-use super::checked;
+use super::errno::checked;
 use rustix::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use rustix::io::{Errno, Result};
 

@@ -2,6 +2,7 @@
 //! one table of calls only has forgotten. A kernel without the gate ends the process with SIGSEGV;
 //! a machine of another kind has none, ENOSYS.
 
+use super::errno::last_errno;
 use rustix::fd::{FromRawFd, OwnedFd, RawFd};
 use rustix::io::{Errno, Result};
 
@@ -9,12 +10,17 @@ use rustix::io::{Errno, Result};
 const KEYCTL: u32 = 288;
 const SOCKET: u32 = 359;
 
+/// A system call, with its first argument and three others.
+///
+/// # Safety
+/// An argument that the call takes for an address is one of memory that it may read or write, and
+/// that outlives it.
 #[cfg(target_arch = "x86_64")]
-fn call(number: u32, first: u32, others: [u32; 3]) -> Result<u32> {
+unsafe fn call(number: u32, first: u32, others: [u32; 3]) -> Result<u32> {
     let mut answer = u64::from(number);
     // SAFETY: the call takes its arguments from ebx, which the compiler keeps for itself and which
-    // is put back, and from ecx, edx and esi. Its callers pass numbers, and addresses of what
-    // outlives the call. The gate clears r8 to r11.
+    // is put back, and from ecx, edx and esi; what they may be the caller has seen to. The gate
+    // clears r8 to r11.
     unsafe {
         std::arch::asm!(
             "push rbx",
@@ -37,7 +43,7 @@ fn call(number: u32, first: u32, others: [u32; 3]) -> Result<u32> {
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-fn call(_: u32, _: u32, _: [u32; 3]) -> Result<u32> {
+unsafe fn call(_: u32, _: u32, _: [u32; 3]) -> Result<u32> {
     Err(Errno::NOSYS)
 }
 
@@ -60,10 +66,11 @@ pub fn read_key(serial: i32) -> Result<Vec<u8>> {
         )
     };
     if page == libc::MAP_FAILED {
-        return Err(super::last_errno());
+        return Err(last_errno());
     }
     let others = [serial.cast_unsigned(), page as usize as u32, LENGTH as u32];
-    let length = call(KEYCTL, libc::KEYCTL_READ, others)? as usize;
+    // SAFETY: the page is mapped for writing, and longer than LENGTH.
+    let length = unsafe { call(KEYCTL, libc::KEYCTL_READ, others) }? as usize;
     // SAFETY: the page is mapped, longer than LENGTH, and nobody else has it.
     let bytes = unsafe { std::slice::from_raw_parts(page.cast::<u8>(), LENGTH) };
     Ok(bytes[..length.min(LENGTH)].to_vec())
@@ -72,7 +79,8 @@ pub fn read_key(serial: i32) -> Result<Vec<u8>> {
 /// socket(2).
 pub fn socket(family: i32, kind: i32, protocol: i32) -> Result<OwnedFd> {
     let others = [kind.cast_unsigned(), protocol.cast_unsigned(), 0];
-    let fd = call(SOCKET, family.cast_unsigned(), others)?;
+    // SAFETY: socket(2) takes no address.
+    let fd = unsafe { call(SOCKET, family.cast_unsigned(), others) }?;
     // SAFETY: a new descriptor, which nobody else owns.
     Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
 }

@@ -1,6 +1,6 @@
 //! Keys and keyrings, keyrings(7).
 
-use super::checked;
+use super::errno::checked;
 use rustix::io::Result;
 use std::ffi::CStr;
 

@@ -1,6 +1,6 @@
 //! What the kernel says of the file of a namespace, ioctl_nsfs(2).
 
-use super::checked;
+use super::errno::checked;
 use rustix::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use rustix::io::Result;
 

@@ -2,7 +2,7 @@
 //! is there: the kernel asks for the right first and looks at the arguments, which are wrong on
 //! purpose, afterwards.
 
-use super::checked;
+use super::errno::checked;
 use rustix::io::Result;
 
 /// sethostname(2) with a length of -1: EINVAL with CAP_SYS_ADMIN over the host name, EPERM without.

@@ -1,7 +1,7 @@
 //! Calls that launchers close, asked for in vain: with arguments that nobody takes, so that the
 //! errno tells whether somebody listens. EPERM and ENOSYS say that nobody does.
 
-use super::checked;
+use super::errno::checked;
 use rustix::io::Errno;
 
 /// Their names, and whether each answers here. Some give a descriptor and the last changes the

@@ -1,11 +1,11 @@
 //! System V IPC: shared memory, message queues and semaphores by key, sysvipc(7).
 
-use super::{checked, last_errno};
+use super::errno::{checked, last_errno};
 use rustix::io::{Errno, Result};
 
 /// What a key names: each kind has a table of its own in an IPC namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum Mechanism {
     /// A segment of [`LENGTH`] bytes, shmget(2).
     Memory,
     /// A message queue, msgget(2).
@@ -18,30 +18,30 @@ pub enum Kind {
 pub const LENGTH: usize = 64;
 
 #[repr(C)]
-struct Message {
+struct MsgBuf {
     kind: libc::c_long,
     text: [u8; LENGTH],
 }
 
-fn get(kind: Kind, key: i32, flags: i32) -> Result<i32> {
+fn get(kind: Mechanism, key: i32, flags: i32) -> Result<i32> {
     // SAFETY: integers only.
     let id = unsafe {
         match kind {
-            Kind::Memory => libc::shmget(key, LENGTH, flags),
-            Kind::Queue => libc::msgget(key, flags),
-            Kind::Semaphore => libc::semget(key, 1, flags),
+            Mechanism::Memory => libc::shmget(key, LENGTH, flags),
+            Mechanism::Queue => libc::msgget(key, flags),
+            Mechanism::Semaphore => libc::semget(key, 1, flags),
         }
     };
     checked(id.into()).map(|id| id as i32)
 }
 
 /// Makes one for its user alone, mode 0600. EEXIST where the key is taken.
-pub fn make(kind: Kind, key: i32) -> Result<i32> {
+pub fn make(kind: Mechanism, key: i32) -> Result<i32> {
     get(kind, key, libc::IPC_CREAT | libc::IPC_EXCL | 0o600)
 }
 
 /// The id of what a key names here. ENOENT where it names nothing.
-pub fn find(kind: Kind, key: i32) -> Result<i32> {
+pub fn find(kind: Mechanism, key: i32) -> Result<i32> {
     get(kind, key, 0)
 }
 
@@ -72,7 +72,7 @@ pub fn write_memory(id: i32, bytes: [u8; LENGTH]) -> Result<()> {
 
 /// Sends a message of type 1, without waiting. EMSGSIZE above [`LENGTH`] bytes.
 pub fn send(id: i32, text: &[u8]) -> Result<()> {
-    let mut message = Message { kind: 1, text: [0; LENGTH] };
+    let mut message = MsgBuf { kind: 1, text: [0; LENGTH] };
     message.text.get_mut(..text.len()).ok_or(Errno::MSGSIZE)?.copy_from_slice(text);
     // SAFETY: the structure starts with its type, and has at least `text.len()` bytes behind it; it
     // outlives the call.
@@ -85,7 +85,7 @@ pub fn send(id: i32, text: &[u8]) -> Result<()> {
 
 /// The next message, without waiting. ENOMSG where there is none.
 pub fn receive(id: i32) -> Result<Vec<u8>> {
-    let mut message = Message { kind: 0, text: [0; LENGTH] };
+    let mut message = MsgBuf { kind: 0, text: [0; LENGTH] };
     // SAFETY: the structure has room for the type and `LENGTH` bytes, and outlives the call.
     let length =
         checked(

@@ -1,6 +1,6 @@
 //! AF_VSOCK, vsock(7): sockets between a virtual machine and its host. Ports are the machine's.
 
-use super::checked;
+use super::errno::checked;
 use rustix::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use rustix::io::Result;
 

@@ -34,7 +34,10 @@ pub(super) fn as_uid(
     uid: u32,
     act: impl FnOnce() -> rustix::io::Result<()>,
 ) -> rustix::io::Result<()> {
-    match sys::fork()? {
+    // SAFETY: the verifier and its processes have one thread each.
+    #[allow(unsafe_code, reason = "fork(2) with one thread")]
+    let forked = unsafe { sys::fork() };
+    match forked? {
         Some(child) => match ended(child).and_then(|status| status.exit_status()) {
             Some(0) => Ok(()),
             _ => Err(Errno::PERM),

@@ -43,7 +43,10 @@ impl Cleanup {
         let (mut end, wire) = std::io::pipe().map_err(|error| {
             Failure::new(format!("cannot make a pipe: {}", without_number(&error)))
         })?;
-        match sys::fork()
+        // SAFETY: the verifier has one thread.
+        #[allow(unsafe_code, reason = "fork(2) with one thread")]
+        let forked = unsafe { sys::fork() };
+        match forked
             .map_err(|errno| Failure::new("cannot fork the cleanup process").errno(errno))?
         {
             Some(pid) => Ok(Self { pid, wire: Some(wire), traces }),

@@ -1,7 +1,7 @@
 //! The file systems of the host, as they were before the stage was made: what of them is found
 //! inside has come through a wall.
 
-use crate::mountinfo::{self, Mount};
+use crate::mountinfo::{self, MountInfo as Mount};
 use crate::namespace::Namespace;
 use crate::walls::proc_masks::VIEWS_OF_THE_KERNEL;
 use rustix::fd::OwnedFd;

@@ -1,7 +1,7 @@
 //! The place of the outside in the cgroup tree: what a cgroup namespace is to hide.
 
 use crate::error::{errno_of, without_number};
-use crate::mountinfo::{self, Mount};
+use crate::mountinfo::{self, MountInfo as Mount};
 use crate::sys;
 use crate::verify::child::ended;
 use rustix::io::Errno;
@@ -89,7 +89,10 @@ impl Place {
 
     /// Tries it with a process that ends.
     fn can_be_entered(&self) -> bool {
-        match sys::fork() {
+        // SAFETY: the verifier has one thread.
+        #[allow(unsafe_code, reason = "fork(2) with one thread")]
+        let forked = unsafe { sys::fork() };
+        match forked {
             Ok(Some(child)) => ended(child).is_some_and(|status| status.exit_status() == Some(0)),
             Ok(None) => sys::exit_now(u8::from(self.enter().is_err())),
             Err(_) => false,

@@ -5,6 +5,7 @@
 //! What a crossing holds stays until the next order, and so does a process of its own: the outside
 //! looks at them in /proc.
 
+use crate::error::Failure;
 use crate::exit::Exit;
 use crate::sys;
 use crate::verify::child::ended;
@@ -31,10 +32,15 @@ impl Drop for Crosser {
 }
 
 /// Says hello on a socket, and does what comes on it until its end.
-pub fn main(channel: i32) -> Exit {
-    let socket = sys::adopt(channel);
+///
+/// # Errors
+/// A number that is no inherited descriptor.
+pub fn main(channel: i32) -> Result<Exit, Failure> {
+    let socket = sys::take_inherited(channel).map_err(|errno| {
+        Failure::new(format!("__probe {channel}: no such descriptor")).errno(errno)
+    })?;
     if rustix::io::write(&socket, HELLO.as_bytes()).is_err() {
-        return Exit::Failed;
+        return Ok(Exit::Failed);
     }
     // What the last crossing has left: descriptors, with the reply that tells of them, or a
     // process.
@@ -55,11 +61,11 @@ pub fn main(channel: i32) -> Exit {
             },
         };
         if answer(&socket, number, &reply).is_err() {
-            return Exit::Failed;
+            return Ok(Exit::Failed);
         }
         held = Some(reply);
     }
-    Exit::Command(0)
+    Ok(Exit::Command(0))
 }
 
 /// Has it tried in a process of its own, which answers; or the signal that has ended that before.
@@ -71,7 +77,10 @@ fn apart(
 ) -> rustix::io::Result<Result<Crosser, i32>> {
     let (answered, mut said) = std::io::pipe().map_err(|error| crate::error::errno_of(&error))?;
     let probe = getpid();
-    match sys::fork()? {
+    // SAFETY: the probe has one thread.
+    #[allow(unsafe_code, reason = "fork(2) with one thread")]
+    let forked = unsafe { sys::fork() };
+    match forked? {
         None => {
             let _ = set_parent_process_death_signal(Some(Signal::KILL));
             // In another pid namespace, or after its end, it has no parent to be seen.

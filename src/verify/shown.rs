@@ -2,7 +2,7 @@
 //! brought each in.
 
 use crate::error::without_number;
-use crate::mountinfo::{self, Mount};
+use crate::mountinfo::{self, MountInfo as Mount};
 use crate::namespace::Namespace;
 use crate::spec::{Door, Opening};
 use rustix::process::getpid;

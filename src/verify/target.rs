@@ -119,8 +119,11 @@ impl Target {
         let streams = fds::Streams::make(stage, &mark);
         let argv = role.argv(&stage.nonce);
         let env = environment(stage);
+        // SAFETY: the verifier has one thread.
+        #[allow(unsafe_code, reason = "fork(2) with one thread")]
+        let fork_result = unsafe { sys::fork() };
         let pid =
-            match sys::fork().map_err(|errno| format!("cannot fork: {}", errno_text(errno)))? {
+            match fork_result.map_err(|errno| format!("cannot fork: {}", errno_text(errno)))? {
                 Some(pid) => pid,
                 None => {
                     let start = Start {

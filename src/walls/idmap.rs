@@ -16,7 +16,7 @@ pub struct IdMaps {
     pub uids: Vec<Extent>,
     /// Group ids.
     pub gids: Vec<Extent>,
-    /// Who writes them.
+    /// By which right they are written.
     pub writer: Writer,
 }
 
@@ -34,9 +34,9 @@ pub enum Writer {
     Nobody,
     /// newuidmap(1) and newgidmap(1), for the ranges of subuid(5).
     Helpers {
-        /// newuidmap.
+        /// The path of newuidmap.
         uid: PathBuf,
-        /// newgidmap.
+        /// The path of newgidmap.
         gid: PathBuf,
     },
 }

@@ -85,7 +85,10 @@ impl Joins {
     pub fn look(&self) -> std::result::Result<Inside, SysError> {
         let (mut answer, mut told) =
             std::io::pipe().map_err(|error| SysError::from(errno_of(&error)))?;
-        let Some(child) = sys::fork()? else {
+        // SAFETY: options are checked before any thread is there.
+        #[allow(unsafe_code, reason = "fork(2) with one thread")]
+        let forked = unsafe { sys::fork() };
+        let Some(child) = forked? else {
             let seen = self.enter().and_then(|()| Told::look());
             let seen = seen.map_err(|error| (error.errno.raw_os_error(), error.detail));
             let text = serde_json::to_vec(&seen).unwrap_or_default();

@@ -24,7 +24,7 @@ use std::path::PathBuf;
 /// A path that is hidden, relative to its file system or to the root.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hidden {
-    /// Where.
+    /// The path that is covered.
     pub path: PathBuf,
     /// What is there: a directory is hidden by an empty directory, a file by an empty file.
     pub kind: Kind,
@@ -99,7 +99,7 @@ pub struct Masks {
     directory: Mask,
 }
 
-/// One of them.
+/// An empty file or directory, mounted and not attached yet.
 #[derive(Debug)]
 struct Mask {
     mount: OwnedFd,

@@ -11,8 +11,8 @@ use rustix::process::{chdir, chroot, fchdir, pivot_root};
 /// directory for the old root is needed inside.
 ///
 /// # Errors
-/// EINVAL when the caller's own root is not a mount (an initramfs); EXDEV when another tree than the
-/// new one is at / afterwards.
+/// EINVAL when the caller's own root is not a mount (an initramfs); EXDEV when another tree than
+/// the new one is at / afterwards.
 pub fn pivot(root: impl AsFd) -> Result<()> {
     fchdir(&root)?;
     pivot_root(c".", c".")?;

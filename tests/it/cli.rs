@@ -117,3 +117,55 @@ fn colour_follows_the_flag_and_the_environment() {
     assert!(shown(&[], &[("CLICOLOR_FORCE", "1")]));
     assert!(!shown(&["--color", "never"], &[("CLICOLOR_FORCE", "1")]));
 }
+
+#[test]
+fn a_hidden_command_names_the_descriptor_that_is_not_there() {
+    for args in [
+        // The standard streams are nobody's to take.
+        vec!["__init", "-1", "0", "true"],
+        vec!["__init", "0", "0", "true"],
+        vec!["__init", "2", "0", "true"],
+        vec!["__init", "3", "0", "true"],
+        vec!["__init", "999", "0", "true"],
+        vec!["__probe", "0"],
+        vec!["__probe", "2", "whose"],
+        vec!["__probe", "3"],
+        vec!["__probe", "999"],
+    ] {
+        refused(&args, &format!("{} {}: no such descriptor", args[0], args[1]));
+    }
+    refused(&["__probe", "--", "-1"], "__probe -1: no such descriptor");
+}
+
+#[test]
+fn a_hidden_command_refuses_words_that_rustic_does_not_give() {
+    for args in [
+        vec!["__init"],
+        vec!["__init", "3"],
+        vec!["__init", "3", "0"],
+        vec!["__init", "x", "0", "true"],
+        vec!["__init", "3", "x", "true"],
+        vec!["__init", "3", "-1", "true"],
+        vec!["__init", "4294967296", "0", "true"],
+    ] {
+        refused(&args, "__init: expected DESCRIPTOR STEP CMD");
+    }
+    for args in [
+        vec!["__probe"],
+        vec!["__probe", "-1"],
+        vec!["__probe", "x"],
+        vec!["__probe", "4294967296"],
+    ] {
+        refused(&args, args.get(1).copied().unwrap_or("CHANNEL"));
+    }
+}
+
+/// Ends with 125 and one error that says `word`, without stdout, and by itself.
+fn refused(args: &[&str], word: &str) {
+    let output = Command::new(binary()).args(args).output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(125), "{args:?}: {text}");
+    assert!(output.stdout.is_empty(), "{args:?}");
+    assert!(text.starts_with("rustic: ") && text.contains(word), "{args:?}: {text}");
+    assert_eq!(text.matches("rustic: ").count(), 1, "{args:?}: {text}");
+}

@@ -1,11 +1,13 @@
 //! From a header and what its extensions say to an entry: which kind, and where its content and its
 //! holes lie.
 
+use super::entries::Reader;
+use super::extension::Effective;
 use super::header::{self, BLOCK, fits, fits_or_zero};
 use super::pax::Records;
-use super::{Effective, Reader, sparse};
+use super::sparse;
 use crate::error::Failure;
-use crate::rootfs::entry::{Entry, Kind, Metadata, Place, Time};
+use crate::rootfs::entry::{Entry, EntryKind, EntryPath, Metadata, Time};
 use crate::rootfs::policy::{LARGEST_EXTENSION, LONGEST_PATH, Rule};
 use std::io::BufRead;
 use tar::{GnuExtSparseHeader, Header};
@@ -20,7 +22,7 @@ impl<R: BufRead> Reader<R> {
         if name.is_empty() {
             return Err(Rule::Nameless.into());
         }
-        let place = Place::of(&name)?;
+        let place = EntryPath::of(&name)?;
         // Before POSIX a directory was a file with a slash behind its name, and some writers still
         // tell it so.
         let kind = match flag {
@@ -40,29 +42,33 @@ impl<R: BufRead> Reader<R> {
             link => Ok(link),
         };
         let kind = match kind {
-            b'5' => Kind::Directory,
+            b'5' => EntryKind::Directory,
             b'0' | b'\0' | b'7' => self.file(size, records)?,
             b'S' => self.gnu_sparse(header, size)?,
-            b'2' => Kind::Symlink(target()?.to_vec()),
-            b'1' => Kind::HardLink(
-                Place::of(target()?)
+            b'2' => EntryKind::Symlink(target()?.to_vec()),
+            b'1' => EntryKind::HardLink(
+                EntryPath::of(target()?)
                     .map_err(|rule| if rule == Rule::Climbs { Rule::LinkClimbs } else { rule })?,
             ),
             b'3' | b'4' => {
                 let (major, minor) = header::device(header)?;
-                if kind == b'3' { Kind::Character(major, minor) } else { Kind::Block(major, minor) }
+                if kind == b'3' {
+                    EntryKind::Character(major, minor)
+                } else {
+                    EntryKind::Block(major, minor)
+                }
             }
-            b'6' => Kind::Fifo,
+            b'6' => EntryKind::Fifo,
             other => return Err(Rule::Kind(other).into()),
         };
-        if place.is_root() && kind != Kind::Directory {
+        if place.is_root() && kind != EntryKind::Directory {
             return Err(Rule::RootKind.into());
         }
         Ok(Entry { place, kind, metadata })
     }
 
     /// A file whose holes, if it has any, are told by PAX records.
-    fn file(&mut self, stored: u64, records: Records) -> Result<Kind, Problem> {
+    fn file(&mut self, stored: u64, records: Records) -> Result<EntryKind, Problem> {
         let sparse = records.sparse;
         let map = match (sparse.version, sparse.map) {
             ((Some(1), Some(0)), None) => {
@@ -77,7 +83,7 @@ impl<R: BufRead> Reader<R> {
             }
             ((None, None), None) if sparse.real_size.is_none() => {
                 self.expect(stored);
-                return Ok(Kind::File { size: stored, data: None });
+                return Ok(EntryKind::File { size: stored, data: None });
             }
             // A file of nothing but a hole has no pairs in format 0.0.
             ((None, None), None) => sparse::Map::default(),
@@ -85,7 +91,7 @@ impl<R: BufRead> Reader<R> {
         };
         let size = sparse.real_size.ok_or(Rule::SparseMap)?;
         let data = map.checked(self.content, size)?;
-        Ok(Kind::File { size, data: Some(data) })
+        Ok(EntryKind::File { size, data: Some(data) })
     }
 
     /// The map of format 1.0 at the start of the content, and how many bytes it took.
@@ -106,7 +112,7 @@ impl<R: BufRead> Reader<R> {
     }
 
     /// A file whose holes are told by GNU's own header and the blocks that continue it.
-    fn gnu_sparse(&mut self, header: &Header, stored: u64) -> Result<Kind, Problem> {
+    fn gnu_sparse(&mut self, header: &Header, stored: u64) -> Result<EntryKind, Problem> {
         let gnu = header.as_gnu().ok_or(Rule::Kind(b'S'))?;
         let mut map = sparse::Map::default();
         map.extend(&gnu.sparse)?;
@@ -120,7 +126,7 @@ impl<R: BufRead> Reader<R> {
         let size = sparse::real_size(gnu)?;
         let data = map.checked(stored, size)?;
         self.expect(stored);
-        Ok(Kind::File { size, data: Some(data) })
+        Ok(EntryKind::File { size, data: Some(data) })
     }
 }
 

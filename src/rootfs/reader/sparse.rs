@@ -4,7 +4,7 @@
 use crate::rootfs::entry::Stretch;
 use crate::rootfs::policy::{MOST_STRETCHES, Rule};
 use crate::rootfs::reader::header::{BLOCK, fits};
-use crate::rootfs::reader::pax::decimal;
+use crate::rootfs::reader::values::decimal;
 use tar::{GnuHeader, GnuSparseHeader};
 
 const FIELD: &str = "map of holes";

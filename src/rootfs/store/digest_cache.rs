@@ -11,13 +11,13 @@ use std::path::{Path, PathBuf};
 /// A file as it looked before it was read. Whoever writes to it changes its ctime, which no call
 /// sets back; only what is written through a shared mapping on a tmpfs does not, mmap(2).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Look {
+pub(super) struct FileStamp {
     name: String,
     state: String,
     settled: bool,
 }
 
-impl Look {
+impl FileStamp {
     /// How a file looks now; `None` for what is no regular file, and for none.
     pub(super) fn at(path: &Path) -> Option<Self> {
         let stat = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
@@ -89,7 +89,7 @@ mod tests {
         let file = dir.path().join("archive");
         fs::write(&file, "one").unwrap();
         let settled = || loop {
-            let look = Look::at(&file).unwrap();
+            let look = FileStamp::at(&file).unwrap();
             if look.settled {
                 return look;
             }

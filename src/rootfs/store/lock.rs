@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_millis(20);
 pub(super) enum Use {
     /// Many at a time.
     Shared,
-    /// One.
+    /// One, and no sharer beside it.
     Exclusive,
 }
 

@@ -1,11 +1,15 @@
 //! The images of a store by name: giving names, listing, removing.
 
+use super::digest_cache;
+use super::layout::{RECORD, Store};
+use super::lease::LeasedTree;
 use super::lock::{Lock, Use};
-use super::{Held, Making, RECORD, Record, Store, digest_cache};
+use super::open::Making;
+use super::record::Record;
 use crate::error::Failure;
 use crate::namespace::Switch;
 use crate::rootfs::remove;
-use crate::rootfs::unpack::Unwatched;
+use crate::rootfs::watch::Unwatched;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 use std::fs;
@@ -26,7 +30,7 @@ pub struct Listed {
     pub used: Switch,
 }
 
-/// What became of a name.
+/// What a removal took away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Removed {
     /// The name, and the image with it.
@@ -36,7 +40,7 @@ pub enum Removed {
 }
 
 /// An image that was looked for.
-pub struct Found {
+pub struct ImageMatch {
     /// Its digest.
     digest: String,
     /// How many names it would keep.
@@ -91,7 +95,7 @@ impl Store {
     ///
     /// # Errors
     /// No such image.
-    pub fn named(&self, word: &str, making: Making) -> Result<Held, Failure> {
+    pub fn named(&self, word: &str, making: Making) -> Result<LeasedTree, Failure> {
         let digest = if is_digest(word) {
             self.find(word)?.digest
         } else {
@@ -109,7 +113,7 @@ impl Store {
     ///
     /// # Errors
     /// A name that another image has.
-    pub fn name(&self, name: &str, held: &Held) -> Result<(), Failure> {
+    pub fn name(&self, name: &str, held: &LeasedTree) -> Result<(), Failure> {
         let _names = self.waited(&self.names_lock(), Use::Exclusive, &mut Unwatched)?;
         let path = self.root.join("names").join(name);
         match self.digest(name) {
@@ -173,13 +177,13 @@ impl Store {
     /// The image that a word stands for, a name or what a digest begins with.
     ///
     /// # Errors
-    /// None, or several.
-    pub fn find(&self, word: &str) -> Result<Found, Failure> {
+    /// A word that stands for no image, or a beginning that several digests have.
+    pub fn find(&self, word: &str) -> Result<ImageMatch, Failure> {
         let images = self.images()?;
         if let Some((digest, names)) =
             images.iter().find(|(_, names)| names.iter().any(|name| name == word))
         {
-            return Ok(Found {
+            return Ok(ImageMatch {
                 digest: digest.clone(),
                 others: names.len() - 1,
                 names: vec![word.to_owned()],
@@ -189,7 +193,7 @@ impl Store {
             images.into_iter().filter(|(digest, _)| is_digest(word) && digest.starts_with(word));
         match (found.next(), found.next()) {
             // With the image all its names go.
-            (Some((digest, names)), None) => Ok(Found { digest, others: 0, names }),
+            (Some((digest, names)), None) => Ok(ImageMatch { digest, others: 0, names }),
             (Some(_), Some(_)) => {
                 Err(Failure::new(format!("several images have a digest that begins with '{word}'")))
             }

@@ -1,13 +1,18 @@
 //! Making an image: unpacked into a staging directory under a lock, brought to the disk, renamed to
 //! where it belongs.
 
+use super::layout::{RECORD, Store, TREE};
+use super::lease::LeasedTree;
 use super::lock::Use;
-use super::{Held, Making, RECORD, Record, Store, TREE};
+use super::open::Making;
+use super::record::Record;
 use crate::error::Failure;
-use crate::rootfs::archive::{Archive, Hashing};
+use crate::rootfs::archive::Archive;
+use crate::rootfs::meter::Hashing;
 use crate::rootfs::stream::Threads;
-use crate::rootfs::unpack::{Unpack, Unpacked, Watch};
-use crate::rootfs::writer::Limits;
+use crate::rootfs::unpack::{Unpack, Unpacked};
+use crate::rootfs::watch::Watch;
+use crate::rootfs::writer::UnpackLimits;
 use crate::rootfs::{directory, remove, run_directory};
 use rustix::fd::AsFd;
 use rustix::fs::{CWD, Mode, OFlags, RenameFlags, openat, renameat_with, syncfs};
@@ -23,9 +28,9 @@ impl Store {
         &self,
         archive: &Archive,
         digest: &str,
-        limits: Limits,
+        limits: UnpackLimits,
         watch: &mut dyn Watch,
-    ) -> Result<Held, Failure> {
+    ) -> Result<LeasedTree, Failure> {
         let mut made = None;
         loop {
             let lock = self.waited(&self.lock(digest), Use::Exclusive, watch)?;
@@ -48,7 +53,7 @@ impl Store {
             }
             drop(lock);
             if let Some(held) = self.held(digest, Making::Yes, watch)? {
-                return Ok(Held { unpacked: made, ..held });
+                return Ok(LeasedTree { unpacked: made, ..held });
             }
         }
     }
@@ -57,9 +62,9 @@ impl Store {
     pub(super) fn streamed(
         &self,
         archive: &Archive,
-        limits: Limits,
+        limits: UnpackLimits,
         watch: &mut dyn Watch,
-    ) -> Result<Held, Failure> {
+    ) -> Result<LeasedTree, Failure> {
         let key = run_directory::random().map_err(|errno| self.failed(errno))?;
         let own = self.waited(&self.lock(&key), Use::Exclusive, watch)?;
         let staged = self.stage(archive, &key, limits, watch);
@@ -74,7 +79,7 @@ impl Store {
             drop(lock);
             let held =
                 self.held(&digest, Making::Yes, watch)?.ok_or_else(|| self.failed(Errno::NOENT))?;
-            Ok(Held { unpacked: (!known).then_some(record), ..held })
+            Ok(LeasedTree { unpacked: (!known).then_some(record), ..held })
         });
         own.remove();
         settled
@@ -86,7 +91,7 @@ impl Store {
         &self,
         archive: &Archive,
         key: &str,
-        limits: Limits,
+        limits: UnpackLimits,
         watch: &mut dyn Watch,
     ) -> Result<(String, Record), Failure> {
         let staging = self.staging(key);
@@ -102,7 +107,7 @@ impl Store {
         &self,
         staging: &Path,
         archive: &Archive,
-        limits: Limits,
+        limits: UnpackLimits,
         watch: &mut dyn Watch,
     ) -> Result<(String, Record), Failure> {
         DirBuilder::new().mode(0o700).create(staging).map_err(|error| self.failed_io(&error))?;
@@ -111,7 +116,7 @@ impl Store {
             rights: self.rights,
             limits,
             threads: Threads::Two,
-            hashing: Hashing::RunOptions,
+            hashing: Hashing::Wanted,
             watch,
         };
         let Unpacked { report, length, digest, compression, .. } =

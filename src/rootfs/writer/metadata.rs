@@ -1,9 +1,12 @@
 //! What an inode says of a file besides its content: owner, attributes, mode, times, in the order
 //! in which none undoes another.
 
-use super::{MOST_REMEMBERED, Owners, SysError, Writer};
+use super::closed::{ACCESS, DEFAULT, Postponed};
+use super::entries::TreeWriter;
+use super::failure::WriteError;
+use super::rights::Owners;
 use crate::beneath;
-use crate::rootfs::entry::{Entry, Kind, Metadata, Place, Time};
+use crate::rootfs::entry::{Entry, EntryKind, Metadata, Time};
 use crate::rootfs::policy::Rule;
 use rustix::fd::BorrowedFd;
 use rustix::fs::{
@@ -11,77 +14,10 @@ use rustix::fs::{
     fchown, fsetxattr, fstat, futimens, openat, statat, utimensat,
 };
 use rustix::io::Errno;
-use std::collections::BTreeMap;
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-const ACCESS: &[u8] = b"system.posix_acl_access";
-const DEFAULT: &[u8] = b"system.posix_acl_default";
-
-/// Directories whose final state would get in the way of what is still to be made in them: a mode
-/// that keeps their owner out, or an access control list that new entries inherit.
-#[derive(Default)]
-pub(super) struct Closed {
-    waiting: BTreeMap<Vec<u8>, Waiting>,
-    bytes: usize,
-}
-
-struct Waiting {
-    mode: Mode,
-    /// The lists of the directory itself and of what is made in it. The first is set again after
-    /// the mode, which changes it.
-    lists: [Option<Vec<u8>>; 2],
-}
-
-impl Waiting {
-    fn bytes(&self, place: &[u8]) -> usize {
-        size_of::<Self>() + place.len() + self.lists.iter().flatten().map(Vec::len).sum::<usize>()
-    }
-}
-
-impl Closed {
-    fn wait(&mut self, place: &Place, waiting: Waiting) -> Result<(), Rule> {
-        self.bytes += waiting.bytes(place.bytes());
-        self.waiting.insert(place.bytes().to_vec(), waiting);
-        if self.bytes > MOST_REMEMBERED { Err(Rule::Closed) } else { Ok(()) }
-    }
-
-    /// A directory that the archive names again: what it says now counts.
-    pub(super) fn reopen(&mut self, place: &Place) {
-        if let Some(waiting) = self.waiting.remove(place.bytes()) {
-            self.bytes -= waiting.bytes(place.bytes());
-        }
-    }
-
-    /// Closes them, the last by name first, so that each comes before those that it lies in: a
-    /// closed one lets nobody through.
-    pub(super) fn close(self, root: BorrowedFd<'_>) -> Result<(), (Vec<u8>, Errno)> {
-        for (place, Waiting { mode, lists }) in self.waiting.into_iter().rev() {
-            let close = || -> rustix::io::Result<()> {
-                let dir = beneath::directory(
-                    root,
-                    if place.is_empty() {
-                        Path::new(".")
-                    } else {
-                        Path::new(OsStr::from_bytes(&place))
-                    },
-                )?;
-                fchmod(&dir, mode)?;
-                for (name, list) in [ACCESS, DEFAULT].into_iter().zip(&lists) {
-                    list.as_ref()
-                        .map_or(Ok(()), |list| fsetxattr(&dir, name, list, XattrFlags::empty()))?;
-                }
-                Ok(())
-            };
-            close().map_err(|errno| (place, errno))?;
-        }
-        Ok(())
-    }
-}
-
 /// What becomes of an extended attribute.
-enum Fate {
+enum XattrDecision {
     Kept,
     /// It is counted under this name.
     LeftOut(&'static str),
@@ -90,20 +26,20 @@ enum Fate {
 /// An overlay reads marks in its lower layer (`trusted.overlay.*`, and `user.overlay.*` in a user
 /// namespace): an image must not set them. The labels of security modules belong to the host's
 /// policy. A plain user can give neither capabilities nor other ids.
-fn fate(name: &[u8], owners: Owners) -> Fate {
+fn fate(name: &[u8], owners: Owners) -> XattrDecision {
     match (name, owners) {
-        (name, _) if name.starts_with(b"user.overlay.") => Fate::LeftOut("user.overlay.*"),
-        (name, _) if name.starts_with(b"user.") => Fate::Kept,
-        (b"security.capability" | ACCESS | DEFAULT, Owners::Kept) => Fate::Kept,
-        (b"security.capability", Owners::Squashed) => Fate::LeftOut("security.capability"),
-        (ACCESS | DEFAULT, Owners::Squashed) => Fate::LeftOut("access control list"),
-        (name, _) if name.starts_with(b"trusted.") => Fate::LeftOut("trusted.*"),
-        (name, _) if name.starts_with(b"security.") => Fate::LeftOut("security.*"),
-        _ => Fate::LeftOut("system.*"),
+        (name, _) if name.starts_with(b"user.overlay.") => XattrDecision::LeftOut("user.overlay.*"),
+        (name, _) if name.starts_with(b"user.") => XattrDecision::Kept,
+        (b"security.capability" | ACCESS | DEFAULT, Owners::Kept) => XattrDecision::Kept,
+        (b"security.capability", Owners::Squashed) => XattrDecision::LeftOut("security.capability"),
+        (ACCESS | DEFAULT, Owners::Squashed) => XattrDecision::LeftOut("access control list"),
+        (name, _) if name.starts_with(b"trusted.") => XattrDecision::LeftOut("trusted.*"),
+        (name, _) if name.starts_with(b"security.") => XattrDecision::LeftOut("security.*"),
+        _ => XattrDecision::LeftOut("system.*"),
     }
 }
 
-impl Writer<'_> {
+impl TreeWriter<'_> {
     /// Gives an open file or directory its metadata. The owner first, since chown clears the
     /// set-user-ID bits and security.capability; attributes before the mode, which may forbid to
     /// set them; an access control list after the mode, which is a part of it.
@@ -112,7 +48,7 @@ impl Writer<'_> {
         fd: BorrowedFd<'_>,
         entry: &Entry,
         kind: FileType,
-    ) -> Result<(), SysError> {
+    ) -> Result<(), WriteError> {
         let metadata = &entry.metadata;
         // A directory may have been there before its entry came.
         if let Some((uid, gid)) = self.owner(metadata)
@@ -132,7 +68,7 @@ impl Writer<'_> {
         let lists = [list(ACCESS), list(DEFAULT)];
         if kind == FileType::Directory && (lists[1].is_some() || !mode.contains(Mode::RWXU)) {
             fchmod(fd, mode | Mode::RWXU)?;
-            self.closed.wait(&entry.place, Waiting { mode, lists })?;
+            self.closed.wait(&entry.place, Postponed { mode, lists })?;
         } else {
             fchmod(fd, mode)?;
             if let Some(list) = &lists[0] {
@@ -155,7 +91,7 @@ impl Writer<'_> {
 
     /// Gives a symlink, a fifo or a device its metadata: opening a fifo would wait for its other
     /// end, and a device would do who knows what.
-    pub(super) fn dress_by_name(&mut self, entry: &Entry, name: &Path) -> Result<(), SysError> {
+    pub(super) fn dress_by_name(&mut self, entry: &Entry, name: &Path) -> Result<(), WriteError> {
         let metadata = &entry.metadata;
         if !self.kept(metadata).is_empty() {
             return Err(Rule::AttributeKind.into());
@@ -166,7 +102,7 @@ impl Writer<'_> {
             chownat(dir, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
                 .map_err(|errno| unmapped(errno, metadata))?;
         }
-        if !matches!(entry.kind, Kind::Symlink(_)) {
+        if !matches!(entry.kind, EntryKind::Symlink(_)) {
             let node = openat(
                 dir,
                 name,
@@ -205,8 +141,8 @@ impl Writer<'_> {
         let mut kept = Vec::new();
         for (name, value) in &metadata.attributes {
             match fate(name, self.rights.owners) {
-                Fate::Kept => kept.push((name.as_slice(), value.as_slice())),
-                Fate::LeftOut(family) => {
+                XattrDecision::Kept => kept.push((name.as_slice(), value.as_slice())),
+                XattrDecision::LeftOut(family) => {
                     *self.report.attributes_left_out.entry(family.into()).or_default() += 1
                 }
             }
@@ -219,7 +155,7 @@ impl Writer<'_> {
     }
 }
 
-fn unmapped(errno: Errno, metadata: &Metadata) -> SysError {
+fn unmapped(errno: Errno, metadata: &Metadata) -> WriteError {
     match errno {
         // chown(2) with an id that the user namespace does not map.
         Errno::INVAL => Rule::Unmapped(metadata.uid, metadata.gid).into(),

@@ -12,7 +12,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 /// The open directory beneath a root.
-pub(super) struct Parent<'a> {
+pub(super) struct ParentDirectory<'a> {
     root: BorrowedFd<'a>,
     current: Option<Current>,
 }
@@ -24,7 +24,7 @@ struct Current {
     group: u32,
 }
 
-impl<'a> Parent<'a> {
+impl<'a> ParentDirectory<'a> {
     pub(super) fn new(root: BorrowedFd<'a>) -> Self {
         Self { root, current: None }
     }

@@ -4,10 +4,11 @@ use super::{Child, opened};
 use crate::error::SysError;
 use crate::mounts;
 use crate::rootfs::Origin;
-use crate::rootfs::archive::Hashing;
+use crate::rootfs::meter::Hashing;
 use crate::rootfs::stream::Threads;
-use crate::rootfs::unpack::{Unpack, Unwatched};
-use crate::rootfs::writer::{Devices, Limits, Owners, Rights, write_all};
+use crate::rootfs::unpack::Unpack;
+use crate::rootfs::watch::Unwatched;
+use crate::rootfs::writer::{Devices, Owners, UnpackLimits, UnpackRights, write_all};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, fchmod, fchown, fstat, mkdirat, open, openat};
 use rustix::io::Errno;
@@ -100,10 +101,10 @@ fn make_directory(parent: BorrowedFd<'_>, name: &CStr, mode: u32) -> Result<Owne
 /// keeps them from being opened.
 fn unpack(origin: &Origin, into: BorrowedFd<'_>) -> Result<(), SysError> {
     let owners = if archive_owners_can_be_kept() { Owners::Kept } else { Owners::Squashed };
-    let rights = Rights { owners, devices: Devices::Skipped };
+    let rights = UnpackRights { owners, devices: Devices::Skipped };
     let unpack = Unpack {
         rights,
-        limits: Limits::default(),
+        limits: UnpackLimits::default(),
         threads: Threads::One,
         hashing: Hashing::Unwanted,
         watch: &mut Unwatched,

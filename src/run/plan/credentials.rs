@@ -8,7 +8,7 @@ use crate::run::step::ChildStep;
 use crate::spec::{Capabilities, First, Seccomp, Spec};
 use crate::walls::idmap::{IdMaps, Writer};
 use crate::walls::privileges::{Credentials, Groups, Keep};
-use crate::walls::seccomp::default::{self, Order};
+use crate::walls::seccomp::default::{self, FilterOptions};
 use crate::walls::seccomp::{self, SelfSignals};
 
 /// The ids of the container's user namespace; `None` where it has the caller's.
@@ -90,7 +90,7 @@ impl Ladder<'_> {
             let pid_1 = self.is_new(Namespace::Pid) && !reaped;
             let self_signals = if pid_1 { SelfSignals::Told } else { SelfSignals::Untold };
             let (capabilities, nest) = (credentials.permitted, self.spec.nest);
-            let policy = default::policy(Order { capabilities, nest, self_signals });
+            let policy = default::policy(FilterOptions { capabilities, nest, self_signals });
             let filter = seccomp::compile(&policy).map_err(|refusal| {
                 Failure::new(format!("cannot compile the seccomp filter: {refusal}"))
             })?;

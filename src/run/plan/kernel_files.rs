@@ -4,7 +4,7 @@
 use super::ladder::{KernelFiles, Ladder, SysView};
 use crate::beneath::Kind;
 use crate::error::{Failure, errno_of};
-use crate::mountinfo::{self, Mount};
+use crate::mountinfo::{self, MountInfo};
 use crate::namespace::{Namespace, Switch};
 use crate::run::step::{Place, RootStep};
 use crate::spec::{ProcView, Writing, shown};
@@ -84,7 +84,7 @@ impl Ladder<'_> {
 
     /// What the caller has mounted below /sys: the host's cgroups, which a cgroup namespace is to
     /// hide, and its debugfs, tracefs and others.
-    fn mounted_below_sys(&self, mounts: &[Mount]) -> Vec<Hidden> {
+    fn mounted_below_sys(&self, mounts: &[MountInfo]) -> Vec<Hidden> {
         let cgroups_are_shared = !self.is_new(Namespace::Cgroup);
         let masked = self.spec.proc_view == ProcView::Masked;
         let below = |path: &PathBuf| {
@@ -105,7 +105,7 @@ impl Ladder<'_> {
     /// inside: the kernel would take it for a reason to give them a fresh one.
     fn views_of_the_kernel(
         &mut self,
-        mounts: &[Mount],
+        mounts: &[MountInfo],
         directory: &Path,
     ) -> Result<Vec<Hidden>, Failure> {
         if self.spec.writing == Writing::Ephemeral {
@@ -159,23 +159,23 @@ impl Ladder<'_> {
     }
 }
 
-fn is_view(mount: &Mount) -> bool {
+fn is_view(mount: &MountInfo) -> bool {
     proc_masks::VIEWS_OF_THE_KERNEL.contains(&mount.kind.as_str())
 }
 
 /// Whether a mount can be seen where it is, and none lies over it.
-fn is_seen(mount: &Mount) -> bool {
+fn is_seen(mount: &MountInfo) -> bool {
     std::fs::symlink_metadata(&mount.point).is_ok_and(|stat| stat.dev() == mount.device)
 }
 
-fn mounts_here() -> Result<Vec<Mount>, Failure> {
+fn mounts_here() -> Result<Vec<MountInfo>, Failure> {
     mountinfo::read()
         .map_err(|error| Failure::new("cannot read /proc/self/mountinfo").errno(errno_of(&error)))
 }
 
 /// What is mounted strictly below a directory and can be seen there, by paths relative to it,
 /// parents first, each once. A mount that another one covers is not seen.
-fn hidden<'a>(mounts: impl Iterator<Item = &'a Mount>, directory: &Path) -> Vec<Hidden> {
+fn hidden<'a>(mounts: impl Iterator<Item = &'a MountInfo>, directory: &Path) -> Vec<Hidden> {
     let mut paths: Vec<&Path> = mounts
         .filter(|mount| is_seen(mount))
         .filter_map(|mount| mount.point.strip_prefix(directory).ok())

@@ -4,7 +4,7 @@
 use super::{Readiness, Stage, Supervisor};
 use crate::error::{Failure, errno_text, printable};
 use crate::ready::READY_FD;
-use crate::ready::message::{self, Message};
+use crate::ready::message::{self, QueueMessage};
 use crate::ready::notify::{self, Said};
 use crate::ready::queue;
 use crate::run::control::Order;
@@ -49,7 +49,8 @@ impl Supervisor<'_> {
         let (Readiness::Told(via), None) = (self.readiness, &self.child) else { return };
         self.readiness = Readiness::Settled;
         self.info.ready(via);
-        let outer = std::env::var_os("NOTIFY_SOCKET").as_ref().and_then(notify::Outer::named);
+        let outer =
+            std::env::var_os("NOTIFY_SOCKET").as_ref().and_then(notify::NotifySocket::named);
         if let (Some(outer), Some(pid)) = (outer, self.pid) {
             // A supervisor that does not listen ends no container; that it was not told is said.
             if let Err(errno) = outer.ready(pid.as_raw_nonzero().get()) {
@@ -73,20 +74,20 @@ impl Supervisor<'_> {
         while let (Some(queue), Some(name)) = (&self.queue, &self.run.plan.queue) {
             let Ok(Some(bytes)) = queue.receive() else { return };
             match message::parse(&bytes, &name.nonce) {
-                Message::Ready => return self.ready_on_the_queue(),
-                Message::Plain(text)
+                QueueMessage::Ready => return self.ready_on_the_queue(),
+                QueueMessage::Plain(text)
                     if self.run.spec.ready == Ready::App && text.trim() == "READY=1" =>
                 {
                     return self.ready_on_the_queue();
                 }
-                Message::Other(assignment) => {
+                QueueMessage::Other(assignment) => {
                     self.run.voice.parent(&format!("the child says {}", printable(&assignment)))
                 }
-                Message::Foreign => self
+                QueueMessage::Foreign => self
                     .run
                     .voice
                     .parent("a message for another run was on the queue, and is ignored"),
-                Message::Plain(text) => {
+                QueueMessage::Plain(text) => {
                     self.run.voice.parent(&format!(
                         "a foreign message was on the queue, and is ignored: {}",
                         printable(&text)

@@ -89,7 +89,7 @@ impl Warden<'_> {
     }
 
     fn clone_child(&self, namespaces: &Namespaces, start: &mut Start<'_>) -> Result<(), SysError> {
-        match sys::clone3(namespaces.clone_flags())? {
+        match clone(namespaces.clone_flags())? {
             Some((pid, pidfd)) => {
                 self.begin(pid, pidfd, start);
                 Ok(())
@@ -115,7 +115,10 @@ impl Warden<'_> {
         start: &mut Start<'_>,
     ) -> Result<(), SysError> {
         let (mut near, far) = wire()?;
-        let Some(joiner) = sys::fork()? else {
+        // SAFETY: the warden has one thread.
+        #[allow(unsafe_code, reason = "fork(2) with one thread")]
+        let forked = unsafe { sys::fork() };
+        let Some(joiner) = forked? else {
             drop(near);
             self.join_and_clone(joins, namespaces, far, start)
         };
@@ -152,7 +155,7 @@ impl Warden<'_> {
         let cloned = set_parent_process_death_signal(Some(Signal::KILL))
             .map_err(SysError::from)
             .and_then(|()| joins.enter())
-            .and_then(|()| Ok(sys::clone3(namespaces.clone_flags() | CLONE_PARENT)?));
+            .and_then(|()| Ok(clone(namespaces.clone_flags() | CLONE_PARENT)?));
         let cloned = match cloned {
             Ok(None) => {
                 drop(far);
@@ -206,3 +209,10 @@ impl Warden<'_> {
 
 /// clone(2): the child's parent is the caller's.
 const CLONE_PARENT: u64 = libc::CLONE_PARENT as u64;
+
+fn clone(flags: u64) -> rustix::io::Result<Option<(Pid, OwnedFd)>> {
+    // SAFETY: the warden, and who joins for it, has one thread.
+    #[allow(unsafe_code, reason = "clone3(2) with one thread")]
+    let cloned = unsafe { sys::clone3(flags) };
+    cloned
+}

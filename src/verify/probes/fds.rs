@@ -11,11 +11,10 @@ use crate::verify::stage::Stage;
 use crate::verify::target::Target;
 use crate::verify::verdict::Identity;
 use crate::verify::wall::Wall;
-use nix::mqueue::mq_send;
 use nix::sys::personality::Persona;
 use rustix::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd};
 use rustix::fs::{MemfdFlags, Mode, OFlags, fchmod, fstat, memfd_create, open, openat};
-use rustix::io::{Errno, FdFlags, dup2, fcntl_dupfd_cloexec, fcntl_setfd};
+use rustix::io::{Errno, FdFlags, fcntl_dupfd_cloexec, fcntl_setfd};
 use rustix::process::{Resource, getrlimit, umask};
 use rustix::stdio::stdin;
 use serde::{Deserialize, Serialize};
@@ -130,7 +129,11 @@ pub fn leave_open(canaries: &Canaries, own: BorrowedFd<'_>, channel: i32) -> Res
     let planted: Vec<BorrowedFd<'_>> =
         planted.chain(canaries.ipc.queue.as_ref().ok().map(AsFd::as_fd)).collect();
     let kept: Vec<BorrowedFd<'_>> = planted.iter().copied().chain([own]).collect();
-    sys::close_all_but(&kept)?;
+    // SAFETY: this is a copy of the verifier that becomes another program or ends with _exit(2): no
+    // destructor of the verifier's runs in it, and only what is kept is used below.
+    #[allow(unsafe_code, reason = "whoever owned the others never runs here")]
+    let closed = unsafe { sys::close_all_but(&kept) };
+    closed?;
     let leave = |fd: BorrowedFd<'_>, number| {
         let copy = fcntl_dupfd_cloexec(fd, number)?;
         fcntl_setfd(&copy, FdFlags::empty())?;
@@ -146,11 +149,10 @@ pub fn leave_open(canaries: &Canaries, own: BorrowedFd<'_>, channel: i32) -> Res
     for fd in planted {
         leave(fd, FIRST)?;
     }
-    // Whatever had that number has been copied.
-    let mut place = sys::adopt(channel);
-    dup2(&own, &mut place)?;
-    let _left_open = place.into_raw_fd();
-    Ok(())
+    // SAFETY: what had that number has been copied, and is not used again, as above.
+    #[allow(unsafe_code, reason = "whoever owned what had the number never runs here")]
+    let left = unsafe { sys::put_at_number(own.as_fd(), channel) };
+    left
 }
 
 /// The files behind the stdin and the stdout of one subject.
@@ -374,8 +376,7 @@ impl Crossing {
                     let file = || openat(fd, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
                     swept.read.extend(text(fd).ok().filter(|text| !text.is_empty()));
                     swept.opened.extend(file().and_then(text).ok());
-                    swept.sent +=
-                        u32::from(mq_send(&sys::queue_by_number(fd), mark.as_bytes(), 0).is_ok());
+                    swept.sent += u32::from(sys::send_to_queue(fd, mark.as_bytes()).is_ok());
                 }
                 swept.read.truncate(MOST);
                 swept.opened.truncate(MOST);
@@ -428,7 +429,10 @@ fn inherited() -> Vec<BorrowedFd<'static>> {
     let range = 3..limit.clamp(AT_LEAST, AT_MOST) as i32;
     // A /proc of another pid namespace has no /proc/self.
     let numbers = if listed.is_empty() { range.collect() } else { listed };
-    numbers.into_iter().filter(|&fd| fd > 2).filter_map(|fd| sys::inherited(fd).ok()).collect()
+    // SAFETY: this process closes none while it looks at them.
+    #[allow(unsafe_code, reason = "what this process has open is looked at, whoever owns it")]
+    let borrowed = |number| unsafe { sys::borrow_by_number(number) };
+    numbers.into_iter().filter(|&fd| fd > 2).filter_map(|fd| borrowed(fd).ok()).collect()
 }
 
 fn text(fd: impl AsFd) -> Result<String, Errno> {

@@ -6,7 +6,7 @@ use super::{
 use crate::error::{errno_text, of_nix};
 use crate::namespace::Namespace;
 use crate::sys;
-use crate::sys::sysv::{self, Kind};
+use crate::sys::sysv::{self, Mechanism as Kind};
 use crate::verify::protocol::{self, Reply};
 use crate::verify::stage::Stage;
 use crate::verify::target::Target;

@@ -3,7 +3,7 @@
 
 use super::{Direction, Effect, Outside, Probe, Try, arrived};
 use crate::error::{errno_of, errno_text};
-use crate::mountinfo::{self, Mount};
+use crate::mountinfo::{self, MountInfo as Mount};
 use crate::namespace::Namespace;
 use crate::verify::nsenter::{Seen, look};
 use crate::verify::protocol::{self, Reply};

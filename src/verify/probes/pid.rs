@@ -104,7 +104,10 @@ impl Canary {
         let address = stage.secret.as_ptr() as usize;
         let memory = memfd_create(c"rustic-canary", MemfdFlags::CLOEXEC).map_err(errno_text)?;
         rustix::io::write(&memory, stage.secret.as_bytes()).map_err(errno_text)?;
-        match sys::fork().map_err(errno_text)? {
+        // SAFETY: the verifier has one thread.
+        #[allow(unsafe_code, reason = "fork(2) with one thread")]
+        let forked = unsafe { sys::fork() };
+        match forked.map_err(errno_text)? {
             Some(pid) => {
                 drop(told);
                 let canary = Self { pid, address, descriptor: memory.as_raw_fd() };
@@ -141,7 +144,11 @@ fn sit(
         return Err(Errno::SRCH);
     }
     // The wire to the cleanup process above all: it must end with the verifier.
-    sys::close_all_but(&[told.as_fd(), memory.as_fd()])?;
+    // SAFETY: this is a copy of the verifier that uses these two alone and ends with _exit(2) or by
+    // a signal: no destructor of the verifier's runs in it.
+    #[allow(unsafe_code, reason = "whoever owned the others never runs here")]
+    let closed = unsafe { sys::close_all_but(&[told.as_fd(), memory.as_fd()]) };
+    closed?;
     setsid()?;
     let name = std::ffi::CString::new(stage.nonce.as_str()).unwrap_or_default();
     rustix::thread::set_name(&name)?;

@@ -76,7 +76,10 @@ pub fn ahead() -> Option<[i64; 2]> {
     let (mut told, mut tell) = std::io::pipe().ok()?;
     let both = || [Crossing::Monotonic, Crossing::Boottime].map(Crossing::seconds);
     let before = both();
-    match sys::fork().ok()? {
+    // SAFETY: the verifier has one thread.
+    #[allow(unsafe_code, reason = "fork(2) with one thread")]
+    let forked = unsafe { sys::fork() };
+    match forked.ok()? {
         Some(child) => {
             drop(tell);
             let mut seconds = [[0; 8]; 2];

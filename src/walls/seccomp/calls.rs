@@ -2,9 +2,12 @@
 //! Linux 6.18 say (arch/*/entry/syscalls, include/uapi/asm-generic/unistd.h). A call that an
 //! architecture lacks has no number there.
 //!
+//! The file is as long as the table, which is flat: a line for each call, in the order of names.
+//! What is done with it stands below.
+//!
 //! A test compares the table with libseccomp's, which is of another hand.
 
-use super::policy::Arch;
+use super::arch::{Arch, X32_BIT};
 use std::cmp::Ordering;
 
 /// No such call.
@@ -501,9 +504,9 @@ static CALLS: [(&str, [u32; Arch::ALL.len()]); 483] = [
 
 /// A call of the kernel, whatever its number is: its place in the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Call(u16);
+pub struct Syscall(u16);
 
-impl Call {
+impl Syscall {
     /// The call of this name, as in syscalls(2); `None` where no kernel of these architectures has
     /// one.
     pub const fn find(name: &str) -> Option<Self> {
@@ -544,13 +547,21 @@ impl Call {
     }
 
     /// Its number; `None` where the architecture does not have it. Without the bit of x32.
-    pub(super) fn number(self, arch: Arch) -> Option<u32> {
+    fn number(self, arch: Arch) -> Option<u32> {
         Some(CALLS[usize::from(self.0)].1[arch as usize]).filter(|&number| number != NONE)
     }
 
     /// All of them, by name.
     pub fn all() -> impl Iterator<Item = Self> {
         (0..CALLS.len()).map(|place| Self(place as u16))
+    }
+}
+
+impl Arch {
+    /// The number of a call as a filter sees it; `None` where there is no such call.
+    pub fn number(self, call: Syscall) -> Option<u32> {
+        let number = call.number(self)?;
+        Some(if self == Self::X32 { number | X32_BIT } else { number })
     }
 }
 

@@ -8,26 +8,30 @@
 //! them that have no handler (pid_namespaces(7)), so `kill -9 $$` would do nothing where outside it
 //! ends the shell.
 
+mod arch;
 pub mod calls;
 mod compile;
 pub mod default;
 pub mod policy;
+mod program;
+mod tables;
 #[cfg(test)]
 mod tests;
 
-pub use compile::{Refusal, compile};
+pub use compile::{CompileError, compile};
 
 use crate::sys::{self, Notification};
-use calls::Call;
+use arch::Arch;
+use calls::Syscall;
 use libc::sock_filter;
-use policy::{Action, Arch};
+use policy::Action;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Result;
 
 /// Whether signals to PID 1 are handed to a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SelfSignals {
-    /// They are.
+    /// The filter asks the listener about each.
     Told,
     /// The kernel does with them what it does.
     Untold,
@@ -65,7 +69,7 @@ pub fn install_with_listener(filter: &[sock_filter]) -> Result<OwnedFd> {
 pub struct SelfSignal {
     /// Who sends it, a thread id in the reader's pid namespace.
     pub sender: u32,
-    /// Which.
+    /// Its number, signal(7).
     pub signal: i32,
     id: u64,
 }
@@ -76,7 +80,7 @@ pub struct SelfSignal {
 /// ENOENT when the sender is gone meanwhile.
 pub fn told(listener: impl AsFd) -> Result<SelfSignal> {
     let Notification { id, pid, arch, number, arguments } = sys::receive_notification(listener)?;
-    const TGKILL: Call = Call::named("tgkill");
+    const TGKILL: Syscall = Syscall::named("tgkill");
     let tgkill =
         Arch::HERE.iter().any(|here| here.audit() == arch && here.number(TGKILL) == Some(number));
     let signal = if tgkill { arguments[2] } else { arguments[1] };

@@ -1,69 +1,7 @@
 //! What a seccomp filter decides: rules about calls and their arguments, as data.
 
-use super::calls::Call;
-
-/// A calling convention of the kernel, as a filter can tell it apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Arch {
-    /// x86-64.
-    X86_64,
-    /// 32-bit x86: `int 0x80` and its relatives, also from a 64-bit program.
-    I386,
-    /// 32-bit pointers in 64-bit mode: AUDIT_ARCH_X86_64 with [`X32_BIT`] in the number.
-    X32,
-    /// 64-bit Arm.
-    Aarch64,
-    /// 32-bit Arm, EABI.
-    Arm,
-}
-
-/// What marks a number as one of x32, `__X32_SYSCALL_BIT`.
-pub const X32_BIT: u32 = 0x4000_0000;
-
-impl Arch {
-    /// All of them, in the order of the table of calls.
-    pub const ALL: [Self; 5] = [Self::X86_64, Self::I386, Self::X32, Self::Aarch64, Self::Arm];
-
-    /// What this machine's kernel runs, but for x32.
-    #[cfg(target_arch = "x86_64")]
-    pub const HERE: &'static [Self] = &[Self::X86_64, Self::I386];
-    /// What this machine's kernel runs.
-    #[cfg(target_arch = "aarch64")]
-    pub const HERE: &'static [Self] = &[Self::Aarch64, Self::Arm];
-
-    /// How wide its registers are.
-    pub const fn width(self) -> Width {
-        match self {
-            Self::X86_64 | Self::X32 | Self::Aarch64 => Width::Bits64,
-            Self::I386 | Self::Arm => Width::Bits32,
-        }
-    }
-
-    /// AUDIT_ARCH_* of linux/audit.h.
-    pub const fn audit(self) -> u32 {
-        match self {
-            Self::X86_64 | Self::X32 => 0xc000_003e,
-            Self::I386 => 0x4000_0003,
-            Self::Aarch64 => 0xc000_00b7,
-            Self::Arm => 0x4000_0028,
-        }
-    }
-
-    /// The number of a call as a filter sees it; `None` where there is no such call.
-    pub fn number(self, call: Call) -> Option<u32> {
-        let number = call.number(self)?;
-        Some(if self == Self::X32 { number | X32_BIT } else { number })
-    }
-}
-
-/// How much of an argument a call takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Width {
-    /// The lower half of what the filter is shown.
-    Bits32,
-    /// All of it.
-    Bits64,
-}
+use super::arch::Arch;
+use super::calls::Syscall;
 
 /// What becomes of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -126,11 +64,11 @@ pub enum Operator {
 /// A comparison of an argument with a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Comparison {
-    /// Which argument, from 0 to 5.
+    /// The argument, from 0 to 5.
     pub argument: u8,
-    /// How.
+    /// By which test.
     pub operator: Operator,
-    /// With what.
+    /// The value that it is compared with.
     pub value: u64,
 }
 
@@ -145,9 +83,9 @@ impl Comparison {
 
 /// What becomes of one call where every comparison holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rule {
-    /// Which call.
-    pub call: Call,
+pub struct SyscallRule {
+    /// The call, on every architecture that has it.
+    pub call: Syscall,
     /// All of these must hold; none holds always.
     pub when: Vec<Comparison>,
     /// What becomes of it then.
@@ -161,7 +99,7 @@ pub struct Policy {
     /// them, as in a kernel without x32; x32 alone cannot be.
     pub architectures: Vec<Arch>,
     /// The rules. One for a call that an architecture lacks means nothing there.
-    pub rules: Vec<Rule>,
+    pub rules: Vec<SyscallRule>,
     /// What becomes of every other call, those of future kernels included.
     pub otherwise: Action,
     /// What becomes of every call of another architecture.

@@ -1,0 +1,223 @@
+//! Entry after entry: the headers of a stream, the extended ones before each, the content behind
+//! it, and the end.
+
+use super::extension::{Extension, long_name};
+use super::foreign::Marks;
+use super::header::{self, BLOCK, checksum_holds, fits, text};
+use super::pax::{Records, Scope};
+use crate::error::Failure;
+use crate::rootfs::entry::Entry;
+use crate::rootfs::policy::{LARGEST_EXTENSION, Rule, damaged, unreadable};
+use crate::rootfs::writer::{Content, Take};
+use std::io::BufRead;
+use tar::Header;
+
+/// Reads entries one after the other, never more of the stream than it needs, and never more than a
+/// few MiB into memory.
+pub struct Reader<R> {
+    stream: R,
+    /// Content of the last entry that was not read yet, and the bytes that fill up its last block.
+    pub(super) content: u64,
+    padding: u64,
+    /// What global headers said.
+    globals: Records,
+    /// What the top of the archive looks like, to tell another kind of archive.
+    marks: Marks,
+}
+
+impl<R: BufRead> Reader<R> {
+    /// Over a stream that is decompressed already.
+    pub fn new(stream: R) -> Self {
+        Self {
+            stream,
+            content: 0,
+            padding: 0,
+            globals: Records::default(),
+            marks: Marks::default(),
+        }
+    }
+
+    /// The next entry; `None` behind the last one, when the two blocks of zeros are there and
+    /// nothing but zeros follows.
+    ///
+    /// # Errors
+    /// Damage, and an entry that breaks a rule, by name.
+    pub fn next_entry(&mut self) -> Result<Option<Entry>, Failure> {
+        self.content(|_, _| Ok(()))?;
+        let mut extension = Extension::default();
+        loop {
+            let mut block = [0; BLOCK];
+            self.fill(&mut block)?;
+            if block == [0; BLOCK] {
+                return if extension.is_empty() {
+                    self.end().map(|()| None)
+                } else {
+                    Err(damaged(&Rule::DanglingExtension.words()))
+                };
+            }
+            if !checksum_holds(&block) {
+                return Err(damaged("a header's checksum is wrong"));
+            }
+            header::settle_version(&mut block);
+            let header = Header::from_byte_slice(&block);
+            if extension.is_empty() && is_volume_label(header) {
+                continue;
+            }
+            if !matches!(header.entry_type().as_byte(), b'x' | b'g' | b'L' | b'K') {
+                return self.entry_behind(extension, header).map(Some);
+            }
+            self.extend(&mut extension, header)?;
+        }
+    }
+
+    /// The entry of a header, with what the extended headers before it say.
+    fn entry_behind(&mut self, extension: Extension, header: &Header) -> Result<Entry, Failure> {
+        let effective = extension.effective(header, &self.globals)?;
+        let named = effective.name.clone();
+        let entry = self.entry(header, effective).map_err(|problem| problem.of(&named))?;
+        match self.marks.look(&entry) {
+            Some(kind) => Err(Rule::Foreign(kind).of(&named)),
+            None => Ok(entry),
+        }
+    }
+
+    /// Reads an extended header.
+    fn extend(&mut self, extension: &mut Extension, header: &Header) -> Result<(), Failure> {
+        let flag = header.entry_type().as_byte();
+        let refuse = |rule: Rule| rule.of(&header::name(header));
+        // Before POSIX and GNU these letters meant nothing, and some readers take them for files
+        // under an older magic.
+        if header.as_ustar().is_none() && header.as_gnu().is_none() {
+            return Err(refuse(Rule::Kind(flag)));
+        }
+        let content = self.extension(header)?;
+        match flag {
+            b'g' => self.globals.read(&content, Scope::Global).map_err(refuse)?,
+            b'x' if extension.records.is_none() => {
+                let mut records = self.globals.clone();
+                if let Err(rule) = records.read(&content, Scope::Local) {
+                    // The header has a name of its own, which says little: what it belongs to is
+                    // more use.
+                    return Err(
+                        rule.of(&self.name_of_next().unwrap_or_else(|| header::name(header)))
+                    );
+                }
+                extension.records = Some(records);
+            }
+            b'L' if extension.name.is_none() => {
+                extension.name = Some(long_name(content).map_err(refuse)?)
+            }
+            b'K' if extension.link.is_none() => {
+                extension.link = Some(long_name(content).map_err(refuse)?)
+            }
+            _ => return Err(refuse(Rule::RepeatedExtension)),
+        }
+        Ok(())
+    }
+
+    /// The content of the last entry that has not been read yet, piece by piece as it lies in the
+    /// stream.
+    pub(super) fn content(
+        &mut self,
+        mut take: impl FnMut(u64, &[u8]) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let mut at = 0;
+        while self.content + self.padding > 0 {
+            let bytes = self.stream.fill_buf().map_err(unreadable)?;
+            if bytes.is_empty() {
+                return Err(damaged("it ends within a file"));
+            }
+            let length = if self.content > 0 {
+                let length = bytes.len().min(usize::try_from(self.content).unwrap_or(usize::MAX));
+                take(at, &bytes[..length])?;
+                self.content -= length as u64;
+                length
+            } else {
+                let length = bytes.len().min(self.padding as usize);
+                self.padding -= length as u64;
+                length
+            };
+            at += length as u64;
+            self.stream.consume(length);
+        }
+        Ok(())
+    }
+
+    /// The stream, when there is nothing more to be read from it.
+    pub fn into_inner(self) -> R {
+        self.stream
+    }
+
+    pub(super) fn fill(&mut self, block: &mut [u8; BLOCK]) -> Result<(), Failure> {
+        self.stream.read_exact(block).map_err(|error| match error.kind() {
+            std::io::ErrorKind::UnexpectedEof => {
+                damaged("it ends without the two blocks of zeros that end an archive")
+            }
+            _ => unreadable(error),
+        })
+    }
+
+    /// The second block of zeros, and zeros to the end of the stream: only there does a
+    /// decompressor check its sum, and what stands behind the end is lost to some readers and an
+    /// archive of its own to others.
+    fn end(&mut self) -> Result<(), Failure> {
+        let mut block = [0; BLOCK];
+        self.fill(&mut block)?;
+        if block != [0; BLOCK] {
+            return Err(damaged("a lone block of zeros between two entries"));
+        }
+        loop {
+            let bytes = self.stream.fill_buf().map_err(unreadable)?;
+            if bytes.is_empty() {
+                return Ok(());
+            }
+            if bytes.iter().any(|&byte| byte != 0) {
+                return Err(damaged("something stands behind its end"));
+            }
+            let length = bytes.len();
+            self.stream.consume(length);
+        }
+    }
+
+    /// The name in the header that comes next, for the refusal of an extended header before it.
+    fn name_of_next(&mut self) -> Option<Vec<u8>> {
+        let mut block = [0; BLOCK];
+        self.fill(&mut block)
+            .ok()
+            .filter(|()| checksum_holds(&block))
+            .map(|()| header::name(Header::from_byte_slice(&block)))
+    }
+
+    /// The content of an extended header.
+    fn extension(&mut self, header: &Header) -> Result<Vec<u8>, Failure> {
+        let refuse = |rule: Rule| rule.of(&header::name(header));
+        let size: u64 = fits(&header.as_old().size, "size").map_err(refuse)?;
+        if size > LARGEST_EXTENSION {
+            return Err(refuse(Rule::LargeExtension));
+        }
+        self.expect(size);
+        let mut content = Vec::new();
+        self.content(|_, bytes| {
+            content.extend_from_slice(bytes);
+            Ok(())
+        })?;
+        Ok(content)
+    }
+
+    pub(super) fn expect(&mut self, size: u64) {
+        self.content = size;
+        self.padding = size.next_multiple_of(BLOCK as u64) - size;
+    }
+}
+
+impl<R: BufRead> Content for Reader<R> {
+    fn each(&mut self, take: &mut Take<'_>) -> Result<(), Failure> {
+        self.content(take)
+    }
+}
+
+/// The label of a GNU volume, which names the archive, and nothing in it.
+fn is_volume_label(header: &Header) -> bool {
+    header.entry_type().as_byte() == b'V'
+        && text(&header.as_old().size).iter().all(|byte| matches!(byte, b'0' | b' '))
+}

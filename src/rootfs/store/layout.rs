@@ -1,0 +1,52 @@
+//! Where everything lies in a store.
+
+use crate::error::{Failure, errno_of};
+use crate::rootfs::writer::UnpackRights;
+use rustix::io::Errno;
+use std::path::PathBuf;
+
+/// A store that can be written.
+#[derive(Debug)]
+pub struct Store {
+    pub(super) root: PathBuf,
+    pub(super) rights: UnpackRights,
+}
+
+/// The directories of a store.
+pub(super) const PARTS: [&str; 6] = ["roots", "names", "seen", "locks", "staging", "runs"];
+
+/// The directory of the files in an image's.
+pub(super) const TREE: &str = "tree";
+/// The name of its record there.
+pub(super) const RECORD: &str = "record.json";
+
+impl Store {
+    /// Where runs without a mount namespace have their directories.
+    pub fn runs(&self) -> PathBuf {
+        self.root.join("runs")
+    }
+
+    pub(super) fn image(&self, digest: &str) -> PathBuf {
+        self.root.join("roots").join(digest)
+    }
+
+    pub(super) fn staging(&self, key: &str) -> PathBuf {
+        self.root.join("staging").join(key)
+    }
+
+    pub(super) fn lock(&self, key: &str) -> PathBuf {
+        self.root.join("locks").join(key)
+    }
+
+    pub(super) fn names_lock(&self) -> PathBuf {
+        self.root.join("names.lock")
+    }
+
+    pub(super) fn failed(&self, errno: Errno) -> Failure {
+        Failure::new(format!("cannot write to the store {}", self.root.display())).errno(errno)
+    }
+
+    pub(super) fn failed_io(&self, error: &std::io::Error) -> Failure {
+        self.failed(errno_of(error))
+    }
+}

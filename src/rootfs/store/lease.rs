@@ -1,0 +1,81 @@
+//! A tree that is used: its lock is held, so that nobody removes it.
+
+use super::layout::{Store, TREE};
+use super::lock::{Lock, Use};
+use super::open::Making;
+use super::record::Record;
+use crate::error::Failure;
+use crate::rootfs::watch::{Progress, Watch};
+use rustix::io::Errno;
+use std::path::{Path, PathBuf};
+
+/// A tree of the store, which nobody removes while this is held, in this process or one that it
+/// forked.
+#[derive(Debug)]
+pub struct LeasedTree {
+    /// The directory of its files.
+    pub tree: PathBuf,
+    /// The image's digest.
+    pub digest: String,
+    /// What was unpacked, where it was unpacked just now.
+    pub unpacked: Option<Record>,
+    pub(super) _lock: Option<Lock>,
+}
+
+/// Why a lock was not waited for any longer.
+enum LockError {
+    Errno(Errno),
+    Ended(Failure),
+}
+
+impl From<Errno> for LockError {
+    fn from(errno: Errno) -> Self {
+        Self::Errno(errno)
+    }
+}
+
+impl Store {
+    /// A tree that is there, with its lock. With nothing to be made it is only named.
+    pub(super) fn held(
+        &self,
+        digest: &str,
+        making: Making,
+        watch: &mut dyn Watch,
+    ) -> Result<Option<LeasedTree>, Failure> {
+        let tree = self.image(digest).join(TREE);
+        if making == Making::No {
+            return Ok(Some(LeasedTree {
+                tree,
+                digest: digest.to_owned(),
+                unpacked: None,
+                _lock: None,
+            }));
+        }
+        if !tree.is_dir() {
+            return Ok(None);
+        }
+        let lock = self.waited(&self.lock(digest), Use::Shared, watch)?;
+        // Until the lock was there it could be removed.
+        Ok(tree.is_dir().then(|| LeasedTree {
+            tree,
+            digest: digest.to_owned(),
+            unpacked: None,
+            _lock: Some(lock),
+        }))
+    }
+
+    /// A lock, when others have given it back.
+    pub(super) fn waited(
+        &self,
+        path: &Path,
+        how: Use,
+        watch: &mut dyn Watch,
+    ) -> Result<Lock, Failure> {
+        Lock::wait(path, how, || watch.look(Progress::default()).map_err(LockError::Ended)).map_err(
+            |waiting| match waiting {
+                LockError::Errno(errno) => self.failed(errno),
+                LockError::Ended(failure) => failure,
+            },
+        )
+    }
+}
