@@ -160,7 +160,8 @@ fn subordinate_ids_are_used_where_the_user_has_some() {
     let script = format!(
         "touch /etc/subuid /etc/subgid; mount --bind {dir}/sub /etc/subuid && mount --bind \
             {dir}/sub /etc/subgid && \
-         exec setpriv --reuid {NOBODY} --regid {NOBODY} --clear-groups env -i PATH=$PATH TMPDIR={temporary} {rustic} run \"$@\"",
+         exec setpriv --reuid {NOBODY} --regid {NOBODY} --clear-groups \
+            env -i PATH=$PATH TMPDIR={temporary} {rustic} run \"$@\"",
         dir = dir.display(),
         temporary = temporary.display(),
         rustic = binary().display()

@@ -47,7 +47,8 @@ fn mounts_are_private_before_proc_is_touched_also_where_they_were_shared() {
     // /proc.
     let script = "mount --make-rshared /; cat /proc/self/mountinfo >$DIR/before; \"$0\" -pm sh -c \
         'echo $$; ls -d /proc/1'; \
-                  cat /proc/self/mountinfo >$DIR/after; cmp $DIR/before $DIR/after && grep -c shared: $DIR/after >/dev/null";
+        cat /proc/self/mountinfo >$DIR/after; cmp $DIR/before $DIR/after && \
+        grep -c shared: $DIR/after >/dev/null";
     let dir = scratch("shared-proc");
     let mut command = shell(&["unshare", "--mount", "sh"], script);
     let ran = ended(command.arg(named()).env("DIR", &dir));

@@ -45,7 +45,8 @@ fn a_signal_removes_the_queue() {
     let dir = scratch("signal");
     let script = "mount -t mqueue none /mnt; mkfifo $DIR/in; exec 9<>$DIR/in; \"$0\" -vi no \
         <$DIR/in >$DIR/out 9>&- & p=$!; \
-                  until grep -q '>>' $DIR/out 2>/dev/null; do sleep 0.02; done; ls /mnt; kill -TERM $p; wait $p; echo $?; ls /mnt; cat $DIR/out";
+        until grep -q '>>' $DIR/out 2>/dev/null; do sleep 0.02; done; ls /mnt; \
+        kill -TERM $p; wait $p; echo $?; ls /mnt; cat $DIR/out";
     let mut command = shell(&["unshare", "--ipc", "--mount", "sh"], script);
     let text = ended(command.arg(named()).env("DIR", &dir)).stdout;
     assert!(

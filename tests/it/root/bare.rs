@@ -78,7 +78,8 @@ fn what_is_mounted_into_the_directory_of_a_run_is_not_removed_with_it() {
         \"$RUSTIC\" run --store \"$STORE\" --mount no sh -c \
             'mkdir /here; touch /up; while [ ! -e /go ]; do sleep 0.02; done' & \
         run=$!; until up=$(echo \"$STORE\"/runs/*/*/up \"$STORE\"/runs/*/up) && \
-            for one in $up; do if [ -e $one ]; then break; fi; done && [ -e $one ]; do sleep 0.02; done; \
+            for one in $up; do if [ -e $one ]; then break; fi; done && [ -e $one ]; do \
+            sleep 0.02; done; \
         tree=${one%/up}; mount --bind \"$PRECIOUS\" $tree/here; touch $tree/go; wait $run || true";
     let mut command = shell(&["unshare", "--mount", "sh"], script);
     let ran = ended(command.env("STORE", &store).env("PRECIOUS", &precious));

@@ -147,7 +147,7 @@ fn a_tmpfs_holds_no_more_names_than_its_size_is_meant_for() {
         .ran()
         .ok();
     assert_eq!(out, "2048\n1024\n16384\n2048\n");
-    let fill = "i=0; while [ $i -lt 1100 ]; do touch /dev/x$i 2>/dev/null || break; i=$((i+1)); done; \
-        [ $i -lt 1100 ]";
+    let fill = "i=0; while [ $i -lt 1100 ]; do touch /dev/x$i 2>/dev/null || break; \
+        i=$((i+1)); done; [ $i -lt 1100 ]";
     assert_eq!(Rustic::run().sh(fill).ran().code, 0);
 }

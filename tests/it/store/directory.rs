@@ -1,4 +1,5 @@
-//! The directory that is unpacked into: empty, missing, a mount point, of a user, with things to pass on.
+//! The directory that is unpacked into: empty, missing, a mount point, one of a plain user, one
+//! with things to pass on.
 
 use super::{in_a_mount_namespace, names_in};
 use crate::corpus::bytes::{dir, file, symlink, tar};

@@ -26,7 +26,9 @@ fn a_file_system_that_is_full_of_bytes_or_of_files_is_one_clear_sentence() {
             let script = format!(
                 "M={0}/mnt A={1}; mount -t tmpfs -o {limit} none $M && $RUSTIC rootfs {command}; \
                     echo code $?; \
-                 find $M -mindepth 1 ! -path $M/store -name '.rustic*' -o -path '*staging/*' | wc -l; find $M -name 'f1*' | wc -l; umount $M",
+                 find $M -mindepth 1 ! -path $M/store -name '.rustic*' -o -path '*staging/*' | \
+                    wc -l; \
+                 find $M -name 'f1*' | wc -l; umount $M",
                 folder.display(),
                 packed.display()
             );
@@ -59,7 +61,8 @@ fn a_read_only_store_is_one_clear_sentence() {
     let script = format!(
         "M={0}/mnt; mount -t tmpfs none $M && $RUSTIC rootfs import --store $M/s x {1} >/dev/null \
             && mount -o remount,ro $M; \
-         $RUSTIC rootfs import --store $M/s y {1}; echo $?; $RUSTIC rootfs rm --store $M/s x; echo $?; ls $M/s/names; \
+         $RUSTIC rootfs import --store $M/s y {1}; echo $?; \
+         $RUSTIC rootfs rm --store $M/s x; echo $?; ls $M/s/names; \
          $RUSTIC rootfs list --store $M/s | grep -c '^x '",
         folder.display(),
         packed.display()

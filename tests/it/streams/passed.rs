@@ -80,7 +80,8 @@ fn one_file_behind_two_streams_keeps_the_order_of_what_is_written() {
 fn a_full_disk_behind_a_stream_is_an_error_and_not_0() {
     need!(root);
     let script = "mount -t tmpfs -o size=64k small $DIR && $RUSTIC run sh -c \
-        'dd if=/dev/zero bs=1k count=200 2>/dev/null; true' >$DIR/file; echo $?; stat -c %s $DIR/file";
+        'dd if=/dev/zero bs=1k count=200 2>/dev/null; true' >$DIR/file; \
+        echo $?; stat -c %s $DIR/file";
     let mut command = shell(&["unshare", "--mount", "sh"], script);
     let ran = ended(command.env("DIR", scratch("full")));
     assert_eq!(ran.stdout, "125\n65536\n", "{ran:?}");

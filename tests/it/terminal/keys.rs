@@ -68,7 +68,8 @@ fn escapes_with_other_keys_between_end_nothing_and_the_end_is_told() {
 #[test]
 fn a_container_that_has_closed_its_terminal_hears_keys_and_can_open_it_again() {
     need!(root);
-    // Another process says "again": a shell loses a ^C that comes while it executes its last command.
+    // Another process says "again": a shell loses a ^C that comes while it executes its last
+    // command.
     let closes = "exec <&- >&- 2>&-; (sleep 1; echo again >/dev/tty) & exec sleep 600";
     let mut screen = Screen::rustic(&Rustic::run().sh(closes));
     screen.until("again");

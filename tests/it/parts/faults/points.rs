@@ -60,7 +60,8 @@ impl Wrong {
     }
 }
 
-/// Every fault and every kill of a plan. The trace is written to a file, and the store is beside it.
+/// Every fault and every kill of a plan. The trace is written to a file, and the store is beside
+/// it.
 pub(super) fn of(number: usize, plan: &Plan, trace: &Path) -> (Vec<Point>, Vec<Point>) {
     let (mut faults, mut kills) = (Vec::new(), Vec::new());
     for (call, calls) in calls(plan, trace) {
