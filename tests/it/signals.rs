@@ -2,7 +2,7 @@
 
 use crate::need;
 use crate::support::{
-    Rustic, eventually, finish, marker, parent_of, payload, piped, processes, shell, unique,
+    Rustic, days, eventually, finish, marker, parent_of, payload, piped, processes, shell, sleeps,
     until_line,
 };
 use nix::sys::signal::{Signal, kill};
@@ -26,13 +26,14 @@ fn sigterm_ends_a_deaf_pid_1_and_143_is_reported() {
     ] {
         for pid in ["yes", "no"] {
             // Not a shell that becomes sleep: busybox's ignores SIGQUIT until then.
-            let length = (3_000_000 + unique()).to_string();
-            let child = Rustic::run().ns("pid", pid).opt(["sleep", &length]).started();
+            let days = days();
+            let run = Rustic::run().ns("pid", pid).opt(["sleep"]).opt(days.clone());
+            let child = run.started();
             let runs = |&pid: &i32| {
                 std::fs::read_to_string(format!("/proc/{pid}/comm"))
                     .is_ok_and(|name| name == "sleep\n")
             };
-            eventually("sleep runs", || processes(&length).iter().any(runs));
+            eventually("sleep runs", || sleeps(&days).iter().any(runs));
             send(&child, signal);
             assert_eq!(finish(child).code, 128 + signal as i32, "{signal} --pid {pid}");
         }
@@ -103,14 +104,14 @@ fn sigwinch_kills_nobody() {
 fn a_signal_before_cmd_runs_ends_the_start() {
     need!(root);
     for delay in 0..20 {
-        let length = (4_000_000 + unique()).to_string();
-        let child = Rustic::run().opt(["sleep", &length]).started();
+        let days = days();
+        let child = Rustic::run().opt(["sleep"]).opt(days.clone()).started();
         std::thread::sleep(std::time::Duration::from_micros(delay * 300));
         send(&child, Signal::SIGTERM);
         let ran = finish(child);
         // Before the signals are listened to, the process itself is ended by it.
         assert!(ran.code == 143 || ran.code == -15, "{ran:?}");
-        eventually("nothing of it is left", || processes(&length).is_empty());
+        eventually("nothing of it is left", || sleeps(&days).is_empty());
     }
 }
 

@@ -4,6 +4,21 @@ use crate::need;
 use crate::support::{Rustic, marker, processes};
 use std::path::Path;
 
+/// Lets a call fail. The run says so in one message with these words, and leaves no process; gives
+/// its exit code.
+fn failed(inject: &str, options: &[&str], words: &[&str]) -> i32 {
+    let mark = marker();
+    // The execve of rustic itself is made before the injection counts: strace starts it.
+    let run = Rustic::run().inject(inject).input(Path::new("/dev/null"));
+    let ran = run.opt(options.iter().copied()).opt(["true", &mark]).ran();
+    assert_eq!(ran.stderr.matches("rustic: ").count(), 1, "{inject}: {ran:?}");
+    for word in words {
+        assert!(ran.stderr.contains(word), "{inject}: '{word}' is not in: {ran:?}");
+    }
+    assert_eq!(processes(&mark), Vec::<i32>::new(), "{inject}");
+    ran.code
+}
+
 /// What the kernel answers when one of its calls fails: the calls of strace's injection, and words
 /// of the message.
 #[test]
@@ -29,16 +44,8 @@ fn calls_that_fail_are_named() {
         ("openat2:error=EAGAIN", vec![], vec!["EAGAIN"]),
         ("socketpair:error=EMFILE:when=1", vec![], vec!["socket pair"]),
     ] {
-        let mark = marker();
-        // The execve of rustic itself is made before the injection counts: strace starts it.
-        let run = Rustic::run().inject(inject).input(Path::new("/dev/null")).opt(options);
-        let ran = run.opt(["true", &mark]).ran();
-        assert!(matches!(ran.code, 125..=127), "{inject}: {ran:?}");
-        assert_eq!(ran.stderr.matches("rustic: ").count(), 1, "{inject}: {ran:?}");
-        for word in words {
-            assert!(ran.stderr.contains(word), "{inject}: '{word}' is not in: {ran:?}");
-        }
-        assert_eq!(processes(&mark), Vec::<i32>::new(), "{inject}");
+        let code = failed(inject, &options, &words);
+        assert!(matches!(code, 125..=127), "{inject}: {code}");
     }
 }
 
@@ -61,15 +68,7 @@ fn what_cannot_be_said_or_waited_for_ends_the_run_with_a_cause() {
         ("rt_sigaction:error=EIO:when=60+", vec!["EIO"]),
         ("setsid:error=EPERM", vec!["EPERM"]),
     ] {
-        let mark = marker();
-        let run = Rustic::run().inject(inject).input(Path::new("/dev/null"));
-        let ran = run.opt(["true", &mark]).ran();
-        assert_eq!(ran.code, 125, "{inject}: {ran:?}");
-        assert_eq!(ran.stderr.matches("rustic: ").count(), 1, "{inject}: {ran:?}");
-        for word in words {
-            assert!(ran.stderr.contains(word), "{inject}: {ran:?}");
-        }
-        assert_eq!(processes(&mark), Vec::<i32>::new(), "{inject}");
+        assert_eq!(failed(inject, &[], &words), 125, "{inject}");
     }
 }
 

@@ -6,8 +6,7 @@ use crate::support::{apart, binary, host, marker, processes, shared_state};
 use std::collections::BTreeSet;
 use std::fs;
 
-/// The variants of Step, read from the source: a new one without a plan here that takes it fails
-/// the first test below.
+/// The variants of Step, read from the source: a new one that no plan has fails the test below.
 fn variants() -> BTreeSet<String> {
     let source =
         fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/src/run/step.rs")).unwrap();

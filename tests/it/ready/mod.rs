@@ -1,4 +1,4 @@
-//! The queue of readiness: seen and not seen, and every way in which it cannot be had.
+//! Readiness: who says it and by which way, and who is told outside.
 
 mod events;
 mod program;

@@ -1,7 +1,8 @@
 //! A root without a mount namespace: the directory of a run.
 
+use crate::corpus::bytes::{file, node, tar};
 use crate::need;
-use crate::support::{Rustic, archive, ended, scratch, shell};
+use crate::support::{Rustic, ended, scratch, shell};
 use std::fs;
 
 #[test]
@@ -28,28 +29,9 @@ fn an_image_without_a_mount_namespace_gets_a_directory_of_its_run() {
 fn an_archive_with_a_device_node_gives_no_device_without_a_mount_namespace() {
     need!(root);
     let image = scratch("device").join("image.tar");
-    archive(&image, &[("bin/", ""), ("dev/", "")]);
-    // A node appended by hand: a disk, 254:0.
-    let mut builder = tar::Builder::new(fs::OpenOptions::new().write(true).open(&image).unwrap());
-    let mut header = tar::Header::new_gnu();
-    header.set_entry_type(tar::EntryType::Block);
-    header.set_device_major(254).unwrap();
-    header.set_device_minor(0).unwrap();
-    header.set_mode(0o666);
-    header.set_size(0);
-    header.set_uid(0);
-    header.set_gid(0);
-    header.set_mtime(0);
-    builder.append_data(&mut header, "disk", std::io::empty()).unwrap();
-    let mut busybox = tar::Header::new_gnu();
     let program = fs::read("/bin/busybox").unwrap();
-    busybox.set_mode(0o755);
-    busybox.set_uid(0);
-    busybox.set_gid(0);
-    busybox.set_mtime(0);
-    busybox.set_size(program.len() as u64);
-    builder.append_data(&mut busybox, "busybox", program.as_slice()).unwrap();
-    builder.finish().unwrap();
+    let disk = node(b'4', "disk", 254, 0).mode(0o666);
+    fs::write(&image, tar([disk, file("busybox", program).mode(0o755)])).unwrap();
     let run = |mount| {
         Rustic::run()
             .opt(["--rootfs", image.to_str().unwrap()])

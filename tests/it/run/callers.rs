@@ -1,7 +1,8 @@
 //! Callers of every kind: odd streams, limits and masks, and namespaces of others.
 
+use crate::corpus::bytes::{file, tar};
 use crate::need;
-use crate::support::{Rustic, archive, binary, ended, payload, scratch, shell};
+use crate::support::{Rustic, binary, ended, payload, scratch, shell};
 use std::fs;
 
 /// rustic started by a shell that has done something first.
@@ -35,18 +36,9 @@ fn odd_callers_get_what_others_get() {
 fn the_callers_umask_does_not_reach_the_store() {
     need!(root);
     let dir = scratch("umask");
-    archive(&dir.join("image.tar"), &[]);
-    let program = fs::read(payload()).unwrap();
-    let mut builder = tar::Builder::new(fs::File::create(dir.join("image.tar")).unwrap());
-    let mut header = tar::Header::new_gnu();
-    header.set_mode(0o755);
-    header.set_uid(0);
-    header.set_gid(0);
-    header.set_mtime(0);
-    header.set_size(program.len() as u64);
     // No entries for the directories: they are made on the way.
-    builder.append_data(&mut header, "a/b/payload", program.as_slice()).unwrap();
-    builder.finish().unwrap();
+    let program = file("a/b/payload", fs::read(payload()).unwrap()).mode(0o755);
+    fs::write(dir.join("image.tar"), tar([program])).unwrap();
     after(
         "umask 077",
         &format!(

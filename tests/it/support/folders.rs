@@ -92,3 +92,9 @@ pub(crate) fn marker() -> String {
     // The dot keeps run 1 from being found in run 10.
     format!("mark-{}-{}.", std::process::id(), unique())
 }
+
+/// Arguments of a `sleep` for days that stand in the command line of no other process, for a CMD
+/// that cannot carry a marker.
+pub(crate) fn days() -> [String; 2] {
+    [(1_000_000 + unique()).to_string(), std::process::id().to_string()]
+}

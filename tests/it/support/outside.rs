@@ -20,6 +20,11 @@ pub(crate) fn processes(word: &str) -> Vec<i32> {
         .collect()
 }
 
+/// The pids of processes whose command line holds a `sleep` with these arguments.
+pub(crate) fn sleeps(days: &[String; 2]) -> Vec<i32> {
+    processes(&format!("sleep\0{}\0{}\0", days[0], days[1]))
+}
+
 /// The children of a process, of its first thread; none where there is no such process.
 pub(crate) fn children_of(pid: u32) -> Vec<u32> {
     let list = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use super::screen::Screen;
 use crate::need;
-use crate::support::{Rustic, binary, eventually, processes, scratch, unique};
+use crate::support::{Rustic, binary, days, eventually, scratch, sleeps};
 use rustix::termios::{Winsize, tcsetwinsize};
 use std::fs;
 
@@ -16,10 +16,10 @@ fn shell_inside() -> Screen {
     screen
 }
 
-/// Whether `sleep NUMBER` runs in the foreground group of its terminal: fields 3, 5 and 8 of
+/// Whether a `sleep` runs in the foreground group of its terminal: fields 3, 5 and 8 of
 /// proc_pid_stat(5).
-fn in_the_foreground(number: usize) -> bool {
-    processes(&format!("sleep\0{number}")).iter().any(|pid| {
+fn in_the_foreground(days: &[String; 2]) -> bool {
+    sleeps(days).iter().any(|pid| {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         let fields: Vec<_> = stat
             .rsplit_once(')')
@@ -35,24 +35,23 @@ fn a_shell_has_a_terminal_of_its_own_with_job_control() {
     let mut screen = shell_inside();
     screen.keys("tty\n");
     assert!(screen.until(PROMPT).contains("/dev/pts/0"));
-    // A length of sleep that no other test has.
-    let (one, other) = (1_000_000 + unique(), 2_000_000 + unique());
-    screen.keys(&format!("sleep {one}\n"));
+    let (one, other) = (days(), days());
+    screen.keys(&format!("sleep {}\n", one.join(" ")));
     screen.until("\r\n");
-    eventually("the job is in the foreground", || in_the_foreground(one));
+    eventually("the job is in the foreground", || in_the_foreground(&one));
     screen.keys("\x03");
     screen.until(PROMPT);
     screen.keys("echo a$((1+1))b\n");
     screen.until("a2b");
     screen.until(PROMPT);
 
-    screen.keys(&format!("sleep {other}\n"));
-    eventually("the second job is in the foreground", || in_the_foreground(other));
+    screen.keys(&format!("sleep {}\n", other.join(" ")));
+    eventually("the second job is in the foreground", || in_the_foreground(&other));
     screen.keys("\x1a");
     screen.until("Stopped");
     screen.until(PROMPT);
     screen.keys("fg\n");
-    eventually("it is in the foreground again", || in_the_foreground(other));
+    eventually("it is in the foreground again", || in_the_foreground(&other));
     screen.keys("\x03");
     screen.until(PROMPT);
     screen.keys("exit 6\n");
