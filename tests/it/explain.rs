@@ -2,7 +2,7 @@
 
 use crate::need;
 use crate::support::{
-    Rustic, binary, marker, payload, processes, queues, scratch, shared, traced, tree, unique,
+    Rustic, binary, marker, payload, processes, queues, scratch, store, traced, tree, unique,
 };
 use std::collections::BTreeMap;
 use std::fs;
@@ -223,11 +223,7 @@ fn what_is_said_is_what_strace_sees() {
             .args(&options)
             .arg("--explain")
             .args(command(&options));
-        let output = strace
-            .env("RUSTIC_STORE", shared().join("store"))
-            .stdin(Stdio::null())
-            .output()
-            .unwrap();
+        let output = strace.env("RUSTIC_STORE", store()).stdin(Stdio::null()).output().unwrap();
         assert!(output.status.success(), "{options:?}: {output:?}");
         let said = steps(&String::from_utf8_lossy(&output.stderr));
 

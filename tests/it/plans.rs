@@ -10,7 +10,7 @@ pub(crate) struct Plan {
     /// The program as execve(2) is given it.
     pub(crate) cmd: &'static str,
     /// The exit code of CMD.
-    pub(crate) code: i32,
+    code: i32,
 }
 
 impl Plan {

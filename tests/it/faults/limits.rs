@@ -1,7 +1,7 @@
 //! Limits of every size, and what cannot be removed.
 
 use crate::need;
-use crate::support::{binary, end, ended, payload, piped, scratch, shared, shell, until_line};
+use crate::support::{binary, end, ended, payload, piped, scratch, shell, store, until_line};
 use std::fs;
 use std::process::{Command, Stdio};
 
@@ -65,7 +65,7 @@ fn descriptors_that_another_process_has_in_flight_keep_no_start() {
     // As root with another uid inside, and as a plain user, who has no way to send one at all.
     let mut limited = Command::new("prlimit");
     limited.arg("--nofile=512").arg(binary()).args(["run", "--uid", USER, "echo", "up"]);
-    limited.env("RUSTIC_STORE", shared().join("store")).stdin(Stdio::null());
+    limited.env("RUSTIC_STORE", store()).stdin(Stdio::null());
     let mut plain = Command::new("setpriv");
     plain.args(["--reuid", USER, "--regid", USER, "--clear-groups", "prlimit", "--nofile=512"]);
     plain.arg(binary()).args(["run", "sh", "-c", "kill -9 $$"]).env("HOME", "/nonexistent");

@@ -4,7 +4,7 @@
 mod changed;
 mod passed;
 
-use crate::support::{binary, payload, shared};
+use crate::support::{binary, payload, store};
 use rustix::fs::{Mode, OFlags, getxattr, open};
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
@@ -25,7 +25,7 @@ fn ran(options: &[&str], cmd: &[&str], streams: [Stdio; 3]) -> Output {
     let bind = format!("{}:/mnt/payload", payload().display());
     let mut command = Command::new(binary());
     command.arg("run").args(options).args(["--bind", &bind]).args(cmd);
-    command.env("RUSTIC_STORE", shared().join("store"));
+    command.env("RUSTIC_STORE", store());
     command.stdin(input).stdout(output).stderr(errors).output().unwrap()
 }
 

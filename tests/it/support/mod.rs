@@ -13,7 +13,9 @@ mod trees; //        small roots for a container
 pub(crate) use apart::{apart, shared_state};
 pub(crate) use child::{Ran, end, ended, finish, finish_within, piped, until_line};
 pub(crate) use combinations::{NAMES, combination, each_of};
-pub(crate) use folders::{binary, days, marker, payload, roomy, scratch, shared, surface, unique};
+pub(crate) use folders::{
+    binary, days, marker, payload, roomy, scratch, shared, store, surface, unique,
+};
 pub(crate) use machine::{CEILING, NOBODY, eventually};
 pub(crate) use outside::{children_of, host, namespace, parent_of, processes, queues, sleeps};
 pub(crate) use rustic::{Rustic, shell};

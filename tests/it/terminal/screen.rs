@@ -1,6 +1,6 @@
 //! A pty that plays the terminal of a user, with a program in its foreground.
 
-use crate::support::{CEILING, Rustic, binary, shared};
+use crate::support::{CEILING, Rustic, binary, store};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt};
@@ -54,7 +54,7 @@ impl Screen {
         let mut command = Command::new("setsid");
         command.arg("--ctty").args(words).stdin(stream()).stdout(stream()).stderr(stream());
         let child = command
-            .env("RUSTIC_STORE", shared().join("store"))
+            .env("RUSTIC_STORE", store())
             .env("RUSTIC", binary())
             .env("TERM", "vt100")
             .spawn()
