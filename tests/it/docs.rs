@@ -2,7 +2,7 @@
 //! it shows must come.
 
 use crate::need;
-use crate::support::{binary, scratch, shared};
+use crate::support::{binary, scratch, store};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::{Command, Stdio};
@@ -67,7 +67,7 @@ fn every_console_block_of_readme_and_docs_shows_what_it_says() {
                 .env("LC_ALL", "C.UTF-8")
                 .current_dir(&dir)
                 .env("PATH", &path)
-                .env("RUSTIC_STORE", shared().join("store"));
+                .env("RUSTIC_STORE", store());
             let output = shell.stdin(Stdio::null()).output().unwrap();
             let text = String::from_utf8_lossy(&output.stdout).into_owned();
             let lines: Vec<_> = text.lines().collect();
@@ -105,7 +105,7 @@ fn the_demonstration_plays_to_its_end() {
     let output = Command::new("unshare")
         .args(["--ipc", demo])
         .env("RUSTIC", binary())
-        .env("RUSTIC_STORE", shared().join("store"))
+        .env("RUSTIC_STORE", store())
         .output()
         .unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();

@@ -2,7 +2,7 @@
 
 use crate::need;
 use crate::support::{
-    Rustic, binary, payload, processes, queues, scratch, shared, traced, tree, unique,
+    Rustic, binary, marker, payload, processes, queues, scratch, store, traced, tree, unique,
 };
 use std::collections::BTreeMap;
 use std::fs;
@@ -111,6 +111,7 @@ fn a_dry_run_does_nothing() {
     need!(root);
     // Other tests make queues meanwhile: this run's has a name of its own.
     let (store, queue) = (scratch("dry").join("store"), format!("dry-{}", unique()));
+    let mark = marker();
     let ran = Rustic::run()
         .env("RUSTIC_QUEUE_NAME", &queue)
         .opt([
@@ -121,7 +122,7 @@ fn a_dry_run_does_nothing() {
             "no",
             "sh",
             "-c",
-            "echo done",
+            &format!("echo done; : {mark}"),
         ])
         .ran();
     assert!(
@@ -133,7 +134,7 @@ fn a_dry_run_does_nothing() {
         ran.stdout.contains(&format!("/rustic.{queue}"))
             && !queues().contains(&format!("rustic.{queue}"))
     );
-    assert!(processes("echo\u{20}done").is_empty());
+    assert!(processes(&mark).is_empty());
     Rustic::run().opt(["--dry-run", "--hostname", "two words"]).ran().fails(125, &["two words"]);
     Rustic::run()
         .opt(["--dry-run", "--rootfs", "/etc/passwd"])
@@ -222,11 +223,7 @@ fn what_is_said_is_what_strace_sees() {
             .args(&options)
             .arg("--explain")
             .args(command(&options));
-        let output = strace
-            .env("RUSTIC_STORE", shared().join("store"))
-            .stdin(Stdio::null())
-            .output()
-            .unwrap();
+        let output = strace.env("RUSTIC_STORE", store()).stdin(Stdio::null()).output().unwrap();
         assert!(output.status.success(), "{options:?}: {output:?}");
         let said = steps(&String::from_utf8_lossy(&output.stderr));
 

@@ -1,6 +1,6 @@
 //! What `rustic verify --json` says, taken apart.
 
-use crate::support::Rustic;
+use crate::support::{Ran, Rustic};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -14,9 +14,21 @@ pub(crate) fn verify() -> Rustic {
 pub(crate) fn report(verify: Rustic) -> (i32, Value) {
     let ran = verify.opt(["--json"]).ran();
     assert_eq!(ran.stderr, "", "{}", ran.stdout);
-    let report: Value =
-        serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {}", ran.stdout));
-    (ran.code, report)
+    (ran.code, json(&ran))
+}
+
+/// The report of a verification that another program starts: its words, then those of verify.
+#[track_caller]
+pub(crate) fn by(words: &[&str], options: &[&str]) -> (i32, Value) {
+    let verify = verify().under(words.iter().copied()).opt(options.iter().copied());
+    let ran = verify.opt(["--json"]).ran();
+    (ran.code, json(&ran))
+}
+
+/// The report that a run has printed.
+#[track_caller]
+pub(crate) fn json(ran: &Ran) -> Value {
+    serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {ran:?}"))
 }
 
 /// The walls of a report by name.

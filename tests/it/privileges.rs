@@ -1,7 +1,7 @@
 //! Ids, capabilities, keyrings, seccomp: what /proc/self/status says is what was ordered.
 
 use crate::need;
-use crate::support::{NOBODY, Rustic, binary, host, payload, shared};
+use crate::support::{NOBODY, Rustic, binary, host, payload, store};
 use std::process::Command;
 
 const ELEVEN: u64 = 0x8004_05fb;
@@ -102,7 +102,7 @@ fn a_bounding_set_that_lacks_one_bends_the_default_and_refuses_the_name() {
             .arg(binary())
             .arg("run")
             .args(args);
-        command.env("RUSTIC_STORE", shared().join("store"));
+        command.env("RUSTIC_STORE", store());
         let output = command.output().unwrap();
         String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
     };
@@ -119,7 +119,7 @@ fn ids_are_the_ordered_ones_and_no_group_of_the_caller_is_left() {
         .args(["--groups", "10,20"])
         .arg(binary())
         .args(["run", "--uid", "7", "--gid", "8", "id"])
-        .env("RUSTIC_STORE", shared().join("store"))
+        .env("RUSTIC_STORE", store())
         .output()
         .unwrap();
     assert_eq!(String::from_utf8_lossy(&grouped.stdout), "uid=7 gid=8\n");
@@ -160,7 +160,8 @@ fn subordinate_ids_are_used_where_the_user_has_some() {
     let script = format!(
         "touch /etc/subuid /etc/subgid; mount --bind {dir}/sub /etc/subuid && mount --bind \
             {dir}/sub /etc/subgid && \
-         exec setpriv --reuid {NOBODY} --regid {NOBODY} --clear-groups env -i PATH=$PATH TMPDIR={temporary} {rustic} run \"$@\"",
+         exec setpriv --reuid {NOBODY} --regid {NOBODY} --clear-groups \
+            env -i PATH=$PATH TMPDIR={temporary} {rustic} run \"$@\"",
         dir = dir.display(),
         temporary = temporary.display(),
         rustic = binary().display()
@@ -259,7 +260,7 @@ fn cmd_is_run_through_no_magic_link_and_with_no_inherited_personality() {
     let personality = |options: &[&str]| {
         let mut command = Command::new("setarch");
         command.arg("-R").args(options).args(["cat", "/proc/self/personality"]);
-        command.env("RUSTIC_STORE", shared().join("store"));
+        command.env("RUSTIC_STORE", store());
         String::from_utf8(command.output().unwrap().stdout).unwrap()
     };
     let rustic = binary();

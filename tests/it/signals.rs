@@ -1,27 +1,13 @@
 //! Signals: forwarded, lost by PID 1, waited for, and what is reported.
 
 use crate::need;
-use crate::support::{Rustic, eventually, finish, marker, payload, processes, unique};
+use crate::support::{
+    Rustic, days, eventually, finish, marker, parent_of, payload, piped, processes, shell, sleeps,
+    until_line,
+};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use std::io::Read;
 use std::process::Child;
-
-/// Starts a run and waits for its first line.
-fn started(run: Rustic, line: &str) -> Child {
-    let mut child = run.started();
-    let mut first = String::new();
-    // One byte at a time, so that nothing behind the line is taken.
-    let mut out = child.stdout.take().unwrap();
-    while !first.ends_with('\n') {
-        let mut byte = [0];
-        assert_eq!(out.read(&mut byte).unwrap(), 1, "the run ended before '{line}': {first}");
-        first.push(char::from(byte[0]));
-    }
-    assert_eq!(first.trim_end(), line);
-    child.stdout = Some(out);
-    child
-}
 
 fn send(child: &Child, signal: Signal) {
     kill(Pid::from_raw(child.id() as i32), signal).unwrap();
@@ -40,13 +26,14 @@ fn sigterm_ends_a_deaf_pid_1_and_143_is_reported() {
     ] {
         for pid in ["yes", "no"] {
             // Not a shell that becomes sleep: busybox's ignores SIGQUIT until then.
-            let length = (3_000_000 + unique()).to_string();
-            let child = Rustic::run().ns("pid", pid).opt(["sleep", &length]).started();
+            let days = days();
+            let run = Rustic::run().ns("pid", pid).opt(["sleep"]).opt(days.clone());
+            let child = run.started();
             let runs = |&pid: &i32| {
                 std::fs::read_to_string(format!("/proc/{pid}/comm"))
                     .is_ok_and(|name| name == "sleep\n")
             };
-            eventually("sleep runs", || processes(&length).iter().any(runs));
+            eventually("sleep runs", || sleeps(&days).iter().any(runs));
             send(&child, signal);
             assert_eq!(finish(child).code, 128 + signal as i32, "{signal} --pid {pid}");
         }
@@ -56,14 +43,13 @@ fn sigterm_ends_a_deaf_pid_1_and_143_is_reported() {
 #[test]
 fn a_pid_1_that_handles_the_signal_decides_itself() {
     need!(root);
-    let child = started(
-        Rustic::run().sh("trap 'echo caught; exit 9' TERM; echo up; while :; do sleep 0.01; done"),
-        "up",
-    );
+    let run =
+        Rustic::run().sh("trap 'echo caught; exit 9' TERM; echo up; while :; do sleep 0.01; done");
+    let child = run.started_until("up");
     send(&child, Signal::SIGTERM);
     let ran = finish(child);
     assert_eq!((ran.code, ran.stdout.as_str()), (9, "caught\n"));
-    let child = started(Rustic::run().sh("trap '' TERM; echo up; read x; exit 8"), "up");
+    let child = Rustic::run().sh("trap '' TERM; echo up; read x; exit 8").started_until("up");
     send(&child, Signal::SIGTERM);
     std::thread::sleep(std::time::Duration::from_millis(100));
     assert_eq!(finish(child_without_input(child)).code, 8, "ignored is ignored");
@@ -82,8 +68,8 @@ fn a_pid_1_that_waits_for_the_signal_gets_it() {
         [("sigwait", 42, "got Ok(SIGTERM)\n"), ("signalfd", 43, "got Some(15)\n")]
     {
         for _ in 0..10 {
-            let child =
-                started(Rustic::run().opt(["--bind", &bind, "/mnt/payload", task]), "waiting");
+            let run = Rustic::run().opt(["--bind", &bind, "/mnt/payload", task]);
+            let child = run.started_until("waiting");
             // The word is said a moment before the call is made.
             std::thread::sleep(std::time::Duration::from_millis(20));
             send(&child, Signal::SIGTERM);
@@ -97,10 +83,8 @@ fn a_pid_1_that_waits_for_the_signal_gets_it() {
 fn a_wait_that_the_kernel_takes_no_notice_of_does_not_keep_a_container_alive() {
     need!(root);
     let bind = format!("{}:/mnt/payload", payload().display());
-    let child = started(
-        Rustic::run().opt(["--bind", &bind, "/mnt/payload", "sigwait-unblocked"]),
-        "waiting",
-    );
+    let run = Rustic::run().opt(["--bind", &bind, "/mnt/payload", "sigwait-unblocked"]);
+    let child = run.started_until("waiting");
     std::thread::sleep(std::time::Duration::from_millis(20));
     send(&child, Signal::SIGTERM);
     assert_eq!(finish(child).code, 143);
@@ -109,7 +93,7 @@ fn a_wait_that_the_kernel_takes_no_notice_of_does_not_keep_a_container_alive() {
 #[test]
 fn sigwinch_kills_nobody() {
     need!(root);
-    let child = started(Rustic::run().sh("echo up; read x; exit 5"), "up");
+    let child = Rustic::run().sh("echo up; read x; exit 5").started_until("up");
     for _ in 0..5 {
         send(&child, Signal::SIGWINCH);
     }
@@ -119,17 +103,16 @@ fn sigwinch_kills_nobody() {
 #[test]
 fn a_signal_before_cmd_runs_ends_the_start() {
     need!(root);
-    let before = processes("rustic-never");
     for delay in 0..20 {
-        let run = Rustic::run().opt(["sleep", "999"]);
-        let child = run.started();
+        let days = days();
+        let child = Rustic::run().opt(["sleep"]).opt(days.clone()).started();
         std::thread::sleep(std::time::Duration::from_micros(delay * 300));
         send(&child, Signal::SIGTERM);
         let ran = finish(child);
         // Before the signals are listened to, the process itself is ended by it.
         assert!(ran.code == 143 || ran.code == -15, "{ran:?}");
+        eventually("nothing of it is left", || sleeps(&days).is_empty());
     }
-    assert_eq!(before, processes("rustic-never"));
 }
 
 #[test]
@@ -161,15 +144,11 @@ fn real_time_signals_are_reported_too() {
 #[test]
 fn init_passes_signals_on() {
     need!(root);
-    let child = started(
-        Rustic::run()
-            .opt(["--init"])
-            .sh("trap 'exit 4' USR1; echo up; while :; do sleep 0.01; done"),
-        "up",
-    );
+    let handles = "trap 'exit 4' USR1; echo up; while :; do sleep 0.01; done";
+    let child = Rustic::run().opt(["--init"]).sh(handles).started_until("up");
     send(&child, Signal::SIGUSR1);
     assert_eq!(finish(child).code, 4);
-    let child = started(Rustic::run().opt(["--init"]).sh("echo up; read x"), "up");
+    let child = Rustic::run().opt(["--init"]).sh("echo up; read x").started_until("up");
     send(&child, Signal::SIGTERM);
     assert_eq!(finish(child).code, 143);
 }
@@ -178,7 +157,8 @@ fn init_passes_signals_on() {
 fn a_killed_warden_takes_the_container_along() {
     need!(root);
     let mark = marker();
-    let child = started(Rustic::run().sh(&format!(": {mark}; echo up; sleep 999; :")), "up");
+    let run = Rustic::run().sh(&format!(": {mark}; echo up; sleep 999; :"));
+    let child = run.started_until("up");
     // The warden is the parent of the child and carries the same command line as rustic itself.
     let parent = child.id() as i32;
     let warden = processes(&mark).into_iter().find(|&pid| parent_of(pid) == Some(parent)).unwrap();
@@ -189,24 +169,11 @@ fn a_killed_warden_takes_the_container_along() {
     eventually("the container is gone", || processes(&mark).is_empty());
 }
 
-fn parent_of(pid: i32) -> Option<i32> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
-}
-
 #[test]
 fn what_the_caller_ignores_stays_ignored() {
     need!(root);
     let script = "trap '' HUP; exec \"$RUSTIC\" run sh -c 'echo up; read x; exit 7'";
-    let mut command = std::process::Command::new("sh");
-    command
-        .args(["-c", script])
-        .env("RUSTIC", crate::support::binary())
-        .env("RUSTIC_STORE", crate::support::shared().join("store"));
-    let piped = std::process::Stdio::piped;
-    let mut child = command.stdin(piped()).stdout(piped()).stderr(piped()).spawn().unwrap();
-    let mut up = [0; 3];
-    child.stdout.as_mut().unwrap().read_exact(&mut up).unwrap();
+    let child = until_line(piped(&mut shell(&["sh"], script)), "up");
     send(&child, Signal::SIGHUP);
     std::thread::sleep(std::time::Duration::from_millis(100));
     assert_eq!(finish(child_without_input(child)).code, 7, "nohup");

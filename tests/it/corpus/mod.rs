@@ -68,68 +68,54 @@ fn lines(root: &Path) -> Vec<String> {
     let mut found = BTreeSet::new();
     let mut next = vec![PathBuf::new()];
     while let Some(relative) = next.pop() {
-        let path =
-            if relative.as_os_str().is_empty() { root.to_owned() } else { root.join(&relative) };
-        let stat = path.symlink_metadata().unwrap();
-        let kind = stat.file_type();
-        if kind.is_dir() {
+        let is_root = relative.as_os_str().is_empty();
+        let path = if is_root { root.to_owned() } else { root.join(&relative) };
+        if path.symlink_metadata().unwrap().is_dir() {
             next.extend(
                 fs::read_dir(&path).unwrap().map(|entry| relative.join(entry.unwrap().file_name())),
             );
         }
-        let name =
-            if relative.as_os_str().is_empty() { OsStr::new(".") } else { relative.as_os_str() };
-        let (kind, rest) = if kind.is_dir() {
-            ("dir", String::new())
-        } else if kind.is_symlink() {
-            (
-                "symlink",
-                format!(
-                    " -> {}",
-                    fs::read_link(&path).unwrap().as_os_str().as_bytes().escape_ascii()
-                ),
-            )
-        } else if kind.is_fifo() {
-            ("fifo", String::new())
-        } else if kind.is_file() {
-            let bytes = fs::read(&path).unwrap();
-            let short = bytes.len() <= 40;
-            (
-                "file",
-                if short {
-                    format!(" '{}'", bytes.escape_ascii())
-                } else {
-                    format!(" {} bytes", bytes.len())
-                },
-            )
-        } else {
-            let kind = if kind.is_char_device() { "char" } else { "block" };
-            (
-                kind,
-                format!(" {}:{}", rustix::fs::major(stat.rdev()), rustix::fs::minor(stat.rdev())),
-            )
-        };
-        // What has no time of its own has that of this moment.
-        let time =
-            if stat.mtime() > 1_700_000_000 { "now".into() } else { stat.mtime().to_string() };
-        let links = if stat.nlink() > 1 && !stat.is_dir() {
-            format!(" x{}", stat.nlink())
-        } else {
-            String::new()
-        };
-        let attributes = crate::manifest::attributes(&path);
-        let attributes =
-            if attributes.is_empty() { String::new() } else { format!(" {attributes:?}") };
-        let mode =
-            if kind == "symlink" { "777".into() } else { format!("{:o}", stat.mode() & 0o7777) };
-        let name = name.as_bytes().escape_ascii();
-        found.insert(format!(
-            "{name} {kind} {mode} {}:{} {time}{rest}{links}{attributes}",
-            stat.uid(),
-            stat.gid()
-        ));
+        let name = if is_root { OsStr::new(".") } else { relative.as_os_str() };
+        found.insert(line(&path, name));
     }
     found.into_iter().collect()
+}
+
+/// A file in a line: name, kind, mode, owner, time, content, links, attributes.
+fn line(path: &Path, name: &OsStr) -> String {
+    let stat = path.symlink_metadata().unwrap();
+    let (kind, rest) = kind_and_content(path, &stat);
+    // What has no time of its own has that of this moment.
+    let time = if stat.mtime() > 1_700_000_000 { "now".into() } else { stat.mtime().to_string() };
+    let has_links = stat.nlink() > 1 && !stat.is_dir();
+    let links = if has_links { format!(" x{}", stat.nlink()) } else { String::new() };
+    let attributes = crate::manifest::attributes(path);
+    let attributes = if attributes.is_empty() { String::new() } else { format!(" {attributes:?}") };
+    let mode = if kind == "symlink" { "777".into() } else { format!("{:o}", stat.mode() & 0o7777) };
+    let (name, uid, gid) = (name.as_bytes().escape_ascii(), stat.uid(), stat.gid());
+    format!("{name} {kind} {mode} {uid}:{gid} {time}{rest}{links}{attributes}")
+}
+
+fn kind_and_content(path: &Path, stat: &fs::Metadata) -> (&'static str, String) {
+    let kind = stat.file_type();
+    if kind.is_dir() {
+        ("dir", String::new())
+    } else if kind.is_symlink() {
+        let to = fs::read_link(path).unwrap();
+        ("symlink", format!(" -> {}", to.as_os_str().as_bytes().escape_ascii()))
+    } else if kind.is_fifo() {
+        ("fifo", String::new())
+    } else if kind.is_file() {
+        let bytes = fs::read(path).unwrap();
+        let is_short = bytes.len() <= 40;
+        let long = || format!(" {} bytes", bytes.len());
+        let content = if is_short { format!(" '{}'", bytes.escape_ascii()) } else { long() };
+        ("file", content)
+    } else {
+        let kind = if kind.is_char_device() { "char" } else { "block" };
+        let (major, minor) = (rustix::fs::major(stat.rdev()), rustix::fs::minor(stat.rdev()));
+        (kind, format!(" {major}:{minor}"))
+    }
 }
 
 /// What a plain user gets of what root gets: their own files, no devices, no attributes that only

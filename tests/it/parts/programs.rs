@@ -110,14 +110,15 @@ const PROGRAMS: [Program; 17] = [
     ("node", "node /programs/n.js | grep -q 'walls 42'"),
     (
         "nginx",
-        "printf 'events {}\\nhttp { server { listen 127.0.0.1:8080; root /programs; } }\\n' >/tmp/n && \
-         nginx -c /tmp/n && python3 -c 'import urllib.request as u; \
+        "printf 'events {}\\nhttp { server { listen 127.0.0.1:8080; root /programs; } }\\n' \
+         >/tmp/n && nginx -c /tmp/n && python3 -c 'import urllib.request as u; \
          print(u.urlopen(\"http://127.0.0.1:8080/c.c\").read().decode())' | grep -q pthread",
     ),
     (
         "postgres",
         "export PATH=$PATH:$(echo /usr/lib/postgresql/*/bin) && mkdir /tmp/pg && \
-         chown postgres /tmp/pg && as='setpriv --reuid postgres --regid postgres --clear-groups' && \
+         chown postgres /tmp/pg && \
+         as='setpriv --reuid postgres --regid postgres --clear-groups' && \
          cd /tmp/pg && $as initdb -D /tmp/pg/d >/dev/null && \
          $as pg_ctl -w -D /tmp/pg/d -o '-k /tmp/pg' -l /tmp/pg/log start >/dev/null && \
          $as psql -h /tmp/pg -c 'select 6*7 as n' postgres | grep -q 42 && \

@@ -3,7 +3,7 @@
 //! must not say leaked.
 
 use crate::need;
-use crate::support::{binary, scratch, shared};
+use crate::support::{binary, scratch, store};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
@@ -167,7 +167,7 @@ impl Outside {
         let mut process = Command::new(witness())
             .arg("outside")
             .args([scratch("truth-outside").as_path(), &binary(), image])
-            .env("RUSTIC_STORE", shared().join("store"))
+            .env("RUSTIC_STORE", store())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -1,0 +1,7 @@
+//! The root file system: what is written where, binds, read-only, and what chroot does not hold.
+
+mod bare;
+mod binds;
+mod chroot;
+mod dev;
+mod written;

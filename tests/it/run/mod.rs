@@ -1,0 +1,5 @@
+//! What CMD sees, and how its end is reported.
+
+mod callers;
+mod ends;
+mod sees;

@@ -1,0 +1,80 @@
+//! Ways out of a container, or around a wall of it.
+
+use super::say::say;
+use std::ffi::CString;
+use std::os::fd::BorrowedFd;
+
+/// Types an `x` into the terminal on stdin, tty_ioctl(4).
+pub(super) fn tiocsti() {
+    let key = b'x';
+    // SAFETY: TIOCSTI reads one byte at the pointer, which outlives the call.
+    let answer = unsafe { libc::ioctl(0, libc::TIOCSTI, &raw const key) };
+    println!("tiocsti {answer}");
+}
+
+pub(super) fn read_through(fd: &str, path: &str) {
+    // SAFETY: whether the number is a descriptor is what is asked; the call answers EBADF if not.
+    let dir = unsafe { BorrowedFd::borrow_raw(fd.parse().unwrap_or(9)) };
+    let opened =
+        rustix::fs::openat(dir, path, rustix::fs::OFlags::RDONLY, rustix::fs::Mode::empty());
+    println!("openat {:?}", opened.map(drop));
+}
+
+/// add_key(2) into the user keyring, which no session keyring hides.
+pub(super) fn add_key() {
+    const KEY_SPEC_USER_KEYRING: i32 = -4;
+    let words = ["user", "rustic-test", "x"].map(|word| CString::new(word).unwrap_or_default());
+    // SAFETY: two strings with NUL, a payload of one byte and a special keyring number.
+    let key = unsafe {
+        libc::syscall(
+            libc::SYS_add_key,
+            words[0].as_ptr(),
+            words[1].as_ptr(),
+            words[2].as_ptr(),
+            1usize,
+            KEY_SPEC_USER_KEYRING,
+        )
+    };
+    println!(
+        "add_key {}",
+        if key == -1 { std::io::Error::last_os_error().to_string() } else { "done".into() }
+    );
+}
+
+/// The serial number of the session keyring.
+pub(super) fn session_keyring() {
+    const KEYCTL_GET_KEYRING_ID: i32 = 0;
+    const KEY_SPEC_SESSION_KEYRING: i32 = -3;
+    // SAFETY: numbers only.
+    let id = unsafe {
+        libc::syscall(libc::SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_SESSION_KEYRING, 0)
+    };
+    println!("session {id}");
+}
+
+/// The classic way out of a chroot: a second one, below a directory that stays open.
+pub(super) fn climb(canary: &str) {
+    let result = (|| -> rustix::io::Result<()> {
+        let _ = rustix::fs::mkdir("/climb", rustix::fs::Mode::RWXU);
+        rustix::process::chroot("/climb")?;
+        for _ in 0..64 {
+            rustix::process::chdir("..")?;
+        }
+        rustix::process::chroot(".")
+    })();
+    println!("climb {result:?}");
+    println!("sees {}", std::fs::read_to_string(canary).unwrap_or_else(|error| error.to_string()));
+}
+
+/// A filter of its own that ends the process at whatever call comes next.
+pub(super) fn forbidden_call() {
+    let end = libc::BPF_RET | libc::BPF_K;
+    let mut kill =
+        libc::sock_filter { code: end as u16, jt: 0, jf: 0, k: libc::SECCOMP_RET_KILL_PROCESS };
+    let program = libc::sock_fprog { len: 1, filter: &raw mut kill };
+    // SAFETY: the program is one instruction that outlives the call, which copies it.
+    unsafe {
+        libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const program)
+    };
+    say("not forbidden");
+}

@@ -1,0 +1,78 @@
+//! Namespaces that are those of the outside, or can be entered, and mounts that travel there.
+
+use super::attempt::{apart, crossed, holds};
+use crate::canaries::{Canaries, NAME};
+use std::ffi::CString;
+use std::fs::{self};
+use std::path::{Path, PathBuf};
+
+pub(super) fn names(_: &Canaries, _: &[PathBuf]) {
+    let mut name = [0_u8; 65];
+    // SAFETY: the buffer has the length that is passed.
+    unsafe { libc::gethostname(name.as_mut_ptr().cast(), name.len()) };
+    if String::from_utf8_lossy(&name).trim_end_matches('\0') == NAME {
+        crossed("uts", "gethostname");
+        // SAFETY: a string and its length.
+        unsafe { libc::sethostname(c"crossed".as_ptr(), 7) };
+    }
+}
+
+pub(super) fn clocks(told: &Canaries, _: &[PathBuf]) {
+    same(told, "time");
+}
+
+/// Whether this process is in a namespace of the outside.
+fn same(told: &Canaries, one: &str) -> bool {
+    let ours = told.namespaces.iter().find(|(name, _)| name == one).map(|(_, link)| link.clone());
+    let entry = if one == "pid" { "pid_for_children" } else { one };
+    let is = fs::read_link(format!("/proc/self/ns/{entry}"))
+        .is_ok_and(|link| Some(link.to_string_lossy().into_owned()) == ours);
+    if is {
+        crossed(one, "namespace");
+    }
+    is
+}
+
+/// Enters what can be entered, through every proc that shows the process, and by its number.
+pub(super) fn namespaces(told: &Canaries, places: &[PathBuf]) {
+    for one in ["uts", "ipc", "net", "mnt", "pid", "cgroup", "time"] {
+        let inside = fs::read_link(format!("/proc/self/ns/{one}"));
+        let outside = told.namespaces.iter().find(|(name, _)| name == one).unwrap();
+        if inside.is_ok_and(|link| link.to_string_lossy() == outside.1) {
+            crossed(one, "namespace");
+            continue;
+        }
+        apart(one, || {
+            let by_proc = places.iter().any(|place| {
+                let path = place.join(format!("{}/ns/{one}", told.pid));
+                let path = CString::new(path.to_string_lossy().into_owned()).unwrap();
+                // SAFETY: a string with NUL, and numbers.
+                unsafe {
+                    let link = libc::open(path.as_ptr(), libc::O_RDONLY);
+                    link >= 0 && libc::setns(link, 0) == 0
+                }
+            });
+            if by_proc {
+                crossed(one, "setns");
+                let below = Path::new("/").join(told.dir.trim_start_matches('/'));
+                if one == "mnt" && holds(&below.join("secret"), &told.secret) {
+                    crossed("root", "setns");
+                }
+            }
+        });
+    }
+}
+
+pub(super) fn mounts(told: &Canaries) {
+    let source = CString::new(format!("{}-mount", told.secret)).unwrap();
+    for dir in ["/tmp", "/mnt", "/"].map(|dir| CString::new(dir).unwrap()) {
+        // SAFETY: strings with NUL.
+        let mounted = unsafe {
+            let none = std::ptr::null();
+            libc::mount(source.as_ptr(), dir.as_ptr(), c"tmpfs".as_ptr(), 0, none)
+        };
+        if mounted == 0 {
+            return;
+        }
+    }
+}
