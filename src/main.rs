@@ -28,7 +28,7 @@ fn main() -> ExitCode {
         Asked::Verify(order) => {
             verify(*order).unwrap_or_else(|failure| told(&failure, failure.exit))
         }
-        Asked::Probe(channel) => verify::probe::main(channel),
+        Asked::Probe(channel) => verify::agent::main(channel),
         Asked::Rootfs(order) => {
             rootfs(&order).unwrap_or_else(|failure| told(&failure, failure.exit))
         }
@@ -69,7 +69,7 @@ fn run(wanted: RunOptions) -> Result<Exit, Failure> {
 
 fn verify(asked: VerifyOrder) -> Result<Exit, Failure> {
     if asked.show == Show::List {
-        return shown(&verify::report::list(&asked.order.walls));
+        return shown(&verify::report::catalogue::list(&asked.order.walls));
     }
     sys::ignore_sigxfsz();
     let host = Host::read()?;

@@ -14,62 +14,44 @@
 //! together, [`report`] shows what came of it. It starts rustic as anybody would, and knows nothing
 //! of `run`.
 
+pub mod agent;
+pub mod attempt;
+pub mod caller;
+pub mod channel;
 mod child;
-pub mod cleanup;
 pub mod escaped;
+pub mod files;
 pub mod flip;
 pub mod held;
-pub mod host_mounts;
+pub mod inherited;
 pub mod launch;
 pub mod nsenter;
-pub mod place;
+pub mod order;
+pub mod outside;
 pub mod probe;
 pub mod probes;
 pub mod protocol;
 pub mod reach;
+mod reasons;
 pub mod remarks;
 pub mod report;
-pub mod rtnetlink;
 pub mod shown;
+pub mod sides;
 pub mod stage;
 pub mod target;
+pub mod trials;
 pub mod verdict;
 pub mod verifier;
 pub mod wall;
+
+pub use order::Order;
 
 use crate::host::Host;
 use crate::namespace::{Namespace, Switch};
 use crate::spec::{RunOptions, Spec};
 use flip::Flip;
-use probes::Probe;
 use report::Report;
-use std::ffi::OsString;
 use verifier::Verifier;
-use wall::Wall;
-
-/// What is to be verified, and how.
-pub struct Order {
-    /// The walls that are tried.
-    pub walls: Vec<Wall>,
-    /// The options of `rustic run` but for its namespaces.
-    pub words: Vec<OsString>,
-    /// Those of them that say which root file system, for the container with every wall.
-    pub root_words: Vec<OsString>,
-    /// What is expected of some walls, whatever was ordered: a verdict by its word.
-    pub expected: Vec<(Wall, &'static str)>,
-}
-
-impl Order {
-    /// The probes of its walls.
-    pub fn probes(&self) -> impl Iterator<Item = &'static Probe> + use<'_> {
-        probes::catalogue().filter(|probe| self.walls.contains(&probe.wall))
-    }
-
-    /// What is expected of a wall, where that was said.
-    pub fn expected(&self, wall: Wall) -> Option<&'static str> {
-        self.expected.iter().rev().find(|(one, _)| *one == wall).map(|(_, word)| *word)
-    }
-}
 
 /// Verifies one container. There is always a report: what could not be tried is unknown.
 pub fn verify(order: &Order, spec: &Spec, host: &Host) -> Report {

@@ -48,7 +48,21 @@ pub fn mounts(
         let of_namespace = match door.opening {
             Opening::Namespace(Namespace::Pid) => Some(Path::new(PROC)),
             Opening::Namespace(Namespace::Net) => Some(Path::new(SYS)),
-            _ => None,
+            Opening::Namespace(
+                Namespace::Mount
+                | Namespace::Uts
+                | Namespace::Ipc
+                | Namespace::User
+                | Namespace::Cgroup
+                | Namespace::Time,
+            )
+            | Opening::Files { .. }
+            | Opening::Stdio
+            | Opening::Proc
+            | Opening::Seccomp
+            | Opening::Nest
+            | Opening::Chroot
+            | Opening::Rights(_) => None,
         };
         let ordered = door.opening.files().map(|files| (name, files.source, files.target));
         ordered.or_else(|| of_namespace.map(|place| (name, place, place)))

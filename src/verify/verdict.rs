@@ -109,7 +109,7 @@ impl Verdict {
     pub fn because(&self) -> Option<&str> {
         match self {
             Self::Unknown(reason) | Self::Untried(reason) => Some(reason),
-            _ => None,
+            Self::Held | Self::Shared | Self::Leaked => None,
         }
     }
 }

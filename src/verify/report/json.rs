@@ -1,7 +1,9 @@
 //! The report as JSON: `schema/verify.json` says what it is. Members are added, never taken away or
 //! given another meaning.
 
-use super::{Finding, Identity, Report, Same, Tally, WallReport};
+use super::Report;
+use super::controls::Tally;
+use super::wall::{Finding, NamespaceIds, Same, WallReport};
 use crate::namespace::Switch;
 use crate::spec::Door;
 use crate::verify::protocol::{Outcome, errno_name};
@@ -81,7 +83,7 @@ fn wall(wall: &WallReport) -> Value {
     })
 }
 
-fn identity(identity: &Identity) -> Value {
+fn identity(identity: &NamespaceIds) -> Value {
     let side = |(ino, id): (u64, Option<u64>)| json!({ "ino": ino, "id": id });
     json!({ "outside": side(identity.outside), "inside": side(identity.inside), "same": identity.same == Same::Yes })
 }

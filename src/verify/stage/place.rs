@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 /// A place in a hierarchy of cgroups that is not its root.
 #[derive(Clone, Debug)]
-pub struct Place {
+pub struct CgroupPlace {
     /// The hierarchy's number in /proc/PID/cgroup, 0 for version 2.
     pub hierarchy: u32,
     /// The path in it, as the outside sees it.
@@ -27,7 +27,7 @@ struct Hierarchy {
     point: PathBuf,
 }
 
-impl Place {
+impl CgroupPlace {
     /// The verifier's own place in the first hierarchy where that is not `/`; else one of its own,
     /// in the first that can be written. Nothing is made yet.
     pub fn choose(nonce: &str) -> Result<Self, String> {

@@ -1,0 +1,48 @@
+//! Descriptors that are left open.
+
+use crate::sys;
+use rustix::fd::{BorrowedFd, IntoRawFd};
+use rustix::io::{Errno, FdFlags, dup2, fcntl_dupfd_cloexec, fcntl_setfd};
+use rustix::process::{Resource, getrlimit};
+
+/// The first number of the descriptors that are left open: as low as can be, for a caller who may
+/// have few.
+const FIRST: i32 = 10;
+
+/// The number of one more, above what is often looked at, where the caller may have so many.
+const HIGH: i32 = 1100;
+
+/// Leaves these open where the inside would find them, and `own` under the number `channel`, and
+/// nothing else: what the verifier's caller has left open is nobody's business. For the process that
+/// becomes rustic.
+///
+/// # Errors
+/// EMFILE where the caller may have too few descriptors.
+pub fn leave_open(
+    planted: &[BorrowedFd<'_>],
+    own: BorrowedFd<'_>,
+    channel: i32,
+) -> Result<(), Errno> {
+    let kept: Vec<BorrowedFd<'_>> = planted.iter().copied().chain([own]).collect();
+    sys::close_all_but(&kept)?;
+    let leave = |fd: BorrowedFd<'_>, number| {
+        let copy = fcntl_dupfd_cloexec(fd, number)?;
+        fcntl_setfd(&copy, FdFlags::empty())?;
+        let _left_open = copy.into_raw_fd();
+        Ok::<_, Errno>(())
+    };
+    if getrlimit(Resource::Nofile).current.is_none_or(|limit| limit > HIGH as u64)
+        && let Some(memory) = planted.first()
+    {
+        leave(*memory, HIGH)?;
+    }
+    let own = fcntl_dupfd_cloexec(own, FIRST)?;
+    for fd in planted {
+        leave(*fd, FIRST)?;
+    }
+    // Whatever had that number has been copied.
+    let mut place = sys::adopt(channel);
+    dup2(&own, &mut place)?;
+    let _left_open = place.into_raw_fd();
+    Ok(())
+}
