@@ -2,8 +2,8 @@
 //! another, and judges nothing. What changes the process that tries it, or may end it, is tried in
 //! one of its own, so that it does not spoil the next.
 //!
-//! What a crossing holds stays until the next request, and so does a process of its own: the outside
-//! looks at them in /proc. This is the one place that knows every wall's crossings.
+//! What a crossing holds stays until the next request, and so does a process of its own: the
+//! outside looks at them in /proc. This is the one place that knows every wall's crossings.
 
 use crate::exit::Exit;
 use crate::sys;

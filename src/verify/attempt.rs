@@ -2,7 +2,7 @@
 
 use crate::verify::protocol::{Outcome, Reply, errno_name};
 use crate::verify::target::Target;
-use crate::verify::verdict::{Answer, Identity, Receipt, Refusal};
+use crate::verify::verdict::{Answer, Identity, Receipt, RefusedBy};
 use caps::Capability;
 use rustix::io::Errno;
 
@@ -135,7 +135,7 @@ impl Try {
     /// not tried.
     pub fn or_without(mut self, capability: Capability) -> Self {
         if self.identity != Identity::Same
-            && matches!(self.answer, Answer::Refused(Refusal::Right | Refusal::WallOrRight, _))
+            && matches!(self.answer, Answer::Refused(RefusedBy::Right | RefusedBy::WallOrRight, _))
         {
             self.answer = Answer::Untried(format!("inside {capability} is missing for it"));
         }
@@ -160,24 +160,24 @@ pub fn answer(reply: &Reply, walled: &[Errno]) -> Answer {
     match &reply.outcome {
         Outcome::Done(..) => Answer::Through,
         Outcome::Untried(reason) => Answer::Untried(reason.clone()),
-        Outcome::Silent => Answer::Refused(Refusal::Other, "silence".into()),
-        Outcome::Killed(signal) => Answer::Refused(Refusal::Other, format!("signal {signal}")),
+        Outcome::Silent => Answer::Refused(RefusedBy::Other, "silence".into()),
+        Outcome::Killed(signal) => Answer::Refused(RefusedBy::Other, format!("signal {signal}")),
         Outcome::Refused(errno) => {
             let raw = Errno::from_raw_os_error(*errno);
             let right = matches!(raw, Errno::PERM | Errno::ACCESS | Errno::NOSYS);
             let refusal = match (walled.contains(&raw), right) {
-                (true, true) => Refusal::WallOrRight,
-                (true, false) => Refusal::Wall,
-                (false, true) => Refusal::Right,
-                (false, false) => Refusal::Other,
+                (true, true) => RefusedBy::WallOrRight,
+                (true, false) => RefusedBy::Wall,
+                (false, true) => RefusedBy::Right,
+                (false, false) => RefusedBy::Other,
             };
             Answer::Refused(refusal, errno_name(*errno))
         }
     }
 }
 
-/// Of several attempts at the same thing the one that has shown most, the first among equals; `None`
-/// where there was none to make.
+/// Of several attempts at the same thing the one that has shown most, the first among equals;
+/// `None` where there was none to make.
 pub fn strongest(attempts: impl Iterator<Item = Try>) -> Option<Try> {
     attempts.reduce(|best, next| if rank(&next) > rank(&best) { next } else { best })
 }
@@ -187,7 +187,7 @@ fn rank(attempt: &Try) -> u8 {
     match (attempt.receipt, &attempt.answer) {
         (Receipt::Arrived, _) => 3,
         (Receipt::Admitted, _) => 2,
-        (Receipt::Absent, Answer::Refused(Refusal::Other | Refusal::Right, _)) => 1,
+        (Receipt::Absent, Answer::Refused(RefusedBy::Other | RefusedBy::Right, _)) => 1,
         (Receipt::Absent, _) => 0,
     }
 }

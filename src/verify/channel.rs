@@ -1,5 +1,5 @@
-//! The socket to an agent: requests go in, with a descriptor where one is handed in, and replies come
-//! out, with the process that has sent each.
+//! The socket to an agent: requests go in, with a descriptor where one is handed in, and replies
+//! come out, with the process that has sent each.
 
 use crate::error::errno_text;
 use crate::verify::protocol::{Crossing, HELLO, LONGEST, Numbered, Outcome, Reply, Request};

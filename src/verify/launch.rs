@@ -111,7 +111,7 @@ impl Role {
 }
 
 /// What the new process needs on its way to execve.
-pub(super) struct Start<'a> {
+pub(super) struct NewProcess<'a> {
     pub stage: &'a Stage,
     pub left_open: &'a [BorrowedFd<'a>],
     pub role: &'a Role,
@@ -121,7 +121,7 @@ pub(super) struct Start<'a> {
     pub parent: Pid,
 }
 
-impl Start<'_> {
+impl NewProcess<'_> {
     /// Starts it in a process of its own. The agent's end of the channel is gone here then.
     ///
     /// # Errors
@@ -159,7 +159,7 @@ impl Drop for Launcher {
 
 /// Becomes rustic, or the control's agent: a session and a terminal of its own, what a careless
 /// caller would leave it, and the verifier's death as its own.
-fn become_it(start: &Start<'_>, argv: &[OsString], env: &[CString]) -> Result<(), Errno> {
+fn become_it(start: &NewProcess<'_>, argv: &[OsString], env: &[CString]) -> Result<(), Errno> {
     setsid()?;
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     if getppid() != Some(start.parent) {

@@ -1,5 +1,5 @@
-//! The outside of an attempt: the stage, and what is planted in it. Each wall plants canaries of its
-//! own and others look at them, so that they are found by their type.
+//! The outside of an attempt: the stage, and what is planted in it. Each wall plants canaries of
+//! its own and others look at them, so that they are found by their type.
 
 use crate::verify::attempt::{Try, planted};
 use crate::verify::stage::Stage;

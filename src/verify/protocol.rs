@@ -1,6 +1,7 @@
-//! What passes between the verifier outside and the agent inside: a request to try one crossing, and
-//! the reply. Both are one JSON value, a message each, on a socket that the agent is started with.
-//! No crossing is known here: each wall's file has its own, and [`super::agent`] knows them all.
+//! What passes between the verifier outside and the agent inside: a request to try one crossing,
+//! and the reply. Both are one JSON value, a message each, on a socket that the agent is started
+//! with. No crossing is known here: each wall's file has its own, and [`super::agent`] knows them
+//! all.
 
 use crate::error::printable;
 use crate::verify::wall::Wall;

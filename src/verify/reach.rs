@@ -5,7 +5,7 @@ use crate::mountinfo;
 use crate::namespace::Namespace;
 use crate::spec::Opening;
 use crate::verify::files::{self, FileCrossing};
-use crate::verify::held::Held;
+use crate::verify::held::HeldFd;
 use crate::verify::protocol::{Outcome, Reply};
 use crate::verify::shown::{Shown, Way};
 use crate::verify::target::Target;
@@ -20,7 +20,7 @@ impl Target {
     pub fn open_inside(
         &self,
         paths: &[PathBuf],
-        mut seen: impl FnMut(&Path, Option<Held>),
+        mut seen: impl FnMut(&Path, Option<HeldFd>),
     ) -> Result<(), Reply> {
         // Few enough for a process that may have few descriptors, and for a message.
         const AT_ONCE: usize = 8;

@@ -1,5 +1,5 @@
-//! How namespaces hang together, as far as one that is toggled changes what probes of other walls are
-//! answered. A change that is not listed here is unexplained.
+//! How namespaces hang together, as far as one that is toggled changes what probes of other walls
+//! are answered. A change that is not listed here is unexplained.
 
 use crate::namespace::{Namespace, Namespaces};
 use crate::verify::wall::Wall;
@@ -7,17 +7,17 @@ use crate::verify::wall::Wall;
 /// Why some walls change with a namespace that is not theirs.
 struct Reason {
     walls: &'static [Wall],
-    container: Container,
+    scope: Scope,
     text: &'static str,
 }
 
-/// The containers that a reason is one of.
+/// The containers that a reason holds for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Container {
+enum Scope {
     /// Every one.
     Any,
     /// Those with a user namespace of their own.
-    OfAUserNamespace,
+    UserNamespace,
 }
 
 /// The first reason why probes of a wall are answered differently when another wall's namespace is
@@ -27,9 +27,9 @@ pub(super) fn because(
     namespaces: Namespaces,
     wall: Wall,
 ) -> Option<&'static str> {
-    let counts = |reason: &&Reason| match reason.container {
-        Container::Any => true,
-        Container::OfAUserNamespace => namespaces.is_new(Namespace::User),
+    let counts = |reason: &&Reason| match reason.scope {
+        Scope::Any => true,
+        Scope::UserNamespace => namespaces.is_new(Namespace::User),
     };
     let mut reasons = reasons(flipped).iter().filter(counts);
     reasons.find(|reason| reason.walls.contains(&wall)).map(|reason| reason.text)
@@ -64,42 +64,43 @@ const CROSSED_BY_RIGHTS: [Wall; 12] = [
     Wall::Devices,
 ];
 
-const fn of(walls: &'static [Wall], container: Container, text: &'static str) -> Reason {
-    Reason { walls, container, text }
+const fn of(walls: &'static [Wall], scope: Scope, text: &'static str) -> Reason {
+    Reason { walls, scope, text }
 }
 
 const MOUNT: [Reason; 3] = [
     of(
         &[Wall::Fds, Wall::Kernel, Wall::Terminal, Wall::Keyring, Wall::Devices],
-        Container::Any,
-        "without a mount namespace nothing is mounted: there is no /proc, /sys or /dev to look into",
+        Scope::Any,
+        "without a mount namespace nothing is mounted: there is no /proc, /sys or /dev to look \
+            into",
     ),
     of(
         &[Wall::Pid, Wall::Net, Wall::Ipc, Wall::Cgroup],
-        Container::Any,
+        Scope::Any,
         "without a mount namespace nothing is mounted: there is no /proc, /sys or /dev/mqueue to \
             look into",
     ),
     of(
         &[Wall::Root, Wall::User],
-        Container::Any,
+        Scope::Any,
         "without a mount namespace the root is entered by chroot, and CAP_SYS_CHROOT is withheld, \
             or leads out of it",
     ),
 ];
 
 const USER: [Reason; 2] = [
-    of(&[Wall::Keyring], Container::Any, "a user namespace has user keyrings of its own"),
+    of(&[Wall::Keyring], Scope::Any, "a user namespace has user keyrings of its own"),
     of(
         &CROSSED_BY_RIGHTS,
-        Container::Any,
+        Scope::Any,
         "rights inside a user namespace count over what it owns, and over nothing else",
     ),
 ];
 
 const RIGHTS_OVER_A_SHARED_ONE: Reason = of(
     &[Wall::User],
-    Container::OfAUserNamespace,
+    Scope::UserNamespace,
     "rights over a shared namespace are those of the user namespace that owns it",
 );
 
@@ -107,13 +108,13 @@ const PID: [Reason; 3] = [
     RIGHTS_OVER_A_SHARED_ONE,
     of(
         &[Wall::Root, Wall::Kernel, Wall::Keyring],
-        Container::OfAUserNamespace,
+        Scope::UserNamespace,
         "a user namespace may mount no proc of a pid namespace that it does not own: the caller's \
             is bound",
     ),
     of(
         &CROSSED_BY_RIGHTS,
-        Container::Any,
+        Scope::Any,
         "a process outside can be named: its root, its network and its namespaces are reached as \
             far as rights go",
     ),
@@ -123,7 +124,7 @@ const NET: [Reason; 2] = [
     RIGHTS_OVER_A_SHARED_ONE,
     of(
         &[Wall::Cgroup],
-        Container::OfAUserNamespace,
+        Scope::UserNamespace,
         "a user namespace may mount no sysfs of a network that it does not own: the caller's is \
             bound",
     ),
@@ -131,7 +132,7 @@ const NET: [Reason; 2] = [
 
 const CGROUP: [Reason; 1] = [of(
     &[Wall::Root],
-    Container::OfAUserNamespace,
+    Scope::UserNamespace,
     "a user namespace may mount no sysfs of a network that it does not own: the caller's is bound, \
         with the place of the cgroups below",
 )];

@@ -5,10 +5,10 @@ use crate::error::{errno_text, printable};
 use crate::namespace::Namespace;
 use crate::random;
 use crate::verify::channel::{Channel, Greeting};
-use crate::verify::held::Held;
+use crate::verify::held::HeldFd;
 use crate::verify::inherited::streams::StreamFiles;
 use crate::verify::inherited::terminal::Terminal;
-use crate::verify::launch::{Launcher, Role, Start};
+use crate::verify::launch::{Launcher, NewProcess, Role};
 use crate::verify::protocol::{Crossing, Reply};
 use crate::verify::shown::{self, Shown, Way};
 use crate::verify::sides::Sides;
@@ -61,7 +61,7 @@ impl Target {
         let terminal = Terminal::open();
         let (channel, theirs) = Channel::pair()?;
         let streams = StreamFiles::make(stage, &mark);
-        let launcher = Start {
+        let launcher = NewProcess {
             stage,
             left_open,
             role: &role,
@@ -126,8 +126,8 @@ impl Target {
     ///
     /// # Errors
     /// ENOENT where it holds nothing there, EACCES where it may not be looked at.
-    pub fn held(&self, number: i32) -> Result<Held, Errno> {
-        Held::of(self.crosser(), number)
+    pub fn held(&self, number: i32) -> Result<HeldFd, Errno> {
+        HeldFd::of(self.crosser(), number)
     }
 
     /// The reply of the one crossing that looks at every descriptor, asked for once.

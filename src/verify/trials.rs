@@ -1,10 +1,8 @@
 //! Every probe on one subject.
 
 use crate::verify::attempt::Try;
-use crate::verify::launch::Role;
 use crate::verify::outside::Outside;
 use crate::verify::probe::Probe;
-use crate::verify::probes::fds::canary::left_open;
 use crate::verify::target::Target;
 use std::time::Instant;
 
@@ -27,22 +25,18 @@ pub struct Trials {
 }
 
 impl Trials {
-    /// Starts the subject, and tries the probes on it one after another.
-    ///
-    /// # Errors
-    /// What kept it from starting, for a reader.
-    pub fn of(
+    /// Tries the probes on the subject, one after another.
+    pub fn on(
+        subject: Target,
         outside: &Outside<'_>,
-        role: Role,
         probes: impl Iterator<Item = &'static Probe>,
-    ) -> Result<Self, String> {
-        let subject = Target::start(outside.stage, &left_open(outside.canaries), role)?;
+    ) -> Self {
         let each = probes.map(|probe| {
             let since = Instant::now();
             let attempt = (probe.attempt)(outside, &subject);
             Trial { probe, attempt, nanoseconds: since.elapsed().as_nanos() as u64 }
         });
         let each = each.collect();
-        Ok(Self { subject, each })
+        Self { subject, each }
     }
 }

@@ -10,11 +10,13 @@ use crate::verify::order::Order;
 use crate::verify::outside::{Canaries, Outside};
 use crate::verify::probe::Probe;
 use crate::verify::probes;
+use crate::verify::probes::fds::canary::left_open;
 use crate::verify::remarks::{self, Remarks};
 use crate::verify::report::Report;
 use crate::verify::report::controls::{Controls, Tally};
 use crate::verify::report::wall::{Finding, NamespaceIds, WallReport, ordered};
 use crate::verify::stage::Stage;
+use crate::verify::target::Target;
 use crate::verify::trials::{Trial, Trials};
 use crate::verify::verdict::{Answer, Control, Receipt, Verdict, of_all, verdict};
 use crate::verify::wall::Wall;
@@ -196,7 +198,8 @@ impl<'a> Verifier<'a> {
     }
 
     fn trials(&self, role: Role) -> Result<Trials, String> {
-        Trials::of(&self.outside(), role, self.order.probes())
+        let subject = Target::start(&self.stage, &left_open(&self.canaries), role)?;
+        Ok(Trials::on(subject, &self.outside(), self.order.probes()))
     }
 }
 

@@ -13,8 +13,8 @@ const FIRST: i32 = 10;
 const HIGH: i32 = 1100;
 
 /// Leaves these open where the inside would find them, and `own` under the number `channel`, and
-/// nothing else: what the verifier's caller has left open is nobody's business. For the process that
-/// becomes rustic.
+/// nothing else: what the verifier's caller has left open is nobody's business. For the process
+/// that becomes rustic.
 ///
 /// # Errors
 /// EMFILE where the caller may have too few descriptors.

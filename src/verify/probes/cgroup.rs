@@ -6,7 +6,7 @@ use crate::mounts;
 use crate::namespace::Namespace;
 use crate::spec::Opening;
 use crate::verify::attempt::{Try, planted};
-use crate::verify::held::Held;
+use crate::verify::held::HeldFd;
 use crate::verify::outside::Outside;
 use crate::verify::probe::{Direction, Effect, Probe};
 use crate::verify::probes::find::{by_ways, mounted};
@@ -131,7 +131,7 @@ fn by_process(outside: &Outside<'_>, subject: &Target) -> Try {
     let devices = host.devices(is_cgroup);
     let mut found = Vec::new();
     let opened = subject.open_inside(&paths, |path, held| {
-        let is_it = |held: Held| held.stat().is_ok_and(|stat| devices.contains(&stat.st_dev));
+        let is_it = |held: HeldFd| held.stat().is_ok_and(|stat| devices.contains(&stat.st_dev));
         found.extend(held.is_some_and(is_it).then(|| path.to_owned()));
     });
     let identity = subject.identity(Namespace::Cgroup);

@@ -4,7 +4,7 @@ use super::pid::canary::PidCanary;
 use super::receipt::arrived;
 use crate::verify::attempt::{Try, strongest};
 use crate::verify::files::FileCrossing;
-use crate::verify::held::Held;
+use crate::verify::held::HeldFd;
 use crate::verify::outside::Outside;
 use crate::verify::protocol::{Outcome, Reply};
 use crate::verify::shown::Shown;
@@ -44,7 +44,7 @@ pub(super) fn mounted(
     subject: &Target,
     devices: &BTreeSet<u64>,
     identity: Identity,
-    counts: impl Fn(&Shown, &Held) -> bool,
+    counts: impl Fn(&Shown, &HeldFd) -> bool,
 ) -> Try {
     let shown = match &subject.shown {
         Ok(shown) => shown,

@@ -1,8 +1,8 @@
-//! The probes: one file a wall, or one folder. In each stand the two halves that face each other: what
-//! the outside plants and looks at, and the crossing that is tried inside. In a folder the latter is
-//! `inside`, and what is planted `canary`.
+//! The probes: one file a wall, or one folder. In each stand the two halves that face each other:
+//! what the outside plants and looks at, and the crossing that is tried inside. In a folder the
+//! latter is `inside`, and what is planted `canary`.
 //!
-//! [`enter`] has probes of several walls. [`find`], [`receipt`] and [`right`] are what they have in
+//! [`enter`] has probes of several walls. `find`, `receipt` and `right` are what they have in
 //! common.
 
 pub mod cgroup;
@@ -129,4 +129,22 @@ pub fn remarks(
 
 fn ordered_door(door: &Door) -> String {
     format!("a door that was ordered: {}: {}", door.name, door.what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_wall_has_probes_of_its_own_and_no_name_is_given_twice() {
+        for wall in Wall::ALL {
+            let probes: Vec<&Probe> = probes_of(wall).iter().copied().flatten().collect();
+            assert!(!probes.is_empty(), "{}", wall.name());
+            let others = probes.iter().filter(|probe| probe.wall != wall);
+            assert_eq!(others.map(|probe| probe.id).collect::<Vec<_>>(), [""; 0]);
+        }
+        let names: BTreeSet<&str> = catalogue().map(|probe| probe.id).collect();
+        assert_eq!(names.len(), catalogue().count());
+    }
 }

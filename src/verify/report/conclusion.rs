@@ -24,11 +24,9 @@ impl Report {
         }
         // Rights over what a container's own user namespace owns, and what has no way there behind
         // every wall.
-        match open.crossed.saturating_sub(closed.of) {
-            missing if missing > 0 && self.controls.not_started.is_none() => {
-                text.push_str(&format!(" ({missing} have nothing to try there)"));
-            }
-            _ => {}
+        let missing = open.crossed.saturating_sub(closed.of);
+        if missing > 0 && self.controls.not_started.is_none() {
+            text.push_str(&format!(" ({missing} have nothing to try there)"));
         }
         text + ".\n"
     }

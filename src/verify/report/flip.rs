@@ -144,7 +144,13 @@ impl Flip {
                 })
             })
             .collect();
-        json!({ "format": "rustic-verify-flip", "version": 1, "exit": self.exit().code(), "base": self.base.json(), "rows": rows })
+        json!({
+            "format": "rustic-verify-flip",
+            "version": 1,
+            "exit": self.exit().code(),
+            "base": self.base.json(),
+            "rows": rows,
+        })
     }
 }
 

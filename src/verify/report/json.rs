@@ -20,8 +20,15 @@ impl Report {
             "version": 1,
             "rustic": env!("CARGO_PKG_VERSION"),
             "nonce": self.nonce,
-            "kernel": { "release": uname.release().to_string_lossy(), "arch": uname.machine().to_string_lossy() },
-            "caller": { "host": self.caller.host, "uid": self.caller.uid, "time": self.caller.time },
+            "kernel": {
+                "release": uname.release().to_string_lossy(),
+                "arch": uname.machine().to_string_lossy(),
+            },
+            "caller": {
+                "host": self.caller.host,
+                "uid": self.caller.uid,
+                "time": self.caller.time,
+            },
             "stage": self.stage,
             "target": { "kind": "run", "argv": argv, "pid": self.pid, "recipe": null },
             "summary": {
@@ -85,7 +92,11 @@ fn wall(wall: &WallReport) -> Value {
 
 fn identity(identity: &NamespaceIds) -> Value {
     let side = |(ino, id): (u64, Option<u64>)| json!({ "ino": ino, "id": id });
-    json!({ "outside": side(identity.outside), "inside": side(identity.inside), "same": identity.same == Same::Yes })
+    json!({
+        "outside": side(identity.outside),
+        "inside": side(identity.inside),
+        "same": identity.same == Same::Yes,
+    })
 }
 
 /// As much of what was brought back as says what it is.
@@ -109,16 +120,29 @@ fn finding(finding: &Finding) -> Value {
         Control::Unplanted(_) => "unplanted",
         Control::Untried(_) => "untried",
     };
+    let closed = finding.closed.map(|receipt| match receipt {
+        Receipt::Absent => "stopped",
+        Receipt::Arrived | Receipt::Admitted => "crossed",
+    });
     json!({
         "id": finding.probe.id,
         "title": finding.probe.title,
         "direction": finding.probe.direction,
         "effect": finding.probe.effect,
-        "inside": { "call": reply.call, "arg": reply.arg, "ret": result, "errno": errno, "data": data },
-        "outside": { "saw": finding.attempt.outside, "arrived": finding.attempt.receipt != Receipt::Absent },
+        "inside": {
+            "call": reply.call,
+            "arg": reply.arg,
+            "ret": result,
+            "errno": errno,
+            "data": data,
+        },
+        "outside": {
+            "saw": finding.attempt.outside,
+            "arrived": finding.attempt.receipt != Receipt::Absent,
+        },
         "door": finding.attempt.door,
         "control": control,
-        "closed": finding.closed.map(|receipt| if receipt == Receipt::Absent { "stopped" } else { "crossed" }),
+        "closed": closed,
         "verdict": finding.verdict.word(),
         "because": finding.verdict.because(),
         "ns": finding.nanoseconds,

@@ -145,8 +145,8 @@ impl Stage {
     }
 }
 
-/// What the new namespaces need to be a host's: queues, a name, a network and a sysfs that shows it.
-/// Returns why /sys shows another network, where it does.
+/// What the new namespaces need to be a host's: queues, a name, a network and a sysfs that shows
+/// it. Returns why /sys shows another network, where it does.
 fn furnish(nonce: &str, secret: &str, queues: &Path) -> Option<String> {
     // Without it the way to a queue by its file cannot be shown; its control says so.
     let _ = mkdirat(CWD, queues, Mode::RWXU)

@@ -9,7 +9,7 @@ use super::find::{by_ways, mounted};
 use super::receipt::arrived;
 use super::right::none_to_keep;
 use crate::verify::attempt::Try;
-use crate::verify::held::Held;
+use crate::verify::held::HeldFd;
 use crate::verify::outside::Outside;
 use crate::verify::probe::{Direction, Effect, Probe};
 use crate::verify::protocol::Reply;
@@ -135,7 +135,7 @@ fn judged(reply: Reply, subject: &Target, nothing: &str) -> Try {
 }
 
 /// Whether a descriptor is a device that was opened, and not merely named.
-fn leads_to_the_host(held: &Held) -> bool {
+fn leads_to_the_host(held: &HeldFd) -> bool {
     !held.flags.contains(OFlags::PATH) && held.stat().is_ok_and(|stat| is_opened(&stat))
 }
 

@@ -93,10 +93,8 @@ fn sweep(outside: &Outside<'_>, subject: &Target, call: &str) -> Reply {
     let root = outside.canaries.get::<RootCanary>();
     let path = root.map_or(Path::new("/"), |root| root.file.as_path());
     let path = path.strip_prefix("/").unwrap_or(Path::new("."));
-    let reply = subject.swept(|| {
-        let crossing = FdsCrossing::Sweep { path: path.to_owned(), mark: subject.mark.clone() };
-        crossing
-    });
+    let reply =
+        subject.swept(|| FdsCrossing::Sweep { path: path.to_owned(), mark: subject.mark.clone() });
     Reply { call: call.into(), ..reply }
 }
 

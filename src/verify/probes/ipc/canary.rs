@@ -1,5 +1,5 @@
-//! A message queue of the stage, and System V objects behind one key. All of it goes with the stage's
-//! IPC namespace.
+//! A message queue of the stage, and System V objects behind one key. All of it goes with the
+//! stage's IPC namespace.
 
 use crate::error::errno_text;
 use crate::sys::sysv::{self, Kind};
