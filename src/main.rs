@@ -29,7 +29,7 @@ fn main() -> ExitCode {
             verify(*order).unwrap_or_else(|failure| told(&failure, failure.exit))
         }
         Asked::Probe(channel) => {
-            verify::probe::main(channel).unwrap_or_else(|failure| told(&failure, failure.exit))
+            verify::agent::main(channel).unwrap_or_else(|failure| told(&failure, failure.exit))
         }
         Asked::Rootfs(order) => {
             rootfs(&order).unwrap_or_else(|failure| told(&failure, failure.exit))
@@ -74,7 +74,7 @@ fn run(wanted: RunOptions) -> Result<Exit, Failure> {
 
 fn verify(asked: VerifyOrder) -> Result<Exit, Failure> {
     if asked.show == Show::List {
-        return shown(&verify::report::list(&asked.order.walls));
+        return shown(&verify::report::catalogue::list(&asked.order.walls));
     }
     sys::ignore_sigxfsz();
     let host = Host::read()?;

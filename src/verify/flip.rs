@@ -5,12 +5,13 @@ use crate::error::Failure;
 use crate::exit::Exit;
 use crate::namespace::{Choice, Namespace, Namespaces, Switch};
 use crate::spec::Spec;
-use crate::verify::Order;
-use crate::verify::probes::Probe;
-use crate::verify::report::{Finding, Report, WallReport};
+use crate::verify::order::Order;
+use crate::verify::probe::Probe;
+use crate::verify::reasons::because;
+use crate::verify::report::Report;
+use crate::verify::report::wall::{Finding, WallReport};
 use crate::verify::verdict::Verdict;
 use crate::verify::verifier::Verifier;
-use crate::verify::wall::Wall;
 
 /// What the toggling has shown.
 pub struct Flip {
@@ -138,7 +139,10 @@ impl Row {
             (None | Some(Verdict::Unknown(_)), _) | (_, None | Some(Verdict::Unknown(_))) => {
                 Followed::Unknown
             }
-            _ => Followed::No,
+            (
+                Some(Verdict::Held | Verdict::Shared | Verdict::Leaked | Verdict::Untried(_)),
+                Some(Verdict::Held | Verdict::Shared | Verdict::Leaked | Verdict::Untried(_)),
+            ) => Followed::No,
         }
     }
 }
@@ -181,76 +185,5 @@ fn said(finding: &Finding) -> String {
         (Verdict::Untried(reason), _) => format!("not tried, {reason}"),
         (verdict, Some(errno)) => format!("{} by {errno}", verdict.word()),
         (verdict, None) => verdict.word().to_owned(),
-    }
-}
-
-/// How namespaces hang together, as far as a toggled one changes what probes of other walls are
-/// answered.
-fn because(flipped: Namespace, namespaces: &Namespaces, wall: Wall) -> Option<&'static str> {
-    let of_a_user_namespace = namespaces.is_new(Namespace::User);
-    match (flipped, wall) {
-        (
-            Namespace::Mount,
-            Wall::Fds | Wall::Kernel | Wall::Terminal | Wall::Keyring | Wall::Devices,
-        ) => Some(
-            "without a mount namespace nothing is mounted: there is no /proc, /sys or /dev to \
-                look into",
-        ),
-        (Namespace::Mount, Wall::Pid | Wall::Net | Wall::Ipc | Wall::Cgroup) => Some(
-            "without a mount namespace nothing is mounted: there is no /proc, /sys or /dev/mqueue \
-                to look into",
-        ),
-        (Namespace::Mount, Wall::Root | Wall::User) => Some(
-            "without a mount namespace the root is entered by chroot, and CAP_SYS_CHROOT is \
-                withheld, or leads out of it",
-        ),
-        (Namespace::User, Wall::Keyring) => Some("a user namespace has user keyrings of its own"),
-        (
-            Namespace::User,
-            Wall::Pid
-            | Wall::Mnt
-            | Wall::Root
-            | Wall::Uts
-            | Wall::Net
-            | Wall::Ipc
-            | Wall::Cgroup
-            | Wall::Time
-            | Wall::Terminal
-            | Wall::Kernel
-            | Wall::Devices,
-        ) => Some("rights inside a user namespace count over what it owns, and over nothing else"),
-        (Namespace::Pid | Namespace::Net | Namespace::Ipc, Wall::User) if of_a_user_namespace => {
-            Some("rights over a shared namespace are those of the user namespace that owns it")
-        }
-        (Namespace::Net, Wall::Cgroup) if of_a_user_namespace => Some(
-            "a user namespace may mount no sysfs of a network that it does not own: the caller's \
-                is bound",
-        ),
-        (Namespace::Pid, Wall::Root | Wall::Kernel | Wall::Keyring) if of_a_user_namespace => Some(
-            "a user namespace may mount no proc of a pid namespace that it does not own: the \
-                    caller's is bound",
-        ),
-        (
-            Namespace::Pid,
-            Wall::Mnt
-            | Wall::Root
-            | Wall::Uts
-            | Wall::Net
-            | Wall::Ipc
-            | Wall::Cgroup
-            | Wall::Time
-            | Wall::Keyring
-            | Wall::Terminal
-            | Wall::Kernel
-            | Wall::Devices,
-        ) => Some(
-            "a process outside can be named: its root, its network and its namespaces are reached \
-                as far as rights go",
-        ),
-        (Namespace::Cgroup, Wall::Root) if of_a_user_namespace => Some(
-            "a user namespace may mount no sysfs of a network that it does not own: the caller's \
-                is bound, with the place of the cgroups below",
-        ),
-        _ => None,
     }
 }

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::PathBuf;
 
 /// A descriptor of a process inside.
-pub struct Held {
+pub struct HeldFd {
     /// The same file, not opened but named (O_PATH). `None` where it has no path: a socket, a pipe.
     file: Option<OwnedFd>,
     /// What it is called.
@@ -18,7 +18,7 @@ pub struct Held {
     pub flags: OFlags,
 }
 
-impl Held {
+impl HeldFd {
     /// Looks at a descriptor of a process.
     ///
     /// # Errors

@@ -1,18 +1,24 @@
-//! How the probe gets where it is: as the control, or by rustic as anybody would start it, with
+//! How the agent gets where it is: as the control, or by rustic as anybody would start it, with
 //! what a careless caller would leave it.
 
-use crate::error::of_nix;
+use crate::error::{errno_text, of_nix};
 use crate::host::capability;
 use crate::namespace::{Namespace, Namespaces};
 use crate::spec::{Door, Opening, PROBE, RunOptions};
-use crate::verify::probes::{Canaries, fds, terminal};
-use crate::verify::stage::{Rights, Stage};
+use crate::sys;
+use crate::verify::child::ended_within;
+use crate::verify::inherited::streams::StreamFiles;
+use crate::verify::inherited::terminal::Terminal;
+use crate::verify::inherited::{self, descriptors, habits};
+use crate::verify::stage::Stage;
+use crate::verify::stage::namespaces::StageRights;
 use caps::Capability;
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::event::Timespec;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, getppid, setsid};
-use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
+use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout, stderr};
 use std::ffi::{CString, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
@@ -37,13 +43,13 @@ pub struct Ordered {
 /// Who is started.
 #[derive(Clone, Debug)]
 pub enum Role {
-    /// The control: the probe in the stage, with every right that the verifier has.
+    /// The control: an agent in the stage, with every right that the verifier has.
     Open,
     /// A container.
     Contained(Box<Ordered>),
 }
 
-/// The descriptor that a probe talks on, as the process that starts it has it.
+/// The descriptor that an agent talks on, as the process that starts it has it.
 const CHANNEL: i32 = 9;
 
 impl Role {
@@ -97,23 +103,58 @@ impl Role {
 }
 
 /// What the new process needs on its way to execve.
-pub(super) struct Start<'a> {
+pub(super) struct NewProcess<'a> {
     pub stage: &'a Stage,
-    pub canaries: &'a Canaries,
+    pub left_open: &'a [BorrowedFd<'a>],
     pub role: &'a Role,
-    pub terminal: Option<&'a terminal::Pair>,
-    pub streams: Option<&'a fds::Streams>,
+    pub terminal: Option<&'a Terminal>,
+    pub streams: Option<&'a StreamFiles>,
     pub theirs: OwnedFd,
     pub parent: Pid,
 }
 
-/// Becomes rustic, or the control's probe: a session and a terminal of its own, what a careless
+impl NewProcess<'_> {
+    /// Starts it in a process of its own. The agent's end of the channel is gone here then.
+    ///
+    /// # Errors
+    /// No process, for a reader.
+    pub(super) fn launch(self) -> Result<Launcher, String> {
+        let argv = self.role.argv(&self.stage.nonce);
+        let env = environment(self.stage);
+        // SAFETY: the verifier has one thread.
+        #[allow(unsafe_code, reason = "fork(2) with one thread")]
+        let forked = unsafe { sys::fork() };
+        match forked.map_err(|errno| format!("cannot fork: {}", errno_text(errno)))? {
+            Some(pid) => Ok(Launcher(pid)),
+            None => {
+                if let Err(errno) = become_it(&self, &argv, &env) {
+                    // What it says there is what the verifier reads when no agent answers.
+                    let _ = rustix::io::write(
+                        stderr(),
+                        format!("cannot start it: {}\n", errno_text(errno)).as_bytes(),
+                    );
+                }
+                sys::exit_now(125)
+            }
+        }
+    }
+}
+
+/// How long its end may take.
+const END: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };
+
+/// The process that was started; it has ended when this is gone.
+pub(super) struct Launcher(Pid);
+
+impl Drop for Launcher {
+    fn drop(&mut self) {
+        let _ = ended_within(self.0, &END);
+    }
+}
+
+/// Becomes rustic, or the control's agent: a session and a terminal of its own, what a careless
 /// caller would leave it, and the verifier's death as its own.
-pub(super) fn become_it(
-    start: &Start<'_>,
-    argv: &[OsString],
-    env: &[CString],
-) -> Result<(), Errno> {
+fn become_it(start: &NewProcess<'_>, argv: &[OsString], env: &[CString]) -> Result<(), Errno> {
     setsid()?;
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     if getppid() != Some(start.parent) {
@@ -134,15 +175,15 @@ pub(super) fn become_it(
             dup2_stdout(&null)?;
         }
     }
-    fds::leave_open(start.canaries, start.theirs.as_fd(), CHANNEL)?;
-    fds::take_odd_habits()?;
+    descriptors::leave_open(start.left_open, start.theirs.as_fd(), CHANNEL)?;
+    habits::take_odd_habits()?;
     if let Ok(place) = &start.stage.cgroup {
         place.enter()?;
     }
     match start.role {
         Role::Open => keep_rights_through_execve()?,
         Role::Contained(_)
-            if start.stage.rights == Rights::Stage && start.stage.caller.uid == 0 =>
+            if start.stage.rights == StageRights::Stage && start.stage.caller.uid == 0 =>
         {
             hold_no_more_than(start.stage.held)?
         }
@@ -177,11 +218,11 @@ fn hold_no_more_than(held: u64) -> Result<(), Errno> {
     Ok(())
 }
 
-pub(super) fn environment(stage: &Stage) -> Vec<CString> {
+fn environment(stage: &Stage) -> Vec<CString> {
     // Which root it is says the command line alone.
-    let others =
-        std::env::vars_os().filter(|(name, _)| name != fds::VARIABLE && name != "RUSTIC_ROOTFS");
-    let ours = others.chain([(fds::VARIABLE.into(), stage.secret.clone().into())]);
+    let others = std::env::vars_os()
+        .filter(|(name, _)| name != inherited::VARIABLE && name != "RUSTIC_ROOTFS");
+    let ours = others.chain([(inherited::VARIABLE.into(), stage.secret.clone().into())]);
     ours.filter_map(|(name, value)| {
         CString::new([name.as_bytes(), b"=", value.as_bytes()].concat()).ok()
     })

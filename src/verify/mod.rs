@@ -2,69 +2,76 @@
 //! succeed.
 //!
 //! ```text
-//!   the stage: a throw-away host                         behind the walls
-//!   canary  ◀─── crossing ──────────────────────────────  probe (control: the same probe, without walls)
+//!   the stage: a throw-away host                    behind the walls
+//!   canary  ◀─── crossing ─────────────────────────  agent (control: an agent without walls)
 //!   receipt      identity: /proc/PID/ns, from outside
 //! ```
 //!
-//! [`verdict`] is a pure function of what [`probes`] find. [`stage`] is the outside,
-//! [`host_mounts`] what was there before it; [`launch`] starts who is verified, [`target`] asks,
-//! [`reach`] tells where to, [`held`] looks at what it has; [`probe`] is the inside of it,
-//! [`protocol`] what passes between them, [`cleanup`] who cleans up. [`verifier`] brings them
-//! together, [`report`] shows what came of it. It starts rustic as anybody would, and knows nothing
-//! of `run`.
+//! From the ground up: no file knows one that stands below it here, but for `report/flip`, the
+//! matrix of `--flip`.
+//!
+//! ```text
+//! wall verdict               the fourteen walls; what follows for one, a pure function
+//! protocol escaped           what passes between outside and inside: requests, replies, paths
+//! child                      the end of a process that was forked here
+//! caller stage/              who verifies; the throw-away host, and what is cleaned up after it
+//! inherited/                 what a careless caller leaves: terminal, streams, descriptors, habits
+//! sides nsenter held shown   a container from outside: namespaces, files, descriptors, mounts
+//! launch channel target      whose container is judged: started, talked to, identified
+//! files reach                files inside, and the paths and doors by which they are reached
+//! remarks                    what is told of the host, and which system calls answer
+//! attempt outside            what came of an attempt; what is planted to look at
+//! probe trials               one way to try a wall; all of them on one subject
+//! probes/                    the walls, each with its two halves: canary and crossing
+//! agent                      the inside: the one place that knows every crossing
+//! order                      what is to be done
+//! report/                    what was found, as data: table, story, JSON, conclusion, exit code
+//! verifier                   the stage, the controls, and containers one after another
+//! reasons flip               one namespace after another toggled, and why others change with it
+//! ```
+//!
+//! A new wall is a variant of [`wall::Wall`], a file in [`probes`] and its lines in the list there,
+//! and a line in [`agent`]: the compiler asks for each. verify starts rustic as anybody would, and
+//! knows nothing of `run`.
 
+pub mod agent;
+pub mod attempt;
+pub mod caller;
+pub mod channel;
 mod child;
-pub mod cleanup;
 pub mod escaped;
+pub mod files;
 pub mod flip;
 pub mod held;
-pub mod host_mounts;
+pub mod inherited;
 pub mod launch;
 pub mod nsenter;
-pub mod place;
+pub mod order;
+pub mod outside;
 pub mod probe;
 pub mod probes;
 pub mod protocol;
 pub mod reach;
+mod reasons;
 pub mod remarks;
 pub mod report;
-pub mod rtnetlink;
 pub mod shown;
+pub mod sides;
 pub mod stage;
 pub mod target;
+pub mod trials;
 pub mod verdict;
 pub mod verifier;
 pub mod wall;
+
+pub use order::Order;
 
 use crate::host::Host;
 use crate::namespace::{Namespace, Switch};
 use crate::spec::{RunOptions, Spec};
 use flip::Flip;
-use probes::Probe;
 use report::Report;
 use verifier::Verifier;
-use wall::Wall;
-
-/// What is to be verified, and how.
-pub struct Order {
-    /// The walls that are tried.
-    pub walls: Vec<Wall>,
-    /// What is expected of some walls, whatever was ordered: a verdict by its word.
-    pub expected: Vec<(Wall, &'static str)>,
-}
-
-impl Order {
-    /// The probes of its walls.
-    pub fn probes(&self) -> impl Iterator<Item = &'static Probe> + use<'_> {
-        probes::catalogue().filter(|probe| self.walls.contains(&probe.wall))
-    }
-
-    /// What is expected of a wall, where that was said.
-    pub fn expected(&self, wall: Wall) -> Option<&'static str> {
-        self.expected.iter().rev().find(|(one, _)| *one == wall).map(|(_, word)| *word)
-    }
-}
 
 /// Verifies one container. There is always a report: what could not be tried is unknown.
 pub fn verify(order: &Order, spec: &Spec, host: &Host) -> Report {

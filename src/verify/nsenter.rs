@@ -3,7 +3,7 @@
 
 use crate::sys;
 use crate::verify::child::ended;
-use crate::verify::target::Sides;
+use crate::verify::sides::Sides;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};

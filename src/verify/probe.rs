@@ -1,137 +1,76 @@
-//! The probe: rustic inside of what is verified. It does what it is told, one crossing after
-//! another, and judges nothing. What changes the process that tries it, or may end it, is tried in
-//! one of its own, so that it does not spoil the next.
-//!
-//! What a crossing holds stays until the next order, and so does a process of its own: the outside
-//! looks at them in /proc.
+//! A probe: one way to try a wall.
 
-use crate::error::Failure;
-use crate::exit::Exit;
-use crate::sys;
-use crate::verify::child::ended;
-use crate::verify::protocol::{Crossing, Ground, HELLO, LONGEST, Numbered, Outcome, Reply};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fd::OwnedFd;
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
-use rustix::process::{
-    Pid, Signal, WaitOptions, getpid, getppid, kill_process, set_parent_process_death_signal, wait,
-};
-use std::io::{IoSliceMut, PipeReader, Write};
-use std::mem::MaybeUninit;
+use crate::verify::attempt::Try;
+use crate::verify::outside::Outside;
+use crate::verify::target::Target;
+use crate::verify::wall::Wall;
+use serde::{Serialize, Serializer};
 
-/// How long one crossing may take in a process of its own.
-const PATIENCE: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
-
-/// A process that has tried a crossing, and is ended with this. Whoever asks next reaps it.
-struct Crosser(Pid);
-
-impl Drop for Crosser {
-    fn drop(&mut self) {
-        let _ = kill_process(self.0, Signal::KILL);
-    }
+/// One way to try a wall.
+pub struct Probe {
+    /// Its name, for ever.
+    pub id: &'static str,
+    /// The wall that is broken when it crosses.
+    pub wall: Wall,
+    /// What it does, in a few words.
+    pub title: &'static str,
+    /// Which way it goes.
+    pub direction: Direction,
+    /// What it touches.
+    pub effect: Effect,
+    /// Tries it on one subject.
+    pub attempt: fn(&Outside<'_>, &Target) -> Try,
 }
 
-/// Says hello on a socket, and does what comes on it until its end.
-///
-/// # Errors
-/// A number that is no inherited descriptor.
-pub fn main(channel: i32) -> Result<Exit, Failure> {
-    let socket = sys::take_inherited(channel).map_err(|errno| {
-        Failure::new(format!("__probe {channel}: no such descriptor")).errno(errno)
-    })?;
-    if rustix::io::write(&socket, HELLO.as_bytes()).is_err() {
-        return Ok(Exit::Failed);
-    }
-    // What the last crossing has left: descriptors, with the reply that tells of them, or a
-    // process.
-    let (mut held, mut crosser) = (None, None);
-    let mut buffer = vec![0; LONGEST];
-    while let Some((Numbered { number, what: crossing }, passed)) = order(&socket, &mut buffer) {
-        drop((held.take(), crosser.take()));
-        while let Ok(Some(_)) = wait(WaitOptions::NOHANG) {}
-        let reply = match crossing.ground() {
-            Ground::Here => crossing.attempt(passed),
-            Ground::Apart => match apart(&socket, number, &crossing, passed) {
-                Ok(Ok(process)) => {
-                    crosser = Some(process);
-                    continue;
-                }
-                Ok(Err(signal)) => Reply::new("wait", "", Outcome::Killed(signal)),
-                Err(errno) => Reply::plain("fork", "", Err(errno)),
-            },
-        };
-        if answer(&socket, number, &reply).is_err() {
-            return Ok(Exit::Failed);
-        }
-        held = Some(reply);
-    }
-    Ok(Exit::Command(0))
+/// Which way a crossing goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// The inside changes something outside.
+    Out,
+    /// Something of the outside is seen inside.
+    In,
 }
 
-/// Has it tried in a process of its own, which answers; or the signal that has ended that before.
-fn apart(
-    socket: &OwnedFd,
-    number: u64,
-    crossing: &Crossing,
-    passed: Option<OwnedFd>,
-) -> rustix::io::Result<Result<Crosser, i32>> {
-    let (answered, mut said) = std::io::pipe().map_err(|error| crate::error::errno_of(&error))?;
-    let probe = getpid();
-    // SAFETY: the probe has one thread.
-    #[allow(unsafe_code, reason = "fork(2) with one thread")]
-    let forked = unsafe { sys::fork() };
-    match forked? {
-        None => {
-            let _ = set_parent_process_death_signal(Some(Signal::KILL));
-            // In another pid namespace, or after its end, it has no parent to be seen.
-            if getppid().is_some_and(|parent| parent != probe) {
-                sys::exit_now(1)
-            }
-            drop(answered);
-            let reply = crossing.attempt(passed);
-            let _ = answer(socket, number, &reply);
-            let _ = said.write(&[1]);
-            drop(said);
-            loop {
-                rustix::event::pause();
-            }
-        }
-        Some(child) => {
-            drop(said);
-            let crosser = Crosser(child);
-            Ok(if has_answered(answered) {
-                Ok(crosser)
-            } else {
-                drop(crosser);
-                Err(ended(child).and_then(|status| status.terminating_signal()).unwrap_or(0))
-            })
+/// What a probe touches besides itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Nothing.
+    None,
+    /// The stage.
+    Stage,
+    /// An object that the verifier has made on the host, under a random name, and removes.
+    OwnObject,
+}
+
+impl Direction {
+    /// Its word.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Out => "in-to-out",
+            Self::In => "out-to-in",
         }
     }
 }
 
-/// Waits until it has answered, but no longer than [`PATIENCE`]; one that ends before has not.
-fn has_answered(mut answered: PipeReader) -> bool {
-    let ready = rustix::io::retry_on_intr(|| {
-        poll(&mut [PollFd::new(&answered, PollFlags::IN)], Some(&PATIENCE))
-    });
-    ready == Ok(1) && std::io::Read::read(&mut answered, &mut [0]).is_ok_and(|count| count == 1)
+impl Effect {
+    /// Its word.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Stage => "stage",
+            Self::OwnObject => "own-object",
+        }
+    }
 }
 
-fn order(socket: &OwnedFd, text: &mut [u8]) -> Option<(Numbered<Crossing>, Option<OwnedFd>)> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-    let message = rustix::io::retry_on_intr(|| {
-        recvmsg(socket, &mut [IoSliceMut::new(text)], &mut ancillary, RecvFlags::CMSG_CLOEXEC)
-    })
-    .ok()?;
-    let passed = ancillary.drain().find_map(|message| match message {
-        RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
-        _ => None,
-    });
-    Some((serde_json::from_slice(&text[..message.bytes]).ok()?, passed))
+impl Serialize for Direction {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.word())
+    }
 }
 
-fn answer(socket: &OwnedFd, number: u64, what: &Reply) -> rustix::io::Result<()> {
-    let text = serde_json::to_vec(&Numbered { number, what }).unwrap_or_default();
-    rustix::io::retry_on_intr(|| rustix::io::write(socket, &text)).map(drop)
+impl Serialize for Effect {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.word())
+    }
 }

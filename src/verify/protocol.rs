@@ -1,84 +1,75 @@
-//! What passes between the verifier outside and the probe inside: an order to try one crossing, and
-//! the answer. Both are one JSON value, a message each, on the probe's stdin and stdout.
+//! What passes between the verifier outside and the agent inside: a request to try one crossing,
+//! and the reply. Both are one JSON value, a message each, on a socket that the agent is started
+//! with. No crossing is known here: each wall's file has its own, and [`super::agent`] knows them
+//! all.
 
-use crate::error::{errno_of, printable};
-use crate::verify::probes::{
-    cgroup, devices, enter, fds, ipc, kernel, keyring, mnt, net, pid, root, terminal, time, user,
-    uts,
-};
-use crate::verify::remarks;
+use crate::error::printable;
+use crate::verify::wall::Wall;
 use rustix::fd::{AsRawFd, OwnedFd};
-use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use serde_json::Value;
 use std::rc::Rc;
 
-/// What a probe says first.
+/// What an agent says first.
 pub const HELLO: &str = "rustic-probe 1";
 
 /// The longest message.
 pub const LONGEST: usize = 64 * 1024;
 
-/// A crossing to try. It never holds what only the outside knows: what a probe brings back it has
-/// found.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// What a crossing is about: which of the enums that implement [`Crossing`] it is decoded as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Crossing {
-    /// Reads a file.
-    Read {
-        /// Its path inside.
-        #[serde(with = "crate::verify::escaped")]
-        path: PathBuf,
-    },
-    /// Opens files with O_PATH, and holds them.
-    Open {
-        /// Their paths inside.
-        #[serde(with = "crate::verify::escaped::all")]
-        paths: Vec<PathBuf>,
-    },
-    /// Asks for the calls that launchers close.
+pub enum Topic {
+    /// Files, whatever wall is tried by them.
+    Files,
+    /// The system calls that launchers close.
     Surface,
-    /// One of the pid wall.
-    Pid(pid::Crossing),
-    /// One of the mnt wall.
-    Mnt(mnt::Crossing),
-    /// One of the root wall.
-    Root(root::Crossing),
-    /// One of the uts wall.
-    Uts(uts::Crossing),
-    /// One of the net wall.
-    Net(net::Crossing),
-    /// One of the ipc wall.
-    Ipc(ipc::Crossing),
-    /// One of the user wall.
-    User(user::Crossing),
-    /// One of the cgroup wall.
-    Cgroup(cgroup::Crossing),
-    /// One of the time wall.
-    Time(time::Crossing),
-    /// One of the fds wall.
-    Fds(fds::Crossing),
-    /// One of the keyring wall.
-    Keyring(keyring::Crossing),
-    /// One of the terminal wall.
-    Terminal(terminal::Crossing),
-    /// One of the kernel wall.
-    Kernel(kernel::Crossing),
-    /// One of the devices wall.
-    Devices(devices::Crossing),
-    /// Enters a namespace of a process outside.
-    Enter(enter::Crossing),
+    /// Entering a namespace of a process outside.
+    Enter,
+    /// What one wall alone has.
+    Wall(Wall),
 }
 
-/// An order or a reply with its number, so that a late answer is not taken for that to another
-/// question.
+/// A crossing to try: the arguments of calls, and the calls. It never holds what only the outside
+/// knows: what the agent brings back it has found.
+pub trait Crossing: Serialize + DeserializeOwned + 'static {
+    /// What it is about. No two types have the same.
+    const TOPIC: Topic;
+
+    /// Where it is tried.
+    fn ground(&self) -> Ground {
+        Ground::Here
+    }
+
+    /// Tries it, here and now. `passed` is the descriptor that came with the request.
+    fn attempt(&self, passed: Option<OwnedFd>) -> Reply;
+}
+
+/// A crossing on the wire.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Request {
+    /// What the crossing is about.
+    pub topic: Topic,
+    /// The crossing, to be decoded by its topic.
+    pub crossing: Value,
+}
+
+impl Request {
+    /// The request to try a crossing; `None` for one that cannot be said in JSON.
+    pub fn to_try<C: Crossing>(crossing: &C) -> Option<Self> {
+        Some(Self { topic: C::TOPIC, crossing: serde_json::to_value(crossing).ok()? })
+    }
+}
+
+/// A request or a reply with its number, so that a late answer is not taken for that to another
+/// request.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Numbered<T> {
-    /// The number of the order.
+    /// The number of the request.
     pub number: u64,
-    /// The order, or the reply.
+    /// The request, or the reply.
     pub what: T,
 }
 
@@ -91,7 +82,7 @@ pub struct Reply {
     pub arg: String,
     /// How it ended.
     pub outcome: Outcome,
-    /// What stays open until the next order, for the outside to look at.
+    /// What stays open until the next request, for the outside to look at.
     #[serde(skip)]
     pub holds: Rc<Vec<OwnedFd>>,
 }
@@ -144,7 +135,9 @@ impl Reply {
     pub fn number(&self) -> Option<i32> {
         match self.outcome {
             Outcome::Done(number, _) => i32::try_from(number).ok(),
-            _ => None,
+            Outcome::Refused(_) | Outcome::Untried(_) | Outcome::Killed(_) | Outcome::Silent => {
+                None
+            }
         }
     }
 
@@ -157,7 +150,7 @@ impl Reply {
     pub fn data(&self) -> &str {
         match &self.outcome {
             Outcome::Done(_, data) => data,
-            _ => "",
+            Outcome::Refused(_) | Outcome::Untried(_) | Outcome::Killed(_) | Outcome::Silent => "",
         }
     }
 
@@ -182,103 +175,8 @@ pub fn errno_name(errno: i32) -> String {
 /// Where a crossing is tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ground {
-    /// In the probe itself.
+    /// In the agent itself.
     Here,
     /// In a process of its own: it changes the one that tries it, or may end it.
     Apart,
-}
-
-impl Crossing {
-    /// Where it is tried.
-    pub fn ground(&self) -> Ground {
-        let apart = match self {
-            Self::Surface => true,
-            Self::Enter(crossing) => crossing.has_a_way(),
-            Self::Pid(crossing) => matches!(crossing, pid::Crossing::Trace { .. }),
-            Self::Root(crossing) => matches!(crossing, root::Crossing::Climb { .. }),
-            Self::Devices(crossing) => matches!(crossing, devices::Crossing::Disk { .. }),
-            Self::Net(crossing) => crossing.is_of_i386(),
-            Self::Cgroup(crossing) => matches!(crossing, cgroup::Crossing::Mount { .. }),
-            Self::Keyring(crossing) => matches!(crossing, keyring::Crossing::SerialI386 { .. }),
-            Self::Kernel(crossing) => matches!(crossing, kernel::Crossing::Uncover { .. }),
-            Self::Read { .. }
-            | Self::Open { .. }
-            | Self::Mnt(_)
-            | Self::Uts(_)
-            | Self::Ipc(_)
-            | Self::User(_)
-            | Self::Time(_)
-            | Self::Fds(_)
-            | Self::Terminal(_) => false,
-        };
-        if apart { Ground::Apart } else { Ground::Here }
-    }
-
-    /// Tries it, here and now. `passed` is the descriptor that came with the order.
-    pub fn attempt(&self, passed: Option<OwnedFd>) -> Reply {
-        match self {
-            Self::Read { path } => read(path),
-            Self::Open { paths } => opened(paths),
-            Self::Surface => remarks::asked(),
-            Self::Pid(crossing) => crossing.attempt(),
-            Self::Mnt(crossing) => crossing.attempt(),
-            Self::Root(crossing) => crossing.attempt(),
-            Self::Uts(crossing) => crossing.attempt(),
-            Self::Net(crossing) => crossing.attempt(),
-            Self::Ipc(crossing) => crossing.attempt(),
-            Self::User(crossing) => crossing.attempt(passed),
-            Self::Cgroup(crossing) => crossing.attempt(passed),
-            Self::Time(crossing) => crossing.attempt(),
-            Self::Fds(crossing) => crossing.attempt(),
-            Self::Keyring(crossing) => crossing.attempt(),
-            Self::Terminal(crossing) => crossing.attempt(),
-            Self::Kernel(crossing) => crossing.attempt(),
-            Self::Devices(crossing) => crossing.attempt(),
-            Self::Enter(crossing) => crossing.attempt(),
-        }
-    }
-}
-
-/// Opens files without touching them. Says which have opened, with the number of each.
-fn opened(paths: &[PathBuf]) -> Reply {
-    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let held: Vec<(usize, OwnedFd)> = paths
-        .iter()
-        .enumerate()
-        .filter_map(|(index, path)| Some((index, open(path, flags, Mode::empty()).ok()?)))
-        .collect();
-    let text = held.iter().map(|(index, fd)| format!("{index}:{}", fd.as_raw_fd()));
-    let text = text.collect::<Vec<_>>().join(" ");
-    let reply = Reply::of("open", format!("{} paths", paths.len()), Ok((held.len() as i64, text)));
-    Reply { holds: Rc::new(held.into_iter().map(|(_, fd)| fd).collect()), ..reply }
-}
-
-/// What [`Crossing::Open`] has opened: the place of each in the order, and its descriptor.
-pub fn numbers(data: &str) -> Vec<(usize, i32)> {
-    let pairs = data.split(' ').filter_map(|pair| pair.split_once(':'));
-    pairs.filter_map(|(index, fd)| Some((index.parse().ok()?, fd.parse().ok()?))).collect()
-}
-
-/// Reads the start of a file. Where a whole file system is missing inside, there is nothing to
-/// cross it with.
-fn read(path: &Path) -> Reply {
-    for (mount, mark) in [("/proc", "/proc/self/stat"), ("/sys", "/sys/class/net")] {
-        if path.starts_with(mount) && !Path::new(mark).exists() {
-            return Reply::untried(
-                "open",
-                path.to_string_lossy(),
-                &format!("there is no {mount} inside"),
-            );
-        }
-    }
-    let content = (|| {
-        let mut text = Vec::new();
-        std::fs::File::open(path)?.take(4096).read_to_end(&mut text)?;
-        Ok((text.len() as i64, String::from_utf8_lossy(&text).trim_end().to_owned()))
-    })();
-    Reply::of(
-        "open",
-        path.to_string_lossy(),
-        content.map_err(|error: std::io::Error| errno_of(&error)),
-    )
 }

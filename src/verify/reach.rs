@@ -4,8 +4,9 @@
 use crate::mountinfo;
 use crate::namespace::Namespace;
 use crate::spec::Opening;
-use crate::verify::held::Held;
-use crate::verify::protocol::{self, Crossing, Outcome, Reply};
+use crate::verify::files::{self, FileCrossing};
+use crate::verify::held::HeldFd;
+use crate::verify::protocol::{Outcome, Reply};
 use crate::verify::shown::{Shown, Way};
 use crate::verify::target::Target;
 use std::path::{Path, PathBuf};
@@ -15,20 +16,20 @@ impl Target {
     /// hands out what was opened, seen from outside; `None` for what could not be opened.
     ///
     /// # Errors
-    /// The reply of a probe that has not done it.
+    /// The reply of an agent that has not done it.
     pub fn open_inside(
         &self,
         paths: &[PathBuf],
-        mut seen: impl FnMut(&Path, Option<Held>),
+        mut seen: impl FnMut(&Path, Option<HeldFd>),
     ) -> Result<(), Reply> {
         // Few enough for a process that may have few descriptors, and for a message.
         const AT_ONCE: usize = 8;
         for some in paths.chunks(AT_ONCE) {
-            let reply = self.ask(&Crossing::Open { paths: some.to_vec() });
+            let reply = self.ask(&FileCrossing::Open { paths: some.to_vec() });
             if !matches!(reply.outcome, Outcome::Done(..)) {
                 return Err(reply);
             }
-            let numbers = protocol::numbers(reply.data());
+            let numbers = files::numbers(reply.data());
             for (index, path) in some.iter().enumerate() {
                 let number = numbers.iter().find(|(one, _)| *one == index).map(|(_, fd)| *fd);
                 let held = number.map(|number| self.held(number)).transpose();

@@ -1,8 +1,10 @@
 //! What a container can see of the host and ask of its kernel besides: no wall, and no verdict.
 
 use crate::sys::surface;
-use crate::verify::protocol::{Crossing, Outcome, Reply};
+use crate::verify::files::FileCrossing;
+use crate::verify::protocol::{Crossing, Ground, Outcome, Reply, Topic};
 use crate::verify::target::Target;
+use rustix::fd::OwnedFd;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -33,15 +35,17 @@ const FACTS: [(&str, &str); 8] = [
 pub fn of(subject: &Target) -> Remarks {
     let line = |reply: &Reply| reply.data().lines().next().unwrap_or_default().to_owned();
     let facts = FACTS.iter().filter_map(|(name, path)| {
-        let crossing = Crossing::Read { path: PathBuf::from(path) };
+        let crossing = FileCrossing::Read { path: PathBuf::from(path) };
         let ours = line(&crossing.attempt(None));
         (!ours.is_empty() && line(&subject.ask(&crossing)) == ours).then_some(*name)
     });
     let tells = facts.collect();
-    let reply = subject.ask(&Crossing::Surface);
-    let answers: Vec<Call> = match &reply.outcome {
+    let reply = subject.ask(&SurfaceCrossing);
+    let answers: Vec<SurfaceCall> = match &reply.outcome {
         Outcome::Done(_, data) => serde_json::from_str(data).unwrap_or_default(),
-        _ => Vec::new(),
+        Outcome::Refused(_) | Outcome::Untried(_) | Outcome::Killed(_) | Outcome::Silent => {
+            Vec::new()
+        }
     };
     let asked = answers.len();
     let surface = answers.into_iter().filter(|call| call.answers).map(|call| call.name).collect();
@@ -50,18 +54,9 @@ pub fn of(subject: &Target) -> Remarks {
 
 /// A call that was asked for.
 #[derive(Serialize, Deserialize)]
-struct Call {
+struct SurfaceCall {
     name: String,
     answers: bool,
-}
-
-/// Asks for each of the calls, here and now.
-pub fn asked() -> Reply {
-    let answers = surface::answers().into_iter();
-    let calls: Vec<Call> =
-        answers.map(|(name, answers)| Call { name: name.to_owned(), answers }).collect();
-    let data = serde_json::to_string(&calls).unwrap_or_default();
-    Reply::of("calls", format!("{}", calls.len()), Ok((0, data)))
 }
 
 impl Remarks {
@@ -80,5 +75,25 @@ impl Remarks {
             ),
         });
         told.into_iter().chain(open).collect()
+    }
+}
+
+/// What is tried inside: each of the calls that launchers close.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct SurfaceCrossing;
+
+impl Crossing for SurfaceCrossing {
+    const TOPIC: Topic = Topic::Surface;
+
+    fn ground(&self) -> Ground {
+        Ground::Apart
+    }
+
+    fn attempt(&self, _: Option<OwnedFd>) -> Reply {
+        let answers = surface::answers().into_iter();
+        let calls: Vec<SurfaceCall> =
+            answers.map(|(name, answers)| SurfaceCall { name: name.to_owned(), answers }).collect();
+        let data = serde_json::to_string(&calls).unwrap_or_default();
+        Reply::of("calls", format!("{}", calls.len()), Ok((0, data)))
     }
 }

@@ -2,7 +2,7 @@
 //! brought each in.
 
 use crate::error::without_number;
-use crate::mountinfo::{self, MountInfo as Mount};
+use crate::mountinfo::{self, MountInfo};
 use crate::namespace::Namespace;
 use crate::spec::{Door, Opening};
 use rustix::process::getpid;
@@ -18,7 +18,7 @@ const SYS: &str = "/sys";
 #[derive(Clone, Debug)]
 pub struct Shown {
     /// As the mount table has it, seen from the root of the inside.
-    pub mount: Mount,
+    pub mount: MountInfo,
     /// The door by which it has come in; `None` where none was ordered for it.
     pub door: Option<String>,
 }
@@ -38,7 +38,7 @@ pub struct Way {
 pub fn mounts(
     pid: i32,
     doors: &[Door],
-    counts: impl Fn(&Mount) -> bool,
+    counts: impl Fn(&MountInfo) -> bool,
 ) -> Result<Vec<Shown>, String> {
     let path = format!("/proc/{pid}/mountinfo");
     let table = fs::read(&path).map_err(|error| format!("{path}: {}", without_number(&error)))?;
@@ -48,14 +48,28 @@ pub fn mounts(
         let of_namespace = match door.opening {
             Opening::Namespace(Namespace::Pid) => Some(Path::new(PROC)),
             Opening::Namespace(Namespace::Net) => Some(Path::new(SYS)),
-            _ => None,
+            Opening::Namespace(
+                Namespace::Mount
+                | Namespace::Uts
+                | Namespace::Ipc
+                | Namespace::User
+                | Namespace::Cgroup
+                | Namespace::Time,
+            )
+            | Opening::Files { .. }
+            | Opening::Stdio
+            | Opening::Proc
+            | Opening::Seccomp
+            | Opening::Nest
+            | Opening::Chroot
+            | Opening::Rights(_) => None,
         };
         let ordered = door.opening.files().map(|files| (name, files.source, files.target));
         ordered.or_else(|| of_namespace.map(|place| (name, place, place)))
     });
     let ordered: Vec<(&str, &Path, Vec<Part>)> =
         files.map(|(door, source, target)| (door, target, parts(source, &ours))).collect();
-    let shown = |mount: Mount| {
+    let shown = |mount: MountInfo| {
         let through = ordered.iter().find(|(_, target, parts)| {
             mount.point.starts_with(target) && parts.iter().any(|part| part.shows(&mount))
         });
@@ -71,7 +85,7 @@ struct Part {
 }
 
 impl Part {
-    fn shows(&self, mount: &Mount) -> bool {
+    fn shows(&self, mount: &MountInfo) -> bool {
         let same = self.root == mount.root
             || self.of_this_process().is_some_and(|part| Some(part) == below_first(&mount.root));
         self.device == mount.device && same
@@ -92,7 +106,7 @@ fn below_first(path: &Path) -> Option<&Path> {
 }
 
 /// What a path shows outside: the part of the file system that it is on, and every mount below.
-fn parts(source: &Path, ours: &[Mount]) -> Vec<Part> {
+fn parts(source: &Path, ours: &[MountInfo]) -> Vec<Part> {
     let source = source.canonicalize().unwrap_or_else(|_| source.to_owned());
     let own = mountinfo::under(&ours.iter().collect::<Vec<_>>(), &source).and_then(|mount| {
         let below = source.strip_prefix(&mount.point).ok()?;

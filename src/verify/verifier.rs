@@ -4,19 +4,24 @@
 use crate::error::Failure;
 use crate::host::Host;
 use crate::namespace::{Choice, Namespace, Namespaces};
-use crate::spec::{Door, Opening, RootSwitch, Rootfs, RunOptions, Spec};
-use crate::verify::Order;
+use crate::spec::{Opening, Rootfs, RunOptions, Spec};
+use crate::test_switches;
 use crate::verify::launch::{Ordered, Role};
-use crate::verify::nsenter::Seen;
-use crate::verify::probes::{Canaries, Outside, Probe, Try, root, time, user};
+use crate::verify::order::Order;
+use crate::verify::outside::{Canaries, Outside};
+use crate::verify::probe::Probe;
+use crate::verify::probes;
+use crate::verify::probes::fds::canary::left_open;
 use crate::verify::remarks::{self, Remarks};
-use crate::verify::report::{self, Controls, Finding, Report, Tally, WallReport};
+use crate::verify::report::Report;
+use crate::verify::report::controls::{Controls, Tally};
+use crate::verify::report::wall::{Finding, NamespaceIds, WallReport, ordered};
 use crate::verify::stage::Stage;
 use crate::verify::target::Target;
+use crate::verify::trials::{Trial, Trials};
 use crate::verify::verdict::{Answer, Control, Receipt, Verdict, of_all, verdict};
 use crate::verify::wall::Wall;
 use std::path::PathBuf;
-use std::time::Instant;
 
 /// A verifier on its stage, with everything planted, and what the controls have shown.
 pub struct Verifier<'a> {
@@ -37,19 +42,6 @@ struct Controlled {
     closed: Option<Receipt>,
 }
 
-/// One probe on one subject.
-struct Trial {
-    probe: &'static Probe,
-    attempt: Try,
-    nanoseconds: u64,
-}
-
-/// Every probe on one subject.
-struct Trials {
-    subject: Target,
-    each: Vec<Trial>,
-}
-
 impl<'a> Verifier<'a> {
     /// Builds the stage around this process, and runs both controls: without walls every crossing
     /// must succeed, with all walls none.
@@ -64,7 +56,7 @@ impl<'a> Verifier<'a> {
             // An image may lie on the host's file system as it is.
             .chain(spec.store.clone())
             .collect();
-        let canaries = Canaries::plant(&stage, &shown);
+        let canaries = probes::plant(&stage, &shown);
         let mut verifier = Self { canaries, stage, order, controls: Vec::new(), not_closed: None };
         let open = verifier.open_control();
         let closed = verifier.closed_control(every_wall(spec));
@@ -88,7 +80,7 @@ impl<'a> Verifier<'a> {
             Ok(trials) => trials
                 .each
                 .iter()
-                .map(|trial| trial.tried().then_some(trial.attempt.receipt))
+                .map(|trial| trial.attempt.answer.is_tried().then_some(trial.attempt.receipt))
                 .collect(),
             Err(reason) => {
                 self.not_closed = Some(reason);
@@ -120,9 +112,8 @@ impl<'a> Verifier<'a> {
         kernel.for_each(|report| report.remarks.extend(besides.lines()));
         let pid = trials.as_ref().ok().map(|trials| trials.subject.pid);
         let of_namespaces = spec.shared_namespaces().into_iter().filter(|door| {
-            let wall = |wall: &Wall| match (&door.opening, wall.namespace()) {
-                (Opening::Namespace(shared), Some(own)) => *shared == own,
-                _ => false,
+            let wall = |wall: &Wall| {
+                wall.namespace().is_some_and(|own| door.opening == Opening::Namespace(own))
             };
             self.order.walls.iter().any(wall)
                 || walls
@@ -151,66 +142,22 @@ impl<'a> Verifier<'a> {
             of_this_wall.map(|(trial, controlled)| found(trial, controlled)).collect();
         let verdict = of_all(findings.iter().map(|finding| &finding.verdict));
         let sides = wall.namespace().and_then(|namespace| trials.subject.sides(namespace).ok());
-        let sides = sides.and_then(|sides| report::Identity::of(sides).ok());
-        let remarks = self.said_besides(wall, spec, trials, &verdict);
+        let sides = sides.and_then(|sides| NamespaceIds::of(sides).ok());
+        let remarks = probes::remarks(wall, spec, &self.outside(), trials, &verdict);
         let mut doors: Vec<String> =
             findings.iter().filter_map(|finding| finding.attempt.door.clone()).collect();
         doors.sort();
         doors.dedup();
         WallReport {
             wall,
-            ordered: if doors.is_empty() {
-                report::ordered(wall, namespaces)
-            } else {
-                Verdict::Shared
-            },
+            ordered: if doors.is_empty() { ordered(wall, namespaces) } else { Verdict::Shared },
             expected: self.order.expected(wall),
-            by_namespace: report::ordered(wall, namespaces),
+            by_namespace: ordered(wall, namespaces),
             verdict,
             sides,
             findings,
             doors,
             remarks,
-        }
-    }
-
-    /// What a reader must know of a wall besides its verdict.
-    fn said_besides(
-        &self,
-        wall: Wall,
-        spec: &Spec,
-        trials: &Trials,
-        verdict: &Verdict,
-    ) -> Vec<String> {
-        match wall {
-            Wall::Root => {
-                let outside = Outside { stage: &self.stage, canaries: &self.canaries };
-                let behind = spec.root == RootSwitch::Chroot
-                    && *verdict == Verdict::Held
-                    && root::behind(&outside, &trials.subject) == Some(Seen::Yes);
-                let behind = behind.then(|| root::REMARK.to_owned());
-                let files = spec.doors().into_iter().filter(|door| door.opening.files().is_some());
-                behind.into_iter().chain(files.map(|door| ordered_door(&door))).collect()
-            }
-            Wall::User => {
-                let rights =
-                    user::remark(trials.each.iter().map(|trial| (trial.probe, &trial.attempt)));
-                let doors = spec.doors().into_iter().filter(|door| door.opening.files().is_none());
-                std::iter::once(rights).chain(doors.map(|door| ordered_door(&door))).collect()
-            }
-            Wall::Time if *verdict == Verdict::Held => vec![time::REMARK.to_owned()],
-            Wall::Time
-            | Wall::Pid
-            | Wall::Mnt
-            | Wall::Uts
-            | Wall::Net
-            | Wall::Ipc
-            | Wall::Cgroup
-            | Wall::Fds
-            | Wall::Keyring
-            | Wall::Terminal
-            | Wall::Kernel
-            | Wall::Devices => Vec::new(),
         }
     }
 
@@ -230,30 +177,20 @@ impl<'a> Verifier<'a> {
                 .order
                 .probes()
                 .zip(&self.controls)
-                .filter(|(probe, _)| report::ordered(probe.wall, &spec.namespaces) == Verdict::Held)
+                .filter(|(probe, _)| ordered(probe.wall, &spec.namespaces) == Verdict::Held)
                 .filter(|(_, controlled)| matches!(controlled.open, Control::Unplanted(_)))
                 .count(),
             not_started: self.not_closed.clone(),
         }
     }
 
-    /// Every probe on one subject, which ends with the result.
-    fn trials(&self, role: Role) -> Result<Trials, String> {
-        let subject = Target::start(&self.stage, &self.canaries, role)?;
-        let outside = Outside { stage: &self.stage, canaries: &self.canaries };
-        let each = self.order.probes().map(|probe| {
-            let since = Instant::now();
-            let attempt = (probe.attempt)(&outside, &subject);
-            Trial { probe, attempt, nanoseconds: since.elapsed().as_nanos() as u64 }
-        });
-        let each = each.collect();
-        Ok(Trials { each, subject })
+    fn outside(&self) -> Outside<'_> {
+        Outside { stage: &self.stage, canaries: &self.canaries }
     }
-}
 
-impl Trial {
-    fn tried(&self) -> bool {
-        self.attempt.answer.is_tried()
+    fn trials(&self, role: Role) -> Result<Trials, String> {
+        let subject = Target::start(&self.stage, &left_open(&self.canaries), role)?;
+        Ok(Trials::on(subject, &self.outside(), self.order.probes()))
     }
 }
 
@@ -267,10 +204,6 @@ fn found(trial: &Trial, controlled: &Controlled) -> Finding {
         verdict: verdict(&attempt.identity, &attempt.answer, attempt.receipt, &controlled.open),
         nanoseconds: *nanoseconds,
     }
-}
-
-fn ordered_door(door: &Door) -> String {
-    format!("a door that was ordered: {}: {}", door.name, door.what)
 }
 
 /// The container with every wall: all eight namespaces, and otherwise what rustic does by itself.
@@ -298,10 +231,7 @@ fn every_wall(spec: &Spec) -> Ordered {
 }
 
 fn directory(spec: &Spec) -> Option<PathBuf> {
-    match &spec.rootfs {
-        Rootfs::Directory(path) => Some(path.clone()),
-        _ => None,
-    }
+    if let Rootfs::Directory(path) = &spec.rootfs { Some(path.clone()) } else { None }
 }
 
 /// What the probe without walls says about the crossing.
@@ -322,7 +252,6 @@ fn control(trial: &Trial) -> Control {
 }
 
 /// Whether a test has ordered that a probe's control fails, by its name in RUSTIC_FAIL_CONTROL.
-/// Release builds do not have it.
 fn ordered_failure(probe: &Probe) -> bool {
-    cfg!(debug_assertions) && std::env::var("RUSTIC_FAIL_CONTROL").is_ok_and(|id| id == probe.id)
+    test_switches::ordered("RUSTIC_FAIL_CONTROL").is_some_and(|id| id == probe.id)
 }

@@ -1,11 +1,12 @@
 //! The fourteen walls.
 
 use crate::namespace::Namespace;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use std::str::FromStr;
 
 /// One facet of isolation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Wall {
     /// Processes outside.
     Pid,
@@ -77,13 +78,7 @@ impl Wall {
                 "a mount on one side does not appear on the other",
                 "make every mount of its namespace private before anything is mounted in it",
             ),
-            Self::Root => Facts {
-                name: "root",
-                namespace: None,
-                about: "the host's files are out of reach, by path, mount, handle or climbing",
-                man: "pivot_root(2)",
-                fix: "pivot_root(2), and no mount, right or process of the outside that leads back",
-            },
+            Self::Root => ROOT,
             Self::Uts => of(
                 Namespace::Uts,
                 "the host name is the container's own",
@@ -92,7 +87,8 @@ impl Wall {
             Self::Net => of(
                 Namespace::Net,
                 "interfaces, ports and abstract sockets are the container's own",
-                "a network namespace and a sysfs of its own, and a filter for AF_VSOCK and netlink(7)",
+                "a network namespace and a sysfs of its own, and a filter for AF_VSOCK and \
+                    netlink(7)",
             ),
             Self::Ipc => of(
                 Namespace::Ipc,
@@ -114,42 +110,11 @@ impl Wall {
                 "the monotonic and boot-time clocks belong to the container",
                 "a time namespace of its own, before its first process",
             ),
-            Self::Fds => Facts {
-                name: "fds",
-                namespace: None,
-                about: "no descriptor and no variable of the caller comes along, and what is \
-                    behind its standard streams cannot be changed",
-                man: "close_range(2)",
-                fix: "close_range(2) from 3 up, reset signals, and views or pipes for standard streams",
-            },
-            Self::Keyring => Facts {
-                name: "keyring",
-                namespace: None,
-                about: "no key of the caller can be found",
-                man: "keyrings(7)",
-                fix: "join a new session keyring with keyctl(2), and filter the calls of keys",
-            },
-            Self::Terminal => Facts {
-                name: "terminal",
-                namespace: None,
-                about: "what is done to the terminal inside does not reach the caller's",
-                man: "ioctl_tty(2)",
-                fix: "a pty of its own, and a devpts that is its own instance",
-            },
-            Self::Kernel => Facts {
-                name: "kernel",
-                namespace: None,
-                about: "what the machine has one of can be neither set nor heard",
-                man: "proc_sys(5)",
-                fix: "/proc and /sys read-only but for the processes, and no CAP_SYS_ADMIN",
-            },
-            Self::Devices => Facts {
-                name: "devices",
-                namespace: None,
-                about: "no node, and no way to make one, leads to a device of the host",
-                man: "mknod(2)",
-                fix: "mount with nodev, a /dev of its own, and no CAP_MKNOD",
-            },
+            Self::Fds => FDS,
+            Self::Keyring => KEYRING,
+            Self::Terminal => TERMINAL,
+            Self::Kernel => KERNEL,
+            Self::Devices => DEVICES,
         }
     }
 
@@ -180,6 +145,55 @@ impl Wall {
     }
 }
 
+const ROOT: Facts = Facts {
+    name: "root",
+    namespace: None,
+    about: "the host's files are out of reach, by path, mount, handle or climbing",
+    man: "pivot_root(2)",
+    fix: "pivot_root(2), and no mount, right or process of the outside that leads back",
+};
+
+const FDS: Facts = Facts {
+    name: "fds",
+    namespace: None,
+    about: "no descriptor and no variable of the caller comes along, and what is \
+        behind its standard streams cannot be changed",
+    man: "close_range(2)",
+    fix: "close_range(2) from 3 up, reset signals, and views or pipes for standard streams",
+};
+
+const KEYRING: Facts = Facts {
+    name: "keyring",
+    namespace: None,
+    about: "no key of the caller can be found",
+    man: "keyrings(7)",
+    fix: "join a new session keyring with keyctl(2), and filter the calls of keys",
+};
+
+const TERMINAL: Facts = Facts {
+    name: "terminal",
+    namespace: None,
+    about: "what is done to the terminal inside does not reach the caller's",
+    man: "ioctl_tty(2)",
+    fix: "a pty of its own, and a devpts that is its own instance",
+};
+
+const KERNEL: Facts = Facts {
+    name: "kernel",
+    namespace: None,
+    about: "what the machine has one of can be neither set nor heard",
+    man: "proc_sys(5)",
+    fix: "/proc and /sys read-only but for the processes, and no CAP_SYS_ADMIN",
+};
+
+const DEVICES: Facts = Facts {
+    name: "devices",
+    namespace: None,
+    about: "no node, and no way to make one, leads to a device of the host",
+    man: "mknod(2)",
+    fix: "mount with nodev, a /dev of its own, and no CAP_MKNOD",
+};
+
 const fn of(namespace: Namespace, about: &'static str, fix: &'static str) -> Facts {
     Facts {
         name: namespace.proc_entry(),
@@ -202,8 +216,16 @@ impl FromStr for Wall {
     }
 }
 
-impl Serialize for Wall {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.name())
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is no wall is answered with the name of every variant, which serde has from the enum.
+    #[test]
+    fn all_of_them_are_listed_in_the_order_of_the_enum_and_by_the_names_on_the_wire() {
+        let error = serde_json::from_str::<Wall>("\"none\"").map_err(|error| error.to_string());
+        let listed = Wall::ALL.map(|wall| format!("`{}`", wall.name())).join(", ");
+        let expected = format!("unknown variant `none`, expected one of {listed} at");
+        assert!(error.as_ref().is_err_and(|error| error.starts_with(&expected)), "{error:?}");
     }
 }

@@ -1,14 +1,18 @@
 //! The cgroup tree: where in it the process is. A cgroup namespace shows that place as `/`,
 //! cgroup_namespaces(7).
 
-use super::{Direction, Effect, Outside, Probe, Try, arrived, mounted, planted};
 use crate::error::{errno_of, without_number};
 use crate::mounts;
 use crate::namespace::Namespace;
 use crate::spec::Opening;
-use crate::verify::held::Held;
-use crate::verify::place::line;
-use crate::verify::protocol::{self, Reply};
+use crate::verify::attempt::{Try, planted};
+use crate::verify::held::HeldFd;
+use crate::verify::outside::Outside;
+use crate::verify::probe::{Direction, Effect, Probe};
+use crate::verify::probes::find::{by_ways, mounted};
+use crate::verify::probes::receipt::arrived;
+use crate::verify::protocol::{Crossing, Ground, Reply, Topic};
+use crate::verify::stage::place::line;
 use crate::verify::target::Target;
 use crate::verify::verdict::Receipt;
 use crate::verify::wall::Wall;
@@ -73,9 +77,8 @@ fn path(outside: &Outside<'_>, subject: &Target) -> Try {
         // without a /proc inside.
         match fs::File::open(format!("/proc/{}/cgroup", subject.pid)) {
             Ok(file) => {
-                let crossing =
-                    protocol::Crossing::Cgroup(Crossing::Path { hierarchy: place.hierarchy });
-                let reply = subject.ask_with(&crossing, Some(file.as_fd()));
+                let crossing = CgroupCrossing::Path { hierarchy: place.hierarchy };
+                let reply = subject.ask_with(&crossing, file.as_fd());
                 let attempt =
                     Try::reading(reply, subject.identity(Namespace::Cgroup), &place.path, &[]);
                 Try { outside: format!("it is in \"{}\"", place.path), ..attempt }
@@ -96,8 +99,7 @@ fn tree(outside: &Outside<'_>, subject: &Target) -> Try {
         }
         match fs::metadata(directory) {
             Ok(stat) => {
-                let reply = subject
-                    .ask(&protocol::Crossing::Cgroup(Crossing::Tree { path: directory.clone() }));
+                let reply = subject.ask(&CgroupCrossing::Tree { path: directory.clone() });
                 let same = format!("inode {} of device {}", stat.ino(), stat.dev());
                 let walled = [Errno::NOENT, Errno::ACCESS];
                 let attempt =
@@ -125,11 +127,11 @@ fn by_mount(outside: &Outside<'_>, subject: &Target) -> Try {
 fn by_process(outside: &Outside<'_>, subject: &Target) -> Try {
     let host = &outside.stage.host;
     let paths: Vec<PathBuf> =
-        host.points(is_cgroup).flat_map(|point| outside.by_ways(subject, point)).collect();
+        host.points(is_cgroup).flat_map(|point| by_ways(outside, subject, point)).collect();
     let devices = host.devices(is_cgroup);
     let mut found = Vec::new();
     let opened = subject.open_inside(&paths, |path, held| {
-        let is_it = |held: Held| held.stat().is_ok_and(|stat| devices.contains(&stat.st_dev));
+        let is_it = |held: HeldFd| held.stat().is_ok_and(|stat| devices.contains(&stat.st_dev));
         found.extend(held.is_some_and(is_it).then(|| path.to_owned()));
     });
     let identity = subject.identity(Namespace::Cgroup);
@@ -162,7 +164,7 @@ fn own_mount(outside: &Outside<'_>, subject: &Target) -> Try {
     let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let controllers = own.lines().filter_map(line).filter(|(number, ..)| *number != 0);
     let controllers = controllers.map(|(_, controllers, _)| controllers.to_owned()).collect();
-    let reply = subject.ask(&protocol::Crossing::Cgroup(Crossing::Mount { controllers }));
+    let reply = subject.ask(&CgroupCrossing::Mount { controllers });
     let held = reply.number().and_then(|number| subject.held(number).ok());
     let devices = outside.stage.host.devices(is_cgroup);
     let is_it =
@@ -182,7 +184,7 @@ fn own_mount(outside: &Outside<'_>, subject: &Target) -> Try {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[allow(missing_docs, reason = "the fields are the arguments of the calls")]
-pub enum Crossing {
+pub enum CgroupCrossing {
     /// Reads the line of a hierarchy in the file that was handed in, or in /proc/self/cgroup.
     Path { hierarchy: u32 },
     /// stat(2) of a cgroup's directory.
@@ -195,8 +197,17 @@ pub enum Crossing {
     Mount { controllers: Vec<String> },
 }
 
-impl Crossing {
-    pub(in crate::verify) fn attempt(&self, passed: Option<OwnedFd>) -> Reply {
+impl Crossing for CgroupCrossing {
+    const TOPIC: Topic = Topic::Wall(Wall::Cgroup);
+
+    fn ground(&self) -> Ground {
+        match self {
+            Self::Mount { .. } => Ground::Apart,
+            Self::Path { .. } | Self::Tree { .. } => Ground::Here,
+        }
+    }
+
+    fn attempt(&self, passed: Option<OwnedFd>) -> Reply {
         match self {
             Self::Path { hierarchy } => {
                 let mut text = String::new();

@@ -2,15 +2,20 @@
 //! the right to, joins its namespaces, setns(2). Each of these probes is one of the wall that it
 //! would be beyond.
 
-use super::{Direction, Effect, Outside, Probe, Try, arrived, planted};
 use crate::error::errno_of;
 use crate::namespace::Namespace;
-use crate::verify::protocol::{self, Reply};
+use crate::verify::attempt::Try;
+use crate::verify::outside::Outside;
+use crate::verify::probe::{Direction, Effect, Probe};
+use crate::verify::probes::pid::canary::PidCanary;
+use crate::verify::probes::receipt::arrived;
+use crate::verify::probes::root::canary::RootCanary;
+use crate::verify::protocol::{Crossing, Ground, Reply, Topic};
 use crate::verify::target::Target;
 use crate::verify::verdict::Identity;
 use crate::verify::wall::Wall;
 use caps::Capability;
-use rustix::fd::AsFd;
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, open, stat};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -58,7 +63,7 @@ fn enter(namespace: Namespace, outside: &Outside<'_>, subject: &Target) -> Try {
     if !owned_by_the_stage && !outside.stage.holds(Capability::CAP_SYS_ADMIN) {
         return Try::untried("setns", MAY_NOT);
     }
-    planted(&outside.canaries.pid, "setns", |canary| {
+    outside.planted("setns", |canary: &PidCanary| {
         let reply = subject.ask(&crossing(namespace, canary.number(), subject, None));
         let entered = reply.data() == ENTERED && is_outside(namespace, outside, subject);
         let seen = if entered { "it has got there" } else { "it has stayed where it was" };
@@ -70,8 +75,8 @@ fn enter(namespace: Namespace, outside: &Outside<'_>, subject: &Target) -> Try {
 }
 
 fn root(outside: &Outside<'_>, subject: &Target) -> Try {
-    planted(&outside.canaries.pid, "setns", |canary| {
-        planted(&outside.canaries.root, "setns", |root| {
+    outside.planted("setns", |canary: &PidCanary| {
+        outside.planted("setns", |root: &RootCanary| {
             let read = Some(root.file.clone());
             let reply = subject.ask(&crossing(Namespace::Mount, canary.number(), subject, read));
             let secret = &outside.stage.secret;
@@ -87,14 +92,14 @@ fn crossing(
     pid: i32,
     subject: &Target,
     read: Option<PathBuf>,
-) -> protocol::Crossing {
-    protocol::Crossing::Enter(Crossing {
+) -> EnterCrossing {
+    EnterCrossing {
         entry: namespace.proc_entry().into(),
         flag: namespace.clone_flag() as u32,
         links: links(namespace, pid, subject),
         pid,
         read,
-    })
+    }
 }
 
 /// Where a link to a namespace of the outside may be: below every proc, in a directory of a process
@@ -117,10 +122,8 @@ fn links(namespace: Namespace, pid: i32, subject: &Target) -> Vec<PathBuf> {
 /// Whether the process that has answered is where the outside is, as the kernel tells it outside:
 /// on the stage, or on the host that this has been made of.
 fn is_outside(namespace: Namespace, outside: &Outside<'_>, subject: &Target) -> bool {
-    let entry = match namespace {
-        Namespace::Pid => "pid_for_children",
-        other => other.proc_entry(),
-    };
+    let own = namespace == Namespace::Pid;
+    let entry = if own { "pid_for_children" } else { namespace.proc_entry() };
     let path = format!("/proc/{}/ns/{entry}", subject.crosser());
     let Ok(theirs) = stat(path.as_str()).map(|stat| (stat.st_dev, stat.st_ino)) else {
         return false;
@@ -172,7 +175,7 @@ fn time(outside: &Outside<'_>, subject: &Target) -> Try {
 
 /// What is tried inside: setns(2) by each of these /proc, and by the process's number.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Crossing {
+pub struct EnterCrossing {
     /// The entry below /proc/PID/ns.
     entry: String,
     /// The namespace's flag.
@@ -189,8 +192,14 @@ pub struct Crossing {
 
 const ENTERED: &str = "entered";
 
-impl Crossing {
-    pub(in crate::verify) fn attempt(&self) -> Reply {
+impl Crossing for EnterCrossing {
+    const TOPIC: Topic = Topic::Enter;
+
+    fn ground(&self) -> Ground {
+        if self.has_a_way() { Ground::Apart } else { Ground::Here }
+    }
+
+    fn attempt(&self, _: Option<OwnedFd>) -> Reply {
         let by_link = self.links.iter().map(|link| enter_link(link));
         // The first that works decides, else the last that was tried.
         let entered = by_link
@@ -205,9 +214,11 @@ impl Crossing {
         });
         Reply::of("setns", format!("{} of pid {}", self.entry, self.pid), told)
     }
+}
 
+impl EnterCrossing {
     /// Whether there is anything to enter by; else nothing is entered.
-    pub(in crate::verify) fn has_a_way(&self) -> bool {
+    fn has_a_way(&self) -> bool {
         let flags = OFlags::PATH | OFlags::CLOEXEC;
         let named = Pid::from_raw(self.pid).map(|pid| pidfd_open(pid, PidfdFlags::empty()));
         matches!(named, Some(Ok(_)))

@@ -1,21 +1,25 @@
 //! Keys: no namespace covers the session keyring, and the keyring of a user id is there whatever
 //! the session keyring is, keyrings(7).
 
-use super::{Direction, Effect, Outside, Probe, Try, planted, read_any};
 use crate::error::errno_text;
 use crate::spec::Opening;
 use crate::sys::i386;
 use crate::sys::keys::{self, Key};
+use crate::verify::attempt::{Try, planted};
 use crate::verify::child::as_uid;
-use crate::verify::protocol::{self, Reply};
+use crate::verify::outside::{Canary, Outside};
+use crate::verify::probe::{Direction, Effect, Probe};
+use crate::verify::probes::find::{by_ways, read_any};
+use crate::verify::protocol::{Crossing, Ground, Reply, Topic};
 use crate::verify::stage::Stage;
 use crate::verify::target::Target;
 use crate::verify::verdict::Identity;
 use crate::verify::wall::Wall;
+use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use std::ffi::CString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The probes.
 pub const PROBES: [Probe; 5] = [
@@ -63,13 +67,13 @@ pub const PROBES: [Probe; 5] = [
 
 /// Two keys that hold the secret: one in a session keyring that goes with the verifier, one in the
 /// keyring of its uid, which the cleanup takes away.
-pub struct Canary {
+pub struct KeyringCanary {
     session: Result<Key, String>,
     user: Result<(), String>,
 }
 
-impl Canary {
-    pub(super) fn plant(stage: &Stage) -> Self {
+impl Canary for KeyringCanary {
+    fn plant(stage: &Stage, _: &[PathBuf]) -> Result<Self, String> {
         let named =
             |what: &'static str| move |errno: Errno| format!("{what}: {}", errno_text(errno));
         let joined = keys::join_session_keyring();
@@ -78,12 +82,12 @@ impl Canary {
         let others = stage.other_uid.map_or(Ok(()), |uid| {
             as_uid(uid, || keys::join_session_keyring().and_then(|()| in_user_keyring(stage)))
         });
-        Self {
+        Ok(Self {
             user: mine.and_then(|()| others.map_err(named("user keyring of the uid inside"))),
             session: joined
                 .and_then(|()| in_session_keyring(stage))
                 .map_err(named("session keyring")),
-        }
+        })
     }
 }
 
@@ -106,30 +110,31 @@ fn in_user_keyring(stage: &Stage) -> rustix::io::Result<()> {
 const WALLED: [Errno; 4] = [Errno::NOKEY, Errno::PERM, Errno::ACCESS, Errno::NOSYS];
 
 fn session(outside: &Outside<'_>, subject: &Target) -> Try {
-    find(
-        &outside.canaries.keyring.session,
-        Crossing::Session { description: outside.stage.key_name() },
-        outside,
-        subject,
-    )
+    outside.planted("keyctl", |canary: &KeyringCanary| {
+        let description = outside.stage.key_name();
+        find(&canary.session, KeyringCrossing::Session { description }, outside, subject)
+    })
 }
 
 fn user(outside: &Outside<'_>, subject: &Target) -> Try {
-    find(
-        &outside.canaries.keyring.user,
-        Crossing::User { description: outside.stage.key_name() },
-        outside,
-        subject,
-    )
-    .through(filter(subject))
+    outside.planted("keyctl", |canary: &KeyringCanary| {
+        let description = outside.stage.key_name();
+        find(&canary.user, KeyringCrossing::User { description }, outside, subject)
+            .through(filter(subject))
+    })
+}
+
+/// The attempt on the key in the session keyring, if that could be planted.
+fn with_key(outside: &Outside<'_>, call: &str, attempt: impl FnOnce(&Key) -> Try) -> Try {
+    outside.planted(call, |canary: &KeyringCanary| planted(&canary.session, call, attempt))
 }
 
 /// /proc/keys lists what its reader may view. The description is looked for: it has our nonce.
 fn listed(outside: &Outside<'_>, subject: &Target) -> Try {
-    planted(&outside.canaries.keyring.session, "open", |_| {
+    with_key(outside, "open", |_| {
         let description = outside.stage.key_name().to_string_lossy().into_owned();
         let mut paths = subject.paths_of("proc", Path::new("keys"));
-        paths.extend(outside.by_ways(subject, Path::new("/proc/keys")));
+        paths.extend(by_ways(outside, subject, Path::new("/proc/keys")));
         let walled = [Errno::NOENT, Errno::ACCESS, Errno::PERM];
         read_any(subject, paths, Identity::NoNamespace, &description, &walled)
             .through(subject.role.door(|opening| *opening == Opening::Proc))
@@ -138,20 +143,21 @@ fn listed(outside: &Outside<'_>, subject: &Target) -> Try {
 }
 
 fn by_serial(outside: &Outside<'_>, subject: &Target) -> Try {
-    planted(&outside.canaries.keyring.session, "keyctl", |key| {
-        read_by_number(Crossing::Serial { key: key.serial() }, outside, subject)
+    with_key(outside, "keyctl", |key| {
+        read_by_number(KeyringCrossing::Serial { key: key.serial() }, outside, subject)
     })
 }
 
 fn by_serial_i386(outside: &Outside<'_>, subject: &Target) -> Try {
-    planted(&outside.canaries.keyring.session, "keyctl", |key| {
-        let attempt = read_by_number(Crossing::SerialI386 { key: key.serial() }, outside, subject);
+    with_key(outside, "keyctl", |key| {
+        let attempt =
+            read_by_number(KeyringCrossing::SerialI386 { key: key.serial() }, outside, subject);
         attempt.or_without_i386()
     })
 }
 
-fn read_by_number(crossing: Crossing, outside: &Outside<'_>, subject: &Target) -> Try {
-    let reply = subject.ask(&protocol::Crossing::Keyring(crossing));
+fn read_by_number(crossing: KeyringCrossing, outside: &Outside<'_>, subject: &Target) -> Try {
+    let reply = subject.ask(&crossing);
     Try::reading(reply, Identity::NoNamespace, &outside.stage.secret, &WALLED)
         .through(filter(subject))
 }
@@ -163,12 +169,12 @@ fn filter(subject: &Target) -> Option<String> {
 
 fn find<T>(
     canary: &Result<T, String>,
-    crossing: Crossing,
+    crossing: KeyringCrossing,
     outside: &Outside<'_>,
     subject: &Target,
 ) -> Try {
     planted(canary, "keyctl", |_| {
-        let reply = subject.ask(&protocol::Crossing::Keyring(crossing));
+        let reply = subject.ask(&crossing);
         Try::reading(reply, Identity::NoNamespace, &outside.stage.secret, &WALLED)
     })
 }
@@ -177,7 +183,7 @@ fn find<T>(
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[allow(missing_docs, reason = "the fields are the arguments of the calls")]
-pub enum Crossing {
+pub enum KeyringCrossing {
     /// KEYCTL_SEARCH in `@s`, and KEYCTL_READ.
     Session { description: CString },
     /// The same in `@u`.
@@ -188,8 +194,17 @@ pub enum Crossing {
     SerialI386 { key: i32 },
 }
 
-impl Crossing {
-    pub(in crate::verify) fn attempt(&self) -> Reply {
+impl Crossing for KeyringCrossing {
+    const TOPIC: Topic = Topic::Wall(Wall::Keyring);
+
+    fn ground(&self) -> Ground {
+        match self {
+            Self::SerialI386 { .. } => Ground::Apart,
+            Self::Session { .. } | Self::User { .. } | Self::Serial { .. } => Ground::Here,
+        }
+    }
+
+    fn attempt(&self, _: Option<OwnedFd>) -> Reply {
         let (what, found) = match self {
             Self::Session { description } => {
                 ("search @s", keys::search(Key::SESSION, description).and_then(keys::read))

@@ -1,12 +1,17 @@
 //! Mounts: a new mount namespace is a copy, and copies of a shared mount tell each other of every
 //! mount, both ways, until they are made private, mount_namespaces(7).
 
-use super::{Direction, Effect, Outside, Probe, Try, arrived};
 use crate::error::{errno_of, errno_text};
-use crate::mountinfo::{self, MountInfo as Mount};
+use crate::mountinfo::{self, MountInfo};
 use crate::namespace::Namespace;
+use crate::verify::attempt::Try;
+use crate::verify::files::FileCrossing;
 use crate::verify::nsenter::{Seen, look};
-use crate::verify::protocol::{self, Reply};
+use crate::verify::outside::Outside;
+use crate::verify::probe::{Direction, Effect, Probe};
+use crate::verify::probes::receipt::arrived;
+use crate::verify::protocol::{Crossing, Reply, Topic};
+use crate::verify::stage::new_mounts::take_away;
 use crate::verify::target::Target;
 use crate::verify::verdict::{Identity, Receipt};
 use crate::verify::wall::Wall;
@@ -52,44 +57,12 @@ pub const PROBES: [Probe; 3] = [
 /// Folders that hold nothing a probe needs.
 const FOLDERS: [&str; 6] = ["tmp", "mnt", "run", "root", "srv", "media"];
 
-fn mounts() -> Vec<Mount> {
+fn mounts() -> Vec<MountInfo> {
     mountinfo::read().unwrap_or_default()
 }
 
-/// The mounts of the stage at some time, by their ids. What has come since then goes with it: what
-/// a leak has left there would stand in the way of the next container.
-pub struct Before(BTreeSet<u64>);
-
-impl Before {
-    /// As they are.
-    pub fn now() -> Self {
-        Self(mounts().into_iter().map(|mount| mount.id).collect())
-    }
-
-    fn new_ones(&self) -> Vec<Mount> {
-        mounts().into_iter().filter(|mount| !self.0.contains(&mount.id)).collect()
-    }
-
-    /// Takes away what is new, the last first.
-    fn restore(&self) {
-        take_away(&self.new_ones());
-    }
-}
-
-impl Drop for Before {
-    fn drop(&mut self) {
-        self.restore();
-    }
-}
-
-fn take_away(mounts: &[Mount]) {
-    for mount in mounts.iter().rev() {
-        let _ = unmount(&mount.point, UnmountFlags::DETACH);
-    }
-}
-
 /// What has appeared in the stage since the subject was started.
-fn appeared(new: &[Mount]) -> (Receipt, String) {
+fn appeared(new: &[MountInfo]) -> (Receipt, String) {
     let new = new.len();
     let seen = match new {
         0 => "no mount appeared".to_owned(),
@@ -129,8 +102,7 @@ fn outwards(outside: &Outside<'_>, subject: &Target) -> Try {
         }
         Some(_) => FOLDERS.map(|folder| Path::new("/").join(folder)).to_vec(),
     };
-    let reply = subject
-        .ask(&protocol::Crossing::Mnt(Crossing::Mount { mark: subject.mark.clone(), places }));
+    let reply = subject.ask(&MntCrossing::Mount { mark: subject.mark.clone(), places });
     let new = subject.mounts.new_ones();
     let (receipt, seen) = appeared(&new);
     take_away(&new);
@@ -155,7 +127,7 @@ fn inwards(outside: &Outside<'_>, subject: &Target) -> Try {
     });
     let attempt = match mounted {
         Ok(()) => {
-            let reply = subject.ask(&protocol::Crossing::Read { path: inside.join("secret") });
+            let reply = subject.ask(&FileCrossing::Read { path: inside.join("secret") });
             let attempt = Try::reading(
                 reply,
                 subject.identity(Namespace::Mount),
@@ -225,7 +197,7 @@ fn place(outside: &Outside<'_>, subject: &Target) -> (PathBuf, PathBuf) {
 /// What is tried inside.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Crossing {
+pub enum MntCrossing {
     /// mount(2) of a tmpfs whose source is the mark, on the first of these places that is there.
     Mount {
         /// The mark.
@@ -236,8 +208,10 @@ pub enum Crossing {
     },
 }
 
-impl Crossing {
-    pub(in crate::verify) fn attempt(&self) -> Reply {
+impl Crossing for MntCrossing {
+    const TOPIC: Topic = Topic::Wall(Wall::Mnt);
+
+    fn attempt(&self, _: Option<OwnedFd>) -> Reply {
         let Self::Mount { mark, places } = self;
         let Some(place) = places.iter().find(|place| place.is_dir()) else {
             return Reply::untried("mount", "tmpfs", "there is no folder to mount on");

@@ -1,8 +1,9 @@
 //! Rights, asked for by calls that can do nothing: the errno tells a missing right from a wrong
 //! argument.
 
-use super::{Try, answer, arrived};
+use super::receipt::arrived;
 use crate::namespace::Namespace;
+use crate::verify::attempt::{Try, answer};
 use crate::verify::protocol::{Outcome, Reply};
 use crate::verify::target::Target;
 use crate::verify::verdict::{Answer, Identity};
@@ -27,21 +28,24 @@ pub(super) fn held_outside(
     identity: Identity,
     subject: &Target,
 ) -> Try {
-    let says = match &reply.outcome {
-        Outcome::Done(..) => right.present.is_empty(),
-        Outcome::Refused(errno) => right.present.contains(&Errno::from_raw_os_error(*errno)),
-        _ => false,
+    let refused = match &reply.outcome {
+        Outcome::Refused(errno) => Some(Errno::from_raw_os_error(*errno)),
+        Outcome::Done(..) | Outcome::Untried(_) | Outcome::Killed(_) | Outcome::Silent => None,
     };
+    let done = matches!(reply.outcome, Outcome::Done(..));
+    let says = done && right.present.is_empty()
+        || refused.is_some_and(|errno| right.present.contains(&errno));
     let counts = subject.identity(Namespace::User) == Identity::Same && identity == Identity::Same;
     let effective = subject.effective() & right.capability.bitmask() != 0;
-    let answer = match (says, &reply.outcome) {
-        (true, _) if !counts => Answer::Stayed,
-        (true, _) => Answer::Through,
+    let answer = if says && counts {
+        Answer::Through
+    } else if says {
+        Answer::Stayed
+    } else if refused == Some(Errno::NOSYS) {
         // Without modules in the kernel, or without swap, there is no such right to have.
-        (false, Outcome::Refused(errno)) if Errno::from_raw_os_error(*errno) == Errno::NOSYS => {
-            Answer::Untried("this kernel has no such call".into())
-        }
-        _ => answer(&reply, &[Errno::PERM]),
+        Answer::Untried("this kernel has no such call".into())
+    } else {
+        answer(&reply, &[Errno::PERM])
     };
     let receipt = arrived(says && counts && effective);
     let outside =

@@ -1,22 +1,25 @@
 //! The terminal: what is typed into it and set on it from inside. The caller's is a pty of the
 //! verifier's own; nobody else's is touched.
 
-use super::{Direction, Effect, Outside, Probe, Try, arrived, mounted, planted};
 use crate::error::errno_text;
 use crate::spec::Opening;
 use crate::sys;
-use crate::verify::protocol::{self, Reply};
+use crate::verify::attempt::{Try, planted};
+use crate::verify::outside::Outside;
+use crate::verify::probe::{Direction, Effect, Probe};
+use crate::verify::probes::find::{by_ways, mounted};
+use crate::verify::probes::receipt::arrived;
+use crate::verify::protocol::{Crossing, Reply, Topic};
 use crate::verify::target::Target;
 use crate::verify::verdict::{Identity, Receipt};
 use crate::verify::wall::Wall;
 use caps::Capability;
 use rustix::fd::OwnedFd;
-use rustix::fs::{OFlags, Stat, fcntl_setfl, fstat};
+use rustix::fs::{Stat, fstat};
 use rustix::io::Errno;
-use rustix::process::ioctl_tiocsctty;
-use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, ptsname, unlockpt};
+use rustix::pty::ptsname;
 use rustix::stdio::stderr;
-use rustix::termios::{OptionalActions, Winsize, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize};
+use rustix::termios::{Winsize, tcgetwinsize, tcsetwinsize};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -57,50 +60,6 @@ pub const PROBES: [Probe; 4] = [
     },
 ];
 
-/// A pty that plays the caller's terminal: the stderr of what is started in it, and its controlling
-/// terminal. Each start has one, since a terminal hangs up when its session's leader ends.
-pub struct Pair {
-    master: OwnedFd,
-    /// The side of the one who is started, kept open to look at it.
-    pub slave: OwnedFd,
-}
-
-impl Pair {
-    /// Opens one, in raw mode.
-    ///
-    /// # Errors
-    /// No /dev/ptmx, no pty left.
-    pub fn open() -> Result<Self, String> {
-        let opened = || -> rustix::io::Result<Self> {
-            let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
-            unlockpt(&master)?;
-            let slave = ioctl_tiocgptpeer(
-                &master,
-                OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC,
-            )?;
-            let mut modes = tcgetattr(&slave)?;
-            modes.make_raw();
-            tcsetattr(&slave, OptionalActions::Now, &modes)?;
-            tcsetwinsize(&slave, USUAL)?;
-            fcntl_setfl(&master, OFlags::RDWR | OFlags::NONBLOCK)?;
-            Ok(Self { master, slave })
-        };
-        opened().map_err(|errno| format!("no pty: {}", errno_text(errno)))
-    }
-
-    /// Makes it the controlling terminal of this process, the leader of a new session.
-    pub fn take(&self) -> rustix::io::Result<()> {
-        ioctl_tiocsctty(&self.slave)
-    }
-
-    /// What was written to it.
-    pub fn said(&self) -> String {
-        let mut bytes = [0; 4096];
-        let length = rustix::io::read(&self.master, bytes.as_mut_slice()).unwrap_or(0);
-        String::from_utf8_lossy(&bytes[..length]).into_owned()
-    }
-}
-
 const IDENTITY: Identity = Identity::NoNamespace;
 
 fn type_into(outside: &Outside<'_>, subject: &Target) -> Try {
@@ -113,7 +72,7 @@ fn type_into(outside: &Outside<'_>, subject: &Target) -> Try {
         );
     }
     planted(&subject.terminal, "ioctl", |terminal| {
-        let reply = subject.ask(&protocol::Crossing::Terminal(Crossing::Type));
+        let reply = subject.ask(&TerminalCrossing::Type);
         let typed = rustix::io::ioctl_fionread(&terminal.slave).unwrap_or(0);
         let seen = if typed == 1 {
             "1 character typed".into()
@@ -138,15 +97,12 @@ fn stdio(subject: &Target) -> Option<String> {
     subject.role.door(|opening| *opening == Opening::Stdio)
 }
 
-/// What a terminal has.
-const USUAL: Winsize = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
-
-/// What none has.
+/// A size that no terminal has.
 const ODD: Winsize = Winsize { ws_row: 7, ws_col: 1009, ws_xpixel: 0, ws_ypixel: 0 };
 
 fn resize(_: &Outside<'_>, subject: &Target) -> Try {
     planted(&subject.terminal, "ioctl", |terminal| {
-        let reply = subject.ask(&protocol::Crossing::Terminal(Crossing::Resize));
+        let reply = subject.ask(&TerminalCrossing::Resize);
         let size = tcgetwinsize(&terminal.slave);
         let odd = size.is_ok_and(|size| (size.ws_row, size.ws_col) == (ODD.ws_row, ODD.ws_col));
         let seen = size.map_or_else(errno_text, |size| {
@@ -167,7 +123,7 @@ fn by_number(outside: &Outside<'_>, subject: &Target) -> Try {
         };
         let number = name.to_string_lossy().rsplit('/').next().unwrap_or_default().to_owned();
         let mut paths = subject.paths_of("devpts", Path::new(&number));
-        paths.extend(outside.by_ways(subject, &Path::new("/dev/pts").join(&number)));
+        paths.extend(by_ways(outside, subject, &Path::new("/dev/pts").join(&number)));
         if paths.is_empty() {
             return Try::untried("open", "no devpts is mounted inside");
         }
@@ -208,15 +164,17 @@ fn by_mount(_: &Outside<'_>, subject: &Target) -> Try {
 /// What is tried inside, on the terminal that is its stderr.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Crossing {
+pub enum TerminalCrossing {
     /// TIOCSTI.
     Type,
     /// TIOCSWINSZ.
     Resize,
 }
 
-impl Crossing {
-    pub(in crate::verify) fn attempt(self) -> Reply {
+impl Crossing for TerminalCrossing {
+    const TOPIC: Topic = Topic::Wall(Wall::Terminal);
+
+    fn attempt(&self, _: Option<OwnedFd>) -> Reply {
         match self {
             Self::Type => Reply::plain("ioctl", "TIOCSTI", sys::type_into(stderr(), b'Z')),
             Self::Resize => Reply::plain("ioctl", "TIOCSWINSZ", tcsetwinsize(stderr(), ODD)),

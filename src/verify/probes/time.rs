@@ -3,17 +3,23 @@
 //! its parent's offsets, and they can no longer be set once a process lives in it: there clocks
 //! that agree are no crossing, and what remains is whose namespace it is.
 
-use super::{Direction, Effect, Outside, Probe, Try, arrived, planted};
 use crate::namespace::Namespace;
 use crate::sys;
+use crate::verify::attempt::{Try, planted};
 use crate::verify::child::ended;
-use crate::verify::protocol::{self, Reply};
+use crate::verify::outside::{Canary, Outside};
+use crate::verify::probe::{Direction, Effect, Probe};
+use crate::verify::probes::receipt::arrived;
+use crate::verify::protocol::{Crossing, Reply, Topic};
+use crate::verify::stage::Stage;
 use crate::verify::target::Target;
 use crate::verify::verdict::Identity;
 use crate::verify::wall::Wall;
+use rustix::fd::OwnedFd;
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 use std::io::{Read, Write};
+use std::path::PathBuf;
 
 /// The probes.
 pub const PROBES: [Probe; 2] = [
@@ -36,45 +42,57 @@ pub const PROBES: [Probe; 2] = [
 ];
 
 fn monotonic(outside: &Outside<'_>, subject: &Target) -> Try {
-    read(Crossing::Monotonic, outside, subject)
+    read(TimeCrossing::Monotonic, outside, subject)
 }
 
 fn boottime(outside: &Outside<'_>, subject: &Target) -> Try {
-    read(Crossing::Boottime, outside, subject)
+    read(TimeCrossing::Boottime, outside, subject)
 }
 
 /// A clock that differs by less shows the same offset.
 const CLOSE: i64 = 60;
 
-fn read(crossing: Crossing, outside: &Outside<'_>, subject: &Target) -> Try {
+fn read(crossing: TimeCrossing, outside: &Outside<'_>, subject: &Target) -> Try {
     planted(&outside.stage.clocks, "clock_gettime", |()| {
-        let Some([monotonic, boottime]) = outside.canaries.ahead else {
-            return Try::unplanted("clock_gettime", "the stage's clock cannot be read");
-        };
-        let stage = crossing.seconds()
-            + match crossing {
-                Crossing::Monotonic => monotonic,
-                Crossing::Boottime => boottime,
-            };
-        let reply = subject.ask(&protocol::Crossing::Time(crossing));
-        let inside: Option<i64> = reply.data().trim_end_matches(" s").parse().ok();
-        let agrees = inside.is_some_and(|inside| (inside - stage).abs() < CLOSE);
-        let identity = subject.identity(Namespace::Time);
-        let inherited = agrees && identity == Identity::Different;
-        let seen = if inherited {
-            "the same clock, a namespace of its own".to_owned()
-        } else {
-            format!("{stage} s")
-        };
-        Try::marking(reply, identity, arrived(agrees && !inherited), seen, &[]).or_stayed()
+        outside.planted("clock_gettime", |ahead: &TimeCanary| agreeing(crossing, ahead, subject))
     })
 }
 
-/// How far the stage's clocks are ahead of the verifier's: unshare(2) moves children into a new
-/// time namespace, and the verifier itself stays where it was.
-pub fn ahead() -> Option<[i64; 2]> {
+fn agreeing(crossing: TimeCrossing, ahead: &TimeCanary, subject: &Target) -> Try {
+    let stage = crossing.seconds()
+        + match crossing {
+            TimeCrossing::Monotonic => ahead.monotonic,
+            TimeCrossing::Boottime => ahead.boottime,
+        };
+    let reply = subject.ask(&crossing);
+    let inside: Option<i64> = reply.data().trim_end_matches(" s").parse().ok();
+    let agrees = inside.is_some_and(|inside| (inside - stage).abs() < CLOSE);
+    let identity = subject.identity(Namespace::Time);
+    let inherited = agrees && identity == Identity::Different;
+    let seen = if inherited {
+        "the same clock, a namespace of its own".to_owned()
+    } else {
+        format!("{stage} s")
+    };
+    Try::marking(reply, identity, arrived(agrees && !inherited), seen, &[]).or_stayed()
+}
+
+/// How far the stage's clocks are ahead of the verifier's, in seconds: unshare(2) moves children
+/// into a new time namespace, and the verifier itself stays where it was.
+pub struct TimeCanary {
+    monotonic: i64,
+    boottime: i64,
+}
+
+impl Canary for TimeCanary {
+    fn plant(_: &Stage, _: &[PathBuf]) -> Result<Self, String> {
+        ahead().ok_or_else(|| "the stage's clock cannot be read".into())
+    }
+}
+
+fn ahead() -> Option<TimeCanary> {
     let (mut told, mut tell) = std::io::pipe().ok()?;
-    let both = || [Crossing::Monotonic, Crossing::Boottime].map(Crossing::seconds);
+    let both = || [TimeCrossing::Monotonic, TimeCrossing::Boottime].map(TimeCrossing::seconds);
     let before = both();
     // SAFETY: the verifier has one thread.
     #[allow(unsafe_code, reason = "fork(2) with one thread")]
@@ -87,7 +105,8 @@ pub fn ahead() -> Option<[i64; 2]> {
             let _ = ended(child);
             read.ok()?;
             let theirs = seconds.map(i64::from_ne_bytes);
-            Some([theirs[0] - before[0], theirs[1] - before[1]])
+            let [monotonic, boottime] = [theirs[0] - before[0], theirs[1] - before[1]];
+            Some(TimeCanary { monotonic, boottime })
         }
         None => {
             let _ = tell.write_all(both().map(i64::to_ne_bytes).as_flattened());
@@ -103,14 +122,14 @@ pub const REMARK: &str = "a new time namespace starts with the offsets of its pa
 /// What is tried inside.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Crossing {
+pub enum TimeCrossing {
     /// CLOCK_MONOTONIC.
     Monotonic,
     /// CLOCK_BOOTTIME.
     Boottime,
 }
 
-impl Crossing {
+impl TimeCrossing {
     fn seconds(self) -> i64 {
         clock_gettime(match self {
             Self::Monotonic => ClockId::Monotonic,
@@ -118,8 +137,12 @@ impl Crossing {
         })
         .tv_sec
     }
+}
 
-    pub(in crate::verify) fn attempt(self) -> Reply {
+impl Crossing for TimeCrossing {
+    const TOPIC: Topic = Topic::Wall(Wall::Time);
+
+    fn attempt(&self, _: Option<OwnedFd>) -> Reply {
         let name = match self {
             Self::Monotonic => "CLOCK_MONOTONIC",
             Self::Boottime => "CLOCK_BOOTTIME",

@@ -2,12 +2,15 @@
 //! what its user namespace owns, user_namespaces(7); and of those that count, only the ordered ones
 //! may be there.
 
-use super::right::{Right, held_outside, none_to_keep};
-use super::{Direction, Effect, Outside, Probe, Try, arrived};
 use crate::error::errno_text;
 use crate::namespace::Namespace;
 use crate::sys::{handle, rights};
-use crate::verify::protocol::{self, Reply};
+use crate::verify::attempt::Try;
+use crate::verify::outside::Outside;
+use crate::verify::probe::{Direction, Effect, Probe};
+use crate::verify::probes::receipt::arrived;
+use crate::verify::probes::right::{Right, held_outside, none_to_keep};
+use crate::verify::protocol::{Crossing, Reply, Topic};
 use crate::verify::target::Target;
 use crate::verify::verdict::{Identity, Receipt};
 use crate::verify::wall::Wall;
@@ -67,8 +70,7 @@ fn bound(outside: &Outside<'_>, subject: &Target) -> Try {
             Ok(socket) => socket,
             Err(errno) => return Try::unplanted("bind", &errno_text(errno)),
         };
-    let reply =
-        subject.ask_with(&protocol::Crossing::User(Crossing::Bind { port }), Some(socket.as_fd()));
+    let reply = subject.ask_with(&UserCrossing::Bind { port }, socket.as_fd());
     let ours =
         getsockname(&socket).and_then(SocketAddrV4::try_from).map_or(0, |address| address.port());
     let seen = if ours == port {
@@ -111,7 +113,7 @@ pub fn remark<'a>(trials: impl Iterator<Item = (&'static Probe, &'a Try)>) -> St
 /// is the same.
 fn over_the_machine(
     right: Right,
-    crossing: Crossing,
+    crossing: UserCrossing,
     outside: &Outside<'_>,
     subject: &Target,
 ) -> Try {
@@ -122,7 +124,7 @@ fn over_the_machine(
         .role
         .ordered()
         .is_none_or(|ordered| ordered.cap_mask & right.capability.bitmask() != 0);
-    let reply = subject.ask(&protocol::Crossing::User(crossing));
+    let reply = subject.ask(&crossing);
     let same = subject.identity(Namespace::User);
     // What works where it counts is looked at before it is called a leak.
     let attempt = held_outside(right, reply, same.clone(), subject);
@@ -132,7 +134,12 @@ fn over_the_machine(
 
 /// A right over what the namespaces of the container own as much as the host's: with a user
 /// namespace of its own it has that, and crosses nothing by it.
-fn over_its_own(right: Right, crossing: Crossing, outside: &Outside<'_>, subject: &Target) -> Try {
+fn over_its_own(
+    right: Right,
+    crossing: UserCrossing,
+    outside: &Outside<'_>,
+    subject: &Target,
+) -> Try {
     if subject.identity(Namespace::User) != Identity::Same {
         return Try::untried("-", "its user namespace owns what the right is over");
     }
@@ -142,7 +149,7 @@ fn over_its_own(right: Right, crossing: Crossing, outside: &Outside<'_>, subject
 fn clock(outside: &Outside<'_>, subject: &Target) -> Try {
     over_the_machine(
         Right { capability: Capability::CAP_SYS_TIME, present: &[Errno::INVAL] },
-        Crossing::Clock,
+        UserCrossing::Clock,
         outside,
         subject,
     )
@@ -151,7 +158,7 @@ fn clock(outside: &Outside<'_>, subject: &Target) -> Try {
 fn log(outside: &Outside<'_>, subject: &Target) -> Try {
     over_the_machine(
         Right { capability: Capability::CAP_SYSLOG, present: &[] },
-        Crossing::Log,
+        UserCrossing::Log,
         outside,
         subject,
     )
@@ -160,7 +167,7 @@ fn log(outside: &Outside<'_>, subject: &Target) -> Try {
 fn swap(outside: &Outside<'_>, subject: &Target) -> Try {
     over_the_machine(
         Right { capability: Capability::CAP_SYS_ADMIN, present: &[Errno::FAULT] },
-        Crossing::Swap,
+        UserCrossing::Swap,
         outside,
         subject,
     )
@@ -174,7 +181,7 @@ fn modules(outside: &Outside<'_>, subject: &Target) -> Try {
     }
     over_the_machine(
         Right { capability: Capability::CAP_SYS_MODULE, present: &[Errno::BADF] },
-        Crossing::Modules,
+        UserCrossing::Modules,
         outside,
         subject,
     )
@@ -185,13 +192,13 @@ fn handles(outside: &Outside<'_>, subject: &Target) -> Try {
         capability: Capability::CAP_DAC_READ_SEARCH,
         present: &[Errno::STALE, Errno::OPNOTSUPP],
     };
-    over_the_machine(right, Crossing::Handle, outside, subject)
+    over_the_machine(right, UserCrossing::Handle, outside, subject)
 }
 
 fn boot(outside: &Outside<'_>, subject: &Target) -> Try {
     over_its_own(
         Right { capability: Capability::CAP_SYS_BOOT, present: &[Errno::INVAL] },
-        Crossing::Reboot,
+        UserCrossing::Reboot,
         outside,
         subject,
     )
@@ -200,7 +207,7 @@ fn boot(outside: &Outside<'_>, subject: &Target) -> Try {
 fn mounts(outside: &Outside<'_>, subject: &Target) -> Try {
     over_its_own(
         Right { capability: Capability::CAP_SYS_ADMIN, present: &[] },
-        Crossing::Mounts,
+        UserCrossing::Mounts,
         outside,
         subject,
     )
@@ -209,7 +216,7 @@ fn mounts(outside: &Outside<'_>, subject: &Target) -> Try {
 fn chroot(outside: &Outside<'_>, subject: &Target) -> Try {
     over_its_own(
         Right { capability: Capability::CAP_SYS_CHROOT, present: &[] },
-        Crossing::Chroot,
+        UserCrossing::Chroot,
         outside,
         subject,
     )
@@ -219,7 +226,7 @@ fn chroot(outside: &Outside<'_>, subject: &Target) -> Try {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[allow(missing_docs, reason = "the fields are the arguments of the calls")]
-pub enum Crossing {
+pub enum UserCrossing {
     /// bind(2) of the socket that was handed in.
     Bind { port: u16 },
     /// adjtimex(2).
@@ -240,8 +247,10 @@ pub enum Crossing {
     Chroot,
 }
 
-impl Crossing {
-    pub(in crate::verify) fn attempt(&self, passed: Option<OwnedFd>) -> Reply {
+impl Crossing for UserCrossing {
+    const TOPIC: Topic = Topic::Wall(Wall::User);
+
+    fn attempt(&self, passed: Option<OwnedFd>) -> Reply {
         match self {
             Self::Bind { port } => match passed {
                 Some(socket) => {

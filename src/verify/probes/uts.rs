@@ -1,15 +1,19 @@
 //! The host name. A new uts namespace starts with a copy, so that equal names prove nothing: the
 //! name outside is changed after the start.
 
-use super::right::{Right, held_outside};
-use super::{Direction, Effect, Outside, Probe, Try, arrived};
 use crate::error::errno_text;
 use crate::namespace::Namespace;
 use crate::sys::rights;
-use crate::verify::protocol::{self, Reply};
+use crate::verify::attempt::Try;
+use crate::verify::outside::Outside;
+use crate::verify::probe::{Direction, Effect, Probe};
+use crate::verify::probes::receipt::arrived;
+use crate::verify::probes::right::{Right, held_outside};
+use crate::verify::protocol::{Crossing, Reply, Topic};
 use crate::verify::target::Target;
 use crate::verify::wall::Wall;
 use caps::Capability;
+use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::system::{sethostname, uname};
 use serde::{Deserialize, Serialize};
@@ -51,7 +55,7 @@ fn read(_: &Outside<'_>, subject: &Target) -> Try {
     let changed = format!("stage-{}", subject.mark);
     match sethostname(changed.as_bytes()) {
         Ok(()) => {
-            let reply = subject.ask(&protocol::Crossing::Uts(Crossing::Read));
+            let reply = subject.ask(&UtsCrossing::Read);
             let attempt = Try::reading(reply, subject.identity(Namespace::Uts), &changed, &[]);
             Try { outside: format!("renamed to \"{changed}\" since"), ..attempt }
         }
@@ -60,7 +64,7 @@ fn read(_: &Outside<'_>, subject: &Target) -> Try {
 }
 
 fn set(_: &Outside<'_>, subject: &Target) -> Try {
-    let reply = subject.ask(&protocol::Crossing::Uts(Crossing::Set { name: subject.mark.clone() }));
+    let reply = subject.ask(&UtsCrossing::Set { name: subject.mark.clone() });
     let now = name();
     let seen = format!("\"{now}\"");
     let attempt = Try::marking(
@@ -74,7 +78,7 @@ fn set(_: &Outside<'_>, subject: &Target) -> Try {
 }
 
 fn right(_: &Outside<'_>, subject: &Target) -> Try {
-    let reply = subject.ask(&protocol::Crossing::Uts(Crossing::Right));
+    let reply = subject.ask(&UtsCrossing::Right);
     let right = Right { capability: Capability::CAP_SYS_ADMIN, present: &[Errno::INVAL] };
     held_outside(right, reply, subject.identity(Namespace::Uts), subject)
         .or_without(right.capability)
@@ -84,7 +88,7 @@ fn right(_: &Outside<'_>, subject: &Target) -> Try {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[allow(missing_docs, reason = "the fields are the arguments of the calls")]
-pub enum Crossing {
+pub enum UtsCrossing {
     /// uname(2).
     Read,
     /// sethostname(2).
@@ -93,8 +97,10 @@ pub enum Crossing {
     Right,
 }
 
-impl Crossing {
-    pub(in crate::verify) fn attempt(&self) -> Reply {
+impl Crossing for UtsCrossing {
+    const TOPIC: Topic = Topic::Wall(Wall::Uts);
+
+    fn attempt(&self, _: Option<OwnedFd>) -> Reply {
         match self {
             Self::Read => Reply::of("uname", "", Ok((0, name()))),
             Self::Set { name } => {

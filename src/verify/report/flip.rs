@@ -1,6 +1,7 @@
 //! The matrix of `--flip`: a row a namespace, a column a wall.
 
-use super::table::{arrow, dot, styled, title};
+use super::marks::{arrow, dot, styled};
+use super::table::title;
 use crate::error::printable;
 use crate::exit::Exit;
 use crate::namespace::{Namespace, Switch};
@@ -143,7 +144,13 @@ impl Flip {
                 })
             })
             .collect();
-        json!({ "format": "rustic-verify-flip", "version": 1, "exit": self.exit().code(), "base": self.base.json(), "rows": rows })
+        json!({
+            "format": "rustic-verify-flip",
+            "version": 1,
+            "exit": self.exit().code(),
+            "base": self.base.json(),
+            "rows": rows,
+        })
     }
 }
 

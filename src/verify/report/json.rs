@@ -1,7 +1,9 @@
 //! The report as JSON: `schema/verify.json` says what it is. Members are added, never taken away or
 //! given another meaning.
 
-use super::{Finding, Identity, Report, Same, Tally, WallReport};
+use super::Report;
+use super::controls::Tally;
+use super::wall::{Finding, NamespaceIds, Same, WallReport};
 use crate::namespace::Switch;
 use crate::spec::Door;
 use crate::verify::protocol::{Outcome, errno_name};
@@ -18,8 +20,15 @@ impl Report {
             "version": 1,
             "rustic": env!("CARGO_PKG_VERSION"),
             "nonce": self.nonce,
-            "kernel": { "release": uname.release().to_string_lossy(), "arch": uname.machine().to_string_lossy() },
-            "caller": { "host": self.caller.host, "uid": self.caller.uid, "time": self.caller.time },
+            "kernel": {
+                "release": uname.release().to_string_lossy(),
+                "arch": uname.machine().to_string_lossy(),
+            },
+            "caller": {
+                "host": self.caller.host,
+                "uid": self.caller.uid,
+                "time": self.caller.time,
+            },
             "stage": self.stage,
             "target": { "kind": "run", "argv": argv, "pid": self.pid, "recipe": null },
             "summary": {
@@ -81,9 +90,13 @@ fn wall(wall: &WallReport) -> Value {
     })
 }
 
-fn identity(identity: &Identity) -> Value {
+fn identity(identity: &NamespaceIds) -> Value {
     let side = |(ino, id): (u64, Option<u64>)| json!({ "ino": ino, "id": id });
-    json!({ "outside": side(identity.outside), "inside": side(identity.inside), "same": identity.same == Same::Yes })
+    json!({
+        "outside": side(identity.outside),
+        "inside": side(identity.inside),
+        "same": identity.same == Same::Yes,
+    })
 }
 
 /// As much of what was brought back as says what it is.
@@ -107,16 +120,29 @@ fn finding(finding: &Finding) -> Value {
         Control::Unplanted(_) => "unplanted",
         Control::Untried(_) => "untried",
     };
+    let closed = finding.closed.map(|receipt| match receipt {
+        Receipt::Absent => "stopped",
+        Receipt::Arrived | Receipt::Admitted => "crossed",
+    });
     json!({
         "id": finding.probe.id,
         "title": finding.probe.title,
         "direction": finding.probe.direction,
         "effect": finding.probe.effect,
-        "inside": { "call": reply.call, "arg": reply.arg, "ret": result, "errno": errno, "data": data },
-        "outside": { "saw": finding.attempt.outside, "arrived": finding.attempt.receipt != Receipt::Absent },
+        "inside": {
+            "call": reply.call,
+            "arg": reply.arg,
+            "ret": result,
+            "errno": errno,
+            "data": data,
+        },
+        "outside": {
+            "saw": finding.attempt.outside,
+            "arrived": finding.attempt.receipt != Receipt::Absent,
+        },
         "door": finding.attempt.door,
         "control": control,
-        "closed": finding.closed.map(|receipt| if receipt == Receipt::Absent { "stopped" } else { "crossed" }),
+        "closed": closed,
         "verdict": finding.verdict.word(),
         "because": finding.verdict.because(),
         "ns": finding.nanoseconds,

@@ -1,7 +1,8 @@
 //! The story of one wall.
 
-use super::table::styled;
-use super::{Finding, Report, Same, WallReport};
+use super::Report;
+use super::marks::styled;
+use super::wall::{Finding, Same, WallReport};
 use crate::error::printable;
 use crate::verify::protocol::Outcome;
 use crate::verify::verdict::{Control, Receipt, Verdict};
@@ -83,7 +84,9 @@ fn found(finding: &Finding) -> String {
         Outcome::Refused(errno) => {
             crate::error::errno_text(rustix::io::Errno::from_raw_os_error(*errno))
         }
-        _ => reply.shown(),
+        Outcome::Done(..) | Outcome::Untried(_) | Outcome::Killed(_) | Outcome::Silent => {
+            reply.shown()
+        }
     };
     line("inside", &format!("{}({}): {answer}", reply.call, reply.arg));
     line("outside", &finding.attempt.outside);

@@ -1,11 +1,17 @@
 //! The host's files by what is mounted inside, by the root of a process that is shown there, and by
 //! the disk that they are on.
 
-use super::right::none_to_keep;
-use super::root::SHARED_MEMORY;
-use super::{Direction, Effect, Outside, Probe, Try, arrived, devices, mounted};
+use super::canary::SHARED_MEMORY;
 use crate::spec::Opening;
-use crate::verify::protocol::{self, Reply};
+use crate::verify::attempt::Try;
+use crate::verify::outside::Outside;
+use crate::verify::probe::{Direction, Effect, Probe};
+use crate::verify::probes::devices::inside::DevicesCrossing;
+use crate::verify::probes::devices::nodes;
+use crate::verify::probes::find::{by_ways, mounted};
+use crate::verify::probes::receipt::arrived;
+use crate::verify::probes::right::none_to_keep;
+use crate::verify::protocol::Reply;
 use crate::verify::target::Target;
 use crate::verify::verdict::{Identity, Receipt};
 use crate::verify::wall::Wall;
@@ -62,7 +68,7 @@ fn by_mount(outside: &Outside<'_>, subject: &Target) -> Try {
     }
     // In a user namespace no node can be made: those of /dev are the host's, one by one.
     mounted(subject, &devices, IDENTITY, |_, held| {
-        !held.stat().is_ok_and(|stat| devices::is_harmless(&stat))
+        !held.stat().is_ok_and(|stat| nodes::is_harmless(&stat))
     })
 }
 
@@ -100,7 +106,7 @@ fn by_process(outside: &Outside<'_>, subject: &Target) -> Try {
     let Ok(ours) = rustix::fs::stat("/") else {
         return Try::unplanted("open", "the root could not be looked at");
     };
-    let paths = outside.by_ways(subject, Path::new("."));
+    let paths = by_ways(outside, subject, Path::new("."));
     let mut found = Vec::new();
     let opened = subject.open_inside(&paths, |path, held| {
         let same =
@@ -131,12 +137,12 @@ fn disk(outside: &Outside<'_>, subject: &Target) -> Try {
     let Some(disk) = outside.stage.host.disk() else {
         return Try::untried("mount", "the host's root is on no disk that could be mounted again");
     };
-    let crossing = devices::Crossing::Disk {
+    let crossing = DevicesCrossing::Disk {
         kind: disk.kind.clone(),
         device: disk.device,
         read_only: disk.options.split(',').any(|option| option == "ro"),
     };
-    let reply = subject.ask(&protocol::Crossing::Devices(crossing));
+    let reply = subject.ask(&crossing);
     let held = reply.number().and_then(|number| subject.held(number).ok());
     let is_it =
         held.and_then(|held| held.stat().ok()).is_some_and(|stat| stat.st_dev == disk.device);

@@ -1,7 +1,7 @@
 //! The file systems of the host, as they were before the stage was made: what of them is found
 //! inside has come through a wall.
 
-use crate::mountinfo::{self, MountInfo as Mount};
+use crate::mountinfo::{self, MountInfo};
 use crate::namespace::Namespace;
 use crate::walls::proc_masks::VIEWS_OF_THE_KERNEL;
 use rustix::fd::OwnedFd;
@@ -12,7 +12,7 @@ use std::path::Path;
 /// The file systems of the host.
 pub struct HostMounts {
     /// Its mount table.
-    table: Vec<Mount>,
+    table: Vec<MountInfo>,
     /// Those that show the kernel, held open: the device numbers of what is gone are used anew.
     _held: Vec<OwnedFd>,
     /// Its namespaces by device and inode, in the order of the table: whoever has called lives
@@ -27,7 +27,7 @@ impl HostMounts {
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         // Each once, since the caller may have few descriptors.
         let views = table.iter().filter(|mount| VIEWS_OF_THE_KERNEL.contains(&mount.kind.as_str()));
-        let each: BTreeMap<u64, &Mount> = views.map(|mount| (mount.device, mount)).collect();
+        let each: BTreeMap<u64, &MountInfo> = views.map(|mount| (mount.device, mount)).collect();
         let held = each
             .values()
             .filter_map(|mount| open(&mount.point, flags, Mode::empty()).ok())
@@ -40,7 +40,7 @@ impl HostMounts {
     }
 
     /// Adds a file system of the host that it has mounted nowhere.
-    pub fn add(&mut self, mount: Mount, held: OwnedFd) {
+    pub fn add(&mut self, mount: MountInfo, held: OwnedFd) {
         self.table.push(mount);
         self._held.push(held);
     }
@@ -65,7 +65,7 @@ impl HostMounts {
     }
 
     /// The mount that the host's root is on, if that is a disk which can be mounted again.
-    pub fn disk(&self) -> Option<&Mount> {
+    pub fn disk(&self) -> Option<&MountInfo> {
         let root = self.table.iter().rev().find(|mount| mount.point.as_os_str() == "/")?;
         (rustix::fs::major(root.device) != 0).then_some(root)
     }

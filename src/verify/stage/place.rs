@@ -1,7 +1,7 @@
 //! The place of the outside in the cgroup tree: what a cgroup namespace is to hide.
 
 use crate::error::{errno_of, without_number};
-use crate::mountinfo::{self, MountInfo as Mount};
+use crate::mountinfo::{self, MountInfo};
 use crate::sys;
 use crate::verify::child::ended;
 use rustix::io::Errno;
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 /// A place in a hierarchy of cgroups that is not its root.
 #[derive(Clone, Debug)]
-pub struct Place {
+pub struct CgroupPlace {
     /// The hierarchy's number in /proc/PID/cgroup, 0 for version 2.
     pub hierarchy: u32,
     /// The path in it, as the outside sees it.
@@ -27,7 +27,7 @@ struct Hierarchy {
     point: PathBuf,
 }
 
-impl Place {
+impl CgroupPlace {
     /// The verifier's own place in the first hierarchy where that is not `/`; else one of its own,
     /// in the first that can be written. Nothing is made yet.
     pub fn choose(nonce: &str) -> Result<Self, String> {
@@ -122,7 +122,7 @@ fn hierarchies(own: &[(u32, &str, &str)]) -> Vec<Hierarchy> {
         .unwrap_or_default()
         .into_iter()
         .filter(|mount| mount.root == Path::new("/"));
-    let number = |mount: &Mount| match mount.kind.as_str() {
+    let number = |mount: &MountInfo| match mount.kind.as_str() {
         "cgroup2" => Some(0),
         "cgroup" => own
             .iter()

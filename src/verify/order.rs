@@ -1,0 +1,25 @@
+//! What `rustic verify` is to do.
+
+use crate::verify::probe::Probe;
+use crate::verify::probes;
+use crate::verify::wall::Wall;
+
+/// What is to be verified, and how.
+pub struct Order {
+    /// The walls that are tried.
+    pub walls: Vec<Wall>,
+    /// What is expected of some walls, whatever was ordered: a verdict by its word.
+    pub expected: Vec<(Wall, &'static str)>,
+}
+
+impl Order {
+    /// The probes of its walls.
+    pub fn probes(&self) -> impl Iterator<Item = &'static Probe> + use<'_> {
+        probes::catalogue().filter(|probe| self.walls.contains(&probe.wall))
+    }
+
+    /// What is expected of a wall, where that was said.
+    pub fn expected(&self, wall: Wall) -> Option<&'static str> {
+        self.expected.iter().rev().find(|(one, _)| *one == wall).map(|(_, word)| *word)
+    }
+}

@@ -1,0 +1,138 @@
+//! How namespaces hang together, as far as one that is toggled changes what probes of other walls
+//! are answered. A change that is not listed here is unexplained.
+
+use crate::namespace::{Namespace, Namespaces};
+use crate::verify::wall::Wall;
+
+/// Why some walls change with a namespace that is not theirs.
+struct Reason {
+    walls: &'static [Wall],
+    scope: Scope,
+    text: &'static str,
+}
+
+/// The containers that a reason holds for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    /// Every one.
+    Any,
+    /// Those with a user namespace of their own.
+    UserNamespace,
+}
+
+/// The first reason why probes of a wall are answered differently when another wall's namespace is
+/// toggled; `namespaces` are those that were ordered.
+pub(super) fn because(
+    flipped: Namespace,
+    namespaces: &Namespaces,
+    wall: Wall,
+) -> Option<&'static str> {
+    let counts = |reason: &&Reason| match reason.scope {
+        Scope::Any => true,
+        Scope::UserNamespace => namespaces.is_new(Namespace::User),
+    };
+    let mut reasons = reasons(flipped).iter().filter(counts);
+    reasons.find(|reason| reason.walls.contains(&wall)).map(|reason| reason.text)
+}
+
+const fn reasons(flipped: Namespace) -> &'static [Reason] {
+    match flipped {
+        Namespace::Mount => &MOUNT,
+        Namespace::User => &USER,
+        Namespace::Pid => &PID,
+        Namespace::Net => &NET,
+        Namespace::Ipc => &[RIGHTS_OVER_A_SHARED_ONE],
+        Namespace::Cgroup => &CGROUP,
+        Namespace::Uts | Namespace::Time => &[],
+    }
+}
+
+/// Those that a right of the outside leads beyond: every wall but that of rights and that of what a
+/// process inherits.
+const CROSSED_BY_RIGHTS: [Wall; 12] = [
+    Wall::Pid,
+    Wall::Mnt,
+    Wall::Root,
+    Wall::Uts,
+    Wall::Net,
+    Wall::Ipc,
+    Wall::Cgroup,
+    Wall::Time,
+    Wall::Keyring,
+    Wall::Terminal,
+    Wall::Kernel,
+    Wall::Devices,
+];
+
+const fn of(walls: &'static [Wall], scope: Scope, text: &'static str) -> Reason {
+    Reason { walls, scope, text }
+}
+
+const MOUNT: [Reason; 3] = [
+    of(
+        &[Wall::Fds, Wall::Kernel, Wall::Terminal, Wall::Keyring, Wall::Devices],
+        Scope::Any,
+        "without a mount namespace nothing is mounted: there is no /proc, /sys or /dev to look \
+            into",
+    ),
+    of(
+        &[Wall::Pid, Wall::Net, Wall::Ipc, Wall::Cgroup],
+        Scope::Any,
+        "without a mount namespace nothing is mounted: there is no /proc, /sys or /dev/mqueue to \
+            look into",
+    ),
+    of(
+        &[Wall::Root, Wall::User],
+        Scope::Any,
+        "without a mount namespace the root is entered by chroot, and CAP_SYS_CHROOT is withheld, \
+            or leads out of it",
+    ),
+];
+
+const USER: [Reason; 2] = [
+    of(&[Wall::Keyring], Scope::Any, "a user namespace has user keyrings of its own"),
+    of(
+        &CROSSED_BY_RIGHTS,
+        Scope::Any,
+        "rights inside a user namespace count over what it owns, and over nothing else",
+    ),
+];
+
+const RIGHTS_OVER_A_SHARED_ONE: Reason = of(
+    &[Wall::User],
+    Scope::UserNamespace,
+    "rights over a shared namespace are those of the user namespace that owns it",
+);
+
+const PID: [Reason; 3] = [
+    RIGHTS_OVER_A_SHARED_ONE,
+    of(
+        &[Wall::Root, Wall::Kernel, Wall::Keyring],
+        Scope::UserNamespace,
+        "a user namespace may mount no proc of a pid namespace that it does not own: the caller's \
+            is bound",
+    ),
+    of(
+        &CROSSED_BY_RIGHTS,
+        Scope::Any,
+        "a process outside can be named: its root, its network and its namespaces are reached as \
+            far as rights go",
+    ),
+];
+
+const NET: [Reason; 2] = [
+    RIGHTS_OVER_A_SHARED_ONE,
+    of(
+        &[Wall::Cgroup],
+        Scope::UserNamespace,
+        "a user namespace may mount no sysfs of a network that it does not own: the caller's is \
+            bound",
+    ),
+];
+
+const CGROUP: [Reason; 1] = [of(
+    &[Wall::Root],
+    Scope::UserNamespace,
+    "a user namespace may mount no sysfs of a network that it does not own: the caller's is bound, \
+        with the place of the cgroups below",
+)];

@@ -1,0 +1,101 @@
+//! The namespaces of the stage, its clocks and its id map.
+
+use crate::error::{Failure, of_nix, without_number};
+use crate::host::{Host, UserNamespace};
+use crate::namespace::Namespace;
+use caps::Capability;
+use nix::sched::{CloneFlags, unshare};
+use std::fs;
+use std::path::Path;
+
+/// What the stage's clocks are ahead of the host's, in seconds: what no machine has been up for.
+const CLOCK_OFFSET: i64 = 5_000_000;
+
+/// Whose rights the verifier has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StageRights {
+    /// Those of root over the machine.
+    Machine,
+    /// Those of root in a user namespace of the stage's own: a plain user has no others.
+    Stage,
+}
+
+/// The mount namespace, before the others, so that what shows the host's can be mounted in it. Who
+/// holds no CAP_SYS_ADMIN makes a user namespace of one id first, his own, and has every right in
+/// it.
+pub(super) fn enter_mount_namespace(host: &Host) -> Result<StageRights, Failure> {
+    let rights = if host.holds(Capability::CAP_SYS_ADMIN) {
+        StageRights::Machine
+    } else {
+        StageRights::Stage
+    };
+    if rights == StageRights::Stage {
+        unshare_all(&[Namespace::User])?;
+        map_own_id(host)?;
+    }
+    unshare_all(&[Namespace::Mount])?;
+    Ok(if host.user_namespace == UserNamespace::Initial { rights } else { StageRights::Stage })
+}
+
+/// The other namespaces. Returns all of them.
+pub(super) fn enter() -> Result<Vec<Namespace>, Failure> {
+    let mut wanted = vec![Namespace::Uts, Namespace::Ipc, Namespace::Net, Namespace::Time];
+    if unshare_all(&wanted).is_err() {
+        // Time namespaces came with Linux 5.6, and can be limited to none.
+        wanted.pop();
+        unshare_all(&wanted)?;
+    }
+    wanted.insert(3, Namespace::Mount);
+    Ok(wanted)
+}
+
+/// The offsets of a time namespace are set before the first process lives in it.
+pub(super) fn set_clocks(namespaces: &[Namespace]) -> Result<(), String> {
+    if !namespaces.contains(&Namespace::Time) {
+        return Err("the stage has no time namespace".into());
+    }
+    let offsets = format!("monotonic {CLOCK_OFFSET} 0\nboottime {CLOCK_OFFSET} 0\n");
+    fs::write("/proc/self/timens_offsets", offsets)
+        .map_err(|error| format!("the stage's clocks cannot be set: {}", without_number(&error)))
+}
+
+fn unshare_all(namespaces: &[Namespace]) -> Result<(), Failure> {
+    let flags = namespaces.iter().fold(0, |flags, namespace| flags | namespace.clone_flag() as i32);
+    let names: Vec<_> = namespaces.iter().map(|namespace| namespace.flag_name()).collect();
+    unshare(CloneFlags::from_bits_retain(flags)).map_err(|errno| {
+        let failure = Failure::new(format!("cannot build a stage: unshare({})", names.join("|")))
+            .man("unshare(2)");
+        let failure = failure.errno(of_nix(errno));
+        let none = namespaces
+            .iter()
+            .find(|namespace| number("/proc/sys/user", namespace.limit()) == Some(0));
+        match (none, errno) {
+            (Some(namespace), _) => failure.why(format!("user.{} is 0", namespace.limit())),
+            (None, nix::errno::Errno::EPERM) if number("/proc/sys/kernel", APPARMOR) == Some(1) => {
+                failure.why(format!("kernel.{APPARMOR} is 1"))
+            }
+            (None, nix::errno::Errno::EPERM) => failure.why(
+                "in a chroot, and where a filter denies it, no user namespace can be made; a \
+                     container of rustic's allows it with --nest yes",
+            ),
+            _ => failure,
+        }
+        .remedy("sudo rustic verify")
+    })
+}
+
+const APPARMOR: &str = "apparmor_restrict_unprivileged_userns";
+
+fn number(folder: &str, name: &str) -> Option<u64> {
+    fs::read_to_string(Path::new(folder).join(name)).ok()?.trim().parse().ok()
+}
+
+fn map_own_id(host: &Host) -> Result<(), Failure> {
+    let written = fs::write("/proc/self/setgroups", "deny")
+        .and_then(|()| fs::write("/proc/self/uid_map", format!("{0} {0} 1", host.uid)))
+        .and_then(|()| fs::write("/proc/self/gid_map", format!("{0} {0} 1", host.gid)));
+    written.map_err(|error| {
+        Failure::new(format!("cannot build a stage: the id map: {}", without_number(&error)))
+            .man("user_namespaces(7)")
+    })
+}
