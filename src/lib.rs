@@ -29,7 +29,6 @@ pub mod cli;
 pub mod error;
 pub mod exit;
 pub mod host;
-pub mod init;
 pub mod invoke;
 pub mod mountinfo;
 pub mod mounts;

@@ -7,7 +7,7 @@ use rustic::exit::{Exit, FORBIDDEN_CALL};
 use rustic::host::Host;
 use rustic::rootfs::command::{self, OutputFormat as Output};
 use rustic::spec::{self, RunOptions, Verbosity};
-use rustic::{init, invoke, run, sys, verify};
+use rustic::{invoke, run, sys, verify};
 use std::fmt::Display;
 use std::io::Write;
 use std::process::ExitCode;
@@ -35,7 +35,7 @@ fn main() -> ExitCode {
             rootfs(&order).unwrap_or_else(|failure| told(&failure, failure.exit))
         }
         Asked::Invoke(words) => invoke::main("rustic invoke", &words),
-        Asked::Init(words) => match init::main(&words) {
+        Asked::Init(words) => match run::init::main(&words) {
             Ok(exit @ Exit::Signal(libc::SIGSYS)) => {
                 told(&format!("warning: {FORBIDDEN_CALL}"), exit)
             }

@@ -11,7 +11,7 @@ mod verify;
 
 use crate::error::Failure;
 use crate::exit::Exit;
-use crate::spec::{RunOptions, Verbosity};
+use crate::spec::{INIT, RunOptions, Verbosity};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use container::Container;
 pub use rootfs::RootfsOrder;
@@ -108,7 +108,7 @@ enum Command {
         _whose: Vec<OsString>,
     },
     /// The reaper of `run --init`
-    #[command(name = crate::init::COMMAND, hide = true)]
+    #[command(name = INIT, hide = true)]
     Init {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         cmd: Vec<OsString>,

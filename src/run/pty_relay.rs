@@ -1,6 +1,7 @@
 //! The relay between the caller's terminal and the container's. Nothing here waits: what cannot be
 //! written yet stays in a buffer, and the one poll of the parent tells when it can.
 
+use crate::run::keys::{Escapes, Keys};
 use crate::run::pty::{Ground, Outer};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -9,16 +10,9 @@ use rustix::io::Errno;
 use rustix::process::Pid;
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer};
 use rustix::stdio::stdin;
-use rustix::termios::{
-    LocalModes, SpecialCodeIndex, Termios, tcgetattr, tcgetpgrp, tcgetwinsize, tcsetwinsize,
-};
+use rustix::termios::{tcgetwinsize, tcsetwinsize};
 use std::os::fd::AsRawFd;
-use std::time::{Duration, Instant};
-
-/// Three `^]` within this time, and no other key between, end the container.
-const ESCAPE_TIME: Duration = Duration::from_secs(1);
-const ESCAPE_KEY: u8 = 0x1d;
-const ESCAPE_PRESSES: usize = 3;
+use std::time::Duration;
 
 /// As much is typed ahead of a CMD that does not read; what comes after that waits in the caller's
 /// terminal.
@@ -33,19 +27,6 @@ const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 300_000_000 };
 
 /// How long a terminal that takes nothing is waited for when the container has ended.
 const LAST_WAIT: Duration = Duration::from_secs(1);
-
-/// What the keys that were relayed ask for besides being relayed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Keys {
-    /// Nothing.
-    Plain,
-    /// The line discipline inside makes this signal of one of them.
-    Signal(i32),
-    /// The container is to end.
-    End,
-    /// The caller's terminal has gone.
-    HungUp,
-}
 
 /// One side of the relay, to be waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +61,7 @@ pub struct Relay {
     slave: Option<OwnedFd>,
     typed: Vec<u8>,
     shown: Vec<u8>,
-    escapes: Vec<Instant>,
+    escapes: Escapes,
     input: Input,
 }
 
@@ -104,7 +85,7 @@ impl Relay {
             slave: None,
             typed: Vec::new(),
             shown: Vec::new(),
-            escapes: Vec::new(),
+            escapes: Escapes::default(),
             input,
         }
     }
@@ -187,32 +168,11 @@ impl Relay {
             }
             Ok(length) => {
                 self.typed.extend_from_slice(&buffer[..length]);
-                let asked = self.asked(&buffer[..length], child);
+                let asked = self.escapes.asked(&buffer[..length], self.master.as_ref(), child);
                 self.type_on();
                 asked
             }
             Err(_) => Keys::Plain,
-        }
-    }
-
-    fn asked(&mut self, keys: &[u8], child: Option<Pid>) -> Keys {
-        for &key in keys {
-            match key {
-                ESCAPE_KEY => self.escapes.push(Instant::now()),
-                _ => self.escapes.clear(),
-            }
-            self.escapes.retain(|when| when.elapsed() < ESCAPE_TIME);
-            if self.escapes.len() >= ESCAPE_PRESSES {
-                return Keys::End;
-            }
-        }
-        // The modes and the foreground group of the slave, asked of the master, tty_ioctl(4).
-        let Some(master) = &self.master else { return Keys::Plain };
-        match tcgetattr(master) {
-            Ok(modes) if child.is_some() && tcgetpgrp(master).ok() == child => {
-                signal_of(keys, &modes).map_or(Keys::Plain, Keys::Signal)
-            }
-            _ => Keys::Plain,
         }
     }
 
@@ -288,28 +248,6 @@ impl Relay {
             }
         }
     }
-}
-
-/// The signal that the line discipline makes of some keys: not of one that is quoted, as `^V^C`.
-fn signal_of(keys: &[u8], modes: &Termios) -> Option<i32> {
-    let is = |key: u8, index| modes.special_codes[index] == key && key != 0;
-    let quotes = modes.local_modes.contains(LocalModes::ICANON | LocalModes::IEXTEN);
-    if !modes.local_modes.contains(LocalModes::ISIG) {
-        return None;
-    }
-    let mut quoted = false;
-    for &key in keys {
-        if quoted {
-            quoted = false;
-        } else if quotes && is(key, SpecialCodeIndex::VLNEXT) {
-            quoted = true;
-        } else if is(key, SpecialCodeIndex::VINTR) {
-            return Some(libc::SIGINT);
-        } else if is(key, SpecialCodeIndex::VQUIT) {
-            return Some(libc::SIGQUIT);
-        }
-    }
-    None
 }
 
 impl Drop for Relay {

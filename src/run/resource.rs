@@ -54,10 +54,27 @@ impl fmt::Display for Resource {
     }
 }
 
-/// Takes all of them away, whatever becomes of each. What is left, by its place, with the reason.
-pub fn remove_all(resources: &[Resource], within: Option<&OwnedFd>) -> Vec<(usize, Errno)> {
-    let removed = resources.iter().map(|resource| resource.remove(within));
-    removed.enumerate().filter_map(|(place, result)| Some((place, result.err()?))).collect()
+/// Which resources are taken away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// Those that stay until the container has ended. The queue has a step of the parent's.
+    Containers,
+    /// All of them: nobody else will.
+    Everybodys,
+}
+
+/// Takes them away, whatever becomes of each. What is left, by its place, with the reason.
+pub fn remove_all(
+    resources: &[Resource],
+    whose: Whose,
+    within: Option<&OwnedFd>,
+) -> Vec<(usize, Errno)> {
+    let wanted = |resource: &Resource| match resource {
+        Resource::Queue(_) => whose == Whose::Everybodys,
+        Resource::PipeOwners(_) | Resource::RunDirectory(_) => true,
+    };
+    let all = resources.iter().enumerate().filter(|(_, resource)| wanted(resource));
+    all.filter_map(|(place, resource)| Some((place, resource.remove(within).err()?))).collect()
 }
 
 /// Files of subordinate ids in directories of subordinate ids: only the root of the user namespace

@@ -1,7 +1,7 @@
 //! Doors: what was ordered and opens a wall. It is allowed, and said.
 
 use super::check::PODMANS_ELEVEN;
-use crate::namespace::{Namespace, Switch};
+use crate::namespace::{Choice, Namespace, Switch};
 use crate::spec::{ProcView, RootSwitch, Rootfs, Seccomp, Spec, Stdio, Writing, shown};
 use caps::Capability;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ pub struct Door {
 /// The kinds of doors.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Opening {
-    /// A namespace that is shared.
+    /// A namespace that is shared or joined.
     Namespace(Namespace),
     /// A file or a directory of the host that is shown inside.
     Files {
@@ -98,10 +98,28 @@ impl Spec {
 
     /// What was ordered besides namespaces that opens a wall.
     pub fn doors(&self) -> Vec<Door> {
+        let binds = self.binds.iter().map(|bind| {
+            let name = format!("--bind {}:{}", shown(&bind.source), shown(&bind.target));
+            files(name, &bind.source, &bind.target, bind.writing)
+        });
+        let root = match &self.rootfs {
+            Rootfs::Directory(directory) => Some(files(
+                format!("--rootfs {}", shown(directory)),
+                directory,
+                Path::new("/"),
+                self.writing,
+            )),
+            Rootfs::Builtin | Rootfs::Archive(_) | Rootfs::Stored(_) => None,
+        };
+        let rights = self.further_rights() & !Capability::CAP_SYS_ADMIN.bitmask();
+        let further = (rights != 0).then(|| further(rights));
+        self.open_options().chain(root).chain(binds).chain(further).collect()
+    }
+
+    /// The options that open a wall, as they were given. A flat table.
+    fn open_options(&self) -> impl Iterator<Item = Door> {
         let has_proc = self.namespaces.is_new(Namespace::Mount);
         let masked = has_proc && self.proc_view == ProcView::Masked;
-        let admin = Capability::CAP_SYS_ADMIN.bitmask();
-        let rights = self.further_rights();
         let options = [
             (
                 self.seccomp == Seccomp::None,
@@ -136,7 +154,7 @@ impl Spec {
             ),
             (
                 self.holds(Capability::CAP_SYS_ADMIN),
-                Opening::Rights(admin),
+                Opening::Rights(Capability::CAP_SYS_ADMIN.bitmask()),
                 "CAP_SYS_ADMIN",
                 if masked {
                     "CMD can take the masks of /proc and /sys away, and mount what it likes"
@@ -145,36 +163,26 @@ impl Spec {
                 },
             ),
         ];
-        let options = options
-            .into_iter()
-            .filter(|(open, ..)| *open)
-            .map(|(_, opening, name, what)| Door { opening, name: name.into(), what: what.into() });
-        let binds = self.binds.iter().map(|bind| {
-            let name = format!("--bind {}:{}", shown(&bind.source), shown(&bind.target));
-            files(name, &bind.source, &bind.target, bind.writing)
-        });
-        let root = match &self.rootfs {
-            Rootfs::Directory(directory) => Some(files(
-                format!("--rootfs {}", shown(directory)),
-                directory,
-                Path::new("/"),
-                self.writing,
-            )),
-            Rootfs::Builtin | Rootfs::Archive(_) | Rootfs::Stored(_) => None,
-        };
-        let further = (rights & !admin != 0).then(|| further(rights & !admin));
-        options.chain(root).chain(binds).chain(further).collect()
+        options.into_iter().filter(|(open, ..)| *open).map(|(_, opening, name, what)| Door {
+            opening,
+            name: name.into(),
+            what: what.into(),
+        })
     }
 
-    /// The namespaces that are shared, as doors.
+    /// The namespaces that are shared or joined, as doors.
     pub fn shared_namespaces(&self) -> Vec<Door> {
-        let shared = Namespace::ALL.into_iter().filter(|one| !self.namespaces.is_new(*one));
-        let door = |namespace: Namespace| Door {
-            opening: Opening::Namespace(namespace),
-            name: namespace.proc_entry().into(),
-            what: format!("the {} namespace is the caller's", namespace.name()),
+        let whose = |namespace: Namespace| match self.namespaces.get(namespace) {
+            Choice::New => None,
+            Choice::Shared => Some("the caller's".to_owned()),
+            Choice::Join(path) => Some(shown(path)),
         };
-        shared.map(door).collect()
+        let door = |namespace: Namespace| {
+            let what = format!("the {} namespace is {}", namespace.name(), whose(namespace)?);
+            let name = namespace.proc_entry().into();
+            Some(Door { opening: Opening::Namespace(namespace), name, what })
+        };
+        Namespace::ALL.into_iter().filter_map(door).collect()
     }
 
     /// The capabilities beyond those that every container has. In a user namespace of its own they

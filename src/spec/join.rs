@@ -115,56 +115,59 @@ fn owner(
     if host.holds(Capability::CAP_SYS_ADMIN) {
         return match joined {
             None => Ok(None),
-            Some(join) => Err(Failure::new(format!(
-                "{}: root cannot join a user namespace yet",
-                option(Namespace::User, &join.path)
-            ))
-            .why("the owners of the root file system would have to be shifted to its ids")
-            .remedy("--user yes, or --user no")),
+            Some(join) => Err(not_for_root(&join)),
         };
     }
-    let mut owner = match joined {
-        Some(join) => {
-            made_by_the_caller(&join, &join.file, host)?;
-            Some(join)
-        }
-        None => None,
-    };
+    if let Some(join) = &joined {
+        made_by_the_caller(join, &join.file, host)?;
+    }
+    let mut owner = joined;
     for join in others.iter() {
         let file = nsfs::owner(&join.file).map_err(|errno| not_owned(join, errno, host))?;
         made_by_the_caller(join, &file, host)?;
-        let first = owner.get_or_insert_with(|| Join {
-            namespace: Namespace::User,
-            path: format!("the owner of {}", join.path.display()).into(),
-            file: Rc::new(file),
-        });
-        let again = nsfs::owner(&join.file).and_then(|file| fstat(&file));
-        let same = again.and_then(|again| Ok(again.st_ino == fstat(&first.file)?.st_ino));
-        if same != Ok(true) {
-            return Err(Failure::new(format!(
-                "{} belongs to another user namespace than {}",
-                option(join.namespace, &join.path),
-                shown(&first.path)
-            ))
-            .why("rustic can enter only one, and has rights over what that owns")
-            .man("user_namespaces(7)"));
+        match &owner {
+            None => {
+                let path = format!("the owner of {}", join.path.display()).into();
+                owner = Some(Join { namespace: Namespace::User, path, file: Rc::new(file) });
+            }
+            Some(first) => same_owner(join, &file, first)?,
         }
     }
-    if *namespaces.get(Namespace::User) == Choice::Shared
-        && let Some(join) = others.first()
-    {
-        return Err(Failure::new(format!(
-            "--user no: joining {} needs its user namespace",
-            shown(&join.path)
-        ))
-        .why("a plain user has rights over another namespace only in the user namespace of its owner")
-        .remedy(format!(
-            "--user {}, or --user yes",
-            shown(&join.path.with_file_name(Namespace::User.proc_entry()))
-        ))
-        .man("user_namespaces(7)"));
+    match others.first() {
+        Some(join) if *namespaces.get(Namespace::User) == Choice::Shared => {
+            Err(needs_its_owner(join))
+        }
+        _ => Ok(owner),
     }
-    Ok(owner)
+}
+
+fn not_for_root(join: &Join) -> Failure {
+    let option = option(Namespace::User, &join.path);
+    Failure::new(format!("{option}: root cannot join a user namespace yet"))
+        .why("the owners of the root file system would have to be shifted to its ids")
+        .remedy("--user yes, or --user no")
+}
+
+fn same_owner(join: &Join, owner: &OwnedFd, first: &Join) -> Result<(), Failure> {
+    let file = |fd: &OwnedFd| fstat(fd).map(|stat| (stat.st_dev, stat.st_ino));
+    if file(owner) == file(&first.file) {
+        return Ok(());
+    }
+    Err(Failure::new(format!(
+        "{} belongs to another user namespace than {}",
+        option(join.namespace, &join.path),
+        shown(&first.path)
+    ))
+    .why("rustic can enter only one, and has rights over what that owns")
+    .man("user_namespaces(7)"))
+}
+
+fn needs_its_owner(join: &Join) -> Failure {
+    let owner = join.path.with_file_name(Namespace::User.proc_entry());
+    Failure::new(format!("--user no: joining {} needs its user namespace", shown(&join.path)))
+        .why("a plain user has rights over another namespace only in the user namespace of its owner")
+        .remedy(format!("--user {}, or --user yes", shown(&owner)))
+        .man("user_namespaces(7)")
 }
 
 /// A user namespace can be entered by who made it, user_namespaces(7).

@@ -105,6 +105,9 @@ impl First {
 /// The hidden command of the binary that is the probe.
 pub const PROBE: &CStr = c"__probe";
 
+/// The hidden command of the binary that is the reaper.
+pub const INIT: &str = "__init";
+
 /// The seccomp filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Seccomp {

@@ -47,7 +47,7 @@ pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf
 
 /// Several.
 pub mod all {
-    use super::{Deserialize, Deserializer, PathBuf, Serializer, path, text};
+    use crate::verify::escaped::{Deserialize, Deserializer, PathBuf, Serializer, path, text};
 
     /// Several paths.
     ///
@@ -71,7 +71,7 @@ pub mod all {
 
 /// One path, or none.
 pub mod some {
-    use super::{Deserialize, Deserializer, PathBuf, Serializer, path, text};
+    use crate::verify::escaped::{Deserialize, Deserializer, PathBuf, Serializer, path, text};
 
     /// A path that may be missing.
     ///

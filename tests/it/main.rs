@@ -23,6 +23,7 @@ mod streams; //     stdin, stdout, stderr: what is behind them stays as it is
 mod terminal; //    pty, job control, modes of the outer terminal
 
 // What a container is given, and what it is not.
+mod joins; //       namespaces of others, entered by their files
 mod kernel; //      its files and calls: what a hostile root finds open
 mod namespaces; //  all combinations, from inside and outside
 mod privileges; //  ids, capabilities, keyrings, seccomp
@@ -48,4 +49,5 @@ mod scale; //       many at once
 
 // The repository itself.
 mod docs; //        README and docs run as written
+mod shipped; //     the binary without the switches of the tests
 mod tidy; //        the rules of the house

@@ -2,7 +2,8 @@
 
 use crate::need;
 use crate::support::{
-    NAMES, NOBODY, Rustic, combination, each_of, finish, namespace, number_after, tree,
+    NAMES, NOBODY, Rustic, apart, combination, each_of, finish, host, namespace, number_after,
+    tree, with_a_user_namespace,
 };
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -62,21 +63,21 @@ fn looked_at(run: Rustic, mask: u32) -> Result<(), String> {
 }
 
 /// Looks at many combinations.
-fn all_looked_at(run: &Rustic, masks: impl Iterator<Item = u32> + Send) -> Vec<String> {
+fn all_looked_at(run: &Rustic, masks: Vec<u32>) -> Vec<String> {
     each_of(masks, |mask| looked_at(run.clone(), mask))
 }
 
 #[test]
 fn all_256_combinations_start_as_root_and_are_what_was_ordered() {
     need!(root);
-    assert_eq!(all_looked_at(&Rustic::run(), 0..256), Vec::<String>::new());
+    assert_eq!(all_looked_at(&Rustic::run(), (0..256).collect()), Vec::<String>::new());
 }
 
 #[test]
 fn the_128_with_a_user_namespace_start_nobody() {
     need!(root);
     assert_eq!(
-        all_looked_at(&Rustic::run().nobody(), (0..256).filter(|mask| mask >> 5 & 1 == 1)),
+        all_looked_at(&Rustic::run().nobody(), with_a_user_namespace()),
         Vec::<String>::new()
     );
 }
@@ -115,13 +116,22 @@ fn defaults_are_six_walls_for_root_and_a_seventh_for_a_plain_user() {
 #[test]
 fn mount_no_leaves_the_hosts_mountinfo_as_it_was() {
     need!(root);
-    let before = fs::read("/proc/self/mountinfo").unwrap();
+    apart(mount_no_makes_no_mount);
+}
+
+fn mount_no_makes_no_mount() {
+    let mounts = || fs::read("/proc/thread-self/mountinfo").unwrap();
+    let before = mounts();
     for user in ["no", "yes"] {
         let out =
             Rustic::run().ns("mount", "no").ns("user", user).sh("ls /proc; echo $?; ls /").ran();
         assert!(out.stdout.contains("bin"), "{out:?}");
-        assert_eq!(fs::read("/proc/self/mountinfo").unwrap(), before);
+        assert_eq!(mounts(), before);
     }
+    // With mounts of its own made for all to see, the table changes.
+    host("mount", ["-t", "tmpfs", "control", "/mnt"]);
+    assert_ne!(mounts(), before);
+    host("umount", ["/mnt"]);
     let root = tree("mount-no");
     Rustic::run()
         .ns("mount", "no")

@@ -2,10 +2,9 @@
 
 use super::Child;
 use crate::error::SysError;
-use crate::init;
 use crate::ready::READY_FD;
 use crate::run::control::Report;
-use crate::run::exec;
+use crate::run::{exec, init};
 use crate::self_exe;
 use crate::spec::{First, PROBE};
 use rustix::fd::{AsFd, AsRawFd, OwnedFd};

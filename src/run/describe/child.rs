@@ -9,7 +9,7 @@ use crate::spec::First;
 use crate::walls::seccomp::SelfSignals;
 
 impl ChildStep {
-    /// What is said of it.
+    /// What is said of it. A flat table, an entry a step.
     pub(super) fn describe(&self) -> Description {
         match self {
             Self::NotifySocket(_) => described(

@@ -7,7 +7,7 @@ use crate::run::step::{Mount, Place, RootStep, Source};
 use crate::walls::proc_masks::{self, Hidden};
 
 impl RootStep {
-    /// What is said of it.
+    /// What is said of it. A flat table, an entry a step.
     pub(super) fn describe(&self) -> Description {
         match self {
             Self::OpenBase(path) => described(

@@ -8,7 +8,7 @@ use crate::namespace::{Choice, Namespace, Switch};
 use crate::run::step::{Mount, RootStep, Source};
 use crate::spec::{Bind, Writing};
 use crate::walls::dev;
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::rc::Rc;
@@ -84,64 +84,11 @@ impl Ladder<'_> {
     }
 
     pub(super) fn plan_system_mounts(&mut self) {
-        let option = |key, value: &str| -> FsOption { (key, CString::new(value).ok()) };
-        let new = |fs, options| Source::New { fs, options };
-        let owner = self.owns_the_shared();
-        let tmpfs = |mode: &str, size: u64| {
-            let [size, inodes] = mounts::limits(size);
-            new(c"tmpfs", vec![option(c"mode", mode), size, inodes])
-        };
-
-        let proc = if self.may_show(Namespace::Pid) {
-            new(c"proc", vec![])
-        } else {
-            Source::Host(c"/proc".to_owned())
-        };
-        let proc = self.mount(proc, NO_SUID_DEV_EXEC, "proc", Kind::Directory);
-        let view = self.sys_view();
-        let sys = match view {
-            SysView::New => new(c"sysfs", vec![]),
-            SysView::Callers => Source::Host(c"/sys".to_owned()),
-            SysView::Empty => tmpfs("0755", DEV_SIZE),
-        };
-        let read_only = NO_SUID_DEV_EXEC.and(Attributes::READ_ONLY);
-        let sys = self.mount(sys, read_only, "sys", Kind::Directory);
-        self.own = Some(OwnMounts { proc, sys, view });
-
-        let dev = tmpfs("0755", DEV_SIZE);
-        self.dev = Some(self.mount(
-            dev,
-            Attributes::NO_SUID.and(Attributes::NO_EXEC),
-            "dev",
-            Kind::Directory,
-        ));
-        if !owner {
-            for (name, ..) in dev::NODES {
-                let node = c_string(&Path::new("/dev").join(name));
-                // The node is the host's, and root of a user namespace may own it: read-only, its
-                // mode and owner stay, and the device can be written all the same.
-                self.mount(
-                    Source::Host(node),
-                    Attributes::READ_ONLY.and(Attributes::NO_SUID).and(Attributes::NO_EXEC),
-                    Path::new("dev").join(name),
-                    Kind::File,
-                );
-            }
-        }
-        let mut pts = vec![option(c"ptmxmode", "0666"), option(c"mode", "0620")];
-        // Group tty, where it exists inside: write(1) and wall(1) reach terminals by it.
-        if contains(self.maps.map_or(&self.host.gid_map, |maps| &maps.gids), 5) {
-            pts.push(option(c"gid", "5"));
-        }
-        self.devpts = Some(self.mount(
-            new(c"devpts", pts),
-            Attributes::NO_SUID.and(Attributes::NO_EXEC),
-            "dev/pts",
-            Kind::Directory,
-        ));
+        self.plan_views_of_the_kernel();
+        self.plan_devices();
         self.mount(tmpfs("1777", SHM_SIZE), NO_SUID_DEV_EXEC, "dev/shm", Kind::Directory);
         if self.may_show(Namespace::Ipc) {
-            self.mount(new(c"mqueue", vec![]), NO_SUID_DEV_EXEC, "dev/mqueue", Kind::Directory);
+            self.mount(new(c"mqueue"), NO_SUID_DEV_EXEC, "dev/mqueue", Kind::Directory);
         } else {
             self.remarks.push(
                 "ipc: no /dev/mqueue, because a user namespace may mount only the queues of \
@@ -149,6 +96,48 @@ impl Ladder<'_> {
                     .into(),
             );
         }
+    }
+
+    /// /proc and /sys.
+    fn plan_views_of_the_kernel(&mut self) {
+        let proc = if self.may_show(Namespace::Pid) {
+            new(c"proc")
+        } else {
+            Source::Host(c"/proc".to_owned())
+        };
+        let proc = self.mount(proc, NO_SUID_DEV_EXEC, "proc", Kind::Directory);
+        let view = self.sys_view();
+        let sys = match view {
+            SysView::New => new(c"sysfs"),
+            SysView::Callers => Source::Host(c"/sys".to_owned()),
+            SysView::Empty => tmpfs("0755", DEV_SIZE),
+        };
+        let read_only = NO_SUID_DEV_EXEC.and(Attributes::READ_ONLY);
+        let sys = self.mount(sys, read_only, "sys", Kind::Directory);
+        self.own = Some(OwnMounts { proc, sys, view });
+    }
+
+    /// /dev with its nodes, and its terminals.
+    fn plan_devices(&mut self) {
+        let no_suid_exec = Attributes::NO_SUID.and(Attributes::NO_EXEC);
+        let dev = self.mount(tmpfs("0755", DEV_SIZE), no_suid_exec, "dev", Kind::Directory);
+        self.dev = Some(dev);
+        if !self.owns_the_shared() {
+            for (name, ..) in dev::NODES {
+                let node = Source::Host(c_string(&Path::new("/dev").join(name)));
+                // The node is the host's, and root of a user namespace may own it: read-only, its
+                // mode and owner stay, and the device can be written all the same.
+                let read_only = no_suid_exec.and(Attributes::READ_ONLY);
+                self.mount(node, read_only, Path::new("dev").join(name), Kind::File);
+            }
+        }
+        let mut options = vec![option(c"ptmxmode", "0666"), option(c"mode", "0620")];
+        // Group tty, where it exists inside: write(1) and wall(1) reach terminals by it.
+        if contains(self.maps.map_or(&self.host.gid_map, |maps| &maps.gids), 5) {
+            options.push(option(c"gid", "5"));
+        }
+        let devpts = Source::New { fs: c"devpts", options };
+        self.devpts = Some(self.mount(devpts, no_suid_exec, "dev/pts", Kind::Directory));
     }
 
     /// What /sys can be: the kernel mounts a sysfs for who owns the network that it shows.
@@ -202,16 +191,25 @@ impl Ladder<'_> {
                     );
                 }
                 None => {
-                    let [size, inodes] = mounts::limits(spec.scratch_size);
-                    let options = vec![(c"mode", CString::new("1777").ok()), size, inodes];
-                    self.mount(
-                        Source::New { fs: c"tmpfs", options },
-                        NO_SUID_DEV,
-                        below_root,
-                        Kind::Directory,
-                    );
+                    let tmpfs = tmpfs("1777", spec.scratch_size);
+                    self.mount(tmpfs, NO_SUID_DEV, below_root, Kind::Directory);
                 }
             }
         }
     }
+}
+
+fn option(key: &'static CStr, value: &str) -> FsOption {
+    (key, CString::new(value).ok())
+}
+
+/// A new file system without options.
+fn new(fs: &'static CStr) -> Source {
+    Source::New { fs, options: Vec::new() }
+}
+
+/// A new tmpfs of this mode, with room for so many bytes.
+fn tmpfs(mode: &str, size: u64) -> Source {
+    let [size, inodes] = mounts::limits(size);
+    Source::New { fs: c"tmpfs", options: vec![option(c"mode", mode), size, inodes] }
 }

@@ -4,9 +4,10 @@ use super::{Stage, Supervisor};
 use crate::error::{Failure, errno_text};
 use crate::ready::notify;
 use crate::run::control::{Ending, Order, Report};
+use crate::run::events;
+use crate::run::resource::{self, Whose};
 use crate::run::step::{ChildStep, Step};
 use crate::run::wire::Received;
-use crate::run::{events, resource};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
@@ -60,7 +61,9 @@ impl Supervisor<'_> {
             // Not our child: its end is seen, not its status.
             let _ = poll(&mut [PollFd::from_borrowed_fd(pidfd.as_fd(), PollFlags::IN)], None);
         }
-        for (place, errno) in resource::remove_all(&self.run.plan.resources, None) {
+        for (place, errno) in
+            resource::remove_all(&self.run.plan.resources, Whose::Everybodys, None)
+        {
             self.left(place, errno);
         }
         self.failure = self.failure.take().or(Some(failure));

@@ -2,7 +2,8 @@
 
 use super::Supervisor;
 use crate::run::control::Order;
-use crate::run::pty_relay::{Keys, Relay};
+use crate::run::keys::Keys;
+use crate::run::pty_relay::Relay;
 use crate::run::signals;
 use nix::sys::signal::{Signal, raise};
 

@@ -6,7 +6,7 @@ use crate::exit::Exit;
 use crate::namespace::Namespace;
 use crate::run::child::Inheritance;
 use crate::run::control::{Ending, FarEnd, NearEnd, Order, Report};
-use crate::run::resource;
+use crate::run::resource::{self, Whose};
 use crate::run::signals::{self, Fate};
 use crate::run::wire::Received;
 use crate::sys;
@@ -173,11 +173,12 @@ impl Warden<'_> {
         let _ = reap(ward);
     }
 
-    /// Ends what the child has left, and removes what the run has made.
+    /// Ends what the child has left, and removes what was made for the container.
     pub(super) fn clear(&self, ward: Option<&Ward>) {
         end_descendants();
         let within = ward.and_then(|ward| ward.user_namespace.as_ref());
-        for (place, errno) in resource::remove_all(&self.plan.resources, within) {
+        for (place, errno) in resource::remove_all(&self.plan.resources, Whose::Containers, within)
+        {
             let _ = self.wire.send(&Report::Left(place, errno), None);
         }
     }
@@ -196,8 +197,9 @@ impl Warden<'_> {
         }
     }
 
-    /// The parent has ended before it could give the terminal its modes back.
+    /// The parent has ended before it could clean up: what it has made, and the terminal's modes.
     pub(super) fn parent_is_gone(&self) -> ! {
+        resource::remove_all(&self.plan.resources, Whose::Everybodys, None);
         if let Some(outer) = &self.outer {
             outer.restore_after_death();
         }

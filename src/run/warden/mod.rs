@@ -43,10 +43,7 @@ pub fn main(plan: &Plan, given: Given<'_>) -> ! {
             warden.guard(child, gate, order)
         }
         Received::Message(..) => sys::exit_now(0),
-        Received::Nothing | Received::Closed => {
-            warden.clear(None);
-            warden.parent_is_gone()
-        }
+        Received::Nothing | Received::Closed => warden.parent_is_gone(),
         Received::Failed(errno) => warden.refuse(errno, HEARING),
     }
 }

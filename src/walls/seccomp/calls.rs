@@ -2,8 +2,7 @@
 //! Linux 6.18 say (arch/*/entry/syscalls, include/uapi/asm-generic/unistd.h). A call that an
 //! architecture lacks has no number there.
 //!
-//! The file is as long as the table, which is flat: a line for each call, in the order of names.
-//! What is done with it stands below.
+//! A flat table: the file is as long as that, with a line for each call in the order of names.
 //!
 //! A test compares the table with libseccomp's, which is of another hand.
 

@@ -60,6 +60,7 @@ fn bomb(into: &mut impl Write) {
     into.write_all(&zeros[..1024]).unwrap();
 }
 
+/// A flat table, an entry a case.
 #[rustfmt::skip]
 pub(super) fn cases() -> Vec<Case> {
     let a = || tar([file("a", "x")]);

@@ -7,6 +7,7 @@ use super::{Case, Refused, case, tree};
 const CAPABILITY: [u8; 20] = [1, 0, 0, 2, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 const ATTRIBUTE: &str = "SCHILY.xattr.user.a";
 
+/// A flat table, an entry a case.
 #[rustfmt::skip]
 pub(super) fn cases() -> Vec<Case> {
     vec![

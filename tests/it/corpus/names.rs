@@ -9,6 +9,7 @@ const CLIMBS: &str = "'..' in a name would lead outside";
 const BENEATH: &str = "is a symlink or no directory";
 const ROOT: &str = "the root itself can only be a directory";
 
+/// A flat table, an entry a case.
 #[rustfmt::skip]
 pub(super) fn cases(victim: &Path) -> Vec<Case> {
     let host = victim.to_str().unwrap();

@@ -9,6 +9,7 @@ use super::{Case, Damaged, Refused, case, tree};
 const X: &str = "PaxHeaders/x";
 const RECORD: &str = "a damaged record in its extended header";
 
+/// A flat table, an entry a case.
 #[rustfmt::skip]
 pub(super) fn cases() -> Vec<Case> {
     vec![

@@ -5,12 +5,23 @@ use crate::plans::{Plan, with_every_step};
 use crate::support::{apart, binary, host, marker, processes, shared_state};
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
 
-/// The variants of Step, read from the source: a new one that no plan has fails the test below.
+/// The steps of every process, read from the source: a new one that no plan has fails the test
+/// below.
 fn variants() -> BTreeSet<String> {
-    let source =
-        fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/src/run/step.rs")).unwrap();
-    let body = source.split_once("pub enum Step {").unwrap().1.split_once("\n}\n").unwrap().0;
+    let steps = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/run/step");
+    let all: BTreeSet<String> = ["parent", "warden", "root", "child"]
+        .into_iter()
+        .flat_map(|side| of(&steps, side))
+        .collect();
+    assert!(all.len() > 50, "the variants are found in the source");
+    all
+}
+
+fn of(steps: &Path, side: &str) -> Vec<String> {
+    let source = fs::read_to_string(steps.join(side).with_extension("rs")).unwrap();
+    let body = source.split_once("Step {\n").unwrap().1.split_once("\n}\n").unwrap().0;
     body.lines()
         .filter_map(|line| line.strip_prefix("    "))
         .filter(|line| line.starts_with(|c: char| c.is_ascii_uppercase()))

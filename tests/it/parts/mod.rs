@@ -1,6 +1,7 @@
 //! Tests that take minutes, each a part of its own: `scripts/test --faults`,
-//! `scripts/test --programs`, `scripts/test --truth`.
+//! `scripts/test --programs`, `scripts/test --sets`, `scripts/test --truth`.
 
 pub(crate) mod faults;
 mod programs;
+mod sets;
 pub(crate) mod truth;

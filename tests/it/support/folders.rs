@@ -16,8 +16,11 @@ pub(crate) fn shared() -> &'static Path {
         let _ = fs::remove_dir_all(&dir);
         fs::create_dir_all(&dir).unwrap();
         fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).unwrap();
-        fs::copy(env!("CARGO_BIN_EXE_rustic"), dir.join("rustic")).unwrap();
-        let target = Path::new(env!("CARGO_BIN_EXE_rustic")).parent().unwrap();
+        // What scripts/test has built as it is shipped, but with the switches of the tests.
+        let tested = std::env::var_os("RUSTIC_TESTED").map(PathBuf::from);
+        let built = Path::new(env!("CARGO_BIN_EXE_rustic"));
+        fs::copy(tested.as_deref().unwrap_or(built), dir.join("rustic")).unwrap();
+        let target = built.parent().unwrap();
         for program in ["payload", "surface"] {
             fs::copy(target.join("examples").join(program), dir.join(program)).unwrap();
         }

@@ -12,7 +12,7 @@ mod trees; //        small roots for a container
 
 pub(crate) use apart::{apart, shared_state};
 pub(crate) use child::{Ran, end, ended, finish, finish_within, piped, until_line};
-pub(crate) use combinations::{NAMES, combination, each_of};
+pub(crate) use combinations::{NAMES, combination, each_of, sample, with_a_user_namespace};
 pub(crate) use folders::{
     binary, days, marker, payload, roomy, scratch, shared, store, surface, unique,
 };

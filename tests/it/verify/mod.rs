@@ -1,7 +1,7 @@
 //! verify: that it tells the truth, of every combination and of every leak; that it leaves nothing;
 //! that it knows what it does not know.
 
-mod combinations;
+pub(crate) mod combinations;
 mod flip;
 mod leaks;
 mod left;

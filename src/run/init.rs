@@ -7,6 +7,7 @@ use crate::run::control::{FarEnd, Report};
 use crate::run::exec;
 use crate::run::wire::End;
 use crate::self_exe;
+use crate::spec::INIT;
 use crate::sys;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
@@ -16,9 +17,6 @@ use rustix::stdio::{stderr, stdin, stdout};
 use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::str::FromStr;
-
-/// The hidden command of the binary.
-pub const COMMAND: &str = "__init";
 
 /// Replaces the child by the reaper, which is told CMD, the wire for faults and the number of the
 /// exec step. Returns only on failure.
@@ -33,7 +31,7 @@ pub fn enter(
         return errno.into();
     }
     let own = [c"rustic-init".to_owned()].into_iter().chain(
-        [COMMAND.to_owned(), wire.as_raw_fd().to_string(), step.to_string()]
+        [INIT.to_owned(), wire.as_raw_fd().to_string(), step.to_string()]
             .into_iter()
             .filter_map(|word| CString::new(word).ok()),
     );
@@ -78,9 +76,8 @@ pub fn main(words: &[OsString]) -> Result<Exit, Failure> {
     }
     let cmd: Vec<CString> =
         cmd.iter().filter_map(|word| CString::new(word.as_bytes()).ok()).collect();
-    let wire = sys::take_inherited(wire).map_err(|errno| {
-        Failure::new(format!("{COMMAND} {wire}: no such descriptor")).errno(errno)
-    })?;
+    let wire = sys::take_inherited(wire)
+        .map_err(|errno| Failure::new(format!("{INIT} {wire}: no such descriptor")).errno(errno))?;
     // Without a pid namespace orphans would go to the warden instead.
     let _ = set_child_subreaper(Some(getpid()));
     let all = SigSet::all();
@@ -107,7 +104,7 @@ fn number<T: FromStr>(word: &OsStr) -> Option<T> {
 }
 
 fn wrong_call() -> Failure {
-    Failure::new(format!("{COMMAND}: expected DESCRIPTOR STEP CMD..., as rustic calls itself"))
+    Failure::new(format!("{INIT}: expected DESCRIPTOR STEP CMD..., as rustic calls itself"))
 }
 
 /// CMD, in a foreground process group of its own, so that a key reaches it once: from the terminal
