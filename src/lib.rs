@@ -1,15 +1,17 @@
 //! rustic: a container launcher that shows its work and proves its walls.
 //!
 //! A command line becomes a [`spec::Spec`], a Spec becomes a [`run::plan::Plan`], a Plan is a list
-//! of [`run::step::Step`]s; the child walks the list. What a step does, what it says under `-v`,
-//! what its errors mean: all of it is read from that one list.
+//! of [`run::step::Step`]s and of [`run::resource::Resource`]s; every process walks its own part
+//! of the list. What a step does, what it says under `-v`, what its errors mean: all of it is read
+//! from that one list. docs/architecture.md has the drawing.
 //!
-//! The rooms, and who may know whom (main → cli → spec → run → {walls, ready} → sys):
-//! - [`cli`]: clap's types, and nothing else knows clap. [`spec`]: what is wanted, checked.
-//!   [`host`]: what is there to work with.
+//! The rooms, and who may know whom (main → act → cli → spec → run → {walls, ready} → sys):
+//! - [`act`]: each command, from what the command line asks for to an exit code. [`cli`]: clap's
+//!   types, and nothing else knows clap. [`spec`]: what is wanted, checked; and back to the
+//!   arguments that make it. [`host`]: what is there to work with.
 //! - [`namespace`], [`exit`], [`error`], [`random`], [`mountinfo`]: the words that everybody
 //!   shares.
-//! - [`run`]: three processes and the wires between them. Order exists in `run::plan` and
+//! - [`run`]: the processes and the wires between them. Order exists in `run::plan` and
 //!   `run::parent` only.
 //! - [`walls`]: one file a wall; no wall knows another. [`ready`]: the message queue of readiness.
 //! - [`beneath`]: paths inside a root file system, the one way to them. [`mounts`]: the mount API.
@@ -18,28 +20,48 @@
 //! - [`invoke`]: the article's program, option by option.
 //! - [`verify`]: every wall tried from inside, checked from outside, with a control; it starts
 //!   rustic as anybody would.
-//! - [`init`]: the reaper that `--init` puts in front of CMD. [`self_exe`]: rustic itself,
-//!   inside. [`sys`]: every unsafe block, but for calls of its own unsafe functions.
+//! - [`self_exe`]: rustic itself, inside. [`sys`]: every unsafe block, but for calls of its own
+//!   unsafe functions. [`test_switches`]: what tests order, never in a shipped binary.
+//!
+//! The modules are private: what nobody uses is seen by the compiler. What the binary takes stands
+//! below; [`parts`] is what fuzz targets and benches look at by itself.
 //!
 //! Deliberately absent: a daemon, a setuid mode, a config file, threads at the time of a clone
 //! (only an unpack has a second one), a lookup of users or hosts through libc.
 
-pub mod beneath;
-pub mod cli;
-pub mod error;
-pub mod exit;
-pub mod host;
-pub mod invoke;
-pub mod mountinfo;
-pub mod mounts;
-pub mod namespace;
-pub mod random;
-pub mod ready;
-pub mod rootfs;
-pub mod run;
-pub mod self_exe;
-pub mod spec;
-pub mod sys;
-pub mod test_switches;
-pub mod verify;
-pub mod walls;
+mod act;
+mod beneath;
+mod cli;
+mod error;
+mod exit;
+mod host;
+mod invoke;
+mod mountinfo;
+mod mounts;
+mod namespace;
+mod random;
+mod ready;
+mod rootfs;
+mod run;
+mod self_exe;
+mod spec;
+mod sys;
+mod test_switches;
+mod verify;
+mod walls;
+
+pub use act::{act, by_name};
+pub use cli::{Usage, parse};
+pub use error::Failure;
+pub use exit::Exit;
+pub use sys::reset_sigchld as start;
+
+/// Pieces that are fuzzed and measured alone.
+pub mod parts {
+    pub use crate::namespace::Switch;
+    pub use crate::ready::message;
+    pub use crate::rootfs::entry;
+    pub use crate::rootfs::reader;
+    pub use crate::rootfs::writer::Content;
+    pub use crate::walls::seccomp;
+}

@@ -1,16 +1,18 @@
 //! A start on a whole Debian root that has been unpacked before, beside the built-in one.
 
-use crate::runner::{Fallible, Runner, compare, machine, succeed};
+use crate::runner::{Runner, compare, machine, succeed};
+use anyhow::{Context, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The same static program on a Debian root and on the built-in one.
-pub(crate) fn measure(rounds: usize) -> Fallible<()> {
+pub(crate) fn measure(rounds: usize) -> Result<()> {
     let rustic = env!("CARGO_BIN_EXE_rustic");
     let dir = tempfile::tempdir()?;
-    let text =
-        |path: &Path| path.to_str().map(str::to_owned).ok_or("a temporary folder that is not text");
+    let text = |path: &Path| {
+        path.to_str().map(str::to_owned).context("a temporary folder that is not text")
+    };
     let packed = text(&debian(dir.path())?)?;
     let store = text(&dir.path().join("store"))?;
     // The same static program in both.
@@ -39,9 +41,9 @@ pub(crate) fn measure(rounds: usize) -> Fallible<()> {
 }
 
 /// The archive that scripts/debian-root has made, packed with gzip in a folder.
-pub(crate) fn debian(folder: &Path) -> Fallible<PathBuf> {
+pub(crate) fn debian(folder: &Path) -> Result<PathBuf> {
     let plain = std::env::var("RUSTIC_DEBIAN_ROOT")
-        .map_err(|_| "RUSTIC_DEBIAN_ROOT names no archive; scripts/bench makes one")?;
+        .context("RUSTIC_DEBIAN_ROOT names no archive; scripts/bench makes one")?;
     let packed = folder.join("debian.tar.gz");
     succeed(Command::new("gzip").arg("--stdout").arg(plain).stdout(fs::File::create(&packed)?))?;
     Ok(packed)

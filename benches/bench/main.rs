@@ -13,28 +13,23 @@ mod streams;
 mod unpack;
 mod verify;
 
-use std::process::ExitCode;
+use anyhow::{Context, Result, bail};
 
-fn main() -> ExitCode {
+fn main() -> Result<()> {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
-    let result = match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        ["start"] => start::measure(100),
-        ["start", rounds] => rounds.parse().map_err(Into::into).and_then(start::measure),
-        ["image"] => image::measure(100),
-        ["image", rounds] => rounds.parse().map_err(Into::into).and_then(image::measure),
-        ["streams"] => streams::measure(10),
-        ["streams", rounds] => rounds.parse().map_err(Into::into).and_then(streams::measure),
-        ["verify"] => verify::measure(50),
-        ["verify", rounds] => rounds.parse().map_err(Into::into).and_then(verify::measure),
-        ["unpack"] => unpack::measure(20),
-        ["unpack", rounds] => rounds.parse().map_err(Into::into).and_then(unpack::measure),
-        _ => Err("usage: scripts/bench start|image|streams|unpack|verify [ROUNDS]".into()),
+    let (what, rounds) = match words.as_slice() {
+        [what] => (what, None),
+        [what, rounds] => (what, Some(rounds.parse::<usize>().context("a number of rounds")?)),
+        _ => bail!(USAGE),
     };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            println!("bench: {error}");
-            ExitCode::FAILURE
-        }
+    match what.as_str() {
+        "start" => start::measure(rounds.unwrap_or(100)),
+        "image" => image::measure(rounds.unwrap_or(100)),
+        "streams" => streams::measure(rounds.unwrap_or(10)),
+        "verify" => verify::measure(rounds.unwrap_or(50)),
+        "unpack" => unpack::measure(rounds.unwrap_or(20)),
+        _ => bail!(USAGE),
     }
 }
+
+const USAGE: &str = "usage: scripts/bench start|image|streams|unpack|verify [ROUNDS]";

@@ -1,11 +1,10 @@
 //! Programs in turn, and their times side by side.
 
+use anyhow::{Context, Result, ensure};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
-
-pub(crate) type Fallible<T> = Result<T, Box<dyn std::error::Error>>;
 
 /// One of those that are compared.
 pub(crate) struct Runner {
@@ -31,7 +30,7 @@ impl Runner {
     }
 
     /// The command, when everything is ready for it.
-    fn command(&self) -> Fallible<Command> {
+    fn command(&self) -> Result<Command> {
         if let Some(directory) = &self.fresh {
             let _ = fs::remove_dir_all(directory);
             fs::create_dir(directory)?;
@@ -42,7 +41,7 @@ impl Runner {
     }
 
     /// The memory of its largest process at its peak, in KiB, by time(1).
-    pub(crate) fn peak(&self) -> Fallible<u64> {
+    pub(crate) fn peak(&self) -> Result<u64> {
         let command = self.command()?;
         let mut measured = Command::new("/usr/bin/time");
         let output = measured
@@ -54,16 +53,13 @@ impl Runner {
         Ok(String::from_utf8(output.stderr)?.trim().parse()?)
     }
 
-    fn once(&self) -> Fallible<Duration> {
+    fn once(&self) -> Result<Duration> {
         let mut command = self.command()?;
         let since = Instant::now();
-        let status = command.status()?;
+        let status = command.status().with_context(|| self.words.join(" "))?;
         let took = since.elapsed();
-        if status.success() {
-            Ok(took)
-        } else {
-            Err(format!("{}: {status}", self.words.join(" ")).into())
-        }
+        ensure!(status.success(), "{}: {status}", self.words.join(" "));
+        Ok(took)
     }
 
     /// The time below which a share of the runs lies.
@@ -76,7 +72,7 @@ impl Runner {
 
 /// Runs each once as a warm-up and then all in turn, and prints medians, spread, and ratios to the
 /// first.
-pub(crate) fn compare(mut runners: Vec<Runner>, rounds: usize) -> Fallible<Vec<Runner>> {
+pub(crate) fn compare(mut runners: Vec<Runner>, rounds: usize) -> Result<Vec<Runner>> {
     for runner in &runners {
         runner.once()?;
     }
@@ -102,20 +98,21 @@ pub(crate) fn compare(mut runners: Vec<Runner>, rounds: usize) -> Fallible<Vec<R
 }
 
 /// The machine that is measured: its kernel and its processors.
-pub(crate) fn machine() -> Fallible<String> {
+pub(crate) fn machine() -> Result<String> {
     let (kernel, processors) =
         (first_line("uname", &["-r"])?, std::thread::available_parallelism()?);
     Ok(format!("linux {kernel}, {processors} processors"))
 }
 
 /// Runs a command that must end with 0.
-pub(crate) fn succeed(command: &mut Command) -> Fallible<()> {
+pub(crate) fn succeed(command: &mut Command) -> Result<()> {
     let status = command.status()?;
-    if status.success() { Ok(()) } else { Err(format!("{command:?}: {status}").into()) }
+    ensure!(status.success(), "{command:?}: {status}");
+    Ok(())
 }
 
 /// The first line that a program prints.
-pub(crate) fn first_line(program: &str, args: &[&str]) -> Fallible<String> {
+pub(crate) fn first_line(program: &str, args: &[&str]) -> Result<String> {
     let output = Command::new(program).args(args).output()?;
     Ok(String::from_utf8(output.stdout)?.lines().next().unwrap_or_default().to_owned())
 }

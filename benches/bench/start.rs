@@ -1,15 +1,16 @@
 //! The start of a program that ends at once, rustic beside its peers.
 
-use crate::runner::{Fallible, Runner, compare, first_line, machine, succeed};
+use crate::runner::{Runner, compare, first_line, machine, succeed};
+use anyhow::{Context, Result, anyhow};
 use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
 /// `true` on the built-in root, by rustic in several ways and by its peers.
-pub(crate) fn measure(rounds: usize) -> Fallible<()> {
+pub(crate) fn measure(rounds: usize) -> Result<()> {
     let rustic = env!("CARGO_BIN_EXE_rustic");
     let dir = tempfile::tempdir()?;
-    let root = dir.path().to_str().ok_or("a temporary folder that is not text")?;
+    let root = dir.path().to_str().context("a temporary folder that is not text")?;
     let archive = Path::new(env!("CARGO_MANIFEST_DIR")).join("rootfs/rootfs.tar.gz");
     succeed(Command::new("tar").arg("xzf").arg(&archive).arg("-C").arg(root))?;
     println!(
@@ -25,7 +26,7 @@ pub(crate) fn measure(rounds: usize) -> Fallible<()> {
 }
 
 /// rustic in several ways, and its peers on an unpacked root.
-fn runners(rustic: &str, root: &str) -> Fallible<Vec<Runner>> {
+fn runners(rustic: &str, root: &str) -> Result<Vec<Runner>> {
     let proc = format!("--mount-proc={root}/proc");
     Ok(vec![
         Runner::new("rustic run", &[rustic, "run", "true"]),
@@ -62,16 +63,16 @@ fn runners(rustic: &str, root: &str) -> Fallible<Vec<Runner>> {
 
 /// How long the default filter takes to be made, in a process that has never made one: the worst
 /// case, as it is at a start.
-fn filter() -> Fallible<()> {
-    use rustic::namespace::Switch;
-    use rustic::walls::seccomp::{SelfSignals, compile, default};
+fn filter() -> Result<()> {
+    use rustic::parts::Switch;
+    use rustic::parts::seccomp::{SelfSignals, compile, default};
     let order = default::FilterOptions {
         capabilities: 0xa804_25fb,
         nest: Switch::No,
         self_signals: SelfSignals::Told,
     };
     let since = Instant::now();
-    let program = compile(&default::policy(order)).map_err(|refusal| refusal.to_string())?;
+    let program = compile(&default::policy(order)).map_err(|refusal| anyhow!("{refusal}"))?;
     let first = since.elapsed();
     println!(
         "\nthe default filter: {} instructions, made in {:.0} µs",

@@ -1,10 +1,11 @@
 //! A file through the standard streams.
 
-use crate::runner::{Fallible, Runner, compare, first_line};
+use crate::runner::{Runner, compare, first_line};
+use anyhow::Result;
 use std::fs;
 
 /// A file copied through the standard streams, beside the same without rustic.
-pub(crate) fn measure(rounds: usize) -> Fallible<()> {
+pub(crate) fn measure(rounds: usize) -> Result<()> {
     const MEBIBYTES: usize = 512;
     let rustic = env!("CARGO_BIN_EXE_rustic");
     let dir = tempfile::tempdir()?;

@@ -3,10 +3,10 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use rustic::error::Failure;
-use rustic::rootfs::entry::{Entry, EntryKind};
-use rustic::rootfs::reader::Reader;
-use rustic::rootfs::writer::Content;
+use rustic::Failure;
+use rustic::parts::Content;
+use rustic::parts::entry::{Entry, EntryKind};
+use rustic::parts::reader::Reader;
 use std::io::Read;
 
 /// Checksums made right, or nothing would come past the first header: of each block that has a

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use rustic::ready::message::{QueueMessage, parse, ready};
+use rustic::parts::message::{QueueMessage, parse, ready};
 
 const NONCE: &str = "k3v2x2q7";
 

@@ -6,16 +6,17 @@ mod namespaces;
 mod rootfs;
 #[cfg(test)]
 mod round_trip;
+mod run;
 mod values;
 mod verify;
 
 use crate::error::Failure;
 use crate::exit::Exit;
-use crate::spec::{INIT, RunOptions, Verbosity};
+use crate::spec::{INIT, RunOptions};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
-use container::Container;
 pub use rootfs::RootfsOrder;
 use std::ffi::OsString;
+use std::fmt;
 use std::path::PathBuf;
 pub use verify::{Show, VerifyOrder};
 
@@ -29,20 +30,6 @@ Examples:
   sudo rustic run --dry-run sh                  show each step, take none
   sudo rustic verify                            try to cross every wall, and say which hold
   sudo rustic invoke -vi no                     the article's experiment";
-
-const RUN_NOTES: &str = "\
-yes and no: 'yes' makes a new namespace (a wall), 'no' shares the caller's (a door). The same elsewhere:
-  rustic        podman           bubblewrap                  unshare
-  --pid yes     --pid private    --unshare-pid               --pid --fork
-  --net no      --net host       --share-net                 (no --net)
-  --ipc no      --ipc host       (no --unshare-ipc)          (no --ipc)
-  --uts no      --uts host       (no --unshare-uts)          (no --uts)
-  --user yes    --userns auto    --unshare-user              --user --map-root-user
-  --cgroup no   --cgroupns host  (no --unshare-cgroup)       (no --cgroup)
-  --mount no, --time yes: podman and bubblewrap have no such choice; unshare (no --mount), --time
-
-Exit code: that of CMD; 128+n when signal n ended it; 125 rustic failed or was called wrongly; 126 CMD cannot be run; 127 CMD not found.
-In a terminal, ^] three times within a second ends the container.";
 
 /// The command line.
 #[derive(Parser)]
@@ -77,8 +64,8 @@ struct Everywhere {
 #[derive(Subcommand)]
 enum Start {
     /// Start a command in a container
-    #[command(after_help = RUN_NOTES)]
-    Run(Box<Run>),
+    #[command(after_help = run::NOTES)]
+    Run(Box<run::Run>),
 }
 
 #[derive(Subcommand)]
@@ -115,52 +102,6 @@ enum Command {
     },
 }
 
-#[derive(Args)]
-struct Run {
-    #[command(flatten)]
-    container: Container,
-
-    /// How long to wait for it, in seconds
-    #[arg(
-        long, value_name = "SECONDS", default_value = "60",
-        value_parser = clap::value_parser!(u32).range(1..), help_heading = "Readiness",
-    )]
-    ready_timeout: u32,
-
-    /// Write started, ready and exited to this descriptor, a JSON object a line
-    #[arg(
-        long, value_name = "N", value_parser = clap::value_parser!(i32).range(0..),
-        help_heading = "Readiness",
-    )]
-    info_fd: Option<i32>,
-
-    /// Say what happens, on stderr
-    #[arg(short, long, help_heading = "Verbosity")]
-    verbose: bool,
-    /// Say each step as it happens: its side, its call, the reason, the manual page
-    #[arg(long, help_heading = "Verbosity")]
-    explain: bool,
-    /// Print the same steps, and take none
-    #[arg(long, help_heading = "Verbosity")]
-    dry_run: bool,
-
-    #[arg(long, hide = true)]
-    probe: Option<i32>,
-
-    #[arg(short = 'i', hide = true)]
-    foreign_interactive: bool,
-    #[arg(short = 't', hide = true)]
-    foreign_tty: bool,
-    #[arg(long = "rm", hide = true)]
-    foreign_rm: bool,
-    #[arg(long = "privileged", hide = true)]
-    foreign_privileged: bool,
-
-    /// The command and its arguments; options end at its first word [default: sh]
-    #[arg(value_name = "CMD", trailing_var_arg = true)]
-    cmd: Vec<OsString>,
-}
-
 /// What the command line asks for.
 pub enum Asked {
     /// `rustic run`.
@@ -177,11 +118,27 @@ pub enum Asked {
     Init(Vec<OsString>),
     /// Text for stdout, exit code 0: help or version.
     Text(String),
-    /// What clap says of a wrong call, with the exit code of one.
-    Usage(String, Exit),
+    /// What clap says of a wrong call.
+    Usage(Usage),
     /// Another launcher's spelling, with rustic's own.
     Refused(Failure),
 }
+
+/// A wrong call, in clap's words.
+#[derive(Debug)]
+pub struct Usage {
+    text: String,
+    /// The exit code of one.
+    pub exit: Exit,
+}
+
+impl fmt::Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl std::error::Error for Usage {}
 
 /// Reads a command line, program name first. Texts carry colours for [`anstream`] to show or to
 /// strip, as the second value says.
@@ -219,7 +176,8 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> (Asked, anstream::Colo
         Err(error) if error.use_stderr() => {
             let text = error.render().to_string();
             let what = text.trim_start_matches("error: ").trim_end();
-            (Asked::Usage(what.to_owned(), wrong_call(&args)), anstream::ColorChoice::Auto)
+            let usage = Usage { text: what.to_owned(), exit: wrong_call(&args) };
+            (Asked::Usage(usage), anstream::ColorChoice::Auto)
         }
         Err(error) => (Asked::Text(error.render().ansi().to_string()), anstream::ColorChoice::Auto),
     }
@@ -234,61 +192,7 @@ fn wrong_call(args: &[OsString]) -> Exit {
     if command.is_some_and(|word| word == "verify") { Exit::Usage } else { Exit::Failed }
 }
 
-impl Run {
-    /// What another launcher's spelling is called here.
-    fn foreign(&self) -> Option<String> {
-        let bind_like = self.verbose
-            && self.cmd.first().is_some_and(|word| looks_like_a_volume(&word.to_string_lossy()));
-        if self.foreign_interactive || self.foreign_tty {
-            Some(
-                "-i and -t are not needed: whatever of stdin, stdout and stderr is a terminal \
-                becomes the container's own"
-                    .into(),
-            )
-        } else if self.foreign_rm {
-            Some("--rm is not needed: nothing of a container is left when it ends".into())
-        } else if self.foreign_privileged {
-            Some("--privileged is spelled --caps all --seccomp none --proc open".into())
-        } else if bind_like {
-            let volume = self
-                .cmd
-                .first()
-                .map(|word| word.to_string_lossy().into_owned())
-                .unwrap_or_default();
-            Some(format!(
-                "-v says what happens; another's '-v {volume}' is spelled --bind {volume}"
-            ))
-        } else {
-            None
-        }
-    }
-
-    fn wanted(self) -> RunOptions {
-        let container = self.container.wanted();
-        RunOptions {
-            first: match self.probe {
-                Some(channel) => container.first.with_probe(channel),
-                None => container.first,
-            },
-            ready_timeout: std::time::Duration::from_secs(self.ready_timeout.into()),
-            info_fd: self.info_fd,
-            talk: match (self.dry_run, self.explain, self.verbose) {
-                (true, _, _) => Verbosity::DryRun,
-                (_, true, _) => Verbosity::Steps,
-                (_, _, true) => Verbosity::Story,
-                _ => Verbosity::Quiet,
-            },
-            cmd: self.cmd,
-            ..container
-        }
-    }
-}
-
 /// A path in a variable; an empty one is none.
 fn from_environment(name: &str) -> Option<PathBuf> {
     std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
-}
-
-fn looks_like_a_volume(word: &str) -> bool {
-    (word.starts_with('/') || word.starts_with('.')) && word.contains(":/")
 }

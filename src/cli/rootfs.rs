@@ -2,7 +2,7 @@
 
 use super::from_environment;
 use super::values::size;
-use crate::rootfs::command::{OutputFormat as Output, RootfsCommand as Command};
+use crate::rootfs::command::{OutputFormat, RootfsCommand};
 use crate::rootfs::writer;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
@@ -10,11 +10,11 @@ use std::path::PathBuf;
 /// What `rustic rootfs` is asked for.
 pub struct RootfsOrder {
     /// The command.
-    pub command: Command,
+    pub command: RootfsCommand,
     /// The store that was named.
     pub store: Option<PathBuf>,
     /// Whom the text is for.
-    pub output: Output,
+    pub output: OutputFormat,
 }
 
 #[derive(Subcommand)]
@@ -84,16 +84,16 @@ impl Rootfs {
     pub(super) fn order(self) -> RootfsOrder {
         let (command, Common { store, json }) = match self {
             Self::Import { name, file, limits, common } => {
-                (Command::Import { name, file, limits: limits.into() }, common)
+                (RootfsCommand::Import { name, file, limits: limits.into() }, common)
             }
-            Self::List { common } => (Command::List, common),
-            Self::Rm { name, common } => (Command::Remove(name), common),
+            Self::List { common } => (RootfsCommand::List, common),
+            Self::Rm { name, common } => (RootfsCommand::Remove(name), common),
             Self::Unpack { file, dir, limits, json } => (
-                Command::Unpack { file, directory: dir, limits: limits.into() },
+                RootfsCommand::Unpack { file, directory: dir, limits: limits.into() },
                 Common { store: None, json },
             ),
         };
-        let output = if json { Output::Json } else { Output::Text };
+        let output = if json { OutputFormat::Json } else { OutputFormat::Text };
         RootfsOrder { command, store: store.or_else(|| from_environment("RUSTIC_STORE")), output }
     }
 }

@@ -21,7 +21,7 @@ fn read(options: &RunOptions) -> RunOptions {
     let words = ["rustic", "run"].map(OsString::from).into_iter().chain(options.arguments());
     match parse(words).0 {
         Asked::Run(options) => *options,
-        Asked::Usage(text, _) => panic!("{text}"),
+        Asked::Usage(usage) => panic!("{usage}"),
         _ => panic!("another command"),
     }
 }

@@ -1,7 +1,7 @@
 //! `rustic verify` and its options.
 
 use super::container::Container;
-use crate::rootfs::command::OutputFormat as Output;
+use crate::rootfs::command::OutputFormat;
 use crate::spec::RunOptions;
 use crate::verify::Order;
 use crate::verify::verdict::Verdict;
@@ -43,7 +43,7 @@ pub struct VerifyOrder {
     /// What is shown of it.
     pub show: Show,
     /// Whom the text is for.
-    pub output: Output,
+    pub output: OutputFormat,
 }
 
 /// What is shown.
@@ -121,7 +121,7 @@ impl Verify {
             .filter(|wall| chosen.is_empty() || chosen.contains(wall))
             .collect();
 
-        let output = if self.json { Output::Json } else { Output::Text };
+        let output = if self.json { OutputFormat::Json } else { OutputFormat::Text };
         VerifyOrder {
             wanted: self.container.wanted(),
             order: Order { walls, expected: self.expect },

@@ -26,7 +26,6 @@ pub const LARGEST_WINDOW: u64 = 128 << 20;
 
 /// A rule that an archive has broken.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the sentence of each stands in words()")]
 pub enum Rule {
     Number(&'static str),
     Owner(u64),

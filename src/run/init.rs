@@ -2,9 +2,10 @@
 //! caller's environment is left in its memory.
 
 use crate::error::{Failure, SysError};
-use crate::exit::Exit;
+use crate::exit::{Exit, FORBIDDEN_CALL};
 use crate::run::control::{FarEnd, Report};
 use crate::run::exec;
+use crate::run::progress::Voice;
 use crate::run::wire::End;
 use crate::self_exe;
 use crate::spec::INIT;
@@ -89,7 +90,11 @@ pub fn main(words: &[OsString]) -> Result<Exit, Failure> {
         Ok(None) => start(&cmd, wire, step),
         Ok(Some(child)) => {
             drop(wire);
-            Ok(reap(child, &all))
+            let exit = reap(child, &all);
+            if exit == Exit::Signal(libc::SIGSYS) {
+                Voice::quiet().warning(FORBIDDEN_CALL);
+            }
+            Ok(exit)
         }
         Err(errno) => {
             let fault = Report::Fault { step, errno, detail: "forking CMD".into() };

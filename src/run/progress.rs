@@ -17,6 +17,11 @@ pub struct Voice {
 }
 
 impl Voice {
+    /// One that warns and tells nothing else.
+    pub const fn quiet() -> Self {
+        Self { talk: Verbosity::Quiet, line_end: "\n" }
+    }
+
     /// `Parent: …`
     pub fn parent(self, line: &str) {
         if self.talk == Verbosity::Story {

@@ -12,7 +12,6 @@ mod rootfs;
 
 pub use bind::Bind;
 pub use door::{Door, Opening};
-pub use environment::PATH;
 pub use options::RunOptions;
 pub use rootfs::store;
 

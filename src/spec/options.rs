@@ -10,12 +10,8 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// The options as they were given.
+/// The options as they were given: each field is the option of that name, which --help documents.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(
-    missing_docs,
-    reason = "each field is the option of that name, documented in cli/container.rs and in --help"
-)]
 pub struct RunOptions {
     pub namespaces: [Option<Choice>; Namespace::ALL.len()],
     pub rootfs: Option<PathBuf>,

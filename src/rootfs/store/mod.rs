@@ -24,7 +24,5 @@ mod tree;
 
 pub use layout::Store;
 pub use lease::LeasedTree;
-pub use names::{ImageMatch, Listed, Removed, SHORT, has, is_digest, is_name, taken};
+pub use names::{Listed, Removed, SHORT, has, is_digest, is_name, taken};
 pub use open::Making;
-pub use record::Record;
-pub use tree::Identified;

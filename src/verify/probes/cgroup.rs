@@ -180,10 +180,9 @@ fn own_mount(outside: &Outside<'_>, subject: &Target) -> Try {
         .or_nothing_to_find(subject, "the caller can mount none itself")
 }
 
-/// What is tried inside.
+/// What is tried inside; the fields are the arguments of the calls.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-#[allow(missing_docs, reason = "the fields are the arguments of the calls")]
 pub enum CgroupCrossing {
     /// Reads the line of a hierarchy in the file that was handed in, or in /proc/self/cgroup.
     Path { hierarchy: u32 },

@@ -179,10 +179,9 @@ fn find<T>(
     })
 }
 
-/// What is tried inside.
+/// What is tried inside; the fields are the arguments of the calls.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-#[allow(missing_docs, reason = "the fields are the arguments of the calls")]
 pub enum KeyringCrossing {
     /// KEYCTL_SEARCH in `@s`, and KEYCTL_READ.
     Session { description: CString },

@@ -194,7 +194,7 @@ fn place(outside: &Outside<'_>, subject: &Target) -> (PathBuf, PathBuf) {
     })
 }
 
-/// What is tried inside.
+/// What is tried inside; the fields are the arguments of the calls.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum MntCrossing {

@@ -119,7 +119,7 @@ fn ahead() -> Option<TimeCanary> {
 pub const REMARK: &str = "a new time namespace starts with the offsets of its parent's: its \
     clocks say how long the host has been up";
 
-/// What is tried inside.
+/// What is tried inside; the fields are the arguments of the calls.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TimeCrossing {

@@ -225,7 +225,6 @@ fn chroot(outside: &Outside<'_>, subject: &Target) -> Try {
 /// What is tried inside. But for the first, none of it can do anything.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-#[allow(missing_docs, reason = "the fields are the arguments of the calls")]
 pub enum UserCrossing {
     /// bind(2) of the socket that was handed in.
     Bind { port: u16 },

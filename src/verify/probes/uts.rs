@@ -84,10 +84,9 @@ fn right(_: &Outside<'_>, subject: &Target) -> Try {
         .or_without(right.capability)
 }
 
-/// What is tried inside.
+/// What is tried inside; the fields are the arguments of the calls.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-#[allow(missing_docs, reason = "the fields are the arguments of the calls")]
 pub enum UtsCrossing {
     /// uname(2).
     Read,

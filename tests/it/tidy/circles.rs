@@ -24,7 +24,7 @@ fn paths(text: &str) -> Vec<Vec<String>> {
 }
 
 /// A text with each group of a `use` spelled out: `a::{b, c::{d}}` is `a::b a::c::d`.
-fn spelled_out(text: &str) -> String {
+pub(super) fn spelled_out(text: &str) -> String {
     let (mut out, mut rest) = (String::new(), text);
     while let Some(at) = rest.find("::{") {
         let start = rest[..at].rfind(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':'));

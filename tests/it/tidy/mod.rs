@@ -1,6 +1,7 @@
 //! The rules of the house that a compiler does not check.
 
 mod circles; //      no two files know each other
+mod documented; //   what other files may name says what it is
 mod repository; //   scripts, and what is not kept
 mod rooms; //        which room may know which
 mod sizes; //        files and functions that a reader can hold

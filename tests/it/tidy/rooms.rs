@@ -1,13 +1,14 @@
 //! Which room may know which: main, cli, spec, run, walls, sys, from the top down.
 
+use super::circles::spelled_out;
 use super::{code, sources};
 
 /// The rooms of the crate that a file names.
 fn imports(text: &str) -> Vec<String> {
-    code(text)
-        .match_indices("crate::")
+    let code = spelled_out(&code(text));
+    code.match_indices("crate::")
         .map(|(at, word)| {
-            code(text)[at + word.len()..]
+            code[at + word.len()..]
                 .split(|c: char| !c.is_alphanumeric() && c != '_')
                 .next()
                 .unwrap_or_default()
@@ -32,7 +33,7 @@ fn every_room_knows_only_the_rooms_below_it() {
         "sys",
         "test_switches",
     ];
-    let allowed: [(&str, &[&str]); 22] = [
+    let allowed: [(&str, &[&str]); 23] = [
         ("src/beneath.rs", &[]),
         ("src/exit.rs", &[]),
         ("src/error.rs", &[]),
@@ -53,7 +54,8 @@ fn every_room_knows_only_the_rooms_below_it() {
         ("src/invoke/", &["invoke", "run", "ready", "walls"]),
         ("src/run/progress.rs", &["run", "spec", "walls"]),
         ("src/run/", &["run", "spec", "walls", "ready", "rootfs"]),
-        ("src/lib.rs", &["cli"]),
+        ("src/act.rs", &["cli", "spec", "run", "rootfs", "invoke", "verify"]),
+        ("src/lib.rs", &["ready", "rootfs", "walls"]),
         ("src/main.rs", &[]),
     ];
     for (name, text) in sources() {

@@ -21,10 +21,9 @@ const AT_LEAST: u64 = 65_536;
 /// No process has more, fs.nr_open.
 const AT_MOST: u64 = 1 << 20;
 
-/// What is tried inside.
+/// What is tried inside; the fields are the arguments of the calls.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-#[allow(missing_docs, reason = "the fields are the arguments of the calls")]
 pub enum FdsCrossing {
     /// pread(2), openat(2) and mq_send(3) on every descriptor from 3 up.
     Sweep {

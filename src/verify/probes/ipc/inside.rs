@@ -12,10 +12,9 @@ use rustix::fs::{Mode, OFlags, open};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// What is tried inside.
+/// What is tried inside; the fields are the arguments of the calls.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-#[allow(missing_docs, reason = "the fields are the arguments of the calls")]
 pub enum IpcCrossing {
     /// mq_open(3) and mq_send(3).
     QueueByName { name: String, mark: String },

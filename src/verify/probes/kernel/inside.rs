@@ -19,10 +19,9 @@ use std::path::{Path, PathBuf};
 /// How much of the log is read, in bytes: more than outside, since more may have come since.
 const LOG_INSIDE: usize = 8192;
 
-/// What is tried inside.
+/// What is tried inside; the fields are the arguments of the calls.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-#[allow(missing_docs, reason = "the fields are the arguments of the calls")]
 pub enum KernelCrossing {
     /// open(2) for writing.
     Write {

@@ -11,10 +11,9 @@ use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, getsid, pidfd_getfd, pid
 use serde::{Deserialize, Serialize};
 use std::io::IoSliceMut;
 
-/// What is tried inside.
+/// What is tried inside; the fields are the arguments of the calls.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-#[allow(missing_docs, reason = "the fields are the arguments of the calls")]
 pub enum PidCrossing {
     /// process_vm_readv(2).
     Memory { pid: i32, address: usize, length: usize },

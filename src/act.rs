@@ -1,0 +1,101 @@
+//! Each command, from what the command line asks for to an exit code.
+
+use crate::cli::{Asked, RootfsOrder, Show, VerifyOrder};
+use crate::error::Failure;
+use crate::exit::Exit;
+use crate::host::Host;
+use crate::rootfs::command::{self, OutputFormat};
+use crate::spec::{self, RunOptions, Verbosity};
+use crate::{invoke, run, sys, verify};
+use anyhow::{Context, Result, ensure};
+use std::ffi::OsString;
+use std::io::{ErrorKind, Write};
+
+/// What a program of this name and with these arguments is, before anything is read of them: under
+/// the article's name the article's program. `None` where it is rustic.
+pub fn by_name(args: &[OsString]) -> Option<Exit> {
+    let (program, words) = args.split_first()?;
+    let program = program.to_string_lossy();
+    program.ends_with(invoke::NAME).then(|| invoke::main(&program, words))
+}
+
+/// Does what was asked for.
+///
+/// # Errors
+/// A [`Failure`], perhaps with a context before it.
+pub fn act(asked: Asked) -> Result<Exit> {
+    match asked {
+        Asked::Run(options) => run(*options),
+        Asked::Verify(order) => verify(*order),
+        Asked::Rootfs(order) => rootfs(&order),
+        Asked::Invoke(words) => Ok(invoke::main("rustic invoke", &words)),
+        Asked::Probe(channel) => Ok(verify::agent::main(channel)?),
+        Asked::Init(words) => Ok(run::init::main(&words)?),
+        Asked::Text(text) => shown(&text),
+        Asked::Usage(usage) => Err(usage.into()),
+        Asked::Refused(failure) => Err(failure.into()),
+    }
+}
+
+fn rootfs(order: &RootfsOrder) -> Result<Exit> {
+    sys::ignore_sigxfsz();
+    let host = Host::read()?;
+    let store = spec::store(order.store.as_deref(), &host)?;
+    shown(&command::act(&order.command, store.as_deref(), order.output, &host)?)
+}
+
+fn run(wanted: RunOptions) -> Result<Exit> {
+    sys::ignore_sigxfsz();
+    let host = Host::read()?;
+    let spec = wanted.check(&host)?;
+    if spec.talk != Verbosity::DryRun {
+        return Ok(run::run(&spec, &host)?);
+    }
+    let plan = run::planned(&spec, &host)?;
+    let steps = plan.steps.iter().enumerate();
+    let lines = steps.map(|(number, step)| run::progress::explained(number, step) + "\n");
+    shown(&lines.collect::<String>())
+}
+
+fn verify(asked: VerifyOrder) -> Result<Exit> {
+    if asked.show == Show::List {
+        return shown(&verify::report::catalogue::list(&asked.order.walls));
+    }
+    sys::ignore_sigxfsz();
+    let host = Host::read()?;
+    let spec = asked.wanted.clone().check(&host).map_err(|failure| failure.exit(Exit::Usage))?;
+    let mut expected = asked.order.expected.iter();
+    if let Some((wall, _)) = expected.find(|(wall, _)| !asked.order.walls.contains(wall)) {
+        let failure = Failure::new(format!("--expect {}: this wall is not tried", wall.name()))
+            .remedy(format!("--only with {} too", wall.name()));
+        return Err(failure.exit(Exit::Usage).into());
+    }
+    if asked.show == Show::Flip {
+        let flip = verify::flip(&asked.order, &asked.wanted, &spec, &host);
+        shown(&match asked.output {
+            OutputFormat::Json => format!("{:#}\n", flip.json()),
+            OutputFormat::Text => flip.matrix(),
+        })?;
+        return Ok(flip.exit());
+    }
+    let report = verify::verify(&asked.order, &spec, &host);
+    shown(&match (asked.output, asked.show) {
+        (OutputFormat::Json, _) => format!("{:#}\n", report.json()),
+        (OutputFormat::Text, Show::Why) => report.why(),
+        (OutputFormat::Text, Show::Table | Show::Flip | Show::List) => report.table(),
+    })?;
+    Ok(report.exit())
+}
+
+/// A result, on stdout; one that could not be written is none. Who reads the first lines only has
+/// had what was wanted.
+fn shown(text: &str) -> Result<Exit> {
+    const CANNOT: &str = "cannot write to stdout";
+    ensure!(!sys::stdout_is_closed(), "{CANNOT}: it is closed");
+    let mut out = anstream::stdout();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
+        written => written.context(CANNOT)?,
+    }
+    Ok(Exit::Command(0))
+}
