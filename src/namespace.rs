@@ -14,7 +14,7 @@ pub enum Switch {
 }
 
 /// What is said of a namespace.
-struct Facts {
+struct NamespaceFacts {
     /// The option's name, without the dashes.
     name: &'static str,
     /// The entry under `/proc/PID/ns/`.
@@ -43,7 +43,7 @@ macro_rules! table {
             /// All of them, in the order of the command line.
             pub const ALL: [Self; [$(stringify!($kind)),*].len()] = [$(Self::$kind),*];
 
-            const fn facts(self) -> Facts {
+            const fn facts(self) -> NamespaceFacts {
                 match self { $(Self::$kind => $facts,)* }
             }
         }
@@ -52,7 +52,7 @@ macro_rules! table {
 
 table! {
     /// Process ids, pid_namespaces(7).
-    Pid: Facts {
+    Pid: NamespaceFacts {
         name: "pid",
         proc_entry: "pid",
         clone_flag: 0x2000_0000,
@@ -62,7 +62,7 @@ table! {
         about: "Processes: yes makes CMD process 1 of its own tree [default: yes]",
     };
     /// Mounts, mount_namespaces(7).
-    Mount: Facts {
+    Mount: NamespaceFacts {
         name: "mount",
         proc_entry: "mnt",
         clone_flag: 0x0002_0000,
@@ -72,7 +72,7 @@ table! {
         about: "Mounts: no makes no mount at all and enters the root by chroot [default: yes]",
     };
     /// Host and domain name, uts_namespaces(7).
-    Uts: Facts {
+    Uts: NamespaceFacts {
         name: "uts",
         proc_entry: "uts",
         clone_flag: 0x0400_0000,
@@ -82,7 +82,7 @@ table! {
         about: "Host name [default: yes]",
     };
     /// Network, network_namespaces(7).
-    Net: Facts {
+    Net: NamespaceFacts {
         name: "net",
         proc_entry: "net",
         clone_flag: 0x4000_0000,
@@ -92,7 +92,7 @@ table! {
         about: "Network: yes has a loopback of its own and nothing else [default: yes]",
     };
     /// POSIX message queues and System V IPC, ipc_namespaces(7).
-    Ipc: Facts {
+    Ipc: NamespaceFacts {
         name: "ipc",
         proc_entry: "ipc",
         clone_flag: 0x0800_0000,
@@ -102,7 +102,7 @@ table! {
         about: "POSIX message queues and System V IPC [default: yes]",
     };
     /// User and group ids, capabilities, user_namespaces(7).
-    User: Facts {
+    User: NamespaceFacts {
         name: "user",
         proc_entry: "user",
         clone_flag: 0x1000_0000,
@@ -112,7 +112,7 @@ table! {
         about: "User ids and capabilities [default: no as root, yes otherwise]",
     };
     /// The view of the cgroup tree, cgroup_namespaces(7).
-    Cgroup: Facts {
+    Cgroup: NamespaceFacts {
         name: "cgroup",
         proc_entry: "cgroup",
         clone_flag: 0x0200_0000,
@@ -123,7 +123,7 @@ table! {
     };
     /// The monotonic and boot-time clocks, time_namespaces(7), Linux 5.6. Its flag collides with
     /// the signal byte of clone(2), and works with clone3(2) and unshare(2) only.
-    Time: Facts {
+    Time: NamespaceFacts {
         name: "time",
         proc_entry: "time",
         clone_flag: 0x80,

@@ -51,7 +51,7 @@ struct Starting {
     #[command(flatten)]
     everywhere: Everywhere,
     #[command(subcommand)]
-    command: Start,
+    command: StartCommand,
 }
 
 #[derive(Args)]
@@ -62,22 +62,22 @@ struct Everywhere {
 }
 
 #[derive(Subcommand)]
-enum Start {
+enum StartCommand {
     /// Start a command in a container
     #[command(after_help = run::NOTES)]
-    Run(Box<run::Run>),
+    Run(Box<run::RunArgs>),
 }
 
 #[derive(Subcommand)]
 enum Command {
     #[command(flatten)]
-    Start(Start),
+    Start(StartCommand),
     /// Try to cross every wall of a container, from inside, and check from outside
     #[command(before_help = verify::EXAMPLES, after_help = verify::NOTES)]
     Verify(Box<verify::Verify>),
     /// Root file systems by name: import, list, rm, unpack
     #[command(subcommand)]
-    Rootfs(rootfs::Rootfs),
+    Rootfs(rootfs::RootfsArgs),
     /// The article's program, option by option; -h shows its own help
     #[command(disable_help_flag = true)]
     Invoke {
@@ -155,7 +155,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> (Asked, anstream::Colo
     match read {
         Ok(cli) => {
             let asked = match cli.command {
-                Some(Command::Start(Start::Run(run))) => match run.foreign() {
+                Some(Command::Start(StartCommand::Run(run))) => match run.foreign() {
                     Some(hint) => Asked::Refused(Failure::new(hint)),
                     None => Asked::Run(Box::new(run.wanted())),
                 },

@@ -18,7 +18,7 @@ pub struct RootfsOrder {
 }
 
 #[derive(Subcommand)]
-pub(super) enum Rootfs {
+pub(super) enum RootfsArgs {
     /// Unpack a tar archive into the store, under a name for --rootfs
     Import {
         /// The name: letters, digits, dots, hyphens, underscores
@@ -80,7 +80,7 @@ pub(super) struct Common {
     json: bool,
 }
 
-impl Rootfs {
+impl RootfsArgs {
     pub(super) fn order(self) -> RootfsOrder {
         let (command, Common { store, json }) = match self {
             Self::Import { name, file, limits, common } => {

@@ -21,7 +21,7 @@ Exit code: that of CMD; 128+n when signal n ended it; 125 rustic failed or was c
 In a terminal, ^] three times within a second ends the container.";
 
 #[derive(Args)]
-pub(super) struct Run {
+pub(super) struct RunArgs {
     #[command(flatten)]
     container: Container,
 
@@ -66,7 +66,7 @@ pub(super) struct Run {
     cmd: Vec<OsString>,
 }
 
-impl Run {
+impl RunArgs {
     /// What another launcher's spelling is called here.
     pub(super) fn foreign(&self) -> Option<String> {
         let bind_like = self.verbose

@@ -3,7 +3,7 @@
 use super::container::Container;
 use crate::rootfs::command::OutputFormat;
 use crate::spec::RunOptions;
-use crate::verify::Order;
+use crate::verify::VerifyOptions;
 use crate::verify::verdict::Verdict;
 use crate::verify::wall::Wall;
 use clap::Args;
@@ -39,7 +39,7 @@ pub struct VerifyOrder {
     /// The container.
     pub wanted: RunOptions,
     /// The walls, and what is expected of them.
-    pub order: Order,
+    pub order: VerifyOptions,
     /// What is shown of it.
     pub show: Show,
     /// Whom the text is for.
@@ -124,7 +124,7 @@ impl Verify {
         let output = if self.json { OutputFormat::Json } else { OutputFormat::Text };
         VerifyOrder {
             wanted: self.container.wanted(),
-            order: Order { walls, expected: self.expect },
+            order: VerifyOptions { walls, expected: self.expect },
             show,
             output,
         }

@@ -24,7 +24,7 @@ pub const RATIO_FROM: u64 = 64 << 20;
 /// Bytes of the window of xz and zstd.
 pub const LARGEST_WINDOW: u64 = 128 << 20;
 
-/// A rule that an archive has broken.
+/// A rule that an archive has broken; the sentence of each stands in `words`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rule {
     Number(&'static str),

@@ -101,14 +101,14 @@ impl Outer {
     /// Every key as it is typed, nothing acted on here. Without a terminal as input nothing is
     /// typed, and in the background the terminal is somebody else's: a change of its modes would
     /// stop us (SIGTTOU). Says whether it was done.
-    pub fn make_raw(&self) -> Ground {
+    pub fn make_raw(&self) -> Job {
         // A terminal that does not control this session has no foreground for us to be out of.
         let elsewhere = tcgetpgrp(stdin()).is_ok_and(|group| group != getpgrp());
         if !self.streams.has(INPUT) || elsewhere {
-            return Ground::Back;
+            return Job::Background;
         }
         let _ = tcsetattr(stdin(), OptionalActions::Drain, &self.raw);
-        Ground::Fore
+        Job::Foreground
     }
 
     /// The modes as they were.
@@ -145,11 +145,11 @@ impl Outer {
 
 /// Whether the caller's terminal is ours to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ground {
+pub enum Job {
     /// It is, and raw.
-    Fore,
+    Foreground,
     /// Another job has it, or there is none.
-    Back,
+    Background,
 }
 
 /// A terminal for the container, from the devpts that `ptmx` belongs to: master and slave. The

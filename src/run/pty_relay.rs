@@ -2,7 +2,7 @@
 //! written yet stays in a buffer, and the one poll of the parent tells when it can.
 
 use crate::run::keys::{Escapes, Keys};
-use crate::run::pty::{Ground, Outer};
+use crate::run::pty::{Job, Outer};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, fcntl_getfl, fcntl_setfl, open};
@@ -30,7 +30,7 @@ const LAST_WAIT: Duration = Duration::from_secs(1);
 
 /// One side of the relay, to be waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
+pub enum RelaySide {
     /// Keys of the caller's terminal.
     Keys,
     /// The container's terminal, to read, and to write what is typed.
@@ -41,7 +41,7 @@ pub enum Side {
 
 /// Whether more can be typed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Input {
+enum Typing {
     Open,
     Closed,
 }
@@ -50,7 +50,7 @@ enum Input {
 #[derive(Debug)]
 pub struct Relay {
     outer: Outer,
-    ground: Ground,
+    ground: Job,
     /// The caller's terminal opened anew, so that not waiting for it is nobody else's affair;
     /// `None` where it may not be.
     screen: Option<OwnedFd>,
@@ -62,14 +62,14 @@ pub struct Relay {
     typed: Vec<u8>,
     shown: Vec<u8>,
     escapes: Escapes,
-    input: Input,
+    input: Typing,
 }
 
 impl Relay {
     /// A relay that waits for its master; the caller's terminal is made raw.
     pub fn new(outer: Outer) -> Self {
         let ground = outer.make_raw();
-        let input = if outer.streams.have_input() { Input::Open } else { Input::Closed };
+        let input = if outer.streams.have_input() { Typing::Open } else { Typing::Closed };
         let path = format!("/proc/self/fd/{}", outer.streams.best_for_output().as_raw_fd());
         let screen = open(
             path,
@@ -101,29 +101,30 @@ impl Relay {
     }
 
     /// What is to be waited for now.
-    pub fn sources(&self) -> Vec<(Side, PollFd<'_>)> {
-        let keys = self.input == Input::Open
-            && self.ground == Ground::Fore
+    pub fn sources(&self) -> Vec<(RelaySide, PollFd<'_>)> {
+        let keys = self.input == Typing::Open
+            && self.ground == Job::Foreground
             && self.master.is_some()
             && self.typed.len() < MOST_TYPED;
         let mut inner = PollFlags::empty();
         inner.set(PollFlags::IN, self.shown.is_empty());
         inner.set(PollFlags::OUT, !self.typed.is_empty());
         let sources = [
-            keys.then(|| (Side::Keys, PollFd::from_borrowed_fd(stdin(), PollFlags::IN))),
+            keys.then(|| (RelaySide::Keys, PollFd::from_borrowed_fd(stdin(), PollFlags::IN))),
             self.master
                 .as_ref()
                 .filter(|_| !inner.is_empty())
-                .map(|master| (Side::Inner, PollFd::from_borrowed_fd(master.as_fd(), inner))),
-            (!self.shown.is_empty())
-                .then(|| (Side::Outer, PollFd::from_borrowed_fd(self.screen(), PollFlags::OUT))),
+                .map(|master| (RelaySide::Inner, PollFd::from_borrowed_fd(master.as_fd(), inner))),
+            (!self.shown.is_empty()).then(|| {
+                (RelaySide::Outer, PollFd::from_borrowed_fd(self.screen(), PollFlags::OUT))
+            }),
         ];
         sources.into_iter().flatten().collect()
     }
 
     /// After this time the relay wants to look around even if nothing happens.
     pub fn patience(&self) -> Option<Timespec> {
-        (self.input == Input::Open && self.ground == Ground::Back).then_some(LOOK)
+        (self.input == Typing::Open && self.ground == Job::Background).then_some(LOOK)
     }
 
     /// Looks whether a run in the background was brought to the foreground.
@@ -150,9 +151,9 @@ impl Relay {
 
     /// The caller's terminal as it was, before a stop.
     pub fn suspend(&mut self) {
-        if self.ground == Ground::Fore {
+        if self.ground == Job::Foreground {
             self.outer.restore();
-            self.ground = Ground::Back;
+            self.ground = Job::Background;
         }
     }
 
@@ -162,7 +163,7 @@ impl Relay {
         match rustix::io::read(stdin(), &mut buffer) {
             // A raw terminal has no end of file: it has hung up. Closing the master passes that on.
             Ok(0) | Err(Errno::IO) => {
-                self.input = Input::Closed;
+                self.input = Typing::Closed;
                 self.master = None;
                 Keys::HungUp
             }

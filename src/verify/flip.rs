@@ -5,10 +5,10 @@ use crate::error::Failure;
 use crate::exit::Exit;
 use crate::namespace::{Choice, Namespace, Namespaces, Switch};
 use crate::spec::Spec;
-use crate::verify::order::Order;
+use crate::verify::options::VerifyOptions;
 use crate::verify::probe::Probe;
 use crate::verify::reasons::because;
-use crate::verify::report::Report;
+use crate::verify::report::VerifyReport;
 use crate::verify::report::wall::{Finding, WallReport};
 use crate::verify::verdict::Verdict;
 use crate::verify::verifier::Verifier;
@@ -16,26 +16,26 @@ use crate::verify::verifier::Verifier;
 /// What the toggling has shown.
 pub struct Flip {
     /// The container as it was ordered.
-    pub base: Report,
+    pub base: VerifyReport,
     /// The same, with one namespace the other way.
     pub rows: Vec<Row>,
 }
 
 /// One namespace the other way.
 pub struct Row {
-    /// Which.
+    /// The namespace that was toggled.
     pub namespace: Namespace,
-    /// Which way.
+    /// Whether it is new in this row.
     pub switch: Switch,
     /// What was found.
-    pub report: Report,
+    pub report: VerifyReport,
     /// What changed besides its own wall.
     pub others: Vec<Change>,
 }
 
 /// A probe of another wall that has come out another way.
 pub struct Change {
-    /// Which.
+    /// The probe.
     pub probe: &'static Probe,
     /// What it was.
     pub from: String,
@@ -50,7 +50,7 @@ impl Flip {
     /// way, or why this caller cannot have it.
     pub fn of(
         verifier: &Verifier<'_>,
-        order: &Order,
+        order: &VerifyOptions,
         spec: &Spec,
         flipped: impl Fn(Namespace, Switch) -> Result<Spec, Failure>,
     ) -> Self {
@@ -71,7 +71,7 @@ impl Flip {
                     Ok(spec) => verifier.verify(&spec),
                     Err(failure) => {
                         let namespaces = spec.namespaces.clone().with(namespace, chosen(switch));
-                        Report::untried(order, &namespaces, &failure)
+                        VerifyReport::untried(order, &namespaces, &failure)
                     }
                 };
                 let others = changes(namespace, &spec.namespaces, &base, &report);
@@ -87,7 +87,7 @@ impl Flip {
     pub fn exit(&self) -> Exit {
         let exits: Vec<Exit> = std::iter::once(&self.base)
             .chain(self.rows.iter().map(|row| &row.report))
-            .map(Report::exit)
+            .map(VerifyReport::exit)
             .collect();
         let unexplained =
             self.rows.iter().flat_map(|row| &row.others).any(|change| change.because.is_none());
@@ -125,8 +125,8 @@ pub enum Followed {
 
 impl Row {
     /// Whether its own wall has followed.
-    pub fn followed(&self, base: &Report) -> Followed {
-        let own = |report: &Report| {
+    pub fn followed(&self, base: &VerifyReport) -> Followed {
+        let own = |report: &VerifyReport| {
             report
                 .walls
                 .iter()
@@ -150,8 +150,8 @@ impl Row {
 fn changes(
     flipped: Namespace,
     namespaces: &Namespaces,
-    base: &Report,
-    report: &Report,
+    base: &VerifyReport,
+    report: &VerifyReport,
 ) -> Vec<Change> {
     let findings = |wall: &WallReport| wall.findings.iter().map(said).collect::<Vec<_>>();
     base.walls

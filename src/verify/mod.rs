@@ -24,7 +24,7 @@
 //! probe trials               one way to try a wall; all of them on one subject
 //! probes/                    the walls, each with its two halves: canary and crossing
 //! agent                      the inside: the one place that knows every crossing
-//! order                      what is to be done
+//! options                    what is to be tried, and what is expected of it
 //! report/                    what was found, as data: table, story, JSON, conclusion, exit code
 //! verifier                   the stage, the controls, and containers one after another
 //! reasons flip               one namespace after another toggled, and why others change with it
@@ -46,7 +46,7 @@ pub mod held;
 pub mod inherited;
 pub mod launch;
 pub mod nsenter;
-pub mod order;
+pub mod options;
 pub mod outside;
 pub mod probe;
 pub mod probes;
@@ -64,33 +64,34 @@ pub mod verdict;
 pub mod verifier;
 pub mod wall;
 
-pub use order::Order;
+pub use options::VerifyOptions;
 
 use crate::host::Host;
 use crate::namespace::{Namespace, Switch};
 use crate::spec::{RunOptions, Spec};
 use flip::Flip;
-use report::Report;
+use report::VerifyReport;
 use verifier::Verifier;
 
 /// Verifies one container. There is always a report: what could not be tried is unknown.
-pub fn verify(order: &Order, spec: &Spec, host: &Host) -> Report {
+pub fn verify(order: &VerifyOptions, spec: &Spec, host: &Host) -> VerifyReport {
     match Verifier::new(order, spec, host) {
         Ok(verifier) => verifier.verify(spec),
-        Err(failure) => Report::untried(order, &spec.namespaces, &failure),
+        Err(failure) => VerifyReport::untried(order, &spec.namespaces, &failure),
     }
 }
 
 /// Verifies one container, and with it each in which one namespace is the other way. There is
 /// always a report, as above.
-pub fn flip(order: &Order, wanted: &RunOptions, spec: &Spec, host: &Host) -> Flip {
+pub fn flip(order: &VerifyOptions, wanted: &RunOptions, spec: &Spec, host: &Host) -> Flip {
     let flipped = |namespace: Namespace, switch: Switch| {
         wanted.clone().with(namespace, flip::chosen(switch)).check(host)
     };
     match Verifier::new(order, spec, host) {
         Ok(verifier) => Flip::of(&verifier, order, spec, flipped),
-        Err(failure) => {
-            Flip { base: Report::untried(order, &spec.namespaces, &failure), rows: Vec::new() }
-        }
+        Err(failure) => Flip {
+            base: VerifyReport::untried(order, &spec.namespaces, &failure),
+            rows: Vec::new(),
+        },
     }
 }

@@ -7,13 +7,13 @@ use crate::verify::wall::Wall;
 /// Why some walls change with a namespace that is not theirs.
 struct Reason {
     walls: &'static [Wall],
-    scope: Scope,
+    scope: Condition,
     text: &'static str,
 }
 
 /// The containers that a reason holds for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Scope {
+enum Condition {
     /// Every one.
     Any,
     /// Those with a user namespace of their own.
@@ -28,8 +28,8 @@ pub(super) fn because(
     wall: Wall,
 ) -> Option<&'static str> {
     let counts = |reason: &&Reason| match reason.scope {
-        Scope::Any => true,
-        Scope::UserNamespace => namespaces.is_new(Namespace::User),
+        Condition::Any => true,
+        Condition::UserNamespace => namespaces.is_new(Namespace::User),
     };
     let mut reasons = reasons(flipped).iter().filter(counts);
     reasons.find(|reason| reason.walls.contains(&wall)).map(|reason| reason.text)
@@ -64,43 +64,43 @@ const CROSSED_BY_RIGHTS: [Wall; 12] = [
     Wall::Devices,
 ];
 
-const fn of(walls: &'static [Wall], scope: Scope, text: &'static str) -> Reason {
+const fn of(walls: &'static [Wall], scope: Condition, text: &'static str) -> Reason {
     Reason { walls, scope, text }
 }
 
 const MOUNT: [Reason; 3] = [
     of(
         &[Wall::Fds, Wall::Kernel, Wall::Terminal, Wall::Keyring, Wall::Devices],
-        Scope::Any,
+        Condition::Any,
         "without a mount namespace nothing is mounted: there is no /proc, /sys or /dev to look \
             into",
     ),
     of(
         &[Wall::Pid, Wall::Net, Wall::Ipc, Wall::Cgroup],
-        Scope::Any,
+        Condition::Any,
         "without a mount namespace nothing is mounted: there is no /proc, /sys or /dev/mqueue to \
             look into",
     ),
     of(
         &[Wall::Root, Wall::User],
-        Scope::Any,
+        Condition::Any,
         "without a mount namespace the root is entered by chroot, and CAP_SYS_CHROOT is withheld, \
             or leads out of it",
     ),
 ];
 
 const USER: [Reason; 2] = [
-    of(&[Wall::Keyring], Scope::Any, "a user namespace has user keyrings of its own"),
+    of(&[Wall::Keyring], Condition::Any, "a user namespace has user keyrings of its own"),
     of(
         &CROSSED_BY_RIGHTS,
-        Scope::Any,
+        Condition::Any,
         "rights inside a user namespace count over what it owns, and over nothing else",
     ),
 ];
 
 const RIGHTS_OVER_A_SHARED_ONE: Reason = of(
     &[Wall::User],
-    Scope::UserNamespace,
+    Condition::UserNamespace,
     "rights over a shared namespace are those of the user namespace that owns it",
 );
 
@@ -108,13 +108,13 @@ const PID: [Reason; 3] = [
     RIGHTS_OVER_A_SHARED_ONE,
     of(
         &[Wall::Root, Wall::Kernel, Wall::Keyring],
-        Scope::UserNamespace,
+        Condition::UserNamespace,
         "a user namespace may mount no proc of a pid namespace that it does not own: the caller's \
             is bound",
     ),
     of(
         &CROSSED_BY_RIGHTS,
-        Scope::Any,
+        Condition::Any,
         "a process outside can be named: its root, its network and its namespaces are reached as \
             far as rights go",
     ),
@@ -124,7 +124,7 @@ const NET: [Reason; 2] = [
     RIGHTS_OVER_A_SHARED_ONE,
     of(
         &[Wall::Cgroup],
-        Scope::UserNamespace,
+        Condition::UserNamespace,
         "a user namespace may mount no sysfs of a network that it does not own: the caller's is \
             bound",
     ),
@@ -132,7 +132,7 @@ const NET: [Reason; 2] = [
 
 const CGROUP: [Reason; 1] = [of(
     &[Wall::Root],
-    Scope::UserNamespace,
+    Condition::UserNamespace,
     "a user namespace may mount no sysfs of a network that it does not own: the caller's is bound, \
         with the place of the cgroups below",
 )];

@@ -7,13 +7,13 @@ use crate::namespace::{Choice, Namespace, Namespaces};
 use crate::spec::{Opening, Rootfs, RunOptions, Spec};
 use crate::test_switches;
 use crate::verify::launch::{Ordered, Role};
-use crate::verify::order::Order;
+use crate::verify::options::VerifyOptions;
 use crate::verify::outside::{Canaries, Outside};
 use crate::verify::probe::Probe;
 use crate::verify::probes;
 use crate::verify::probes::fds::canary::left_open;
 use crate::verify::remarks::{self, Remarks};
-use crate::verify::report::Report;
+use crate::verify::report::VerifyReport;
 use crate::verify::report::controls::{Controls, Tally};
 use crate::verify::report::wall::{Finding, NamespaceIds, WallReport, ordered};
 use crate::verify::stage::Stage;
@@ -28,7 +28,7 @@ pub struct Verifier<'a> {
     /// Gone before the stage: the canary process has a copy of the wire to the cleanup process.
     canaries: Canaries,
     stage: Stage,
-    order: &'a Order,
+    order: &'a VerifyOptions,
     controls: Vec<Controlled>,
     /// Why the container with every wall could not be started.
     not_closed: Option<String>,
@@ -48,7 +48,7 @@ impl<'a> Verifier<'a> {
     ///
     /// # Errors
     /// No stage: then nothing can be tried.
-    pub fn new(order: &'a Order, spec: &Spec, host: &Host) -> Result<Self, Failure> {
+    pub fn new(order: &'a VerifyOptions, spec: &Spec, host: &Host) -> Result<Self, Failure> {
         let stage = Stage::build(host, spec)?;
         let shown: Vec<PathBuf> = directory(spec)
             .into_iter()
@@ -90,7 +90,7 @@ impl<'a> Verifier<'a> {
     }
 
     /// Verifies one container.
-    pub fn verify(&self, spec: &Spec) -> Report {
+    pub fn verify(&self, spec: &Spec) -> VerifyReport {
         let ordered = Ordered {
             namespaces: spec.namespaces.clone(),
             cap_mask: spec.cap_mask,
@@ -121,7 +121,11 @@ impl<'a> Verifier<'a> {
                     .any(|report| report.doors.iter().any(|name| name.starts_with(&door.name)))
         });
         let doors = of_namespaces.chain(spec.doors()).collect();
-        Report { doors, besides, ..Report::new(&self.stage, self.controls(spec), argv, pid, walls) }
+        VerifyReport {
+            doors,
+            besides,
+            ..VerifyReport::new(&self.stage, self.controls(spec), argv, pid, walls)
+        }
     }
 
     fn wall(&self, wall: Wall, spec: &Spec, trials: &Result<Trials, String>) -> WallReport {

@@ -39,7 +39,7 @@ pub enum Wall {
 }
 
 /// What is to be said of a wall.
-struct Facts {
+struct WallFacts {
     name: &'static str,
     namespace: Option<Namespace>,
     about: &'static str,
@@ -66,7 +66,7 @@ impl Wall {
         Self::Devices,
     ];
 
-    const fn facts(self) -> Facts {
+    const fn facts(self) -> WallFacts {
         match self {
             Self::Pid => of(
                 Namespace::Pid,
@@ -145,7 +145,7 @@ impl Wall {
     }
 }
 
-const ROOT: Facts = Facts {
+const ROOT: WallFacts = WallFacts {
     name: "root",
     namespace: None,
     about: "the host's files are out of reach, by path, mount, handle or climbing",
@@ -153,7 +153,7 @@ const ROOT: Facts = Facts {
     fix: "pivot_root(2), and no mount, right or process of the outside that leads back",
 };
 
-const FDS: Facts = Facts {
+const FDS: WallFacts = WallFacts {
     name: "fds",
     namespace: None,
     about: "no descriptor and no variable of the caller comes along, and what is \
@@ -162,7 +162,7 @@ const FDS: Facts = Facts {
     fix: "close_range(2) from 3 up, reset signals, and views or pipes for standard streams",
 };
 
-const KEYRING: Facts = Facts {
+const KEYRING: WallFacts = WallFacts {
     name: "keyring",
     namespace: None,
     about: "no key of the caller can be found",
@@ -170,7 +170,7 @@ const KEYRING: Facts = Facts {
     fix: "join a new session keyring with keyctl(2), and filter the calls of keys",
 };
 
-const TERMINAL: Facts = Facts {
+const TERMINAL: WallFacts = WallFacts {
     name: "terminal",
     namespace: None,
     about: "what is done to the terminal inside does not reach the caller's",
@@ -178,7 +178,7 @@ const TERMINAL: Facts = Facts {
     fix: "a pty of its own, and a devpts that is its own instance",
 };
 
-const KERNEL: Facts = Facts {
+const KERNEL: WallFacts = WallFacts {
     name: "kernel",
     namespace: None,
     about: "what the machine has one of can be neither set nor heard",
@@ -186,7 +186,7 @@ const KERNEL: Facts = Facts {
     fix: "/proc and /sys read-only but for the processes, and no CAP_SYS_ADMIN",
 };
 
-const DEVICES: Facts = Facts {
+const DEVICES: WallFacts = WallFacts {
     name: "devices",
     namespace: None,
     about: "no node, and no way to make one, leads to a device of the host",
@@ -194,8 +194,8 @@ const DEVICES: Facts = Facts {
     fix: "mount with nodev, a /dev of its own, and no CAP_MKNOD",
 };
 
-const fn of(namespace: Namespace, about: &'static str, fix: &'static str) -> Facts {
-    Facts {
+const fn of(namespace: Namespace, about: &'static str, fix: &'static str) -> WallFacts {
+    WallFacts {
         name: namespace.proc_entry(),
         namespace: Some(namespace),
         about,

@@ -89,7 +89,7 @@ impl Joins {
         #[allow(unsafe_code, reason = "fork(2) with one thread")]
         let forked = unsafe { sys::fork() };
         let Some(child) = forked? else {
-            let seen = self.enter().and_then(|()| Told::look());
+            let seen = self.enter().and_then(|()| RawInside::look());
             let seen = seen.map_err(|error| (error.errno.raw_os_error(), error.detail));
             let text = serde_json::to_vec(&seen).unwrap_or_default();
             let _ = told.write_all(&text);
@@ -100,7 +100,7 @@ impl Joins {
         let read = answer.read_to_end(&mut text);
         let _ = rustix::io::retry_on_intr(|| waitid(WaitId::Pid(child), WaitIdOptions::EXITED));
         read.map_err(|error| SysError::from(errno_of(&error)))?;
-        let told: std::result::Result<Told, (i32, String)> =
+        let told: std::result::Result<RawInside, (i32, String)> =
             serde_json::from_slice(&text).map_err(|_| SysError::from(Errno::CHILD))?;
         match told {
             Ok(told) => told.inside().ok_or_else(|| Errno::BADMSG.into()),
@@ -113,14 +113,14 @@ impl Joins {
 
 /// What the process inside tells, as the kernel writes it.
 #[derive(Serialize, Deserialize)]
-struct Told {
+struct RawInside {
     uid_map: String,
     gid_map: String,
     setgroups: String,
     hostname: String,
 }
 
-impl Told {
+impl RawInside {
     fn look() -> std::result::Result<Self, SysError> {
         let read = |name: &str| {
             let path = format!("/proc/self/{name}");

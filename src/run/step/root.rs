@@ -73,7 +73,7 @@ pub enum RootStep {
     Mask {
         /// Where they are.
         place: Place,
-        /// Which.
+        /// The paths, and what each is.
         hidden: Vec<Hidden>,
     },
     /// What is global in the proc file system of this slot made read-only, but for what is hidden.

@@ -1,6 +1,6 @@
 //! What the warden and the child say.
 
-use super::{Stage, Supervisor};
+use super::{Phase, Supervisor};
 use crate::error::{Failure, errno_text};
 use crate::ready::notify;
 use crate::run::control::{Ending, Order, Report};
@@ -17,6 +17,10 @@ impl Supervisor<'_> {
     pub(super) fn hear_child(&mut self) {
         // The warden first: it has told the child's pid before the child could say a word.
         self.hear_warden();
+        self.hear_child_alone();
+    }
+
+    fn hear_child_alone(&mut self) {
         while let Some(child) = &self.child {
             match child.receive() {
                 Received::Message(report, descriptor) => self.heard(report, descriptor),
@@ -36,7 +40,13 @@ impl Supervisor<'_> {
     pub(super) fn hear_warden(&mut self) {
         while self.ending.is_none() {
             match self.warden.receive() {
-                Received::Message(report, descriptor) => self.heard(report, descriptor),
+                Received::Message(report, descriptor) => {
+                    // A child that has ended is why the warden could not go on, and has said more.
+                    if matches!(report, Report::Fault { .. }) {
+                        self.hear_child_alone();
+                    }
+                    self.heard(report, descriptor);
+                }
                 Received::Nothing => return,
                 Received::Closed => self.warden_is_gone(Failure::new(
                     "the warden was killed, and the container with it",
@@ -93,7 +103,7 @@ impl Supervisor<'_> {
                 }
             }
             Report::Done(number) => match self.run.plan.steps.get(number) {
-                Some(Step::Child(ChildStep::Exec { .. })) => self.stage = Stage::Executing,
+                Some(Step::Child(ChildStep::Exec { .. })) => self.stage = Phase::Executing,
                 Some(step) => self.run.voice.done(number, step),
                 None => {}
             },

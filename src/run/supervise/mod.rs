@@ -77,7 +77,7 @@ pub struct Supervisor<'a> {
     readiness: Readiness,
     /// The namespaces of the child, as `--info-fd` shows them.
     namespaces: String,
-    stage: Stage,
+    stage: Phase,
     failure: Option<Failure>,
     ending: Option<Ending>,
     connections: Connections,
@@ -93,7 +93,7 @@ pub struct Connections {
 
 /// Where the child is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
+enum Phase {
     /// On its way through the plan.
     SettingUp,
     /// At its last step: when its wire ends now, it has become CMD.
@@ -136,7 +136,7 @@ impl<'a> Supervisor<'a> {
             socket: None,
             readiness,
             namespaces: String::new(),
-            stage: Stage::SettingUp,
+            stage: Phase::SettingUp,
             failure: None,
             ending: None,
             connections: streams,

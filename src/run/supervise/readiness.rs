@@ -1,7 +1,7 @@
 //! The wait for readiness: from the queue, from CMD's pipe, from its socket; and where it is passed
 //! on.
 
-use super::{Readiness, Stage, Supervisor};
+use super::{Phase, Readiness, Supervisor};
 use crate::error::{Failure, errno_text, printable};
 use crate::ready::READY_FD;
 use crate::ready::message::{self, QueueMessage};
@@ -26,7 +26,7 @@ impl Supervisor<'_> {
     /// The child's wire has ended: it has become CMD, unless it has said why not, or was killed
     /// before.
     pub(super) fn child_is_cmd(&mut self) {
-        if self.failure.is_some() || self.stage == Stage::SettingUp {
+        if self.failure.is_some() || self.stage == Phase::SettingUp {
             return;
         }
         self.did(|step| matches!(step, Step::Child(ChildStep::Exec { .. })));

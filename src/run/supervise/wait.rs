@@ -1,10 +1,10 @@
 //! One poll over everything that can happen, until the end.
 
-use super::{Readiness, Stage, Supervisor};
+use super::{Phase, Readiness, Supervisor};
 use crate::error::Failure;
 use crate::exit::{Exit, FORBIDDEN_CALL};
 use crate::run::control::{Order, SILENT};
-use crate::run::pty_relay::{Relay, Side};
+use crate::run::pty_relay::{Relay, RelaySide};
 use crate::run::stream_relay::Lost;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::AsFd;
@@ -14,7 +14,7 @@ use std::time::Instant;
 
 /// Something that can happen while the parent waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Event {
+enum ParentEvent {
     Child,
     Queue,
     Pipe,
@@ -22,7 +22,7 @@ enum Event {
     Warden,
     Signal,
     Info,
-    Relay(Side),
+    Relay(RelaySide),
     Streams,
 }
 
@@ -39,17 +39,21 @@ impl Supervisor<'_> {
         while self.ending.is_none() {
             for event in self.poll() {
                 match event {
-                    Event::Child => self.hear_child(),
-                    Event::Queue => self.read_queue(),
-                    Event::Pipe => self.read_pipe(),
-                    Event::Socket => self.read_socket(),
-                    Event::Warden => self.hear_warden(),
-                    Event::Signal => self.hear_signals(),
-                    Event::Info => self.info.flush(),
-                    Event::Relay(Side::Keys) => self.relay_keys(),
-                    Event::Relay(Side::Inner) => self.relay.iter_mut().for_each(Relay::inner),
-                    Event::Relay(Side::Outer) => self.relay.iter_mut().for_each(Relay::show),
-                    Event::Streams => self.connections.pipes.relay(),
+                    ParentEvent::Child => self.hear_child(),
+                    ParentEvent::Queue => self.read_queue(),
+                    ParentEvent::Pipe => self.read_pipe(),
+                    ParentEvent::Socket => self.read_socket(),
+                    ParentEvent::Warden => self.hear_warden(),
+                    ParentEvent::Signal => self.hear_signals(),
+                    ParentEvent::Info => self.info.flush(),
+                    ParentEvent::Relay(RelaySide::Keys) => self.relay_keys(),
+                    ParentEvent::Relay(RelaySide::Inner) => {
+                        self.relay.iter_mut().for_each(Relay::inner)
+                    }
+                    ParentEvent::Relay(RelaySide::Outer) => {
+                        self.relay.iter_mut().for_each(Relay::show)
+                    }
+                    ParentEvent::Streams => self.connections.pipes.relay(),
                 }
             }
             self.relay.iter_mut().for_each(Relay::look_around);
@@ -76,33 +80,35 @@ impl Supervisor<'_> {
 
     /// Waits until something happens, or the time for readiness is over. Monotonic: poll(2) knows
     /// nothing of the wall clock.
-    fn poll(&self) -> Vec<Event> {
+    fn poll(&self) -> Vec<ParentEvent> {
         let input = PollFlags::IN;
         // What is left in the wires when the warden tells the end is read then.
         let sources = [
-            Some((Event::Warden, PollFd::from_borrowed_fd(self.warden.as_fd(), input))),
+            Some((ParentEvent::Warden, PollFd::from_borrowed_fd(self.warden.as_fd(), input))),
             self.child
                 .as_ref()
-                .map(|child| (Event::Child, PollFd::from_borrowed_fd(child.as_fd(), input))),
+                .map(|child| (ParentEvent::Child, PollFd::from_borrowed_fd(child.as_fd(), input))),
             self.queue
                 .as_ref()
-                .map(|queue| (Event::Queue, PollFd::from_borrowed_fd(queue.as_fd(), input))),
+                .map(|queue| (ParentEvent::Queue, PollFd::from_borrowed_fd(queue.as_fd(), input))),
             self.pipe
                 .as_ref()
-                .map(|pipe| (Event::Pipe, PollFd::from_borrowed_fd(pipe.as_fd(), input))),
-            self.socket
-                .as_ref()
-                .filter(|socket| socket.can_be_read())
-                .map(|socket| (Event::Socket, PollFd::from_borrowed_fd(socket.as_fd(), input))),
-            Some((Event::Signal, PollFd::from_borrowed_fd(self.signals.as_fd(), input))),
+                .map(|pipe| (ParentEvent::Pipe, PollFd::from_borrowed_fd(pipe.as_fd(), input))),
+            self.socket.as_ref().filter(|socket| socket.can_be_read()).map(|socket| {
+                (ParentEvent::Socket, PollFd::from_borrowed_fd(socket.as_fd(), input))
+            }),
+            Some((ParentEvent::Signal, PollFd::from_borrowed_fd(self.signals.as_fd(), input))),
             self.info
                 .blocked()
-                .map(|fd| (Event::Info, PollFd::from_borrowed_fd(fd, PollFlags::OUT))),
+                .map(|fd| (ParentEvent::Info, PollFd::from_borrowed_fd(fd, PollFlags::OUT))),
         ];
-        let relayed =
-            self.relay.iter().flat_map(Relay::sources).map(|(side, fd)| (Event::Relay(side), fd));
-        let streams = self.connections.pipes.sources().map(|fd| (Event::Streams, fd));
-        let (events, mut fds): (Vec<Event>, Vec<PollFd<'_>>) =
+        let relayed = self
+            .relay
+            .iter()
+            .flat_map(Relay::sources)
+            .map(|(side, fd)| (ParentEvent::Relay(side), fd));
+        let streams = self.connections.pipes.sources().map(|fd| (ParentEvent::Streams, fd));
+        let (events, mut fds): (Vec<ParentEvent>, Vec<PollFd<'_>>) =
             sources.into_iter().flatten().chain(relayed).chain(streams).unzip();
         let left = match self.readiness {
             Readiness::Awaited(deadline) => {
@@ -142,7 +148,7 @@ impl Supervisor<'_> {
             return Err(failure);
         }
         // It ended on its way, and could not say at which step.
-        if self.stage == Stage::SettingUp && self.ending == Some(SILENT) {
+        if self.stage == Phase::SettingUp && self.ending == Some(SILENT) {
             return Err(Failure::new(
                 "the container could not be made: its first process ended before it could say why",
             ));

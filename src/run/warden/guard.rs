@@ -18,7 +18,7 @@ use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 
 /// Something that can happen while the warden waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Event {
+enum WardenEvent {
     Parent,
     Gate,
     Listener,
@@ -27,20 +27,20 @@ enum Event {
 }
 
 impl Ward {
-    fn poll(&self, wire: &FarEnd) -> Vec<Event> {
+    fn poll(&self, wire: &FarEnd) -> Vec<WardenEvent> {
         let input = PollFlags::IN;
         let sources = [
             // The gate first: what the parent orders depends on whether the child has become CMD.
             self.gate
                 .as_ref()
-                .map(|gate| (Event::Gate, PollFd::from_borrowed_fd(gate.as_fd(), input))),
-            Some((Event::Parent, PollFd::from_borrowed_fd(wire.as_fd(), input))),
+                .map(|gate| (WardenEvent::Gate, PollFd::from_borrowed_fd(gate.as_fd(), input))),
+            Some((WardenEvent::Parent, PollFd::from_borrowed_fd(wire.as_fd(), input))),
             self.listener.as_ref().map(|listener| {
-                (Event::Listener, PollFd::from_borrowed_fd(listener.as_fd(), input))
+                (WardenEvent::Listener, PollFd::from_borrowed_fd(listener.as_fd(), input))
             }),
-            Some((Event::Ended, PollFd::from_borrowed_fd(self.pidfd.as_fd(), input))),
+            Some((WardenEvent::Ended, PollFd::from_borrowed_fd(self.pidfd.as_fd(), input))),
         ];
-        let (events, mut fds): (Vec<Event>, Vec<PollFd<'_>>) =
+        let (events, mut fds): (Vec<WardenEvent>, Vec<PollFd<'_>>) =
             sources.into_iter().flatten().unzip();
         if poll(&mut fds, None).is_err() {
             return Vec::new();
@@ -50,7 +50,9 @@ impl Ward {
             .map(|(event, fd)| match event {
                 // Once the last process with the filter is gone the listener hangs up, and a read
                 // of it could wait for ever.
-                Event::Listener if !fd.revents().contains(PollFlags::IN) => Event::Unlistened,
+                WardenEvent::Listener if !fd.revents().contains(PollFlags::IN) => {
+                    WardenEvent::Unlistened
+                }
                 event => event,
             })
             .collect()
@@ -70,11 +72,11 @@ impl Warden<'_> {
         loop {
             for event in ward.poll(&self.wire) {
                 match event {
-                    Event::Parent => self.hear_parent(&ward),
-                    Event::Gate => hear_child(&mut ward),
-                    Event::Listener => self.hear_listener(&mut ward),
-                    Event::Unlistened => ward.listener = None,
-                    Event::Ended => {
+                    WardenEvent::Parent => self.hear_parent(&ward),
+                    WardenEvent::Gate => hear_child(&mut ward),
+                    WardenEvent::Listener => self.hear_listener(&mut ward),
+                    WardenEvent::Unlistened => ward.listener = None,
+                    WardenEvent::Ended => {
                         let ending = self.ending(&ward);
                         self.clear(Some(&ward));
                         self.finish(ending)

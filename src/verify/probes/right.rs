@@ -13,7 +13,7 @@ use rustix::io::Errno;
 /// A capability and what a call answers that needs it and can do nothing.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Right {
-    /// Which.
+    /// The capability that is asked for.
     pub capability: Capability,
     /// The errnos that say it is there; none for success.
     pub present: &'static [Errno],

@@ -1,12 +1,12 @@
 //! What follows from all walls together, in words.
 
-use super::Report;
+use super::VerifyReport;
 use super::wall::WallReport;
 use crate::error::printable;
 use crate::verify::verdict::Verdict;
 use crate::verify::wall::Wall;
 
-impl Report {
+impl VerifyReport {
     /// What the controls have shown, on one line.
     pub(super) fn controls_told(&self) -> String {
         if self.nonce.is_none() {

@@ -3,9 +3,9 @@
 /// How many of the crossings that were tried have crossed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// These.
+    /// How many have crossed.
     pub crossed: usize,
-    /// Of these.
+    /// How many were tried.
     pub of: usize,
 }
 

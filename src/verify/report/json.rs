@@ -1,7 +1,7 @@
 //! The report as JSON: `schema/verify.json` says what it is. Members are added, never taken away or
 //! given another meaning.
 
-use super::Report;
+use super::VerifyReport;
 use super::controls::Tally;
 use super::wall::{Finding, NamespaceIds, Same, WallReport};
 use crate::namespace::Switch;
@@ -10,7 +10,7 @@ use crate::verify::protocol::{Outcome, errno_name};
 use crate::verify::verdict::{Control, Receipt};
 use serde_json::{Value, json};
 
-impl Report {
+impl VerifyReport {
     /// One JSON value.
     pub fn json(&self) -> Value {
         let uname = rustix::system::uname();

@@ -16,7 +16,7 @@ use crate::exit::Exit;
 use crate::namespace::Namespaces;
 use crate::spec::Door;
 use crate::verify::caller::Caller;
-use crate::verify::order::Order;
+use crate::verify::options::VerifyOptions;
 use crate::verify::remarks::Remarks;
 use crate::verify::stage::Stage;
 use crate::verify::verdict::Verdict;
@@ -25,7 +25,7 @@ use std::ffi::OsString;
 use wall::WallReport;
 
 /// What was found of one container.
-pub struct Report {
+pub struct VerifyReport {
     /// Stands in every name that was used; `None` where nothing was tried.
     pub nonce: Option<String>,
     /// The host's name and who called, when.
@@ -46,7 +46,7 @@ pub struct Report {
     pub besides: Remarks,
 }
 
-impl Report {
+impl VerifyReport {
     /// Puts it together.
     pub fn new(
         stage: &Stage,
@@ -70,7 +70,7 @@ impl Report {
     }
 
     /// Where nothing can be tried, nothing is known.
-    pub fn untried(order: &Order, namespaces: &Namespaces, failure: &Failure) -> Self {
+    pub fn untried(order: &VerifyOptions, namespaces: &Namespaces, failure: &Failure) -> Self {
         let reason = failure.in_a_line();
         let walls = order
             .walls

@@ -1,6 +1,6 @@
 //! The table: a row a wall, one line at the end. Words always; a mark and a colour on top.
 
-use super::Report;
+use super::VerifyReport;
 use super::marks::{arrow, dot, speaks_utf8, styled};
 use super::wall::WallReport;
 use crate::error::printable;
@@ -8,7 +8,7 @@ use crate::verify::verdict::Verdict;
 use std::fmt::Write;
 
 /// The first line: on what kernel, from what stage, under what name.
-pub(super) fn title(report: &Report) -> String {
+pub(super) fn title(report: &VerifyReport) -> String {
     let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
     let dot = dot();
     match &report.nonce {
@@ -43,7 +43,7 @@ fn cut(text: &str, widest: usize) -> String {
     text.chars().take(widest - dots.chars().count()).collect::<String>() + dots
 }
 
-impl Report {
+impl VerifyReport {
     /// The table and what follows from it.
     pub fn table(&self) -> String {
         let mut text = title(self) + "\n\n";

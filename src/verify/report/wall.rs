@@ -10,7 +10,7 @@ use crate::verify::wall::Wall;
 
 /// What was found of one wall.
 pub struct WallReport {
-    /// Which.
+    /// The wall.
     pub wall: Wall,
     /// What was ordered: held, or shared by its namespace or a door.
     pub ordered: Verdict,
@@ -32,7 +32,7 @@ pub struct WallReport {
 
 /// What one probe has found.
 pub struct Finding {
-    /// Which.
+    /// The probe.
     pub probe: &'static Probe,
     /// What came of it.
     pub attempt: Try,

@@ -1,6 +1,6 @@
 //! The story of one wall.
 
-use super::Report;
+use super::VerifyReport;
 use super::marks::styled;
 use super::wall::{Finding, Same, WallReport};
 use crate::error::printable;
@@ -8,7 +8,7 @@ use crate::verify::protocol::Outcome;
 use crate::verify::verdict::{Control, Receipt, Verdict};
 use std::fmt::Write;
 
-impl Report {
+impl VerifyReport {
     /// Every probe of every wall that was tried: what was called, what was answered, what was seen.
     pub fn why(&self) -> String {
         let mut text = String::new();

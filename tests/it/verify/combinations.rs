@@ -45,8 +45,8 @@ fn looked_at(verify: Rustic, mask: u32) -> Result<(), String> {
             continue;
         };
         for (_, entry, switch) in combination(mask) {
-            let ours = if entry == "time" { "time_for_children" } else { entry };
-            let (Some(outside), Some(inside)) = (of_children.get(ours), inside.get(entry)) else {
+            let outside = of_children.get(outside_of(entry));
+            let (Some(outside), Some(inside)) = (outside, inside.get(entry)) else {
                 return Err(format!("{mask:08b}: {entry} was not read on both sides"));
             };
             let verdict = walls(&report)[entry]["verdict"].as_str().unwrap_or_default().to_owned();
@@ -71,6 +71,12 @@ fn looked_at(verify: Rustic, mask: u32) -> Result<(), String> {
         return Ok(());
     }
     Err(format!("{mask:08b}: its probe was never seen alive"))
+}
+
+/// The entry of the verifier that stands against this one of the inside: unshare(2) puts children
+/// into a new time namespace, not the caller.
+fn outside_of(entry: &str) -> &str {
+    if entry == "time" { "time_for_children" } else { entry }
 }
 
 type Inodes = BTreeMap<String, u64>;
@@ -103,10 +109,9 @@ fn watched(verifier: u32) -> (Inodes, BTreeMap<i32, Inodes>) {
                 // One that ends while it is read is not seen whole: what was read of it before
                 // counts.
                 let (theirs, ours) = (inodes(pid), inodes(verifier));
-                if NAMES
-                    .iter()
-                    .all(|(_, entry)| theirs.contains_key(*entry) && ours.contains_key(*entry))
-                {
+                if NAMES.iter().all(|(_, entry)| {
+                    theirs.contains_key(*entry) && ours.contains_key(outside_of(entry))
+                }) {
                     seen.insert(pid as i32, theirs);
                     stage = ours;
                 }

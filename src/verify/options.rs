@@ -5,14 +5,14 @@ use crate::verify::probes;
 use crate::verify::wall::Wall;
 
 /// What is to be verified, and how.
-pub struct Order {
+pub struct VerifyOptions {
     /// The walls that are tried.
     pub walls: Vec<Wall>,
     /// What is expected of some walls, whatever was ordered: a verdict by its word.
     pub expected: Vec<(Wall, &'static str)>,
 }
 
-impl Order {
+impl VerifyOptions {
     /// The probes of its walls.
     pub fn probes(&self) -> impl Iterator<Item = &'static Probe> + use<'_> {
         probes::catalogue().filter(|probe| self.walls.contains(&probe.wall))
