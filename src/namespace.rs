@@ -29,6 +29,20 @@ struct NamespaceFacts {
     limit: &'static str,
     /// What the option is about, for `--help`.
     about: &'static str,
+    /// What there is where nothing was said.
+    default: ByDefault,
+    /// What -v says of one that is shared, behind its name.
+    shared: &'static str,
+    /// The same of one that is joined.
+    joined: &'static str,
+}
+
+/// What there is of a namespace where nothing was said.
+enum ByDefault {
+    New,
+    Shared,
+    /// Shared as root; a plain user can do nothing without one.
+    NewUnlessRoot,
 }
 
 /// Makes the kinds, their list and their facts from the rows of one table, so that none of the
@@ -60,6 +74,11 @@ table! {
         man: "pid_namespaces(7)",
         limit: "max_pid_namespaces",
         about: "Processes: yes makes CMD process 1 of its own tree [default: yes]",
+        default: ByDefault::New,
+        shared: ": every process is seen, and one that CMD may trace is a way to the host's files and out \
+            of these walls, /proc/PID/root; a CMD that may signal rustic's warden can outlive it",
+        joined: ": CMD is a member and not process 1; an orphan of it goes to process 1 there, and can \
+            outlive the run",
     };
     /// Mounts, mount_namespaces(7).
     Mount: NamespaceFacts {
@@ -70,6 +89,9 @@ table! {
         man: "mount_namespaces(7)",
         limit: "max_mnt_namespaces",
         about: "Mounts: no makes no mount at all and enters the root by chroot [default: yes]",
+        default: ByDefault::New,
+        shared: ": no mount is made, the root is entered by chroot, there is no /proc",
+        joined: "",
     };
     /// Host and domain name, uts_namespaces(7).
     Uts: NamespaceFacts {
@@ -80,6 +102,9 @@ table! {
         man: "uts_namespaces(7)",
         limit: "max_uts_namespaces",
         about: "Host name [default: yes]",
+        default: ByDefault::New,
+        shared: "",
+        joined: "",
     };
     /// Network, network_namespaces(7).
     Net: NamespaceFacts {
@@ -90,6 +115,9 @@ table! {
         man: "network_namespaces(7)",
         limit: "max_net_namespaces",
         about: "Network: yes has a loopback of its own and nothing else [default: yes]",
+        default: ByDefault::New,
+        shared: ": the host's interfaces, and its abstract Unix sockets",
+        joined: ": its interfaces, ports and abstract Unix sockets",
     };
     /// POSIX message queues and System V IPC, ipc_namespaces(7).
     Ipc: NamespaceFacts {
@@ -100,6 +128,9 @@ table! {
         man: "ipc_namespaces(7)",
         limit: "max_ipc_namespaces",
         about: "POSIX message queues and System V IPC [default: yes]",
+        default: ByDefault::New,
+        shared: ": the host's message queues are seen",
+        joined: ": its message queues, and its System V IPC",
     };
     /// User and group ids, capabilities, user_namespaces(7).
     User: NamespaceFacts {
@@ -110,6 +141,9 @@ table! {
         man: "user_namespaces(7)",
         limit: "max_user_namespaces",
         about: "User ids and capabilities [default: no as root, yes otherwise]",
+        default: ByDefault::NewUnlessRoot,
+        shared: ": uid 0 inside is uid 0 outside, with fewer capabilities",
+        joined: ": its ids, and every right over what it owns",
     };
     /// The view of the cgroup tree, cgroup_namespaces(7).
     Cgroup: NamespaceFacts {
@@ -120,6 +154,9 @@ table! {
         man: "cgroup_namespaces(7)",
         limit: "max_cgroup_namespaces",
         about: "The view of the cgroup tree [default: yes]",
+        default: ByDefault::New,
+        shared: "",
+        joined: "",
     };
     /// The monotonic and boot-time clocks, time_namespaces(7), Linux 5.6. Its flag collides with
     /// the signal byte of clone(2), and works with clone3(2) and unshare(2) only.
@@ -131,6 +168,9 @@ table! {
         man: "time_namespaces(7)",
         limit: "max_time_namespaces",
         about: "Monotonic and boot-time clocks [default: no]",
+        default: ByDefault::Shared,
+        shared: "",
+        joined: "",
     };
 }
 
@@ -163,6 +203,27 @@ impl Namespace {
     /// The sysctl that limits how many of them a user may have, below `/proc/sys/user/`.
     pub const fn limit(self) -> &'static str {
         self.facts().limit
+    }
+
+    /// What there is of it where nothing was said, for this effective uid.
+    pub const fn default_for(self, uid: u32) -> Choice {
+        match self.facts().default {
+            ByDefault::New => Choice::New,
+            ByDefault::Shared => Choice::Shared,
+            ByDefault::NewUnlessRoot if uid == 0 => Choice::Shared,
+            ByDefault::NewUnlessRoot => Choice::New,
+        }
+    }
+
+    /// What is to be known of one that is shared with the caller, for -v; empty where its name says
+    /// it all.
+    pub const fn if_shared(self) -> &'static str {
+        self.facts().shared
+    }
+
+    /// What is to be known of one that is joined.
+    pub const fn if_joined(self) -> &'static str {
+        self.facts().joined
     }
 
     /// What its option is about, for `--help`.

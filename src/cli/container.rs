@@ -7,8 +7,8 @@ use super::values::{
 };
 use crate::namespace::Switch;
 use crate::spec::{
-    Bind, Capabilities, First, ProcView, Ready, RootSwitch, RunOptions, Seccomp, Stdio, Sysctl,
-    Variable, Writing,
+    Bind, Capabilities, First, KernelOptions, ProcView, Ready, RootSwitch, RunOptions, Seccomp,
+    Stdio, Sysctl, Variable, Writing,
 };
 use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser};
@@ -145,10 +145,12 @@ impl Container {
             gid: self.gid,
             env: self.env,
             caps: self.caps,
-            seccomp: self.seccomp,
-            nest: self.nest,
-            proc_view: self.proc,
-            sysctls: self.sysctl,
+            kernel: KernelOptions {
+                seccomp: self.seccomp,
+                nest: self.nest,
+                proc_view: self.proc,
+                sysctls: self.sysctl,
+            },
             stdio: self.stdio,
             first: if self.init { First::Reaper } else { First::Cmd },
             ready: self.ready,

@@ -5,8 +5,8 @@ use super::{Asked, parse};
 use crate::host::Host;
 use crate::namespace::{Choice, Namespace, Switch};
 use crate::spec::{
-    Bind, Capabilities, First, ProcView, Ready, RootSwitch, RunOptions, Seccomp, Stdio, Sysctl,
-    Variable, Verbosity, Writing,
+    Bind, Capabilities, First, KernelOptions, ProcView, Ready, RootSwitch, RunOptions, Seccomp,
+    Stdio, Sysctl, Variable, Verbosity, Writing,
 };
 use proptest::collection::vec;
 use proptest::option::of;
@@ -132,8 +132,11 @@ prop_compose! {
         namespaces in Namespace::ALL.map(|namespace| of(choice(namespace))),
     ) -> RunOptions {
         RunOptions {
-            seccomp, nest, proc_view, ready, info_fd, talk, namespaces,
-            sysctls: sysctls.into_iter().map(|(key, value)| Sysctl { key, value }).collect(),
+            ready, info_fd, talk, namespaces,
+            kernel: KernelOptions {
+                seccomp, nest, proc_view,
+                sysctls: sysctls.into_iter().map(|(key, value)| Sysctl { key, value }).collect(),
+            },
             ready_timeout: Duration::from_secs(seconds.into()),
             ..RunOptions::default()
         }
@@ -166,7 +169,7 @@ fn consistent() -> impl Strategy<Value = RunOptions> {
         binds: options.binds.into_iter().map(in_place).collect(),
         tmpfs: options.tmpfs.iter().map(|_| PathBuf::from("/scratch")).collect(),
         env: options.env.into_iter().filter(|one| matches!(one, Variable::Set(..))).collect(),
-        sysctls: Vec::new(),
+        kernel: KernelOptions { sysctls: Vec::new(), ..options.kernel },
         caps: match options.caps {
             Capabilities::Named(_) => Capabilities::None,
             other => other,

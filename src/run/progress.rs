@@ -90,8 +90,8 @@ pub fn explained(number: usize, step: &Step) -> String {
 fn detail(namespace: Namespace, spec: &Spec, plan: &Plan) -> String {
     match spec.namespaces.get(namespace) {
         Choice::New => detail_of_new(namespace, spec, plan),
-        Choice::Shared => detail_of_shared(namespace).to_owned(),
-        Choice::Join(_) => detail_of_joined(namespace).to_owned(),
+        Choice::Shared => namespace.if_shared().to_owned(),
+        Choice::Join(_) => namespace.if_joined().to_owned(),
     }
 }
 
@@ -116,32 +116,5 @@ fn detail_of_new(namespace: Namespace, spec: &Spec, plan: &Plan) -> String {
             }
         },
         Namespace::Cgroup | Namespace::Time => String::new(),
-    }
-}
-
-const fn detail_of_shared(namespace: Namespace) -> &'static str {
-    match namespace {
-        Namespace::Pid => {
-            ": every process is seen, and one that CMD may trace is a way to the host's files and out \
-             of these walls, /proc/PID/root; a CMD that may signal rustic's warden can outlive it"
-        }
-        Namespace::Mount => ": no mount is made, the root is entered by chroot, there is no /proc",
-        Namespace::Net => ": the host's interfaces, and its abstract Unix sockets",
-        Namespace::Ipc => ": the host's message queues are seen",
-        Namespace::User => ": uid 0 inside is uid 0 outside, with fewer capabilities",
-        Namespace::Uts | Namespace::Cgroup | Namespace::Time => "",
-    }
-}
-
-const fn detail_of_joined(namespace: Namespace) -> &'static str {
-    match namespace {
-        Namespace::Pid => {
-            ": CMD is a member and not process 1; an orphan of it goes to process 1 there, and can \
-             outlive the run"
-        }
-        Namespace::Net => ": its interfaces, ports and abstract Unix sockets",
-        Namespace::Ipc => ": its message queues, and its System V IPC",
-        Namespace::User => ": its ids, and every right over what it owns",
-        Namespace::Mount | Namespace::Uts | Namespace::Cgroup | Namespace::Time => "",
     }
 }

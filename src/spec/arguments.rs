@@ -1,19 +1,18 @@
 //! From options back to the words of a command line: the other direction of `cli`.
 
-use crate::namespace::{Choice, Namespace, Switch};
+use crate::namespace::{Choice, Namespace};
 use crate::spec::{
-    Capabilities, First, ProcView, Ready, RootSwitch, RunOptions, Seccomp, Stdio, Variable,
-    Verbosity, Writing,
+    Capabilities, First, Ready, RootSwitch, RunOptions, Stdio, Variable, Verbosity, Writing,
 };
 use std::ffi::{OsStr, OsString};
 
 /// Words of a command line, while they are collected.
 #[derive(Default)]
-struct Words(Vec<OsString>);
+pub(super) struct Words(Vec<OsString>);
 
 impl Words {
     /// An option with its value in one word, so that a value may begin with a dash.
-    fn value(&mut self, option: &str, value: impl AsRef<OsStr>) {
+    pub(super) fn value(&mut self, option: &str, value: impl AsRef<OsStr>) {
         let mut word = OsString::from(format!("--{option}="));
         word.push(value);
         self.0.push(word);
@@ -37,7 +36,7 @@ impl RunOptions {
         self.namespace_words(&mut words);
         self.root_words(&mut words);
         self.process_words(&mut words);
-        self.kernel_words(&mut words);
+        self.kernel.say(&mut words);
         self.telling_words(&mut words);
         let Words(mut words) = words;
         words.push("--".into());
@@ -91,15 +90,6 @@ impl RunOptions {
         words.given("probe", self.first.channel().map(|channel| channel.to_string()));
     }
 
-    fn kernel_words(&self, words: &mut Words) {
-        words.value("seccomp", self.seccomp.word());
-        words.value("nest", if self.nest == Switch::Yes { "yes" } else { "no" });
-        words.value("proc", self.proc_view.word());
-        for sysctl in &self.sysctls {
-            words.value("sysctl", format!("{}={}", sysctl.key, sysctl.value));
-        }
-    }
-
     fn telling_words(&self, words: &mut Words) {
         words.given("ready", self.ready.map(Ready::word));
         words.value("ready-timeout", self.ready_timeout.as_secs().to_string());
@@ -127,24 +117,6 @@ impl Stdio {
         match self {
             Self::Guarded => "guarded",
             Self::Inherit => "inherit",
-        }
-    }
-}
-
-impl Seccomp {
-    const fn word(self) -> &'static str {
-        match self {
-            Self::Default => "default",
-            Self::None => "none",
-        }
-    }
-}
-
-impl ProcView {
-    const fn word(self) -> &'static str {
-        match self {
-            Self::Masked => "masked",
-            Self::Open => "open",
         }
     }
 }

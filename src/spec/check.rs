@@ -80,10 +80,7 @@ impl RunOptions {
             cmd: cmd.iter().map(|word| c_string(word, "CMD")).collect::<Result<_, _>>()?,
             tmpfs: self.tmpfs,
             caps: self.caps,
-            seccomp: self.seccomp,
-            nest: self.nest,
-            proc_view: self.proc_view,
-            sysctls: self.sysctls,
+            kernel: self.kernel,
             stdio: self.stdio,
             first: self.first,
             ready: self.ready.unwrap_or(Ready::Queue),
@@ -97,21 +94,11 @@ impl RunOptions {
     fn namespaces(&self, host: &Host) -> Result<Namespaces, Failure> {
         let mut namespaces = Namespaces::shared();
         for (namespace, given) in Namespace::ALL.into_iter().zip(&self.namespaces) {
-            let default = match namespace {
-                Namespace::User if host.uid == 0 => Choice::Shared,
-                Namespace::Time => Choice::Shared,
-                Namespace::Pid
-                | Namespace::Mount
-                | Namespace::Uts
-                | Namespace::Net
-                | Namespace::Ipc
-                | Namespace::User
-                | Namespace::Cgroup => Choice::New,
-            };
             if namespace == Namespace::Uts && self.hostname.is_some() {
                 given.as_ref().map_or(Ok(()), no_name_of_others)?;
             }
-            namespaces = namespaces.with(namespace, given.clone().unwrap_or(default));
+            namespaces = namespaces
+                .with(namespace, given.clone().unwrap_or(namespace.default_for(host.uid)));
         }
         Ok(namespaces)
     }

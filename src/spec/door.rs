@@ -119,16 +119,16 @@ impl Spec {
     /// The options that open a wall, as they were given. A flat table.
     fn open_options(&self) -> impl Iterator<Item = Door> {
         let has_proc = self.namespaces.is_new(Namespace::Mount);
-        let masked = has_proc && self.proc_view == ProcView::Masked;
+        let masked = has_proc && self.kernel.proc_view == ProcView::Masked;
         let options = [
             (
-                self.seccomp == Seccomp::None,
+                self.kernel.seccomp == Seccomp::None,
                 Opening::Seccomp,
                 "--seccomp none",
                 "every call of the kernel can be made",
             ),
             (
-                self.proc_view == ProcView::Open,
+                self.kernel.proc_view == ProcView::Open,
                 Opening::Proc,
                 "--proc open",
                 "nothing of the kernel's own files in /proc and /sys is hidden, and those of /proc \
@@ -147,7 +147,7 @@ impl Spec {
                 "a directory that somebody outside hands in leads to the host's tree",
             ),
             (
-                self.nest == Switch::Yes,
+                self.kernel.nest == Switch::Yes,
                 Opening::Nest,
                 "--nest yes",
                 "a user namespace inside can mount the caller's cgroups",

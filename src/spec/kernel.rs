@@ -1,8 +1,107 @@
-//! The wall to the kernel: which of its parameters a container may set.
+//! What CMD may have of the kernel, and which of its parameters a container may set.
 
+use super::arguments::Words;
 use crate::error::{Failure, printable};
-use crate::namespace::{Namespace, Namespaces};
-use crate::spec::{ProcView, RunOptions, Sysctl};
+use crate::namespace::{Namespace, Namespaces, Switch};
+use crate::spec::RunOptions;
+
+/// What CMD may have of the kernel: the same as it was given and as it was checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KernelOptions {
+    /// The seccomp filter.
+    pub seccomp: Seccomp,
+    /// Whether CMD may make user namespaces, and containers in them.
+    pub nest: Switch,
+    /// What is seen of the kernel's own files.
+    pub proc_view: ProcView,
+    /// Kernel parameters that are set before they become read-only.
+    pub sysctls: Vec<Sysctl>,
+}
+
+impl Default for KernelOptions {
+    fn default() -> Self {
+        Self {
+            seccomp: Seccomp::Default,
+            nest: Switch::No,
+            proc_view: ProcView::Masked,
+            sysctls: Vec::new(),
+        }
+    }
+}
+
+impl KernelOptions {
+    /// Says them as words of a command line.
+    pub(super) fn say(&self, words: &mut Words) {
+        words.value("seccomp", self.seccomp.word());
+        words.value("nest", if self.nest == Switch::Yes { "yes" } else { "no" });
+        words.value("proc", self.proc_view.word());
+        for sysctl in &self.sysctls {
+            words.value("sysctl", format!("{}={}", sysctl.key, sysctl.value));
+        }
+    }
+}
+
+/// The seccomp filter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seccomp {
+    /// The calls of [`crate::walls::seccomp::default`] run; the others are refused.
+    Default,
+    /// No filter.
+    None,
+}
+
+impl Seccomp {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::None => "none",
+        }
+    }
+}
+
+/// What is seen of the kernel's own files in /proc and /sys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProcView {
+    /// What is global is hidden or read-only.
+    Masked,
+    /// All of it: a door.
+    Open,
+}
+
+impl ProcView {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Masked => "masked",
+            Self::Open => "open",
+        }
+    }
+}
+
+/// A kernel parameter of a namespace that is the container's own, sysctl(8).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sysctl {
+    /// Its name, parts separated by dots.
+    pub key: String,
+    /// What is written to it.
+    pub value: String,
+}
+
+impl Sysctl {
+    /// Its file below /proc/sys. As with sysctl(8) the first separator decides: behind a dot a
+    /// slash stands for a dot in a part of the name (`net.ipv4.conf.eth0/1.forwarding`), behind a
+    /// slash everything is as it is.
+    pub fn path(&self) -> String {
+        if self.key.find(['.', '/']).is_some_and(|at| self.key[at..].starts_with('/')) {
+            return self.key.clone();
+        }
+        let swapped = |c| match c {
+            '.' => '/',
+            '/' => '.',
+            other => other,
+        };
+        self.key.chars().map(swapped).collect()
+    }
+}
 
 impl Sysctl {
     /// The namespace that has a value of its own; `None` where the whole machine has one.
@@ -52,7 +151,7 @@ impl Sysctl {
 impl RunOptions {
     /// The options of the kernel's files, against the namespaces.
     pub(super) fn kernel_files(&self, namespaces: &Namespaces) -> Result<(), Failure> {
-        let option = match (self.proc_view, self.sysctls.first()) {
+        let option = match (self.kernel.proc_view, self.kernel.sysctls.first()) {
             (ProcView::Open, _) => Some("--proc open"),
             (_, Some(_)) => Some("--sysctl"),
             _ => None,
@@ -63,6 +162,6 @@ impl RunOptions {
             ))
             .remedy("leave out --mount no"));
         }
-        self.sysctls.iter().try_for_each(|sysctl| sysctl.check(namespaces))
+        self.kernel.sysctls.iter().try_for_each(|sysctl| sysctl.check(namespaces))
     }
 }

@@ -12,6 +12,7 @@ mod rootfs;
 
 pub use bind::Bind;
 pub use door::{Door, Opening};
+pub use kernel::{KernelOptions, ProcView, Seccomp, Sysctl};
 pub use options::RunOptions;
 pub use rootfs::store;
 
@@ -107,15 +108,6 @@ pub const PROBE: &CStr = c"__probe";
 /// The hidden command of the binary that is the reaper.
 pub const INIT: &str = "__init";
 
-/// The seccomp filter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Seccomp {
-    /// The calls of [`crate::walls::seccomp::default`] run; the others are refused.
-    Default,
-    /// No filter.
-    None,
-}
-
 /// What CMD gets as standard streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stdio {
@@ -123,41 +115,6 @@ pub enum Stdio {
     Guarded,
     /// The caller's descriptors as they are: a door.
     Inherit,
-}
-
-/// What is seen of the kernel's own files in /proc and /sys.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ProcView {
-    /// What is global is hidden or read-only.
-    Masked,
-    /// All of it: a door.
-    Open,
-}
-
-/// A kernel parameter of a namespace that is the container's own, sysctl(8).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sysctl {
-    /// Its name, parts separated by dots.
-    pub key: String,
-    /// What is written to it.
-    pub value: String,
-}
-
-impl Sysctl {
-    /// Its file below /proc/sys. As with sysctl(8) the first separator decides: behind a dot a
-    /// slash stands for a dot in a part of the name (`net.ipv4.conf.eth0/1.forwarding`), behind a
-    /// slash everything is as it is.
-    pub fn path(&self) -> String {
-        if self.key.find(['.', '/']).is_some_and(|at| self.key[at..].starts_with('/')) {
-            return self.key.clone();
-        }
-        let swapped = |c| match c {
-            '.' => '/',
-            '/' => '.',
-            other => other,
-        };
-        self.key.chars().map(swapped).collect()
-    }
 }
 
 /// The capabilities of CMD.
@@ -236,14 +193,8 @@ pub struct Spec {
     pub caps: Capabilities,
     /// Those of CMD, a bit each.
     pub cap_mask: u64,
-    /// The seccomp filter.
-    pub seccomp: Seccomp,
-    /// Whether CMD may make user namespaces, and containers in them.
-    pub nest: Switch,
-    /// What is seen of the kernel's own files.
-    pub proc_view: ProcView,
-    /// Kernel parameters that are set before they become read-only.
-    pub sysctls: Vec<Sysctl>,
+    /// What CMD may have of the kernel.
+    pub kernel: KernelOptions,
     /// What CMD gets as standard streams.
     pub stdio: Stdio,
     /// What the child becomes.

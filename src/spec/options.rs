@@ -2,7 +2,7 @@
 
 use crate::namespace::{Choice, Namespace, Switch};
 use crate::spec::{
-    Bind, Capabilities, First, ProcView, Ready, RootSwitch, Rootfs, Seccomp, Spec, Stdio, Sysctl,
+    Bind, Capabilities, First, KernelOptions, ProcView, Ready, RootSwitch, Rootfs, Spec, Stdio,
     Variable, Verbosity, Writing,
 };
 use std::ffi::{CString, OsStr, OsString};
@@ -27,10 +27,7 @@ pub struct RunOptions {
     pub gid: Option<u32>,
     pub env: Vec<Variable>,
     pub caps: Capabilities,
-    pub seccomp: Seccomp,
-    pub nest: Switch,
-    pub proc_view: ProcView,
-    pub sysctls: Vec<Sysctl>,
+    pub kernel: KernelOptions,
     pub stdio: Stdio,
     pub first: First,
     pub ready: Option<Ready>,
@@ -64,10 +61,7 @@ impl Default for RunOptions {
             gid: None,
             env: Vec::new(),
             caps: Capabilities::Default,
-            seccomp: Seccomp::Default,
-            nest: Switch::No,
-            proc_view: ProcView::Masked,
-            sysctls: Vec::new(),
+            kernel: KernelOptions::default(),
             stdio: Stdio::Guarded,
             first: First::Cmd,
             ready: None,
@@ -94,9 +88,9 @@ impl RunOptions {
             Namespace::Mount => {
                 (self.binds, self.tmpfs, self.writing, self.root) =
                     (Vec::new(), Vec::new(), Writing::Allowed, None);
-                (self.proc_view, self.sysctls) = (ProcView::Masked, Vec::new());
+                (self.kernel.proc_view, self.kernel.sysctls) = (ProcView::Masked, Vec::new());
             }
-            Namespace::Net | Namespace::Ipc => self.sysctls = Vec::new(),
+            Namespace::Net | Namespace::Ipc => self.kernel.sysctls = Vec::new(),
             Namespace::Pid | Namespace::User | Namespace::Cgroup | Namespace::Time => {}
         }
         self
@@ -125,10 +119,7 @@ impl Spec {
             gid: Some(self.gid),
             env: self.env.iter().map(variable).collect(),
             caps: self.caps.clone(),
-            seccomp: self.seccomp,
-            nest: self.nest,
-            proc_view: self.proc_view,
-            sysctls: self.sysctls.clone(),
+            kernel: self.kernel.clone(),
             stdio: self.stdio,
             first: self.first,
             ready: Some(self.ready).filter(|_| self.ready_by_name == Switch::Yes),

@@ -228,4 +228,20 @@ mod tests {
         let expected = format!("unknown variant `none`, expected one of {listed} at");
         assert!(error.as_ref().is_err_and(|error| error.starts_with(&expected)), "{error:?}");
     }
+
+    #[test]
+    fn every_namespace_is_one_walls_own() {
+        for namespace in Namespace::ALL {
+            let walls = Wall::ALL.into_iter().filter(|wall| wall.namespace() == Some(namespace));
+            assert_eq!(walls.count(), 1, "{}", namespace.name());
+        }
+    }
+
+    #[test]
+    fn every_wall_has_a_name_and_a_page_of_the_manual() {
+        for wall in Wall::ALL {
+            assert!(!wall.name().is_empty() && !wall.about().is_empty() && !wall.fix().is_empty());
+            assert!(wall.man().ends_with(')') && wall.man().contains('('), "{}", wall.man());
+        }
+    }
 }

@@ -1,13 +1,13 @@
 //! Namespaces of others, joined by their files, setns(2).
 
-use crate::error::{SysError, errno_of};
+use crate::error::{SysError, errno_of, of_nix};
 use crate::host::{Extent, extents};
 use crate::namespace::{Namespace, Switch};
 use crate::sys;
+use nix::sched::{CloneFlags, setns};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::io::{Errno, Result};
+use rustix::io::Errno;
 use rustix::process::{WaitId, WaitIdOptions, waitid};
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use serde::{Deserialize, Serialize};
 use std::io::{Read, Write};
 use std::path::PathBuf;
@@ -71,7 +71,7 @@ impl Joins {
     ///
     /// # Errors
     /// EPERM without CAP_SYS_ADMIN in the owner of one, which is named by its path.
-    pub fn enter(&self) -> std::result::Result<(), SysError> {
+    pub fn enter(&self) -> Result<(), SysError> {
         self.each().try_for_each(|join| {
             let path = join.path.to_string_lossy();
             enter(join.file.as_fd(), join.namespace).map_err(|errno| SysError::new(errno, path))
@@ -82,7 +82,7 @@ impl Joins {
     ///
     /// # Errors
     /// As of [`Joins::enter`], before anything was made.
-    pub fn look(&self) -> std::result::Result<Inside, SysError> {
+    pub fn look(&self) -> Result<Inside, SysError> {
         let (mut answer, mut told) =
             std::io::pipe().map_err(|error| SysError::from(errno_of(&error)))?;
         // SAFETY: options are checked before any thread is there.
@@ -100,7 +100,7 @@ impl Joins {
         let read = answer.read_to_end(&mut text);
         let _ = rustix::io::retry_on_intr(|| waitid(WaitId::Pid(child), WaitIdOptions::EXITED));
         read.map_err(|error| SysError::from(errno_of(&error)))?;
-        let told: std::result::Result<RawInside, (i32, String)> =
+        let told: Result<RawInside, (i32, String)> =
             serde_json::from_slice(&text).map_err(|_| SysError::from(Errno::CHILD))?;
         match told {
             Ok(told) => told.inside().ok_or_else(|| Errno::BADMSG.into()),
@@ -121,7 +121,7 @@ struct RawInside {
 }
 
 impl RawInside {
-    fn look() -> std::result::Result<Self, SysError> {
+    fn look() -> Result<Self, SysError> {
         let read = |name: &str| {
             let path = format!("/proc/self/{name}");
             std::fs::read_to_string(&path).map_err(|error| SysError::new(errno_of(&error), path))
@@ -145,16 +145,7 @@ impl RawInside {
     }
 }
 
-fn enter(file: BorrowedFd<'_>, namespace: Namespace) -> Result<()> {
-    let kind = match namespace {
-        Namespace::Pid => LinkNameSpaceType::ProcessID,
-        Namespace::Mount => LinkNameSpaceType::Mount,
-        Namespace::Uts => LinkNameSpaceType::HostNameAndNISDomainName,
-        Namespace::Net => LinkNameSpaceType::Network,
-        Namespace::Ipc => LinkNameSpaceType::InterProcessCommunication,
-        Namespace::User => LinkNameSpaceType::User,
-        Namespace::Cgroup => LinkNameSpaceType::ControlGroup,
-        Namespace::Time => LinkNameSpaceType::Time,
-    };
-    move_into_link_name_space(file, Some(kind))
+fn enter(file: BorrowedFd<'_>, namespace: Namespace) -> rustix::io::Result<()> {
+    let kind = CloneFlags::from_bits_retain(namespace.clone_flag() as i32);
+    setns(file, kind).map_err(of_nix)
 }

@@ -84,12 +84,12 @@ impl Ladder<'_> {
         self.rung(ChildStep::Chdir(self.spec.workdir.clone()));
         self.rung(ChildStep::NoNewPrivs);
         self.rung(ChildStep::VerifyCredentials(credentials.clone()));
-        if self.spec.seccomp == Seccomp::Default {
+        if self.spec.kernel.seccomp == Seccomp::Default {
             // Only as PID 1 is CMD deaf to its own signals.
             let reaped = matches!(self.spec.first, First::Reaper | First::ReapedProbe(_));
             let pid_1 = self.is_new(Namespace::Pid) && !reaped;
             let self_signals = if pid_1 { SelfSignals::Told } else { SelfSignals::Untold };
-            let (capabilities, nest) = (credentials.permitted, self.spec.nest);
+            let (capabilities, nest) = (credentials.permitted, self.spec.kernel.nest);
             let policy = default::policy(FilterOptions { capabilities, nest, self_signals });
             let filter = seccomp::compile(&policy).map_err(|refusal| {
                 Failure::new(format!("cannot compile the seccomp filter: {refusal}"))

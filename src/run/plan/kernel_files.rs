@@ -31,7 +31,7 @@ impl Ladder<'_> {
         sys: SysView,
         directory: Option<&Path>,
     ) -> Result<(), Failure> {
-        let masked = self.spec.proc_view == ProcView::Masked;
+        let masked = self.spec.kernel.proc_view == ProcView::Masked;
         let bound_sys = sys == SysView::Callers;
         let mounts = if bound_sys || directory.is_some() { mounts_here()? } else { Vec::new() };
         let mut files = KernelFiles::default();
@@ -68,8 +68,8 @@ impl Ladder<'_> {
     /// comes later, and on top.
     pub(super) fn mask_kernel_files(&mut self, proc: usize, sys: usize) {
         let KernelFiles { proc: of_proc, sys: of_sys, .. } = std::mem::take(&mut self.kernel_files);
-        if !self.spec.sysctls.is_empty() {
-            let sysctls = self.spec.sysctls.clone();
+        if !self.spec.kernel.sysctls.is_empty() {
+            let sysctls = self.spec.kernel.sysctls.clone();
             self.rung(RootStep::SetSysctls { proc, sysctls });
         }
         if !of_proc.is_empty() {
@@ -86,7 +86,7 @@ impl Ladder<'_> {
     /// hide, and its debugfs, tracefs and others.
     fn mounted_below_sys(&self, mounts: &[MountInfo]) -> Vec<Hidden> {
         let cgroups_are_shared = !self.is_new(Namespace::Cgroup);
-        let masked = self.spec.proc_view == ProcView::Masked;
+        let masked = self.spec.kernel.proc_view == ProcView::Masked;
         let below = |path: &PathBuf| {
             let of_cgroups = path.starts_with(CGROUPS);
             if of_cgroups { !cgroups_are_shared } else { masked }
@@ -118,7 +118,7 @@ impl Ladder<'_> {
                 && !is_seen(mount)
                 && ["proc", "sysfs"].contains(&mount.kind.as_str())
         });
-        if let Some(mount) = buried.filter(|_| self.spec.nest == Switch::Yes) {
+        if let Some(mount) = buried.filter(|_| self.spec.kernel.nest == Switch::Yes) {
             return Err(Failure::new(format!(
                 "--nest yes: {} ({}) lies under another mount and cannot be masked",
                 shown(&mount.point),

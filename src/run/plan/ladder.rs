@@ -170,7 +170,8 @@ impl<'a> Ladder<'a> {
     }
 
     pub(super) fn keyring(&mut self) {
-        let quota = if self.spec.seccomp == Seccomp::None { Quota::Fatal } else { Quota::Bearable };
+        let quota =
+            if self.spec.kernel.seccomp == Seccomp::None { Quota::Fatal } else { Quota::Bearable };
         self.rung(ChildStep::Keyring { quota });
     }
 
