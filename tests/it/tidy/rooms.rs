@@ -40,7 +40,7 @@ fn every_room_knows_only_the_rooms_below_it() {
         ("src/host.rs", &[]),
         ("src/mountinfo.rs", &[]),
         ("src/mounts.rs", &[]),
-        ("src/namespace.rs", &[]),
+        ("src/namespace/", &[]),
         ("src/random.rs", &[]),
         ("src/self_exe.rs", &[]),
         ("src/test_switches.rs", &[]),

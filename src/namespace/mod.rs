@@ -1,17 +1,11 @@
 //! The table of the eight namespaces: what each is called by people, by `/proc`, by clone3(2) and
 //! by the manual.
 
-use std::path::{Path, PathBuf};
+mod choice;
+mod chosen;
 
-/// Whether something is wanted: the `yes` and `no` of options, and a word that a reader sees where
-/// a `bool` would say nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Switch {
-    /// Yes.
-    Yes,
-    /// No.
-    No,
-}
+pub use choice::{Choice, Switch};
+pub use chosen::Namespaces;
 
 /// What is said of a namespace.
 struct NamespaceFacts {
@@ -232,66 +226,10 @@ impl Namespace {
     }
 }
 
-/// What is chosen for one namespace.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Choice {
-    /// A new one: a wall.
-    New,
-    /// The caller's: a door.
-    Shared,
-    /// The one of this file, as in `/proc/PID/ns/`: a door to whoever else is in it.
-    Join(PathBuf),
-}
-
-/// What is chosen for each of them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Namespaces([Choice; Namespace::ALL.len()]);
-
-impl Namespaces {
-    /// All of them shared with the caller.
-    pub const fn shared() -> Self {
-        Self([const { Choice::Shared }; Namespace::ALL.len()])
-    }
-
-    /// The same choice with one of them set.
-    #[must_use]
-    pub fn with(mut self, namespace: Namespace, choice: Choice) -> Self {
-        self.0[namespace as usize] = choice;
-        self
-    }
-
-    /// What was chosen for one.
-    pub fn get(&self, namespace: Namespace) -> &Choice {
-        &self.0[namespace as usize]
-    }
-
-    /// Whether one is new.
-    pub fn is_new(&self, namespace: Namespace) -> bool {
-        *self.get(namespace) == Choice::New
-    }
-
-    /// The new ones, in the order of the command line.
-    pub fn new_ones(&self) -> impl Iterator<Item = Namespace> + use<'_> {
-        Namespace::ALL.into_iter().filter(|&namespace| self.is_new(namespace))
-    }
-
-    /// The file of one that is joined.
-    pub fn joined(&self, namespace: Namespace) -> Option<&Path> {
-        match self.get(namespace) {
-            Choice::Join(path) => Some(path),
-            Choice::New | Choice::Shared => None,
-        }
-    }
-
-    /// The flags of the new ones for clone3(2).
-    pub fn clone_flags(&self) -> u64 {
-        self.new_ones().map(Namespace::clone_flag).fold(0, std::ops::BitOr::bitor)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::Path;
 
     #[test]
     fn the_table_agrees_with_the_kernel_of_this_machine() {
