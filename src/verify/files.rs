@@ -5,7 +5,7 @@ use crate::verify::protocol::{Crossing, Reply, Topic};
 use rustix::fd::{AsRawFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, open};
 use serde::{Deserialize, Serialize};
-use std::io::Read;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -18,6 +18,14 @@ pub enum FileCrossing {
         /// Its path inside.
         #[serde(with = "crate::verify::escaped")]
         path: PathBuf,
+    },
+    /// The same from an offset on: for a list that is longer than what is read at once.
+    ReadOn {
+        /// Its path inside.
+        #[serde(with = "crate::verify::escaped")]
+        path: PathBuf,
+        /// In bytes.
+        offset: u64,
     },
     /// Opens files with O_PATH, and holds them.
     Open {
@@ -32,7 +40,8 @@ impl Crossing for FileCrossing {
 
     fn attempt(&self, _: Option<OwnedFd>) -> Reply {
         match self {
-            Self::Read { path } => read(path),
+            Self::Read { path } => read(path, 0),
+            Self::ReadOn { path, offset } => read(path, *offset),
             Self::Open { paths } => opened(paths),
         }
     }
@@ -58,9 +67,12 @@ pub fn numbers(data: &str) -> Vec<(usize, i32)> {
     pairs.filter_map(|(index, fd)| Some((index.parse().ok()?, fd.parse().ok()?))).collect()
 }
 
-/// Reads the start of a file. Where a whole file system is missing inside, there is nothing to
+/// As much of a file is read at once, in bytes.
+pub const PIECE: u64 = 4096;
+
+/// Reads a file from an offset on. Where a whole file system is missing inside, there is nothing to
 /// cross it with.
-fn read(path: &Path) -> Reply {
+fn read(path: &Path, offset: u64) -> Reply {
     for (mount, mark) in [("/proc", "/proc/self/stat"), ("/sys", "/sys/class/net")] {
         if path.starts_with(mount) && !Path::new(mark).exists() {
             return Reply::untried(
@@ -72,7 +84,11 @@ fn read(path: &Path) -> Reply {
     }
     let content = (|| {
         let mut text = Vec::new();
-        std::fs::File::open(path)?.take(4096).read_to_end(&mut text)?;
+        let mut file = std::fs::File::open(path)?;
+        if offset > 0 {
+            file.seek(SeekFrom::Start(offset))?;
+        }
+        file.take(PIECE).read_to_end(&mut text)?;
         Ok((text.len() as i64, String::from_utf8_lossy(&text).trim_end().to_owned()))
     })();
     Reply::of(

@@ -131,6 +131,16 @@ impl Reply {
         Self { holds: Rc::new(result.into_iter().collect()), ..reply }
     }
 
+    /// How many bytes were brought back, before what JSON cannot hold was replaced.
+    pub fn length(&self) -> Option<u64> {
+        match self.outcome {
+            Outcome::Done(length, _) => u64::try_from(length).ok(),
+            Outcome::Refused(_) | Outcome::Untried(_) | Outcome::Killed(_) | Outcome::Silent => {
+                None
+            }
+        }
+    }
+
     /// The number of a descriptor that the inside says it holds.
     pub fn number(&self) -> Option<i32> {
         match self.outcome {

@@ -20,10 +20,11 @@ pub(super) fn read_through(fd: &str, path: &str) {
     println!("openat {:?}", opened.map(drop));
 }
 
-/// add_key(2) into the user keyring, which no session keyring hides.
-pub(super) fn add_key() {
-    const KEY_SPEC_USER_KEYRING: i32 = -4;
-    let words = ["user", "rustic-test", "x"].map(|word| CString::new(word).unwrap_or_default());
+const KEY_SPEC_SESSION_KEYRING: i32 = -3;
+const KEY_SPEC_USER_KEYRING: i32 = -4;
+
+fn added(description: &str, keyring: i32) -> std::io::Result<()> {
+    let words = ["user", description, "x"].map(|word| CString::new(word).unwrap_or_default());
     // SAFETY: two strings with NUL, a payload of one byte and a special keyring number.
     let key = unsafe {
         libc::syscall(
@@ -32,19 +33,37 @@ pub(super) fn add_key() {
             words[1].as_ptr(),
             words[2].as_ptr(),
             1usize,
-            KEY_SPEC_USER_KEYRING,
+            keyring,
         )
     };
-    println!(
-        "add_key {}",
-        if key == -1 { std::io::Error::last_os_error().to_string() } else { "done".into() }
-    );
+    if key == -1 { Err(std::io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// add_key(2) into the user keyring, which no session keyring hides.
+pub(super) fn add_key() {
+    match added("rustic-test", KEY_SPEC_USER_KEYRING) {
+        Ok(()) => println!("add_key done"),
+        Err(error) => println!("add_key {error}"),
+    }
+}
+
+/// Runs a program while a session keyring of this process's own has so many keys in it.
+pub(super) fn among_keys(count: &str, words: &[&str]) {
+    const KEYCTL_JOIN_SESSION_KEYRING: i32 = 1;
+    // SAFETY: no name asks for a new one without a name.
+    unsafe { libc::syscall(libc::SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, 0usize) };
+    for number in 0..count.parse().unwrap_or(0) {
+        if let Err(error) = added(&format!("rustic-test-{number}"), KEY_SPEC_SESSION_KEYRING) {
+            println!("add_key {error}");
+        }
+    }
+    let ended = std::process::Command::new(words[0]).args(&words[1..]).status();
+    std::process::exit(ended.ok().and_then(|status| status.code()).unwrap_or(64));
 }
 
 /// The serial number of the session keyring.
 pub(super) fn session_keyring() {
     const KEYCTL_GET_KEYRING_ID: i32 = 0;
-    const KEY_SPEC_SESSION_KEYRING: i32 = -3;
     // SAFETY: numbers only.
     let id = unsafe {
         libc::syscall(libc::SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_SESSION_KEYRING, 0)

@@ -14,7 +14,7 @@ mod signals;
 mod state;
 mod streams;
 
-use escape::{add_key, climb, forbidden_call, read_through, session_keyring, tiocsti};
+use escape::{add_key, among_keys, climb, forbidden_call, read_through, session_keyring, tiocsti};
 use notify::{fill_in_flight, notify, notify_lingering};
 use queue::{fill_queues, ready_on_the_queue};
 use rustix::process::{Gid, Uid};
@@ -46,6 +46,7 @@ fn main() {
         ["fill-in-flight"] => fill_in_flight(),
         ["state", ..] => state(),
         ["add-key"] => add_key(),
+        ["among-keys", count, words @ ..] => among_keys(count, words),
         ["session-keyring"] => session_keyring(),
         ["climb", canary] => climb(canary),
         ["forbidden-call"] => forbidden_call(),

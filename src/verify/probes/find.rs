@@ -3,7 +3,7 @@
 use super::pid::canary::PidCanary;
 use super::receipt::arrived;
 use crate::verify::attempt::{Try, strongest};
-use crate::verify::files::FileCrossing;
+use crate::verify::files::{FileCrossing, PIECE};
 use crate::verify::held::HeldFd;
 use crate::verify::outside::Outside;
 use crate::verify::protocol::{Outcome, Reply};
@@ -32,10 +32,27 @@ pub(super) fn read_any(
 ) -> Try {
     let tried = paths.into_iter().map(|path| {
         let door = subject.door_for(&path);
-        let reply = subject.ask(&FileCrossing::Read { path });
+        let reply = read_through(subject, path, secret);
         Try::reading(reply, identity.clone(), secret, walled).through(door)
     });
     strongest(tried).unwrap_or_else(|| Try::untried("open", "it is mounted nowhere inside"))
+}
+
+/// Reads a file until it brings back the secret, or to its end. A list of the kernel's, such as
+/// /proc/keys, may be longer than what is read at once: the pieces overlap, so that no piece ends
+/// within the secret.
+fn read_through(subject: &Target, path: PathBuf, secret: &str) -> Reply {
+    /// A list that has no end is read so far.
+    const FARTHEST: u64 = 1 << 20;
+    let first = subject.ask(&FileCrossing::Read { path: path.clone() });
+    let step = PIECE - secret.len() as u64;
+    let mut reply = first.clone();
+    let mut offset = step;
+    while reply.length() == Some(PIECE) && !reply.data().contains(secret) && offset < FARTHEST {
+        reply = subject.ask(&FileCrossing::ReadOn { path: path.clone(), offset });
+        offset += step;
+    }
+    if reply.data().contains(secret) { reply } else { first }
 }
 
 /// Looks for file systems of the outside among the mounts of the inside. The receipt is what the

@@ -3,6 +3,7 @@
 use super::opens;
 use crate::judged::{probes, report, verdicts, verify, walls, wrong};
 use crate::need;
+use crate::support::payload;
 use serde_json::json;
 use std::fs;
 use std::process::Command;
@@ -111,4 +112,15 @@ fn the_kernels_own_files_in_sight_are_a_door() {
             ("keyring", "RV-KEY-03", "--proc open"),
         ],
     );
+}
+
+#[test]
+fn a_key_is_found_in_a_list_that_is_longer_than_what_is_read_at_once() {
+    need!(root);
+    let words = ["among-keys", "400"];
+    let verify = || verify().under([payload().to_str().unwrap()].into_iter().chain(words));
+    let (code, open) = report(verify().opt(["--only", "keyring", "--proc", "open"]));
+    assert_eq!((code, verdicts(&open)["keyring"]), (0, "shared"), "{open:#}");
+    let (code, closed) = report(verify().opt(["--only", "keyring"]));
+    assert_eq!((code, verdicts(&closed)["keyring"]), (0, "held"), "{closed:#}");
 }
