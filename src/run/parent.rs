@@ -195,7 +195,11 @@ fn both_sides(
     let signals =
         signals::listen().map_err(|errno| io("cannot listen for signals")(of_nix(errno)))?;
     let pair = || control::wire().map_err(io("cannot make a socket pair"));
-    let ((warden, wire), (child, report), (opener, gate)) = (pair()?, pair()?, pair()?);
+    let ((warden, wire), (child, mut report), (opener, mut gate)) = (pair()?, pair()?, pair()?);
+    if spec.namespaces.joined(Namespace::User).is_some() {
+        report.never_by_number();
+        gate.never_by_number();
+    }
     let ours = Ours { signals, warden, child, ready: said, pipes };
     let theirs = Theirs { wire, opener, gate, report, ptmx, own, channel, ready, ends };
     Ok((ours, theirs))

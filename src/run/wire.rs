@@ -1,6 +1,7 @@
 //! A wire between two processes: socket pairs made before the clone, with typed ends, and
 //! descriptors that go along with messages.
 
+use crate::namespace::Switch;
 use rustix::event::{Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::{Errno, Result, retry_on_intr};
@@ -45,6 +46,8 @@ pub struct End<Out, In> {
     socket: OwnedFd,
     /// Who sends here, to take descriptors from that cannot be sent.
     peer: Option<OwnedFd>,
+    /// Whether a descriptor that cannot be sent may be taken from here.
+    numbers: Switch,
     types: PhantomData<(Out, In)>,
 }
 
@@ -70,12 +73,17 @@ pub fn pair<Out: Message, In: Message>() -> Result<(End<Out, In>, End<In, Out>)>
 impl<Out: Message, In: Message> End<Out, In> {
     /// An end over a socket that was inherited.
     pub fn over(socket: OwnedFd) -> Self {
-        Self { socket, peer: None, types: PhantomData }
+        Self { socket, peer: None, numbers: Switch::Yes, types: PhantomData }
     }
 
     /// Tells the end which process is at the other one, by its pidfd.
     pub fn know_peer(&mut self, pidfd: OwnedFd) {
         self.peer = Some(pidfd);
+    }
+
+    /// Sends descriptors in messages only: for a process that nobody may look into.
+    pub fn never_by_number(&mut self) {
+        self.numbers = Switch::No;
     }
 
     /// Gives the descriptor a number of at least `first`.
@@ -119,7 +127,7 @@ impl<Out: Message, In: Message> End<Out, In> {
     /// pidfd_getfd(2), Linux 5.6.
     fn send_whole(&self, message: &Out, descriptor: Option<BorrowedFd<'_>>) -> Result<Went> {
         match (self.send_with(message, descriptor, None), descriptor) {
-            (Err(Errno::TOOMANYREFS), Some(descriptor)) => {
+            (Err(Errno::TOOMANYREFS), Some(descriptor)) if self.numbers == Switch::Yes => {
                 // A change of ids has made this process one that nobody may look into, prctl(2);
                 // execve does the same for CMD.
                 rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable)?;

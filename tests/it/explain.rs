@@ -2,11 +2,12 @@
 
 use crate::need;
 use crate::support::{
-    Rustic, binary, marker, payload, processes, queues, scratch, store, traced, tree, unique,
+    Rustic, binary, children_of, marker, payload, processes, queues, scratch, store, traced, tree,
+    unique,
 };
 use std::collections::BTreeMap;
 use std::fs;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 /// Sides and their steps, with the random names left out: `child` → calls in order.
 fn steps(text: &str) -> BTreeMap<String, Vec<String>> {
@@ -41,8 +42,30 @@ fn without_random(text: &str) -> String {
     plain
 }
 
+/// A process in a network namespace of its own, which ends with this.
+struct OtherNetwork(Child);
+
+impl OtherNetwork {
+    fn start() -> Self {
+        Self(Rustic::run().ns("user", "no").sh("echo up; read end").started_until("up"))
+    }
+
+    /// The file of its namespace.
+    fn file(&self) -> String {
+        format!("/proc/{}/ns/net", children_of(children_of(self.0.id())[0])[0])
+    }
+}
+
+impl Drop for OtherNetwork {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        let _ = self.0.wait();
+    }
+}
+
 /// Sets of options whose plans differ.
-fn variants() -> Vec<Vec<String>> {
+fn variants(other: &OtherNetwork) -> Vec<Vec<String>> {
+    let joined = other.file();
     let (root, bind) = (tree("explain"), format!("{}:/mnt/payload", payload().display()));
     let root = root.to_str().unwrap();
     let sets: Vec<Vec<&str>> = vec![
@@ -61,6 +84,8 @@ fn variants() -> Vec<Vec<String>> {
         vec!["--ready", "app", "--ipc", "no", "--bind", &bind],
         vec!["--ready", "app"],
         vec!["--init"],
+        vec!["--net", &joined],
+        vec!["--net", &joined, "--user", "yes"],
     ];
     sets.into_iter().map(|set| set.into_iter().map(str::to_owned).collect()).collect()
 }
@@ -79,12 +104,14 @@ fn command(options: &[String]) -> Vec<&'static str> {
 #[test]
 fn a_dry_run_prints_the_steps_that_the_run_then_explains() {
     need!(root);
+    let other = OtherNetwork::start();
     for nobody in [false, true] {
-        for options in variants() {
+        for options in variants(&other) {
             let run = || if nobody { Rustic::run().nobody() } else { Rustic::run() };
-            // A plain user has no second id, and cannot make mount targets in the tree, which is
-            // root's.
-            if nobody && options.iter().any(|word| word == "--uid" || word == "--rootfs") {
+            // A plain user has no second id, cannot make mount targets in the tree, which is root's,
+            // and cannot join a namespace of root's.
+            let roots = |word: &String| ["--uid", "--rootfs"].contains(&word.as_str());
+            if nobody && options.iter().any(|word| roots(word) || word.starts_with("/proc/")) {
                 continue;
             }
             let dry = run().opt(options.clone()).opt(["--dry-run"]).opt(command(&options)).ran();
@@ -212,7 +239,8 @@ fn collapsed(mut calls: Vec<String>) -> Vec<String> {
 #[test]
 fn what_is_said_is_what_strace_sees() {
     need!(root);
-    for options in variants() {
+    let other = OtherNetwork::start();
+    for options in variants(&other) {
         let trace = scratch("trace").join("trace");
         let mut strace = Command::new("strace");
         strace
@@ -227,8 +255,8 @@ fn what_is_said_is_what_strace_sees() {
         assert!(output.status.success(), "{options:?}: {output:?}");
         let said = steps(&String::from_utf8_lossy(&output.stderr));
 
-        // Who is who: the first pid is the parent; who calls clone3 is the warden; whom that makes
-        // is the child.
+        // Who is who: the first pid is the parent; who calls clone3 is the warden, or who joins
+        // namespaces for it; whom that makes is the child.
         let trace = traced(&fs::read_to_string(&trace).unwrap());
         let parent = trace.first().map(|(pid, _)| pid.clone()).unwrap();
         let (warden, answer) =

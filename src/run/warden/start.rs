@@ -3,7 +3,7 @@
 use super::{Ward, Warden};
 use crate::error::SysError;
 use crate::exit::Exit;
-use crate::namespace::Namespaces;
+use crate::namespace::{Choice, Namespace, Namespaces};
 use crate::rootfs::run_directory;
 use crate::run::child::{self, Inheritance};
 use crate::run::control::{FarEnd, NearEnd, Order, Report, wire};
@@ -17,8 +17,8 @@ use crate::walls::join::Joins;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
 use rustix::process::{
-    Pid, Signal, WaitId, WaitIdOptions, getpid, set_child_subreaper,
-    set_parent_process_death_signal, setsid, waitid,
+    DumpableBehavior, Pid, Signal, WaitId, WaitIdOptions, getpid, set_child_subreaper,
+    set_dumpable_behavior, set_parent_process_death_signal, setsid, waitid,
 };
 
 /// What is not there before the child is cloned, and what the child is given then.
@@ -153,6 +153,7 @@ impl Warden<'_> {
         start: &mut Start<'_>,
     ) -> ! {
         let cloned = set_parent_process_death_signal(Some(Signal::KILL))
+            .and_then(|()| self.hide_from_the_joined())
             .map_err(SysError::from)
             .and_then(|()| joins.enter())
             .and_then(|()| Ok(clone(namespaces.clone_flags() | CLONE_PARENT)?));
@@ -171,6 +172,17 @@ impl Warden<'_> {
             Err(error) => far.send(&Report::fault(0, error), None),
         };
         sys::exit_now(0)
+    }
+
+    /// Whoever has CAP_SYS_PTRACE in a user namespace that is joined, and sees the child in a pid
+    /// namespace that is joined too, could trace it while it still holds the host's mounts. Of a
+    /// process that is not dumpable the kernel asks for that right in the user namespace in which
+    /// rustic was executed, ptrace(2); execve(2) of CMD ends that.
+    fn hide_from_the_joined(&self) -> rustix::io::Result<()> {
+        match self.plan.namespaces.get(Namespace::User) {
+            Choice::Join(_) => set_dumpable_behavior(DumpableBehavior::NotDumpable),
+            Choice::New | Choice::Shared => Ok(()),
+        }
     }
 
     fn map_from_inside(&self, pid: Pid) -> Result<(), SysError> {
