@@ -5,14 +5,14 @@
 //! of the list. What a step does, what it says under `-v`, what its errors mean: all of it is read
 //! from that one list. docs/architecture.md has the drawing.
 //!
-//! The rooms, and who may know whom (main → act → cli → spec → run → {walls, ready} → sys):
+//! The rooms; docs/architecture.md says who may know whom:
 //! - [`act`]: each command, from what the command line asks for to an exit code. [`cli`]: clap's
 //!   types, and nothing else knows clap. [`spec`]: what is wanted, checked; and back to the
 //!   arguments that make it. [`host`]: what is there to work with.
 //! - [`namespace`], [`exit`], [`error`], [`random`], [`mountinfo`]: the words that everybody
 //!   shares.
-//! - [`run`]: the processes and the wires between them. Order exists in `run::plan` and
-//!   `run::parent` only.
+//! - [`run`]: the processes and the wires between them. The order of the walls exists in
+//!   `run::plan` only.
 //! - [`walls`]: one file a wall; no wall knows another. [`ready`]: the message queue of readiness.
 //! - [`beneath`]: paths inside a root file system, the one way to them. [`mounts`]: the mount API.
 //! - [`rootfs`]: archives, the safe unpacker, the store and its names, the built-in root; it
@@ -27,7 +27,7 @@
 //! below; [`parts`] is what fuzz targets and benches look at by itself.
 //!
 //! Deliberately absent: a daemon, a setuid mode, a config file, threads at the time of a clone
-//! (only an unpack has a second one), a lookup of users or hosts through libc.
+//! (an unpack has a second one, and so has who closes descriptors that CMD sent), a lookup of users or hosts through libc.
 
 mod act;
 mod beneath;
@@ -54,7 +54,7 @@ pub use act::{act, by_name};
 pub use cli::{Usage, parse};
 pub use error::Failure;
 pub use exit::Exit;
-pub use sys::reset_sigchld as start;
+pub use sys::reset_sigchld;
 
 /// Pieces that are fuzzed and measured alone.
 pub mod parts {

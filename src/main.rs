@@ -7,7 +7,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    rustic::start();
+    rustic::reset_sigchld();
     let args: Vec<OsString> = std::env::args_os().collect();
     if let Some(exit) = rustic::by_name(&args) {
         return exit.into();

@@ -90,7 +90,7 @@ enum Command {
     Probe {
         /// The descriptor that it talks on
         channel: i32,
-        /// Whose probe it is, for ps(1)
+        /// Which probe it is, for ps(1)
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         _whose: Vec<OsString>,
     },

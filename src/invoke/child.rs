@@ -149,7 +149,7 @@ fn settle(options: &Options) -> Result<(), SysError> {
     )
     .map_err(named("the directory of -c"))?;
     if proc {
-        let safe = Attributes::NO_SUID.and(Attributes::NO_DEVICES).and(Attributes::NO_EXEC);
+        let safe = Attributes::NO_SUID.union(Attributes::NO_DEVICES).union(Attributes::NO_EXEC);
         let mount = mounts::new(c"proc", &[], safe)
             .map_err(|error| SysError::new(error.errno, "mount proc"))?;
         let target = beneath::target(&base, Path::new("proc"), Kind::Directory, Switch::No)?;

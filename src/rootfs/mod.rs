@@ -100,7 +100,7 @@ pub enum Image {
     /// The user's own directory.
     Directory(PathBuf),
     /// To be unpacked into the container's own tmpfs, because no store can be written.
-    Unpacked(Origin),
+    ToUnpack(Origin),
     /// To be unpacked into a directory of this run alone, because there is no mount namespace.
     PerRun {
         /// What is unpacked.

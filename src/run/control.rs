@@ -2,14 +2,15 @@
 //! on it alone.
 //!
 //! ```text
-//!   parent ──Order───▶ warden   Go, GoWithoutQueue, Signal, Typed, Kill, Heard;
+//!   parent ──Order───▶ warden   Go, GoWithoutQueue, Signal, Typed, Kill, Dismiss;
 //!                               end of file: the parent is gone, clean up
 //!   parent ◀──Report── warden   Started (with a pidfd), Done, Fault, Left, Ended
-//!   warden ──Order───▶ child    Go: the ids are mapped
+//!   warden ──Order───▶ child    Go, GoWithoutQueue: the ids are mapped
 //!   warden ◀──Report── child    Listener (with the seccomp listener)
 //!   warden ◀──Report── joiner   Started (with a pidfd), Fault
-//!   parent ◀──Report── child    Socket (of sd_notify), Done, Note, Terminal (with the pty), Fault
+//!   parent ◀──Report── child    Done, Note, Fault; Terminal, View, Socket, each with a descriptor
 //!
+//!   Taken answers a descriptor that came as a number.
 //!   End of file of a child's wire: execve succeeded, or the child is gone.
 //! ```
 
@@ -20,15 +21,15 @@ use rustix::io::Errno;
 use rustix::process::WaitIdStatus;
 use serde::{Deserialize, Serialize};
 
-/// What the parent tells the warden.
+/// What the parent tells the warden, and the warden the child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Order {
     /// Clone the child, and let it go its way; to the child: go on.
     Go,
     /// The same, but there is no queue to be opened.
     GoWithoutQueue,
-    /// The end of the container has been heard: there is nothing to clean up.
-    Heard,
+    /// End: the end of the container was heard, or nothing was begun, and there is nothing to clean up.
+    Dismiss,
     /// Pass this signal on to the child.
     Signal(i32),
     /// The terminal has sent this signal to the group of the child; see that it is not lost.
@@ -71,7 +72,7 @@ impl From<Ending> for Exit {
     }
 }
 
-/// What the warden and the child tell the parent.
+/// What the warden and the child tell the parent, and the child and the joiner the warden.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Report {
     /// The child runs, with this pid; a pidfd comes along.

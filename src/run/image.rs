@@ -32,7 +32,7 @@ pub(super) fn find_image(spec: &Spec, host: &Host, making: Making) -> Result<Fou
     let store = open_store(spec, host, spec.store_by_name, making)?;
     if spec.namespaces.is_new(Namespace::Mount) {
         let Some(store) = store else {
-            return Ok(Found { image: Image::Unpacked(Origin::Archive(archive)), held: None });
+            return Ok(Found { image: Image::ToUnpack(Origin::Archive(archive)), held: None });
         };
         let held = store.tree(
             &archive,

@@ -4,7 +4,7 @@
 use crate::mountinfo;
 use crate::mounts::Attributes;
 use crate::namespace::{Choice, Namespace};
-use crate::run::step::{ChildStep, Mount, RootStep, Source, Step, WardenStep};
+use crate::run::step::{ChildStep, Mount, RootfsStep, Source, Step, WardenStep};
 use crate::test_switches;
 use crate::walls::privileges::Credentials;
 use caps::Capability;
@@ -13,7 +13,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::rc::Rc;
 
 /// Opens the leak that was ordered, if one was.
-pub(super) fn ordered(steps: &mut Vec<Step>) {
+pub(super) fn inject(steps: &mut Vec<Step>) {
     match test_switches::ordered("RUSTIC_LEAK").as_deref() {
         Some("mqueue") => replace_mount(steps, c"mqueue", &last_mount_of("mqueue")),
         Some("proc") => replace_mount(steps, c"proc", c"/proc"),
@@ -21,14 +21,14 @@ pub(super) fn ordered(steps: &mut Vec<Step>) {
             steps.retain(|step| !matches!(step, Step::Child(ChildStep::CloseDescriptors)))
         }
         Some("propagation") => {
-            steps.retain(|step| !matches!(step, Step::Root(RootStep::MakePrivate)))
+            steps.retain(|step| !matches!(step, Step::Rootfs(RootfsStep::MakePrivate)))
         }
         Some("keyring") => {
             steps.retain(|step| !matches!(step, Step::Child(ChildStep::Keyring { .. })))
         }
         Some("cgroup") => replace_mount(steps, c"mqueue", &last_mount_of("cgroup")),
         Some("kernel") => {
-            steps.retain(|step| !matches!(step, Step::Root(RootStep::ProtectProc { .. })))
+            steps.retain(|step| !matches!(step, Step::Rootfs(RootfsStep::ProtectProc { .. })))
         }
         Some("devices") => {
             steps.iter_mut().for_each(allow_nodes);
@@ -42,8 +42,8 @@ pub(super) fn ordered(steps: &mut Vec<Step>) {
         }
         Some("chroot") => steps
             .iter_mut()
-            .filter(|step| matches!(step, Step::Root(RootStep::Pivot)))
-            .for_each(|step| *step = RootStep::Chroot.into()),
+            .filter(|step| matches!(step, Step::Rootfs(RootfsStep::Pivot)))
+            .for_each(|step| *step = RootfsStep::Chroot.into()),
         Some("capability") => {
             steps.iter_mut().for_each(|step| keep(step, Capability::CAP_SYS_TIME.bitmask()))
         }
@@ -54,19 +54,11 @@ pub(super) fn ordered(steps: &mut Vec<Step>) {
 /// The caller's mount in place of a new file system.
 fn replace_mount(steps: &mut [Step], of: &CStr, by: &CStr) {
     for step in steps {
-        if let Step::Root(RootStep::Make(mount)) = step
+        if let Step::Rootfs(RootfsStep::Make(mount)) = step
             && matches!(mount.source, Source::New { fs, .. } if fs == of)
         {
-            let Mount { slot, attributes, ref target, kind, make_target, .. } = **mount;
-            *step = RootStep::Make(Rc::new(Mount {
-                slot,
-                source: Source::Host(by.to_owned()),
-                attributes,
-                target: target.clone(),
-                kind,
-                make_target,
-            }))
-            .into();
+            let source = Source::Host(by.to_owned());
+            *step = RootfsStep::Make(Rc::new(Mount { source, ..(**mount).clone() })).into();
         }
     }
 }
@@ -89,20 +81,11 @@ fn share(steps: &mut [Step], namespace: Namespace) {
 
 /// A tmpfs in which device nodes can be opened.
 fn allow_nodes(step: &mut Step) {
-    if let Step::Root(RootStep::Make(mount)) = step
-        && let Source::New { fs, options } = &mount.source
-        && *fs == c"tmpfs"
+    if let Step::Rootfs(RootfsStep::Make(mount)) = step
+        && matches!(mount.source, Source::New { fs, .. } if fs == c"tmpfs")
     {
-        let Mount { slot, ref target, kind, make_target, .. } = **mount;
-        *step = RootStep::Make(Rc::new(Mount {
-            slot,
-            source: Source::New { fs, options: options.clone() },
-            attributes: Attributes::NO_SUID,
-            target: target.clone(),
-            kind,
-            make_target,
-        }))
-        .into();
+        let attributes = Attributes::NO_SUID;
+        *step = RootfsStep::Make(Rc::new(Mount { attributes, ..(**mount).clone() })).into();
     }
 }
 

@@ -1,10 +1,15 @@
 //! The processes and the wires between them.
 //!
 //! ```text
-//!  parent (supervise)         warden (outside every wall)       child (inside)
-//!  signals, terminal,   ───▶  parent of the child, subreaper ─▶ walks the plan,
-//!  queue, progress            cleans up when the parent ends    becomes CMD
+//!  parent (supervise)          warden (outside every wall)       child (inside)
+//!  signals, terminal,   ◀───▶  parent of the child, subreaper ◀▶ walks the plan,
+//!  queue, progress             cleans up at the end              becomes CMD
+//!        ▲                                                         │
+//!        └──────────────────────── Done, Fault, Terminal … ────────┘
 //! ```
+//!
+//! Where namespaces are joined, a process of the warden's joins them and clones the child (the
+//! joiner, in [`warden`]). With `--init` the child becomes the reaper, and CMD its child ([`init`]).
 //!
 //! [`plan`] turns a Spec into the list of [`step`]s; [`parent`] makes ready and [`supervise`]
 //! waits; [`warden`] clones, reaps and cleans; [`child`] walks the list and never returns.

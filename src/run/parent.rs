@@ -113,7 +113,7 @@ fn run_told(spec: &Spec, host: &Host, info: &mut Events) -> Result<Exit, Failure
             Supervisor::new(run, info, wires, Connections { streams, pipes }).wait()
         }
         Err(failure) => {
-            let _ = ours.warden.send(&Order::Heard, None);
+            let _ = ours.warden.send(&Order::Dismiss, None);
             Err(failure)
         }
     };

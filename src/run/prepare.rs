@@ -3,7 +3,7 @@
 use crate::error::{Failure, SysError};
 use crate::namespace::Switch;
 use crate::ready::queue::Queue;
-use crate::run::resource::{self, Resource, Whose};
+use crate::run::resource::{self, Resource, Which};
 use crate::run::step::ParentStep;
 use crate::run::streams;
 use crate::run::supervise::Run;
@@ -17,7 +17,7 @@ pub(super) fn prepare(run: Run<'_>) -> Result<Option<Queue>, Failure> {
     let mut made = Vec::new();
     let mut queue = None;
     for (number, step, own) in run.plan.parent() {
-        let taken = step.ordered_failure().map_or_else(|| take(own, run), Err);
+        let taken = step.ordered_failure().map_or_else(|| execute(own, run), Err);
         match (taken, own) {
             (Ok(Some(Made { resource, open })), _) => {
                 made.push(resource);
@@ -33,7 +33,7 @@ pub(super) fn prepare(run: Run<'_>) -> Result<Option<Queue>, Failure> {
                 continue;
             }
             (Err(error), _) => {
-                resource::remove_all(&made, Whose::Everybodys, None);
+                resource::remove_all(&made, Which::All, None);
                 return Err(step.diagnose(error.errno, &error.detail, run.host));
             }
         }
@@ -48,7 +48,7 @@ struct Made {
     open: Option<Queue>,
 }
 
-fn take(step: &ParentStep, run: Run<'_>) -> Result<Option<Made>, SysError> {
+fn execute(step: &ParentStep, run: Run<'_>) -> Result<Option<Made>, SysError> {
     match step {
         // Opened before there was a plan: which ones could be decides what is planned.
         ParentStep::OpenViews(_) => Ok(None),

@@ -10,7 +10,7 @@ use std::io::Write;
 /// The voice of a run.
 #[derive(Clone, Copy, Debug)]
 pub struct Voice {
-    /// What is told.
+    /// How much is told.
     pub talk: Verbosity,
     /// How a line ends: a raw terminal does not return by itself.
     pub line_end: &'static str,

@@ -46,7 +46,7 @@ enum Typing {
     Closed,
 }
 
-/// The relay.
+/// The relay between two terminals, and what waits in it.
 #[derive(Debug)]
 pub struct Relay {
     outer: Outer,

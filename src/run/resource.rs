@@ -56,21 +56,21 @@ impl fmt::Display for Resource {
 
 /// Which resources are taken away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Whose {
+pub enum Which {
     /// Those that stay until the container has ended. The queue has a step of the parent's.
-    Containers,
+    AllButQueue,
     /// All of them: nobody else will.
-    Everybodys,
+    All,
 }
 
 /// Takes them away, whatever becomes of each. What is left, by its place, with the reason.
 pub fn remove_all(
     resources: &[Resource],
-    whose: Whose,
+    which: Which,
     within: Option<&OwnedFd>,
 ) -> Vec<(usize, Errno)> {
     let wanted = |resource: &Resource| match resource {
-        Resource::Queue(_) => whose == Whose::Everybodys,
+        Resource::Queue(_) => which == Which::All,
         Resource::PipeOwners(_) | Resource::RunDirectory(_) => true,
     };
     let all = resources.iter().enumerate().filter(|(_, resource)| wanted(resource));

@@ -32,6 +32,31 @@ impl RunOptions {
     /// The words that `rustic run` reads as these options, without its own name, and with CMD at
     /// their end.
     pub fn arguments(&self) -> Vec<OsString> {
+        // A new option is asked for here: without its words it would be lost on the way back.
+        let Self {
+            namespaces: _,
+            rootfs: _,
+            root: _,
+            writing: _,
+            scratch_size: _,
+            binds: _,
+            tmpfs: _,
+            store: _,
+            hostname: _,
+            workdir: _,
+            uid: _,
+            gid: _,
+            env: _,
+            caps: _,
+            kernel: _,
+            stdio: _,
+            first: _,
+            ready: _,
+            ready_timeout: _,
+            info_fd: _,
+            talk: _,
+            cmd: _,
+        } = self;
         let mut words = Words::default();
         self.namespace_words(&mut words);
         self.root_words(&mut words);

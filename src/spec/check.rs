@@ -1,6 +1,6 @@
 //! Every rule that spans several options, in one place.
 
-use super::join::{Joined, joined};
+use super::join::{Joined, open_joins};
 use super::rootfs::{no_mounts_below, store};
 use crate::error::{Failure, printable, without_number};
 use crate::host::Host;
@@ -35,11 +35,11 @@ impl RunOptions {
     /// The first contradiction, named with its way out.
     pub fn check(self, host: &Host) -> Result<Spec, Failure> {
         let mut namespaces = self.namespaces(host)?;
-        let Joined { joins, inside } = joined(&mut namespaces, host)?;
+        let Joined { joins, inside } = open_joins(&mut namespaces, host)?;
         let root = self.root_switch(&namespaces)?;
         self.no_mounts_without_a_mount_namespace(&namespaces)?;
-        self.kernel_files(&namespaces)?;
-        self.rights(&namespaces, host)?;
+        self.check_kernel_options(&namespaces)?;
+        self.check_rights(&namespaces, host)?;
         let hostname = self.hostname(&namespaces)?;
         let store = store(self.store.as_deref(), host)?;
         let rootfs = self.rootfs(store.as_deref())?;
@@ -136,7 +136,7 @@ impl RunOptions {
     }
 
     /// The one right that is missing, said before anything is tried.
-    fn rights(&self, namespaces: &Namespaces, host: &Host) -> Result<(), Failure> {
+    fn check_rights(&self, namespaces: &Namespaces, host: &Host) -> Result<(), Failure> {
         if *namespaces.get(Namespace::User) != Choice::Shared {
             return Ok(());
         }

@@ -26,7 +26,7 @@ pub(super) struct Joined {
 ///
 /// # Errors
 /// A path that is no namespace, one of another kind, or one that the caller may not join.
-pub(super) fn joined(namespaces: &mut Namespaces, host: &Host) -> Result<Joined, Failure> {
+pub(super) fn open_joins(namespaces: &mut Namespaces, host: &Host) -> Result<Joined, Failure> {
     let mut others = Vec::new();
     for namespace in Namespace::ALL {
         let Some(path) = namespaces.joined(namespace).map(Path::to_owned) else { continue };

@@ -150,7 +150,7 @@ impl Sysctl {
 
 impl RunOptions {
     /// The options of the kernel's files, against the namespaces.
-    pub(super) fn kernel_files(&self, namespaces: &Namespaces) -> Result<(), Failure> {
+    pub(super) fn check_kernel_options(&self, namespaces: &Namespaces) -> Result<(), Failure> {
         let option = match (self.kernel.proc_view, self.kernel.sysctls.first()) {
             (ProcView::Open, _) => Some("--proc open"),
             (_, Some(_)) => Some("--sysctl"),

@@ -2,7 +2,7 @@
 //! errno when it fails.
 //!
 //! A call whose precondition the types cannot carry is an `unsafe fn` here. Who calls one says in
-//! its block why the precondition holds; `tests/it/tidy.rs` lists those blocks.
+//! its block why the precondition holds; `tests/it/tidy/unsafe_calls.rs` lists those blocks.
 #![allow(
     unsafe_code,
     reason = "the fence: system calls without a safe wrapper in nix or rustix stand here and \

@@ -31,7 +31,7 @@
 //! ```
 //!
 //! A new wall is a variant of [`wall::Wall`], a file in [`probes`] and its lines in the list there,
-//! and a line in [`agent`]: the compiler asks for each. verify starts rustic as anybody would, and
+//! and a line in [`agent`]: the compiler or a test of [`wall`] asks for each. verify starts rustic as anybody would, and
 //! knows nothing of `run`.
 
 pub mod agent;

@@ -6,10 +6,30 @@ use crate::verify::wall::Wall;
 
 /// Why some walls change with a namespace that is not theirs.
 struct Reason {
-    walls: &'static [Wall],
+    walls: Walls,
     scope: Condition,
     text: &'static str,
 }
+
+/// The walls that a reason is about.
+#[derive(Clone, Copy)]
+enum Walls {
+    These(&'static [Wall]),
+    AllBut(&'static [Wall]),
+}
+
+impl Walls {
+    fn have(self, wall: Wall) -> bool {
+        match self {
+            Self::These(walls) => walls.contains(&wall),
+            Self::AllBut(walls) => !walls.contains(&wall),
+        }
+    }
+}
+
+/// Those that a right of the outside leads beyond: not that of rights, and not that of what a
+/// process inherits.
+const CROSSED_BY_RIGHTS: Walls = Walls::AllBut(&[Wall::User, Wall::Fds]);
 
 /// The containers that a reason holds for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -32,7 +52,7 @@ pub(super) fn because(
         Condition::UserNamespace => namespaces.is_new(Namespace::User),
     };
     let mut reasons = reasons(flipped).iter().filter(counts);
-    reasons.find(|reason| reason.walls.contains(&wall)).map(|reason| reason.text)
+    reasons.find(|reason| reason.walls.have(wall)).map(|reason| reason.text)
 }
 
 const fn reasons(flipped: Namespace) -> &'static [Reason] {
@@ -47,42 +67,25 @@ const fn reasons(flipped: Namespace) -> &'static [Reason] {
     }
 }
 
-/// Those that a right of the outside leads beyond: every wall but that of rights and that of what a
-/// process inherits.
-const CROSSED_BY_RIGHTS: [Wall; 12] = [
-    Wall::Pid,
-    Wall::Mnt,
-    Wall::Root,
-    Wall::Uts,
-    Wall::Net,
-    Wall::Ipc,
-    Wall::Cgroup,
-    Wall::Time,
-    Wall::Keyring,
-    Wall::Terminal,
-    Wall::Kernel,
-    Wall::Devices,
-];
-
-const fn of(walls: &'static [Wall], scope: Condition, text: &'static str) -> Reason {
+const fn of(walls: Walls, scope: Condition, text: &'static str) -> Reason {
     Reason { walls, scope, text }
 }
 
 const MOUNT: [Reason; 3] = [
     of(
-        &[Wall::Fds, Wall::Kernel, Wall::Terminal, Wall::Keyring, Wall::Devices],
+        Walls::These(&[Wall::Fds, Wall::Kernel, Wall::Terminal, Wall::Keyring, Wall::Devices]),
         Condition::Any,
         "without a mount namespace nothing is mounted: there is no /proc, /sys or /dev to look \
             into",
     ),
     of(
-        &[Wall::Pid, Wall::Net, Wall::Ipc, Wall::Cgroup],
+        Walls::These(&[Wall::Pid, Wall::Net, Wall::Ipc, Wall::Cgroup]),
         Condition::Any,
         "without a mount namespace nothing is mounted: there is no /proc, /sys or /dev/mqueue to \
             look into",
     ),
     of(
-        &[Wall::Root, Wall::User],
+        Walls::These(&[Wall::Root, Wall::User]),
         Condition::Any,
         "without a mount namespace the root is entered by chroot, and CAP_SYS_CHROOT is withheld, \
             or leads out of it",
@@ -90,16 +93,20 @@ const MOUNT: [Reason; 3] = [
 ];
 
 const USER: [Reason; 2] = [
-    of(&[Wall::Keyring], Condition::Any, "a user namespace has user keyrings of its own"),
     of(
-        &CROSSED_BY_RIGHTS,
+        Walls::These(&[Wall::Keyring]),
+        Condition::Any,
+        "a user namespace has user keyrings of its own",
+    ),
+    of(
+        CROSSED_BY_RIGHTS,
         Condition::Any,
         "rights inside a user namespace count over what it owns, and over nothing else",
     ),
 ];
 
 const RIGHTS_OVER_A_SHARED_ONE: Reason = of(
-    &[Wall::User],
+    Walls::These(&[Wall::User]),
     Condition::UserNamespace,
     "rights over a shared namespace are those of the user namespace that owns it",
 );
@@ -107,13 +114,13 @@ const RIGHTS_OVER_A_SHARED_ONE: Reason = of(
 const PID: [Reason; 3] = [
     RIGHTS_OVER_A_SHARED_ONE,
     of(
-        &[Wall::Root, Wall::Kernel, Wall::Keyring],
+        Walls::These(&[Wall::Root, Wall::Kernel, Wall::Keyring]),
         Condition::UserNamespace,
         "a user namespace may mount no proc of a pid namespace that it does not own: the caller's \
             is bound",
     ),
     of(
-        &CROSSED_BY_RIGHTS,
+        CROSSED_BY_RIGHTS,
         Condition::Any,
         "a process outside can be named: its root, its network and its namespaces are reached as \
             far as rights go",
@@ -123,7 +130,7 @@ const PID: [Reason; 3] = [
 const NET: [Reason; 2] = [
     RIGHTS_OVER_A_SHARED_ONE,
     of(
-        &[Wall::Cgroup],
+        Walls::These(&[Wall::Cgroup]),
         Condition::UserNamespace,
         "a user namespace may mount no sysfs of a network that it does not own: the caller's is \
             bound",
@@ -131,7 +138,7 @@ const NET: [Reason; 2] = [
 ];
 
 const CGROUP: [Reason; 1] = [of(
-    &[Wall::Root],
+    Walls::These(&[Wall::Root]),
     Condition::UserNamespace,
     "a user namespace may mount no sysfs of a network that it does not own: the caller's is bound, \
         with the place of the cgroups below",

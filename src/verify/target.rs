@@ -1,4 +1,4 @@
-//! Whose container is judged: an agent behind walls, or one without any for the control; identified
+//! Which container is judged: an agent behind walls, or one without any for the control; identified
 //! from outside, and asked.
 
 use crate::error::{errno_text, printable};

@@ -1,4 +1,4 @@
-//! The walls, one file each. No wall knows another, and none knows when it is built: order lives in
+//! The walls, a file or a folder each. No wall knows another, and none knows when it is built: order lives in
 //! [`crate::run::plan`].
 
 pub mod dev;

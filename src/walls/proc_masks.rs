@@ -88,9 +88,9 @@ pub const VIEWS_OF_THE_KERNEL: [&str; 20] = [
 
 /// How masks and read-only views are mounted.
 pub const ATTRIBUTES: Attributes = Attributes::READ_ONLY
-    .and(Attributes::NO_SUID)
-    .and(Attributes::NO_DEVICES)
-    .and(Attributes::NO_EXEC);
+    .union(Attributes::NO_SUID)
+    .union(Attributes::NO_DEVICES)
+    .union(Attributes::NO_EXEC);
 
 /// The mounts that hide: an empty file and an empty directory, read-only.
 #[derive(Debug)]

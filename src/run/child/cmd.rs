@@ -23,9 +23,8 @@ impl Child<'_> {
         first: First,
     ) -> SysError {
         umask(Mode::from_raw_mode(0o022));
-        // An end of the wire that comes after this word, and without a fault, is execve's: a child
-        // that was killed before has not said it.
-        // Without it the start would be told to nobody.
+        // An end of the wire that comes after this report, and without a fault, is execve's: a
+        // child that was killed before has not sent it. So one that cannot be sent ends the start.
         if let Err(errno) = self.given.report.send(&Report::Done(number), None) {
             return SysError::new(errno, "telling the parent");
         }

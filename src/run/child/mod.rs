@@ -1,5 +1,6 @@
 //! The child: inside its new namespaces it walks the plan, one step after another, and becomes CMD.
-//! It never returns, decides nothing, and runs no destructor of the parent.
+//! It never returns and runs no destructor of the parent. What can be known before is in the plan;
+//! it decides only by what it alone sees: the image's passwd, its own id map, a refused keyring.
 //!
 //! [`root`] executes the steps of its root file system, [`process`] the others; [`stdio`] has
 //! those of the standard streams, [`cmd`] the last one.
@@ -47,7 +48,7 @@ pub struct Inheritance<'a> {
     pub streams: &'a Streams,
     /// CMD's ends of the pipes behind them.
     pub ends: Ends,
-    /// What is told.
+    /// How much is told of what is done.
     pub talk: Verbosity,
 }
 
@@ -66,7 +67,9 @@ pub fn main(plan: &Plan, inheritance: Inheritance<'_>) -> ! {
         given: inheritance,
     };
     for (number, step) in plan.side(Side::Child) {
-        if let Err(error) = step.ordered_failure().map_or_else(|| child.take(number, step), Err) {
+        if let Err(error) =
+            step.ordered_failure().map_or_else(|| child.execute_step(number, step), Err)
+        {
             let _ = child.given.report.send(&Report::fault(number, error), None);
             sys::exit_now(Exit::Failed.code());
         }
@@ -98,10 +101,10 @@ fn opened(fd: Option<&OwnedFd>) -> Result<BorrowedFd<'_>, SysError> {
 }
 
 impl Child<'_> {
-    fn take(&mut self, number: usize, step: &Step) -> Result<(), SysError> {
+    fn execute_step(&mut self, number: usize, step: &Step) -> Result<(), SysError> {
         match step {
-            Step::Root(step) => self.take_root(step),
-            Step::Child(step) => self.take_own(number, step),
+            Step::Rootfs(step) => self.execute_rootfs(step),
+            Step::Child(step) => self.execute(number, step),
             // The plan gives none of them to this side.
             Step::Parent(_) | Step::Warden(_) => Ok(()),
         }
@@ -118,7 +121,7 @@ impl Child<'_> {
         match step {
             Step::Child(ChildStep::SendReady(_)) => false,
             Step::Child(ChildStep::OpenQueue { .. }) => self.has_queue == Switch::Yes,
-            Step::Child(_) | Step::Root(_) | Step::Parent(_) | Step::Warden(_) => true,
+            Step::Child(_) | Step::Rootfs(_) | Step::Parent(_) | Step::Warden(_) => true,
         }
     }
 

@@ -27,7 +27,7 @@ use rustix::process::{
 use std::ffi::{CStr, CString};
 
 impl Child<'_> {
-    pub(super) fn take_own(&mut self, number: usize, step: &ChildStep) -> Result<(), SysError> {
+    pub(super) fn execute(&mut self, number: usize, step: &ChildStep) -> Result<(), SysError> {
         match step {
             ChildStep::WaitForGo => self.wait_for_go(),
             ChildStep::Session => start_session(),

@@ -7,7 +7,7 @@ use crate::error::SysError;
 use crate::mounts;
 use crate::namespace::Switch;
 use crate::rootfs::writer::write_all;
-use crate::run::step::{Mount, Place, RootStep, Source, Tree};
+use crate::run::step::{Mount, Place, RootfsStep, Source, Tree};
 use crate::spec::Sysctl;
 use crate::walls::proc_masks::{self, Hidden, Masks};
 use crate::walls::{dev, root};
@@ -18,20 +18,20 @@ use std::ffi::CStr;
 use std::path::Path;
 
 impl Child<'_> {
-    pub(super) fn take_root(&mut self, step: &RootStep) -> Result<(), SysError> {
+    pub(super) fn execute_rootfs(&mut self, step: &RootfsStep) -> Result<(), SysError> {
         match step {
-            RootStep::OpenBase(path) => self.base = Some(open_base(path)?),
-            RootStep::MakePrivate => mounts::make_private()?,
-            RootStep::MakeScratch { size } => self.make_scratch(*size)?,
-            RootStep::WriteScratch(files) => self.write_scratch(files)?,
-            RootStep::UnpackIntoScratch(origin) => self.unpack_into_scratch(origin)?,
-            RootStep::UnpackIntoRunDirectory { origin, path } => {
+            RootfsStep::OpenBase(path) => self.base = Some(open_base(path)?),
+            RootfsStep::MakePrivate => mounts::make_private()?,
+            RootfsStep::MakeScratch { size } => self.make_scratch(*size)?,
+            RootfsStep::WriteScratch(files) => self.write_scratch(files)?,
+            RootfsStep::UnpackIntoScratch(origin) => self.unpack_into_scratch(origin)?,
+            RootfsStep::UnpackIntoRunDirectory { origin, path } => {
                 self.base = Some(unpack_into_run_directory(origin, path)?);
             }
-            RootStep::MakeOverlay { marks, attributes } => {
+            RootfsStep::MakeOverlay { marks, attributes } => {
                 self.make_overlay(*marks, *attributes)?
             }
-            RootStep::MakeTree { from, attributes } => {
+            RootfsStep::MakeTree { from, attributes } => {
                 self.root = Some(match from {
                     Tree::Base => mounts::copy_tree(opened(self.base.as_ref())?, c"", *attributes)?,
                     Tree::Scratch => {
@@ -39,26 +39,28 @@ impl Child<'_> {
                     }
                 });
             }
-            RootStep::MakeMasks => self.masks = Some(Masks::make(opened(self.scratch.as_ref())?)?),
-            RootStep::SetSysctls { proc, sysctls } => self.set_sysctls(*proc, sysctls)?,
-            RootStep::Mask { place, hidden } => self.mask(*place, hidden)?,
-            RootStep::ProtectProc { proc, hidden } => {
+            RootfsStep::MakeMasks => {
+                self.masks = Some(Masks::make(opened(self.scratch.as_ref())?)?)
+            }
+            RootfsStep::SetSysctls { proc, sysctls } => self.set_sysctls(*proc, sysctls)?,
+            RootfsStep::Mask { place, hidden } => self.mask(*place, hidden)?,
+            RootfsStep::ProtectProc { proc, hidden } => {
                 proc_masks::protect(self.mount(*proc)?, hidden)?;
             }
-            RootStep::DetachScratch => self.detach_scratch()?,
-            RootStep::AttachRoot => {
+            RootfsStep::DetachScratch => self.detach_scratch()?,
+            RootfsStep::AttachRoot => {
                 mounts::attach(opened(self.root.as_ref())?, opened(self.base.as_ref())?)?;
             }
-            RootStep::Make(mount) => self.mounts[mount.slot] = Some(self.make(mount)?),
-            RootStep::Pivot => root::pivot(opened(self.root.as_ref())?)?,
-            RootStep::Chroot => root::enter(opened(self.root.as_ref().or(self.base.as_ref()))?)?,
-            RootStep::Attach(mount) => self.attach(mount)?,
-            RootStep::DeviceNodes(Some(slot)) => dev::make_nodes(self.mount(*slot)?)?,
-            RootStep::DeviceNodes(None) => {
+            RootfsStep::Make(mount) => self.mounts[mount.slot] = Some(self.make(mount)?),
+            RootfsStep::Pivot => root::pivot(opened(self.root.as_ref())?)?,
+            RootfsStep::Chroot => root::enter(opened(self.root.as_ref().or(self.base.as_ref()))?)?,
+            RootfsStep::Attach(mount) => self.attach(mount)?,
+            RootfsStep::DeviceNodes(Some(slot)) => dev::make_nodes(self.mount(*slot)?)?,
+            RootfsStep::DeviceNodes(None) => {
                 let (base, dev) = (opened(self.base.as_ref())?, Path::new("dev"));
                 dev::make_nodes(beneath::target(base, dev, Kind::Directory, Switch::Yes)?)?;
             }
-            RootStep::DeviceLinks(slot) => dev::make_links(self.mount(*slot)?)?,
+            RootfsStep::DeviceLinks(slot) => dev::make_links(self.mount(*slot)?)?,
         }
         Ok(())
     }

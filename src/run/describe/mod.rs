@@ -31,7 +31,7 @@ impl Step {
         match self {
             Self::Parent(step) => step.describe(),
             Self::Warden(step) => step.describe(),
-            Self::Root(step) => step.describe(),
+            Self::Rootfs(step) => step.describe(),
             Self::Child(step) => step.describe(),
         }
     }

@@ -3,10 +3,10 @@
 use super::{Description, described, inside, text};
 use crate::error::printable;
 use crate::mounts::Attributes;
-use crate::run::step::{Mount, Place, RootStep, Source};
+use crate::run::step::{Mount, Place, RootfsStep, Source};
 use crate::walls::proc_masks::{self, Hidden};
 
-impl RootStep {
+impl RootfsStep {
     /// What is said of it. A flat table, an entry a step.
     pub(super) fn describe(&self) -> Description {
         match self {

@@ -22,7 +22,7 @@ impl Step {
         let failure = match self {
             Self::Parent(step) => step.diagnose(errno, failure),
             Self::Warden(step) => step.diagnose(errno, failure, host),
-            Self::Root(step) => step.diagnose(errno, failure),
+            Self::Rootfs(step) => step.diagnose(errno, failure),
             Self::Child(step) => step.diagnose(errno, failure),
         };
         match errno {

@@ -3,10 +3,10 @@
 use crate::error::Failure;
 use crate::namespace::{Namespace, Switch};
 use crate::run::describe::inside;
-use crate::run::step::{Mount, RootStep, Source};
+use crate::run::step::{Mount, RootfsStep, Source};
 use rustix::io::Errno;
 
-impl RootStep {
+impl RootfsStep {
     pub(super) fn diagnose(&self, errno: Errno, failure: Failure) -> Failure {
         match self {
             Self::Make(mount) => not_made(mount, errno, failure),

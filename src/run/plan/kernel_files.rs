@@ -6,7 +6,7 @@ use crate::beneath::Kind;
 use crate::error::{Failure, errno_of};
 use crate::mountinfo::{self, MountInfo};
 use crate::namespace::{Namespace, Switch};
-use crate::run::step::{Place, RootStep};
+use crate::run::step::{Place, RootfsStep};
 use crate::spec::{ProcView, Writing, shown};
 use crate::walls::proc_masks::{self, Hidden};
 use std::os::unix::fs::MetadataExt;
@@ -48,7 +48,7 @@ impl Ladder<'_> {
             files.root = self.views_of_the_kernel(&mounts, directory)?;
         }
         if [&files.proc, &files.sys, &files.root].into_iter().any(|hidden| !hidden.is_empty()) {
-            self.rung(RootStep::MakeMasks);
+            self.rung(RootfsStep::MakeMasks);
         }
         self.kernel_files = files;
         Ok(())
@@ -60,7 +60,7 @@ impl Ladder<'_> {
     pub(super) fn hide_views(&mut self) {
         let hidden = std::mem::take(&mut self.kernel_files.root);
         if !hidden.is_empty() {
-            self.rung(RootStep::Mask { place: Place::Root, hidden });
+            self.rung(RootfsStep::Mask { place: Place::Root, hidden });
         }
     }
 
@@ -70,15 +70,15 @@ impl Ladder<'_> {
         let KernelFiles { proc: of_proc, sys: of_sys, .. } = std::mem::take(&mut self.kernel_files);
         if !self.spec.kernel.sysctls.is_empty() {
             let sysctls = self.spec.kernel.sysctls.clone();
-            self.rung(RootStep::SetSysctls { proc, sysctls });
+            self.rung(RootfsStep::SetSysctls { proc, sysctls });
         }
         if !of_proc.is_empty() {
             let hidden = of_proc.clone();
-            self.rung(RootStep::Mask { place: Place::Proc(proc), hidden });
-            self.rung(RootStep::ProtectProc { proc, hidden: of_proc });
+            self.rung(RootfsStep::Mask { place: Place::Proc(proc), hidden });
+            self.rung(RootfsStep::ProtectProc { proc, hidden: of_proc });
         }
         if !of_sys.is_empty() {
-            self.rung(RootStep::Mask { place: Place::Sys(sys), hidden: of_sys });
+            self.rung(RootfsStep::Mask { place: Place::Sys(sys), hidden: of_sys });
         }
     }
 
@@ -139,7 +139,7 @@ impl Ladder<'_> {
     /// by chroot in the caller's own mount namespace, and below what is bound.
     ///
     /// # Errors
-    /// As above.
+    /// A table of mounts that cannot be read.
     pub(super) fn name_open_views(&mut self, directory: Option<&Path>) -> Result<(), Failure> {
         let binds = self.spec.binds.iter().map(|bind| (bind.source.clone(), bind.target.clone()));
         let chroot = directory.map(|directory| (directory.to_owned(), PathBuf::from("/")));

@@ -62,8 +62,8 @@ pub(super) enum SysView {
     Empty,
 }
 
-pub(super) const NO_SUID_DEV: Attributes = Attributes::NO_SUID.and(Attributes::NO_DEVICES);
-pub(super) const NO_SUID_DEV_EXEC: Attributes = NO_SUID_DEV.and(Attributes::NO_EXEC);
+pub(super) const NO_SUID_DEV: Attributes = Attributes::NO_SUID.union(Attributes::NO_DEVICES);
+pub(super) const NO_SUID_DEV_EXEC: Attributes = NO_SUID_DEV.union(Attributes::NO_EXEC);
 
 impl<'a> Ladder<'a> {
     pub(super) fn new(spec: &'a Spec, host: &'a Host, maps: Option<&'a IdMaps>) -> Self {
@@ -134,7 +134,7 @@ impl<'a> Ladder<'a> {
                 self.resources.push(Resource::RunDirectory(directory.clone()));
                 self.rung(WardenStep::MakeRunDirectory(directory.clone()));
             }
-            Image::Tree(_) | Image::Directory(_) | Image::Unpacked(_) => {}
+            Image::Tree(_) | Image::Directory(_) | Image::ToUnpack(_) => {}
         }
         let (joins, namespaces) = (self.spec.joins.clone(), self.spec.namespaces.clone());
         self.rung(if joins.is_empty() {
@@ -175,7 +175,8 @@ impl<'a> Ladder<'a> {
         self.rung(ChildStep::Keyring { quota });
     }
 
-    /// The queue is opened before the uid changes, while the child still is who made it.
+    /// What readiness needs inside: the socket of sd_notify, the queue, and its limit. The queue is
+    /// opened before the uid changes, while the child still is who made it.
     pub(super) fn readiness_opened(&mut self, queue: Option<&Name>) {
         if self.spec.ready == Ready::App {
             match self.dev {

@@ -1,4 +1,5 @@
-//! Spec → Plan: the ladder, a line a rung. The one place where the order of the walls is decided.
+//! Spec → Plan: the ladder. Here and in its files below, and nowhere else, the order of the walls is
+//! decided.
 //!
 //! [`ladder`] has the rungs, [`root`], [`mounts`] and [`kernel_files`] those of the root file
 //! system, [`credentials`] those of ids and rights.
@@ -34,7 +35,7 @@ pub struct Plan {
     pub slots: usize,
     /// The parent's queue.
     pub queue: Option<Name>,
-    /// The namespaces.
+    /// Which namespaces are new, shared and joined.
     pub namespaces: Namespaces,
     /// The ids of the user namespace.
     pub maps: Option<IdMaps>,
@@ -104,7 +105,7 @@ impl Plan {
         }
 
         let Ladder { mut steps, resources, mounts, remarks, .. } = ladder;
-        leak::ordered(&mut steps);
+        leak::inject(&mut steps);
         let namespaces = spec.namespaces.clone();
         Ok(Self { steps, resources, slots: mounts.len(), queue, namespaces, maps, remarks })
     }
@@ -118,7 +119,7 @@ impl Plan {
     pub fn parent(&self) -> impl Iterator<Item = (usize, &Step, &ParentStep)> {
         self.steps.iter().enumerate().filter_map(|(number, whole)| match whole {
             Step::Parent(step) => Some((number, whole, step)),
-            Step::Warden(_) | Step::Root(_) | Step::Child(_) => None,
+            Step::Warden(_) | Step::Rootfs(_) | Step::Child(_) => None,
         })
     }
 
@@ -126,7 +127,7 @@ impl Plan {
     pub fn warden(&self) -> impl Iterator<Item = (usize, &Step, &WardenStep)> {
         self.steps.iter().enumerate().filter_map(|(number, whole)| match whole {
             Step::Warden(step) => Some((number, whole, step)),
-            Step::Parent(_) | Step::Root(_) | Step::Child(_) => None,
+            Step::Parent(_) | Step::Rootfs(_) | Step::Child(_) => None,
         })
     }
 }

@@ -5,7 +5,7 @@ use crate::beneath::Kind;
 use crate::host::contains;
 use crate::mounts::{self, Attributes, FsOption};
 use crate::namespace::{Choice, Namespace, Switch};
-use crate::run::step::{Mount, RootStep, Source};
+use crate::run::step::{Mount, RootfsStep, Source};
 use crate::spec::{Bind, Writing};
 use crate::walls::dev;
 use std::ffi::{CStr, CString};
@@ -38,7 +38,7 @@ impl Ladder<'_> {
             ("resolv.conf", resolver),
         ];
         let names: Vec<_> = files.iter().map(|(name, _)| *name).collect();
-        self.rung(RootStep::WriteScratch(files));
+        self.rung(RootfsStep::WriteScratch(files));
         for name in names {
             let attributes = if self.spec.writing == Writing::Refused {
                 Attributes::READ_ONLY
@@ -112,14 +112,14 @@ impl Ladder<'_> {
             SysView::Callers => Source::Host(c"/sys".to_owned()),
             SysView::Empty => tmpfs("0755", DEV_SIZE),
         };
-        let read_only = NO_SUID_DEV_EXEC.and(Attributes::READ_ONLY);
+        let read_only = NO_SUID_DEV_EXEC.union(Attributes::READ_ONLY);
         let sys = self.mount(sys, read_only, "sys", Kind::Directory);
         self.own = Some(OwnMounts { proc, sys, view });
     }
 
     /// /dev with its nodes, and its terminals.
     fn plan_devices(&mut self) {
-        let no_suid_exec = Attributes::NO_SUID.and(Attributes::NO_EXEC);
+        let no_suid_exec = Attributes::NO_SUID.union(Attributes::NO_EXEC);
         let dev = self.mount(tmpfs("0755", DEV_SIZE), no_suid_exec, "dev", Kind::Directory);
         self.dev = Some(dev);
         if !self.owns_the_shared() {
@@ -127,7 +127,7 @@ impl Ladder<'_> {
                 let node = Source::Host(c_string(&Path::new("/dev").join(name)));
                 // The node is the host's, and root of a user namespace may own it: read-only, its
                 // mode and owner stay, and the device can be written all the same.
-                let read_only = no_suid_exec.and(Attributes::READ_ONLY);
+                let read_only = no_suid_exec.union(Attributes::READ_ONLY);
                 self.mount(node, read_only, Path::new("dev").join(name), Kind::File);
             }
         }
@@ -185,7 +185,7 @@ impl Ladder<'_> {
                     };
                     self.mount(
                         Source::Host(c_string(&bind.source)),
-                        attributes.and(read_only),
+                        attributes.union(read_only),
                         below_root,
                         kind,
                     );

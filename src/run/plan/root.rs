@@ -6,7 +6,7 @@ use crate::mounts::{Attributes, OverlayMarks};
 use crate::namespace::Namespace;
 use crate::rootfs::Image;
 use crate::run::pty::Terminals;
-use crate::run::step::{ChildStep, RootStep, Tree};
+use crate::run::step::{ChildStep, RootfsStep, Tree};
 use crate::run::streams::Stream;
 use crate::spec::{RootSwitch, Writing};
 use std::path::{Path, PathBuf};
@@ -16,29 +16,29 @@ impl Ladder<'_> {
         match (image, self.is_new(Namespace::Mount)) {
             (image, true) => self.mounted_root(image)?,
             (Image::PerRun { origin, directory }, false) => {
-                self.rung(RootStep::UnpackIntoRunDirectory { origin, path: directory });
+                self.rung(RootfsStep::UnpackIntoRunDirectory { origin, path: directory });
                 if self.owns_the_shared() {
-                    self.rung(RootStep::DeviceNodes(None));
+                    self.rung(RootfsStep::DeviceNodes(None));
                 } else {
                     self.remarks.push(
                         "dev: no device nodes, which only root outside a user namespace can make"
                             .into(),
                     );
                 }
-                self.rung(RootStep::Chroot);
+                self.rung(RootfsStep::Chroot);
             }
             (Image::Tree(path), false) => {
-                self.rung(RootStep::OpenBase(c_string(&path)));
-                self.rung(RootStep::Chroot);
+                self.rung(RootfsStep::OpenBase(c_string(&path)));
+                self.rung(RootfsStep::Chroot);
             }
             (Image::Directory(path), false) => {
                 self.name_open_views(Some(&path))?;
-                self.rung(RootStep::OpenBase(c_string(&path)));
-                self.rung(RootStep::Chroot);
+                self.rung(RootfsStep::OpenBase(c_string(&path)));
+                self.rung(RootfsStep::Chroot);
             }
             // An archive has a directory of its run here. Without one the chroot fails, having
             // nothing to enter.
-            (Image::Unpacked(_), false) => self.rung(RootStep::Chroot),
+            (Image::ToUnpack(_), false) => self.rung(RootfsStep::Chroot),
         }
         Ok(())
     }
@@ -49,33 +49,33 @@ impl Ladder<'_> {
         } else {
             Attributes::NONE
         };
-        let attributes = NO_SUID_DEV.and(read_only);
+        let attributes = NO_SUID_DEV.union(read_only);
         let marks = if self.owns_the_shared() { OverlayMarks::Trusted } else { OverlayMarks::User };
-        let scratch = RootStep::MakeScratch { size: self.spec.scratch_size };
+        let scratch = RootfsStep::MakeScratch { size: self.spec.scratch_size };
         let directory = match &image {
             Image::Directory(path) => Some(path.clone()),
-            Image::Tree(_) | Image::Unpacked(_) | Image::PerRun { .. } => None,
+            Image::Tree(_) | Image::ToUnpack(_) | Image::PerRun { .. } => None,
         };
         let (base, steps) = match image {
             // A copy of the directory's mounts is taken before the scratch is attached over it, or
             // it would hold the scratch too.
             Image::Directory(path) if self.spec.writing != Writing::Ephemeral => {
-                (path, vec![RootStep::MakeTree { from: Tree::Base, attributes }, scratch])
+                (path, vec![RootfsStep::MakeTree { from: Tree::Base, attributes }, scratch])
             }
             Image::Directory(path) | Image::Tree(path) => {
-                (path, vec![scratch, RootStep::MakeOverlay { marks, attributes }])
+                (path, vec![scratch, RootfsStep::MakeOverlay { marks, attributes }])
             }
-            Image::Unpacked(origin) | Image::PerRun { origin, .. } => {
+            Image::ToUnpack(origin) | Image::PerRun { origin, .. } => {
                 let unpack = [
                     scratch,
-                    RootStep::UnpackIntoScratch(origin),
-                    RootStep::MakeTree { from: Tree::Scratch, attributes },
+                    RootfsStep::UnpackIntoScratch(origin),
+                    RootfsStep::MakeTree { from: Tree::Scratch, attributes },
                 ];
                 (PathBuf::from("/"), unpack.into())
             }
         };
-        self.rung(RootStep::OpenBase(c_string(&base)));
-        self.rung(RootStep::MakePrivate);
+        self.rung(RootfsStep::OpenBase(c_string(&base)));
+        self.rung(RootfsStep::MakePrivate);
         let by_path = |(number, stream): (usize, &Stream)| match stream {
             Stream::ViewByPath(path) => Some((number, path.clone())),
             _ => None,
@@ -93,7 +93,7 @@ impl Ladder<'_> {
         self.plan_system_mounts();
         self.plan_ordered_mounts();
         for mount in self.mounts.clone() {
-            self.rung(RootStep::Make(mount));
+            self.rung(RootfsStep::Make(mount));
         }
         self.name_open_views(None)?;
         let sys = self.own.map_or(SysView::New, |own| own.view);
@@ -102,12 +102,12 @@ impl Ladder<'_> {
         // the kernel's readers, not two. Over the caller's own root it would lie on top of that
         // tree, and be detached in its place.
         if self.spec.root == RootSwitch::Chroot || base == Path::new("/") {
-            self.rung(RootStep::DetachScratch);
+            self.rung(RootfsStep::DetachScratch);
         }
-        self.rung(RootStep::AttachRoot);
+        self.rung(RootfsStep::AttachRoot);
         self.rung(match self.spec.root {
-            RootSwitch::Pivot => RootStep::Pivot,
-            RootSwitch::Chroot => RootStep::Chroot,
+            RootSwitch::Pivot => RootfsStep::Pivot,
+            RootSwitch::Chroot => RootfsStep::Chroot,
         });
         Ok(())
     }
@@ -117,7 +117,7 @@ impl Ladder<'_> {
         self.hide_views();
         for mount in self.mounts.clone() {
             let slot = mount.slot;
-            self.rung(RootStep::Attach(mount));
+            self.rung(RootfsStep::Attach(mount));
             if let Some(own) = self.own.filter(|own| own.sys == slot) {
                 self.mask_kernel_files(own.proc, own.sys);
             }
@@ -125,9 +125,9 @@ impl Ladder<'_> {
             // directory.
             if Some(slot) == self.dev {
                 if self.owns_the_shared() {
-                    self.rung(RootStep::DeviceNodes(Some(slot)));
+                    self.rung(RootfsStep::DeviceNodes(Some(slot)));
                 }
-                self.rung(RootStep::DeviceLinks(slot));
+                self.rung(RootfsStep::DeviceLinks(slot));
             }
         }
         if terminals.any() {

@@ -27,7 +27,8 @@ pub enum ChildStep {
         /// Who owns it.
         uid: u32,
     },
-    /// Likewise, from paths: the caller may not copy its mounts, the child may copy its own.
+    /// Read-only views of what is behind standard streams, opened by paths: the caller may not copy
+    /// its mounts, the child may copy its own.
     OpenViewsByPath(Vec<(usize, CString)>),
     /// The standard streams of CMD.
     TakeStreams {

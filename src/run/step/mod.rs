@@ -13,7 +13,7 @@ use rustix::io::Errno;
 
 pub use child::{ChildStep, Quota};
 pub use parent::ParentStep;
-pub use root::{Mount, Place, RootStep, Source, Tree};
+pub use root::{Mount, Place, RootfsStep, Source, Tree};
 pub use warden::WardenStep;
 
 /// Who takes a step.
@@ -46,7 +46,7 @@ pub enum Step {
     /// The warden's.
     Warden(WardenStep),
     /// The child's, while it builds its root file system.
-    Root(RootStep),
+    Rootfs(RootfsStep),
     /// The child's, otherwise.
     Child(ChildStep),
 }
@@ -57,7 +57,7 @@ impl Step {
         match self {
             Self::Parent(_) => Side::Parent,
             Self::Warden(_) => Side::Warden,
-            Self::Root(_) | Self::Child(_) => Side::Child,
+            Self::Rootfs(_) | Self::Child(_) => Side::Child,
         }
     }
 
@@ -69,7 +69,7 @@ impl Step {
         let debug = match self {
             Self::Parent(step) => format!("{step:?}"),
             Self::Warden(step) => format!("{step:?}"),
-            Self::Root(step) => format!("{step:?}"),
+            Self::Rootfs(step) => format!("{step:?}"),
             Self::Child(step) => format!("{step:?}"),
         };
         let mine = debug.split(|c: char| !c.is_alphanumeric()).next()? == variant;
@@ -94,9 +94,9 @@ impl From<WardenStep> for Step {
     }
 }
 
-impl From<RootStep> for Step {
-    fn from(step: RootStep) -> Self {
-        Self::Root(step)
+impl From<RootfsStep> for Step {
+    fn from(step: RootfsStep) -> Self {
+        Self::Rootfs(step)
     }
 }
 

@@ -12,7 +12,7 @@ use std::rc::Rc;
 
 /// A step of the child, while it builds its root file system.
 #[derive(Debug)]
-pub enum RootStep {
+pub enum RootfsStep {
     /// The directory that the root is made from.
     OpenBase(CString),
     /// No mount travels in or out.
@@ -64,9 +64,9 @@ pub enum RootStep {
     Attach(Rc<Mount>),
     /// Kernel parameters of the container's own, in the proc file system of this slot.
     SetSysctls {
-        /// The slot.
+        /// The slot of the proc file system that they are written in.
         proc: usize,
-        /// What is set.
+        /// Keys and values.
         sysctls: Vec<Sysctl>,
     },
     /// Paths hidden.
@@ -78,9 +78,9 @@ pub enum RootStep {
     },
     /// What is global in the proc file system of this slot made read-only, but for what is hidden.
     ProtectProc {
-        /// The slot.
+        /// The slot of the proc file system.
         proc: usize,
-        /// What is hidden.
+        /// Paths that stay as they are: a mask is on each.
         hidden: Vec<Hidden>,
     },
     /// The six device nodes, in the mount of this slot or (`None`) in the root's own /dev.
@@ -90,7 +90,7 @@ pub enum RootStep {
 }
 
 /// A mount: made detached while the host can still be seen, attached beneath the new root.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Mount {
     /// Which of the child's mount descriptors it is.
     pub slot: usize,
@@ -107,7 +107,7 @@ pub struct Mount {
 }
 
 /// What a mount shows.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Source {
     /// A new file system.
     New {

@@ -58,7 +58,7 @@ fn flags_of_open(flags: OFlags) -> OFlags {
 fn through(copy: OwnedFd, flags: OFlags, stat: &Stat) -> Result<OwnedFd> {
     mounts::restrict(
         &copy,
-        Attributes::READ_ONLY.and(Attributes::NO_SUID).and(Attributes::NO_EXEC),
+        Attributes::READ_ONLY.union(Attributes::NO_SUID).union(Attributes::NO_EXEC),
     )?;
     let shown = fstat(&copy)?;
     if (shown.st_dev, shown.st_ino) != (stat.st_dev, stat.st_ino) {

@@ -5,7 +5,7 @@ use crate::error::{Failure, errno_text};
 use crate::ready::notify;
 use crate::run::control::{Ending, Order, Report};
 use crate::run::events;
-use crate::run::resource::{self, Whose};
+use crate::run::resource::{self, Which};
 use crate::run::step::{ChildStep, Step};
 use crate::run::wire::Received;
 use rustix::event::{PollFd, PollFlags, poll};
@@ -71,9 +71,7 @@ impl Supervisor<'_> {
             // Not our child: its end is seen, not its status.
             let _ = poll(&mut [PollFd::from_borrowed_fd(pidfd.as_fd(), PollFlags::IN)], None);
         }
-        for (place, errno) in
-            resource::remove_all(&self.run.plan.resources, Whose::Everybodys, None)
-        {
+        for (place, errno) in resource::remove_all(&self.run.plan.resources, Which::All, None) {
             self.left(place, errno);
         }
         self.failure = self.failure.take().or(Some(failure));

@@ -1,11 +1,11 @@
 //! The parent while it waits. It holds nothing that the warden could not clean up after its death.
 //!
 //! [`wait`] is one poll over everything that can happen; [`hear`] hears the warden and the child,
-//! [`keys`] signals and the terminal, [`readiness`] what says that the container is ready.
+//! [`signals`] signals and keys, [`readiness`] what says that the container is ready.
 
 mod hear;
-mod keys;
 mod readiness;
+mod signals;
 mod wait;
 
 use crate::error::Failure;

@@ -74,7 +74,7 @@ impl Supervisor<'_> {
         self.relay = None;
         let lost = std::mem::take(&mut self.connections.pipes).finish();
         self.connections.streams.give_offsets_back();
-        self.order(Order::Heard);
+        self.order(Order::Dismiss);
         self.conclude(lost)
     }
 

@@ -6,7 +6,7 @@ use crate::exit::Exit;
 use crate::namespace::Namespace;
 use crate::run::child::Inheritance;
 use crate::run::control::{Ending, FarEnd, NearEnd, Order, Report};
-use crate::run::resource::{self, Whose};
+use crate::run::resource::{self, Which};
 use crate::run::signals::{self, Fate};
 use crate::run::wire::Received;
 use crate::sys;
@@ -128,7 +128,7 @@ impl Warden<'_> {
 
     fn obey(&mut self, order: Order, ward: &Ward) {
         match order {
-            Order::Go | Order::GoWithoutQueue | Order::Heard | Order::Taken => {}
+            Order::Go | Order::GoWithoutQueue | Order::Dismiss | Order::Taken => {}
             Order::Kill => send(ward, Signal::KILL),
             Order::Signal(number) => self.deliver(number, ward, || {
                 if let Some(signal) = Signal::from_named_raw(number) {
@@ -179,7 +179,7 @@ impl Warden<'_> {
     pub(super) fn clear(&self, ward: Option<&Ward>) {
         end_descendants();
         let within = ward.and_then(|ward| ward.user_namespace.as_ref());
-        for (place, errno) in resource::remove_all(&self.plan.resources, Whose::Containers, within)
+        for (place, errno) in resource::remove_all(&self.plan.resources, Which::AllButQueue, within)
         {
             let _ = self.wire.send(&Report::Left(place, errno), None);
         }
@@ -192,7 +192,7 @@ impl Warden<'_> {
         }
         loop {
             match self.wire.wait() {
-                Received::Message(Order::Heard, _) => sys::exit_now(0),
+                Received::Message(Order::Dismiss, _) => sys::exit_now(0),
                 Received::Closed | Received::Failed(_) => self.parent_is_gone(),
                 Received::Message(..) | Received::Nothing => {}
             }
@@ -201,7 +201,7 @@ impl Warden<'_> {
 
     /// The parent has ended before it could clean up: what it has made, and the terminal's modes.
     pub(super) fn parent_is_gone(&self) -> ! {
-        resource::remove_all(&self.plan.resources, Whose::Everybodys, None);
+        resource::remove_all(&self.plan.resources, Which::All, None);
         if let Some(outer) = &self.outer {
             outer.restore_after_death();
         }

@@ -2,10 +2,12 @@
 //! parent; when that ends, whatever the child has done to its credentials, its death signal or its
 //! process group, the warden ends the container and removes what the run has made.
 //!
-//! [`start`] takes its steps, [`guard`] waits and obeys, [`descendants`] ends what is left.
+//! [`start`] takes its steps, [`joiner`] the one that joins namespaces; [`guard`] waits and obeys,
+//! [`descendants`] ends what is left.
 
 mod descendants;
 mod guard;
+mod joiner;
 mod start;
 
 use crate::run::child::Inheritance;

@@ -11,7 +11,7 @@ use std::path::Path;
 /// What the stage's clocks are ahead of the host's, in seconds: what no machine has been up for.
 const CLOCK_OFFSET: i64 = 5_000_000;
 
-/// Whose rights the verifier has.
+/// Which rights the verifier has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StageRights {
     /// Those of root over the machine.

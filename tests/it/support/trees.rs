@@ -35,6 +35,8 @@ pub(crate) fn tree(name: &str) -> PathBuf {
     for dir in ["bin", "dev", "etc", "proc", "sys", "tmp"] {
         fs::create_dir(root.join(dir)).unwrap();
     }
-    fs::copy(payload(), root.join("bin/payload")).unwrap();
+    // Not written anew: who forks meanwhile holds the file open for writing until it executes, and
+    // execve(2) of it is ETXTBSY as long.
+    fs::hard_link(payload(), root.join("bin/payload")).unwrap();
     root
 }

@@ -1,0 +1,106 @@
+//! The joiner: a process of the warden's that joins namespaces of others and clones the child from
+//! inside of them, so that the warden itself stays outside of every wall.
+
+use super::Warden;
+use super::start::{Start, clone};
+use crate::error::SysError;
+use crate::namespace::{Choice, Namespace, Namespaces};
+use crate::run::control::{FarEnd, Report, wire};
+use crate::run::wire::Received;
+use crate::sys;
+use crate::walls::idmap::Writer;
+use crate::walls::join::Joins;
+use rustix::fd::AsFd;
+use rustix::io::Errno;
+use rustix::process::{
+    DumpableBehavior, Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open,
+    set_dumpable_behavior, set_parent_process_death_signal, waitid,
+};
+
+/// clone(2): the child's parent is the caller's.
+const CLONE_PARENT: u64 = libc::CLONE_PARENT as u64;
+
+impl Warden<'_> {
+    /// A process of its own joins the namespaces and clones the child, as the warden's: the warden
+    /// itself stays outside of every wall.
+    pub(super) fn clone_from_inside(
+        &self,
+        joins: &Joins,
+        namespaces: &Namespaces,
+        start: &mut Start<'_>,
+    ) -> Result<(), SysError> {
+        let (mut near, far) = wire()?;
+        // SAFETY: the warden has one thread.
+        #[allow(unsafe_code, reason = "fork(2) with one thread")]
+        let forked = unsafe { sys::fork() };
+        let Some(joiner) = forked? else {
+            drop(near);
+            self.join_and_clone(joins, namespaces, far, start)
+        };
+        drop(far);
+        if let Ok(pidfd) = pidfd_open(joiner, PidfdFlags::empty()) {
+            near.know_peer(pidfd);
+        }
+        let told = near.wait();
+        let _ = rustix::io::retry_on_intr(|| waitid(WaitId::Pid(joiner), WaitIdOptions::EXITED));
+        match told {
+            Received::Message(Report::Started(pid), Some(pidfd)) => {
+                let pid = Pid::from_raw(pid).ok_or(Errno::CHILD)?;
+                self.begin(pid, pidfd, start);
+                Ok(())
+            }
+            Received::Message(Report::Fault { errno, detail, .. }, _) => {
+                Err(SysError::new(errno, detail))
+            }
+            Received::Failed(errno) => Err(errno.into()),
+            Received::Message(..) | Received::Nothing | Received::Closed => {
+                Err(SysError::new(Errno::CHILD, "the process that joins them has ended"))
+            }
+        }
+    }
+
+    fn join_and_clone(
+        &self,
+        joins: &Joins,
+        namespaces: &Namespaces,
+        far: FarEnd,
+        start: &mut Start<'_>,
+    ) -> ! {
+        let cloned = set_parent_process_death_signal(Some(Signal::KILL))
+            .and_then(|()| self.hide_from_the_joined())
+            .map_err(SysError::from)
+            .and_then(|()| joins.enter())
+            .and_then(|()| Ok(clone(namespaces.clone_flags() | CLONE_PARENT)?));
+        let cloned = match cloned {
+            Ok(None) => {
+                drop(far);
+                self.become_child(start)
+            }
+            Ok(Some((pid, pidfd))) => self.map_from_inside(pid).map(|()| (pid, pidfd)),
+            Err(error) => Err(error),
+        };
+        let _ = match cloned {
+            Ok((pid, pidfd)) => {
+                far.pass(&Report::Started(pid.as_raw_nonzero().get()), pidfd.as_fd())
+            }
+            Err(error) => far.send(&Report::fault(0, error), None),
+        };
+        sys::exit_now(0)
+    }
+
+    /// Whoever has CAP_SYS_PTRACE in a user namespace that is joined, and sees the child in a pid
+    /// namespace that is joined too, could trace it while it still holds the host's mounts. Of a
+    /// process that is not dumpable the kernel asks for that right in the user namespace in which
+    /// rustic was executed, ptrace(2); execve(2) of CMD ends that.
+    fn hide_from_the_joined(&self) -> rustix::io::Result<()> {
+        match self.plan.namespaces.get(Namespace::User) {
+            Choice::Join(_) => set_dumpable_behavior(DumpableBehavior::NotDumpable),
+            Choice::New | Choice::Shared => Ok(()),
+        }
+    }
+
+    fn map_from_inside(&self, pid: Pid) -> Result<(), SysError> {
+        let maps = self.plan.maps.as_ref().filter(|maps| maps.writer == Writer::Joiner);
+        maps.map_or(Ok(()), |maps| maps.write(pid))
+    }
+}
