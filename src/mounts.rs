@@ -175,6 +175,15 @@ pub fn restrict(tree: impl AsFd, attributes: Attributes) -> Result<()> {
     sys::mount_setattr(tree.as_fd(), c"", libc::AT_EMPTY_PATH | libc::AT_RECURSIVE, &attr)
 }
 
+/// Makes one mount read-only, and none below it.
+///
+/// # Errors
+/// EPERM without CAP_SYS_ADMIN over the namespace.
+pub fn forbid_writing(mount: impl AsFd) -> Result<()> {
+    let attr = MountAttr { set: Attributes::READ_ONLY.0.into(), ..MountAttr::default() };
+    sys::mount_setattr(mount.as_fd(), c"", libc::AT_EMPTY_PATH, &attr)
+}
+
 /// Takes READ_ONLY from one mount, and from none below it.
 ///
 /// # Errors

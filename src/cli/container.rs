@@ -3,7 +3,8 @@
 use super::from_environment;
 use super::namespaces::NamespaceOptions;
 use super::values::{
-    capabilities, id, proc_view, ready, root_switch, seccomp, size, stdio, switch, sysctl, variable,
+    capabilities, id, proc_view, read_only, ready, root_switch, seccomp, size, stdio, switch,
+    sysctl, variable,
 };
 use crate::namespace::Switch;
 use crate::spec::{
@@ -29,9 +30,14 @@ pub(super) struct Container {
         help_heading = "Root file system",
     )]
     root: Option<RootSwitch>,
-    /// Make the root read-only, with the mounts that DIR has below it and the files of /etc
-    #[arg(long, help_heading = "Root file system", conflicts_with = "ephemeral")]
-    read_only: bool,
+    /// Make the root read-only, with the mounts that DIR has below it and the files of /etc; /tmp,
+    /// /run and /var/tmp get a small tmpfs each, unless it is strict or something was ordered there
+    #[arg(
+        long, value_name = "strict", num_args = 0..=1, require_equals = true,
+        default_missing_value = "", value_parser = read_only, help_heading = "Root file system",
+        conflicts_with = "ephemeral",
+    )]
+    read_only: Option<Writing>,
     /// Write to a layer that vanishes with the container, never to the directory
     #[arg(long, help_heading = "Root file system")]
     ephemeral: bool,
@@ -131,9 +137,9 @@ impl Container {
             rootfs: self.rootfs.or_else(|| from_environment("RUSTIC_ROOTFS")),
             root: self.root,
             writing: match (self.read_only, self.ephemeral) {
-                (true, _) => Writing::Refused,
-                (_, true) => Writing::Ephemeral,
-                _ => Writing::Allowed,
+                (Some(read_only), _) => read_only,
+                (None, true) => Writing::Ephemeral,
+                (None, false) => Writing::Allowed,
             },
             scratch_size: self.scratch_size,
             binds: self.bind,

@@ -49,8 +49,11 @@ fn choice(namespace: Namespace) -> BoxedStrategy<Choice> {
 }
 
 fn bind() -> impl Strategy<Value = Bind> {
-    let writing = prop_oneof![Just(Writing::Allowed), Just(Writing::Refused)];
-    (path(), path(), writing).prop_map(|(source, target, writing)| Bind { source, target, writing })
+    (path(), path(), switch()).prop_map(|(source, target, writable)| Bind {
+        source,
+        target,
+        writable,
+    })
 }
 
 fn variable() -> impl Strategy<Value = Variable> {
@@ -85,7 +88,8 @@ prop_compose! {
         rootfs in of(path()),
         root in of(prop_oneof![Just(RootSwitch::Pivot), Just(RootSwitch::Chroot)]),
         writing in prop_oneof![
-            Just(Writing::Allowed), Just(Writing::Refused), Just(Writing::Ephemeral)
+            Just(Writing::Allowed), Just(Writing::Refused), Just(Writing::Strict),
+            Just(Writing::Ephemeral)
         ],
         scratch_size in 1_u64..,
         binds in vec(bind(), 0..3),

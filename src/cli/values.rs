@@ -1,7 +1,9 @@
 //! The values of options: what each may be, and what another launcher calls it.
 
 use crate::namespace::Switch;
-use crate::spec::{Capabilities, ProcView, Ready, RootSwitch, Seccomp, Stdio, Sysctl, Variable};
+use crate::spec::{
+    Capabilities, ProcView, Ready, RootSwitch, Seccomp, Stdio, Sysctl, Variable, Writing,
+};
 use std::ffi::OsString;
 
 pub(super) fn switch(text: &str) -> Result<Switch, String> {
@@ -17,6 +19,14 @@ pub(super) fn root_switch(text: &str) -> Result<RootSwitch, String> {
         "pivot" => Ok(RootSwitch::Pivot),
         "chroot" => Ok(RootSwitch::Chroot),
         _ => Err("say 'pivot' or 'chroot'".into()),
+    }
+}
+
+pub(super) fn read_only(text: &str) -> Result<Writing, String> {
+    match text {
+        "" => Ok(Writing::Refused),
+        "strict" => Ok(Writing::Strict),
+        _ => Err("say --read-only, or --read-only=strict".into()),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The article's child: says its pid, tries to send a message, takes its namespaces into use, and
 //! becomes CMD.
 
-use crate::beneath::{self, Kind};
+use crate::beneath::{self, Kind, Links, Missing};
 use crate::error::SysError;
 use crate::exit::Exit;
 use crate::invoke::options::Options;
@@ -152,7 +152,14 @@ fn settle(options: &Options) -> Result<(), SysError> {
         let safe = Attributes::NO_SUID.union(Attributes::NO_DEVICES).union(Attributes::NO_EXEC);
         let mount = mounts::new(c"proc", &[], safe)
             .map_err(|error| SysError::new(error.errno, "mount proc"))?;
-        let target = beneath::target(&base, Path::new("proc"), Kind::Directory, Switch::No)?;
+        let target = beneath::target(
+            &base,
+            Path::new("proc"),
+            Kind::Directory,
+            Links::Refused,
+            Missing::Refused,
+        )?;
+        let target = target.file;
         mounts::attach(mount, target).map_err(named("mount proc"))?;
     }
     if jail.is_some() {

@@ -43,6 +43,12 @@ impl Namespaces {
         }
     }
 
+    /// Whether somebody in a joined namespace can name the child, or has rights over it, before it
+    /// has become CMD.
+    pub fn shows_the_child(&self) -> bool {
+        [Namespace::Pid, Namespace::User].into_iter().any(|one| self.joined(one).is_some())
+    }
+
     /// The flags of the new ones for clone3(2).
     pub fn clone_flags(&self) -> u64 {
         self.new_ones().map(Namespace::clone_flag).fold(0, std::ops::BitOr::bitor)

@@ -72,7 +72,8 @@ table! {
         shared: ": every process is seen, and one that CMD may trace is a way to the host's files and out \
             of these walls, /proc/PID/root; a CMD that may signal rustic's warden can outlive it",
         joined: ": CMD is a member and not process 1; an orphan of it goes to process 1 there, and can \
-            outlive the run",
+            outlive the run; what a process there sees is reached by /proc/PID/root, and the host \
+            where that is in a chroot",
     };
     /// Mounts, mount_namespaces(7).
     Mount: NamespaceFacts {

@@ -8,7 +8,7 @@
 //!   warden ──Order───▶ child    Go, GoWithoutQueue: the ids are mapped
 //!   warden ◀──Report── child    Listener (with the seccomp listener)
 //!   warden ◀──Report── joiner   Started (with a pidfd), Fault
-//!   parent ◀──Report── child    Done, Note, Fault; Terminal, View, Socket, each with a descriptor
+//!   parent ◀──Report── child    Done, Note, Target, Fault; Terminal, View, Socket, each with a descriptor
 //!
 //!   Taken answers a descriptor that came as a number.
 //!   End of file of a child's wire: execve succeeded, or the child is gone.
@@ -20,6 +20,7 @@ use crate::run::wire::{End, Message};
 use rustix::io::Errno;
 use rustix::process::WaitIdStatus;
 use serde::{Deserialize, Serialize};
+use std::path::Path;
 
 /// What the parent tells the warden, and the warden the child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,6 +82,8 @@ pub enum Report {
     Done(usize),
     /// A step was answered with an errno that the plan expects.
     Note(usize, #[serde(with = "raw")] Errno),
+    /// Where the target of a step's mount is inside, behind links.
+    Target(usize, String),
     /// The master of the container's terminal comes along.
     Terminal,
     /// A view of this standard stream comes along, which the child has opened.
@@ -108,12 +111,20 @@ pub enum Report {
 impl Report {
     /// The report of a step that failed. A detail that no message has room for is cut.
     pub fn fault(step: usize, error: SysError) -> Self {
-        /// In bytes: JSON writes a control character as six.
-        const ROOM: usize = 600;
-        let mut detail = error.detail;
-        detail.truncate(detail.floor_char_boundary(ROOM));
-        Self::Fault { step, errno: error.errno, detail }
+        Self::Fault { step, errno: error.errno, detail: cut(error.detail) }
     }
+
+    /// The report of a target, likewise.
+    pub fn target(step: usize, path: &Path) -> Self {
+        Self::Target(step, cut(path.to_string_lossy().into_owned()))
+    }
+}
+
+/// As much of a text as a message has room for: JSON writes a control character as six bytes.
+fn cut(mut text: String) -> String {
+    const ROOM: usize = 600;
+    text.truncate(text.floor_char_boundary(ROOM));
+    text
 }
 
 impl Message for Order {
@@ -171,6 +182,7 @@ mod tests {
             Report::Started(7),
             Report::Done(3),
             Report::Note(4, Errno::NOENT),
+            Report::Target(5, "/run/x".into()),
             Report::Terminal,
             Report::Listener,
             Report::Socket,

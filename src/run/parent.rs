@@ -196,7 +196,7 @@ fn both_sides(
         signals::listen().map_err(|errno| io("cannot listen for signals")(of_nix(errno)))?;
     let pair = || control::wire().map_err(io("cannot make a socket pair"));
     let ((warden, wire), (child, mut report), (opener, mut gate)) = (pair()?, pair()?, pair()?);
-    if spec.namespaces.joined(Namespace::User).is_some() {
+    if spec.namespaces.shows_the_child() {
         report.never_by_number();
         gate.never_by_number();
     }

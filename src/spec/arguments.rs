@@ -86,6 +86,7 @@ impl RunOptions {
         match self.writing {
             Writing::Allowed => {}
             Writing::Refused => words.flag("read-only"),
+            Writing::Strict => words.value("read-only", "strict"),
             Writing::Ephemeral => words.flag("ephemeral"),
         }
         words.value("scratch-size", self.scratch_size.to_string());

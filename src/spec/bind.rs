@@ -1,6 +1,6 @@
 //! `--bind`: its words.
 
-use crate::spec::Writing;
+use crate::namespace::Switch;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
@@ -12,8 +12,8 @@ pub struct Bind {
     pub source: PathBuf,
     /// Inside, absolute.
     pub target: PathBuf,
-    /// [`Writing::Refused`] for `:ro`.
-    pub writing: Writing,
+    /// No for `:ro`.
+    pub writable: Switch,
 }
 
 impl Bind {
@@ -24,17 +24,17 @@ impl Bind {
     /// How it is spelled.
     pub fn parse(word: &OsStr) -> Result<Self, String> {
         let parts = split(word.as_bytes());
-        let (source, target, writing) = match parts.as_slice() {
-            [source, target] => (source, target, Writing::Allowed),
-            [source, target, mode] if mode == b"rw" => (source, target, Writing::Allowed),
-            [source, target, mode] if mode == b"ro" => (source, target, Writing::Refused),
+        let (source, target, writable) = match parts.as_slice() {
+            [source, target] => (source, target, Switch::Yes),
+            [source, target, mode] if mode == b"rw" => (source, target, Switch::Yes),
+            [source, target, mode] if mode == b"ro" => (source, target, Switch::No),
             _ => return Err(SPELLED.into()),
         };
         if source.is_empty() || target.is_empty() {
             return Err(SPELLED.into());
         }
         let path = |bytes: &Vec<u8>| PathBuf::from(OsString::from_vec(bytes.clone()));
-        Ok(Self { source: path(source), target: path(target), writing })
+        Ok(Self { source: path(source), target: path(target), writable })
     }
 
     /// The word that [`Bind::parse`] reads as this bind.
@@ -42,7 +42,7 @@ impl Bind {
         let mut word = escaped(self.source.as_os_str());
         word.push(b':');
         word.extend(escaped(self.target.as_os_str()));
-        if self.writing == Writing::Refused {
+        if self.writable == Switch::No {
             word.extend(b":ro");
         }
         OsString::from_vec(word)
@@ -87,8 +87,8 @@ mod tests {
 
     #[test]
     fn a_bind_has_two_paths_and_perhaps_ro() {
-        assert!(parse("/a:/b").is_ok_and(|bind| bind.writing == Writing::Allowed));
-        assert!(parse("/a:/b:ro").is_ok_and(|bind| bind.writing == Writing::Refused));
+        assert!(parse("/a:/b").is_ok_and(|bind| bind.writable == Switch::Yes));
+        assert!(parse("/a:/b:ro").is_ok_and(|bind| bind.writable == Switch::No));
         for wrong in ["/a", "/a:", ":/b", "/a:/b:rx", "/a:/b:ro:x", "/a\\:/b"] {
             assert!(parse(wrong).is_err(), "{wrong:?}");
         }

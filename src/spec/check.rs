@@ -37,6 +37,7 @@ impl RunOptions {
         let mut namespaces = self.namespaces(host)?;
         let Joined { joins, inside } = open_joins(&mut namespaces, host)?;
         let root = self.root_switch(&namespaces)?;
+        no_chroot_among_others(&namespaces, root)?;
         self.no_mounts_without_a_mount_namespace(&namespaces)?;
         self.check_kernel_options(&namespaces)?;
         self.check_rights(&namespaces, host)?;
@@ -120,7 +121,7 @@ impl RunOptions {
             return Ok(());
         }
         let option = match self.writing {
-            Writing::Refused => Some("--read-only"),
+            Writing::Refused | Writing::Strict => Some("--read-only"),
             Writing::Ephemeral => Some("--ephemeral"),
             Writing::Allowed if !self.binds.is_empty() => Some("--bind"),
             Writing::Allowed if !self.tmpfs.is_empty() => Some("--tmpfs"),
@@ -162,10 +163,7 @@ impl RunOptions {
             return Ok(None);
         }
         let name = self.hostname.as_deref().unwrap_or("rustic");
-        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
-        // hostname(7) and HOST_NAME_MAX of limits.h; a newline or a space would forge lines of
-        // /etc/hosts.
-        if name.is_empty() || name.len() > 64 || !name.bytes().all(allowed) {
+        if !is_hostname(name) {
             return Err(Failure::new(format!(
                 "--hostname '{}' is not a host name",
                 printable(name)
@@ -211,6 +209,28 @@ impl RunOptions {
             }
         }
     }
+}
+
+/// Below a chroot lies the host's tree, and who sees the container's processes climbs out of their
+/// root, /proc/PID/root.
+fn no_chroot_among_others(namespaces: &Namespaces, root: RootSwitch) -> Result<(), Failure> {
+    match (root, namespaces.joined(Namespace::Pid)) {
+        (RootSwitch::Chroot, Some(path)) => Err(Failure::new(format!(
+            "--pid {} with a root that is entered by chroot: who is there climbs out of it",
+            shown(path)
+        ))
+        .why("/proc/PID/root/.. leads from a chroot to the host's tree")
+        .remedy("--mount yes --root pivot")
+        .man("chroot(2)")),
+        (RootSwitch::Pivot, _) | (RootSwitch::Chroot, None) => Ok(()),
+    }
+}
+
+/// Whether it is one by hostname(7) and HOST_NAME_MAX of limits.h; a newline or a space would forge
+/// lines of /etc/hosts.
+pub fn is_hostname(name: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+    !name.is_empty() && name.len() <= 64 && name.bytes().all(allowed)
 }
 
 /// A host name is set in a UTS namespace of the container's own only.

@@ -92,22 +92,29 @@ impl Spec {
     /// What was ordered and undoes a wall: allowed, and said.
     pub fn warnings(&self) -> Vec<String> {
         let climbs = self.root == RootSwitch::Chroot && self.holds(Capability::CAP_SYS_CHROOT);
-        let warning = "with CAP_SYS_CHROOT a chroot is no wall: CMD can climb out of it, chroot(2)";
-        climbs.then(|| warning.to_owned()).into_iter().collect()
+        let climbs = climbs.then_some(
+            "with CAP_SYS_CHROOT a chroot is no wall: CMD can climb out of it, chroot(2)",
+        );
+        let entered = self.inside.as_ref().map(|inside| inside.others_may_mount);
+        let entered = (entered == Some(Switch::Yes)).then_some(
+            "who holds CAP_SYS_ADMIN in the user namespace that is entered can reach the caller's \
+             files while this container starts",
+        );
+        climbs.into_iter().chain(entered).map(str::to_owned).collect()
     }
 
     /// What was ordered besides namespaces that opens a wall.
     pub fn doors(&self) -> Vec<Door> {
         let binds = self.binds.iter().map(|bind| {
             let name = format!("--bind {}:{}", shown(&bind.source), shown(&bind.target));
-            files(name, &bind.source, &bind.target, bind.writing)
+            files(name, &bind.source, &bind.target, bind.writable)
         });
         let root = match &self.rootfs {
             Rootfs::Directory(directory) => Some(files(
                 format!("--rootfs {}", shown(directory)),
                 directory,
                 Path::new("/"),
-                self.writing,
+                if self.writing == Writing::Allowed { Switch::Yes } else { Switch::No },
             )),
             Rootfs::Builtin | Rootfs::Archive(_) | Rootfs::Stored(_) => None,
         };
@@ -207,11 +214,7 @@ impl Spec {
     }
 }
 
-fn files(name: String, source: &Path, target: &Path, writing: Writing) -> Door {
-    let writable = match writing {
-        Writing::Allowed => Switch::Yes,
-        Writing::Refused | Writing::Ephemeral => Switch::No,
-    };
+fn files(name: String, source: &Path, target: &Path, writable: Switch) -> Door {
     let what = format!(
         "{} of the host is {} inside, {}",
         shown(source),

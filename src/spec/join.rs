@@ -3,13 +3,13 @@
 
 use crate::error::Failure;
 use crate::host::Host;
-use crate::namespace::{Choice, Namespace, Namespaces};
+use crate::namespace::{Choice, Namespace, Namespaces, Switch};
 use crate::spec::shown;
 use crate::sys::nsfs;
 use crate::walls::join::{Inside, Join, Joins};
 use caps::Capability;
 use rustix::fd::OwnedFd;
-use rustix::fs::{Mode, OFlags, fstat, fstatfs, open};
+use rustix::fs::{Mode, OFlags, Stat, fstat, fstatfs, open, stat};
 use rustix::io::Errno;
 use std::path::Path;
 use std::rc::Rc;
@@ -47,7 +47,25 @@ pub(super) fn open_joins(namespaces: &mut Namespaces, host: &Host) -> Result<Joi
     }
     let joins = Joins { owner, others };
     let inside = joins.look().map_err(|error| not_joined(&joins, error.errno, &error.detail))?;
-    Ok(Joined { joins, inside: Some(inside) })
+    let others_may_mount = joins.owner.as_ref().map_or(Switch::No, |join| may_mount(&join.file));
+    Ok(Joined { joins, inside: Some(Inside { others_may_mount, ..inside }) })
+}
+
+/// Whether a process that the caller can look into is in this user namespace and has CAP_SYS_ADMIN
+/// in its bounding set.
+fn may_mount(user_namespace: &OwnedFd) -> Switch {
+    let file = |stat: Stat| (stat.st_dev, stat.st_ino);
+    let Ok(wanted) = fstat(user_namespace).map(file) else { return Switch::Yes };
+    let is_there = |process: &Path| stat(process.join("ns/user")).map(file) == Ok(wanted);
+    let may = |process: &Path| {
+        let status = std::fs::read_to_string(process.join("status")).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("CapBnd:"));
+        let bounding = line.and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok());
+        bounding.is_none_or(|bounding| bounding & Capability::CAP_SYS_ADMIN.bitmask() != 0)
+    };
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let mut paths = processes.map(|entry| entry.path());
+    if paths.any(|process| is_there(&process) && may(&process)) { Switch::Yes } else { Switch::No }
 }
 
 fn option(namespace: Namespace, path: &Path) -> String {

@@ -134,8 +134,12 @@ impl Sysctl {
         match self.namespace() {
             Some(namespace) if namespaces.is_new(namespace) => Ok(()),
             Some(namespace) => {
-                Err(Failure::new(format!("--sysctl {shown} would change the caller's value"))
-                    .why(format!("the {} namespace is shared", namespace.name()))
+                let whose = match namespaces.joined(namespace) {
+                    Some(path) => format!("that of who is in {}", crate::spec::shown(path)),
+                    None => "the caller's value".into(),
+                };
+                Err(Failure::new(format!("--sysctl {shown} would change {whose}"))
+                    .why(format!("the {} namespace is not the container's own", namespace.name()))
                     .remedy(format!("--{} yes", namespace.name()))
                     .man(namespace.man()))
             }

@@ -11,6 +11,7 @@ mod options;
 mod rootfs;
 
 pub use bind::Bind;
+pub use check::is_hostname;
 pub use door::{Door, Opening};
 pub use kernel::{KernelOptions, ProcView, Seccomp, Sysctl};
 pub use options::RunOptions;
@@ -38,8 +39,10 @@ pub enum RootSwitch {
 pub enum Writing {
     /// They reach the directory (an image never: its overlay takes them).
     Allowed,
-    /// EROFS.
+    /// EROFS, but on a small tmpfs each on /tmp, /run and /var/tmp.
     Refused,
+    /// EROFS, there too.
+    Strict,
     /// They go to a layer that vanishes with the container.
     Ephemeral,
 }

@@ -53,6 +53,9 @@ pub struct Inside {
     pub setgroups: Switch,
     /// The host name.
     pub hostname: String,
+    /// Whether somebody in the user namespace that is entered may come to CAP_SYS_ADMIN there, and
+    /// with it into the child's mount namespace while the host's mounts are still in it.
+    pub others_may_mount: Switch,
 }
 
 impl Joins {
@@ -141,6 +144,7 @@ impl RawInside {
             gids: extents(&self.gid_map)?,
             setgroups,
             hostname: self.hostname,
+            others_may_mount: Switch::No,
         })
     }
 }

@@ -2,7 +2,9 @@
 
 use crate::judged::{report, verdicts, verify};
 use crate::need;
-use crate::support::{Rustic, children_of, end, eventually, finish, namespace, piped, shell};
+use crate::support::{
+    Rustic, children_of, end, eventually, finish, namespace, piped, shared, shell, store,
+};
 use std::fs;
 use std::process::Child;
 
@@ -138,7 +140,7 @@ fn each_wrong_path_has_a_sentence_of_its_own() {
     with(&["--pid", &pid, "--user", "yes"]).fails(125, &["may mount no proc of it"]);
     with(&["--uts", &other.file("uts"), "--hostname", "x"]).fails(125, &["another's name"]);
     with(&["--net", &other.file("net"), "--sysctl", "net.ipv4.ip_forward=1"])
-        .fails(125, &["would change the caller's value"]);
+        .fails(125, &["would change that of who is in"]);
 
     let nobody = |words: &[&str]| Rustic::run().nobody().opt(words.iter().copied()).opt(["true"]);
     // The namespaces of root's processes cannot even be opened; one that is shown by a mount can.
@@ -188,4 +190,77 @@ fn verify_knows_a_joined_namespace_as_a_door() {
     let doors = report["doors"].to_string();
     assert!(doors.contains(&other.file("net")), "{doors}");
     other.end();
+}
+
+#[test]
+fn nobody_in_a_joined_pid_namespace_reaches_the_host_by_a_chroot() {
+    need!(root);
+    let other = Running::start(Rustic::run(), "read end");
+    for way in [["--root", "chroot"], ["--mount", "no"]] {
+        let run = Rustic::run().ns("pid", &other.file("pid")).opt(way).opt(["true"]);
+        run.ran().fails(125, &["entered by chroot", "/proc/PID/root"]);
+    }
+    other.end();
+}
+
+/// Looks again and again at the processes that it sees: whether one shows a file that is outside of
+/// the container, by its root or by its descriptors.
+const LOOK: &str = "mkfifo /go 2>/dev/null; while :; do for p in /proc/[2-9]*; do \
+    [ -e $p/root/$MARK ] && echo reached $p/root; \
+    ls -l $p/fd 2>/dev/null | grep -q \"$STORE\" && echo reached $p/fd; \
+    case $(readlink $p/exe) in */rustic) echo reached $p/exe;; esac; done; done";
+
+/// What a process of the one container has reached while others joined it.
+fn reached(run: fn() -> Rustic, joins: &[(&str, &str)], times: usize) -> String {
+    let mark = shared().join("rustic");
+    let store = store();
+    let script = LOOK.replace("$MARK", mark.to_str().unwrap().trim_start_matches('/'));
+    let script = script.replace("$STORE", store.to_str().unwrap());
+    let mut looking = Running::start(run(), &script);
+    for _ in 0..times {
+        let joined =
+            joins.iter().fold(run(), |run, (name, entry)| run.ns(name, &looking.file(entry)));
+        let ran = joined.opt(["true"]).ran();
+        assert_eq!(ran.code, 0, "{ran:?}");
+    }
+    let output = looking.rustic.stdout.take();
+    looking.end();
+    let mut text = String::new();
+    std::io::Read::read_to_string(&mut output.unwrap(), &mut text).unwrap();
+    text
+}
+
+#[test]
+fn a_child_on_its_way_shows_nothing_of_the_host_to_who_is_joined() {
+    need!(root);
+    // Who sees the host's processes, with every right, reaches it: the look can see.
+    let open = || Rustic::run().ns("pid", "no").opt(["--caps", "all"]);
+    assert!(reached(open, &[], 5).contains("reached"));
+    assert_eq!(reached(Rustic::run, &[("pid", "pid")], 40), "");
+    let nobody = || Rustic::run().nobody().opt(["--caps", "all"]);
+    assert_eq!(reached(nobody, &[("user", "user"), ("pid", "pid")], 40), "");
+}
+
+#[test]
+fn a_host_name_of_others_forges_no_line() {
+    need!(root);
+    let set = "hostname \"$(printf 'x\\n6.6.6.6 evil')\"; read end";
+    let other = Running::start(Rustic::run().opt(["--caps", "SYS_ADMIN"]), set);
+    let hosts =
+        Rustic::run().ns("uts", &other.file("uts")).sh("cat /etc/hosts /etc/hostname").ran();
+    assert!(!hosts.stdout.contains("evil") && hosts.stdout.contains("localhost"), "{hosts:?}");
+    other.end();
+}
+
+#[test]
+fn who_may_enter_a_container_on_its_way_is_warned_of() {
+    need!(root);
+    let run = || Rustic::run().nobody();
+    let told = |other: &Running| run().ns("net", &other.file("net")).opt(["true"]).ran().stderr;
+    let plain = Running::start(run(), "read end");
+    assert_eq!(told(&plain), "");
+    plain.end();
+    let admin = Running::start(run().opt(["--caps", "all"]), "read end");
+    assert!(told(&admin).contains("warning: who holds CAP_SYS_ADMIN in the user namespace"));
+    admin.end();
 }

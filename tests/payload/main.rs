@@ -25,6 +25,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, exit};
 use streams::change_stream;
 
+/// A flat table, a task an entry.
 fn main() {
     let args: Vec<String> = std::env::args().collect();
     let words: Vec<&str> = args.iter().skip(1).map(String::as_str).collect();
@@ -51,6 +52,18 @@ fn main() {
         ["climb", canary] => climb(canary),
         ["forbidden-call"] => forbidden_call(),
         ["change-streams"] => (0..3).for_each(change_stream),
+        ["make", path] => {
+            say(&std::fs::write(path, "")
+                .map_or_else(|error| error.to_string(), |()| "done".into()));
+        }
+        ["print", path] => {
+            say(&std::fs::read_to_string(path).unwrap_or_else(|error| error.to_string()));
+        }
+        ["kind", path] => {
+            let kind = rustix::fs::lstat(*path)
+                .map(|stat| rustix::fs::FileType::from_raw_mode(stat.st_mode));
+            say(&kind.map_or_else(|errno| errno.to_string(), |kind| format!("{kind:?}")));
+        }
         ["list", paths @ ..] => paths.iter().for_each(|path| {
             let entries = std::fs::read_dir(path).map(Iterator::count);
             say(&format!(

@@ -27,6 +27,7 @@ use crate::walls::proc_masks::Masks;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use std::ffi::CString;
+use std::path::Path;
 
 /// What the child is given besides the plan.
 pub struct Inheritance<'a> {
@@ -103,7 +104,7 @@ fn opened(fd: Option<&OwnedFd>) -> Result<BorrowedFd<'_>, SysError> {
 impl Child<'_> {
     fn execute_step(&mut self, number: usize, step: &Step) -> Result<(), SysError> {
         match step {
-            Step::Rootfs(step) => self.execute_rootfs(step),
+            Step::Rootfs(step) => self.execute_rootfs(number, step),
             Step::Child(step) => self.execute(number, step),
             // The plan gives none of them to this side.
             Step::Parent(_) | Step::Warden(_) => Ok(()),
@@ -129,6 +130,13 @@ impl Child<'_> {
     fn tell(&self, number: usize) {
         if self.given.talk != Verbosity::Quiet {
             let _ = self.given.report.send(&Report::Done(number), None);
+        }
+    }
+
+    /// Tells where a mount target is behind the links of the image.
+    fn tell_target(&self, number: usize, path: &Path) {
+        if self.given.talk != Verbosity::Quiet {
+            let _ = self.given.report.send(&Report::target(number, path), None);
         }
     }
 

@@ -2,10 +2,9 @@
 
 use super::scratch::{TREE, unpack_into_run_directory};
 use super::{Child, opened};
-use crate::beneath::{self, Kind};
+use crate::beneath::{self, Kind, Links, Missing};
 use crate::error::SysError;
 use crate::mounts;
-use crate::namespace::Switch;
 use crate::rootfs::writer::write_all;
 use crate::run::step::{Mount, Place, RootfsStep, Source, Tree};
 use crate::spec::Sysctl;
@@ -18,7 +17,11 @@ use std::ffi::CStr;
 use std::path::Path;
 
 impl Child<'_> {
-    pub(super) fn execute_rootfs(&mut self, step: &RootfsStep) -> Result<(), SysError> {
+    pub(super) fn execute_rootfs(
+        &mut self,
+        number: usize,
+        step: &RootfsStep,
+    ) -> Result<(), SysError> {
         match step {
             RootfsStep::OpenBase(path) => self.base = Some(open_base(path)?),
             RootfsStep::MakePrivate => mounts::make_private()?,
@@ -54,21 +57,32 @@ impl Child<'_> {
             RootfsStep::Make(mount) => self.mounts[mount.slot] = Some(self.make(mount)?),
             RootfsStep::Pivot => root::pivot(opened(self.root.as_ref())?)?,
             RootfsStep::Chroot => root::enter(opened(self.root.as_ref().or(self.base.as_ref()))?)?,
-            RootfsStep::Attach(mount) => self.attach(mount)?,
+            RootfsStep::Attach(mount) => self.attach(number, mount)?,
+            RootfsStep::ProtectRoot => mounts::forbid_writing(opened(self.root.as_ref())?)?,
             RootfsStep::DeviceNodes(Some(slot)) => dev::make_nodes(self.mount(*slot)?)?,
             RootfsStep::DeviceNodes(None) => {
                 let (base, dev) = (opened(self.base.as_ref())?, Path::new("dev"));
-                dev::make_nodes(beneath::target(base, dev, Kind::Directory, Switch::Yes)?)?;
+                let (kind, links) = (Kind::Directory, Links::Refused);
+                dev::make_nodes(beneath::target(base, dev, kind, links, Missing::Made)?.file)?;
             }
             RootfsStep::DeviceLinks(slot) => dev::make_links(self.mount(*slot)?)?,
         }
         Ok(())
     }
 
-    fn attach(&self, mount: &Mount) -> Result<(), SysError> {
-        let Mount { slot, ref target, kind, make_target, .. } = *mount;
-        let target = beneath::target(opened(self.root.as_ref())?, target, kind, make_target)?;
-        Ok(mounts::attach(self.mount(slot)?, target)?)
+    fn attach(&self, number: usize, mount: &Mount) -> Result<(), SysError> {
+        let Mount { slot, ref target, kind, links, missing, .. } = *mount;
+        let root = opened(self.root.as_ref())?;
+        let found = match beneath::target(root, target, kind, links, missing) {
+            Err(error) if error.errno == Errno::NOENT && missing == Missing::Skipped => {
+                return Ok(());
+            }
+            found => found?,
+        };
+        if found.path != Path::new("/").join(target) {
+            self.tell_target(number, &found.path);
+        }
+        Ok(mounts::attach(self.mount(slot)?, found.file)?)
     }
 
     fn make(&self, mount: &Mount) -> Result<OwnedFd, SysError> {

@@ -1,6 +1,7 @@
 //! What is said of the child's steps while it builds its root file system.
 
 use super::{Description, described, inside, text};
+use crate::beneath::Links;
 use crate::error::printable;
 use crate::mounts::Attributes;
 use crate::run::step::{Mount, Place, RootfsStep, Source};
@@ -147,8 +148,23 @@ impl RootfsStep {
             Self::Attach(mount) => described(
                 format!("openat2({}, RESOLVE_NO_SYMLINKS), move_mount()", inside(mount)),
                 format!("{} on {}", describe_mount(mount).cannot, inside(mount)),
-                "attached to a descriptor beneath the root, never through a symlink of the image",
+                match mount.links {
+                    Links::Refused => {
+                        "attached to a descriptor beneath the root, never through a symlink of the \
+                         image"
+                    }
+                    Links::Inside => {
+                        "attached to a descriptor beneath the root, found component by component; \
+                         a link leads where it leads from inside"
+                    }
+                },
                 "move_mount(2)",
+            ),
+            Self::ProtectRoot => described(
+                "mount_setattr(root, RDONLY)".into(),
+                "make the root read-only".into(),
+                "now that every mount has its place in it",
+                "mount_setattr(2)",
             ),
             Self::DeviceNodes(_) => described(
                 "mknod(null, zero, full, random, urandom, tty)".into(),

@@ -1,7 +1,8 @@
 //! What the errors of the child's steps mean while it builds its root file system.
 
+use crate::beneath::Links;
 use crate::error::Failure;
-use crate::namespace::{Namespace, Switch};
+use crate::namespace::Namespace;
 use crate::run::describe::inside;
 use crate::run::step::{Mount, RootfsStep, Source};
 use rustix::io::Errno;
@@ -38,6 +39,7 @@ impl RootfsStep {
             | Self::Chroot
             | Self::Mask { .. }
             | Self::ProtectProc { .. }
+            | Self::ProtectRoot
             | Self::DeviceNodes(_)
             | Self::DeviceLinks(_) => failure,
         }
@@ -62,13 +64,20 @@ fn not_made(mount: &Mount, errno: Errno, failure: Failure) -> Failure {
 
 fn not_attached(mount: &Mount, errno: Errno, failure: Failure) -> Failure {
     match errno {
-        Errno::LOOP | Errno::NOTDIR | Errno::ISDIR | Errno::INVAL => failure.remedy(
-            "make it a plain directory or file in the image; rustic does not mend or follow it",
-        ),
-        Errno::NOENT | Errno::ROFS if mount.make_target == Switch::No => failure.remedy(format!(
-            "make {} in the root file system, or leave out --read-only",
-            inside(mount)
-        )),
+        Errno::XDEV => {
+            failure.remedy("order the target by its own name, below /dev, /proc or /sys")
+        }
+        Errno::LOOP if mount.links == Links::Inside => failure.man("path_resolution(7)"),
+        Errno::LOOP | Errno::NOTDIR | Errno::ISDIR => failure
+            .remedy("make it a plain directory or file in the image; rustic does not mend it"),
+        Errno::ROFS => {
+            let found = failure.why.clone().unwrap_or_default();
+            failure
+                .why(format!(
+                    "{found}, and with --read-only nothing is made in a directory of the caller's"
+                ))
+                .remedy(format!("--ephemeral, or make {} there", inside(mount)))
+        }
         _ => failure,
     }
 }

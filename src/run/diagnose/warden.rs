@@ -19,6 +19,11 @@ impl WardenStep {
                 let clone = Self::Clone(namespaces.clone());
                 let what = format!("cannot {}", clone.describe().cannot);
                 let failure = Failure::new(what).errno(errno).man(clone.describe().man);
+                if namespaces.joined(Namespace::Pid).is_some() && errno == Errno::NOMEM {
+                    return failure
+                        .why("process 1 of the pid namespace that is joined has ended")
+                        .man("pid_namespaces(7)");
+                }
                 clone_failure(failure, namespaces, errno, host)
             }
             Self::WriteIdMaps(maps) => match (errno, &maps.writer) {

@@ -9,7 +9,7 @@ use crate::rootfs::Image;
 use crate::run::resource::Resource;
 use crate::run::step::{ChildStep, Mount, ParentStep, Quota, Step, WardenStep};
 use crate::run::streams::Stream;
-use crate::spec::{Ready, Seccomp, Spec};
+use crate::spec::{Ready, Seccomp, Spec, Writing};
 use crate::walls::idmap::{IdMaps, Writer};
 use crate::walls::proc_masks::Hidden;
 use std::ffi::{CString, OsStr};
@@ -28,6 +28,8 @@ pub(super) struct Ladder<'a> {
     /// /proc and /sys, where there are mounts.
     pub(super) own: Option<OwnMounts>,
     pub(super) kernel_files: KernelFiles,
+    /// Whose the root is that mount targets are made in.
+    pub(super) place: RootPlace,
     pub(super) streams: [Stream; 3],
     /// The slots of rustic's own /dev and /dev/pts.
     pub(super) dev: Option<usize>,
@@ -49,6 +51,15 @@ pub(super) struct OwnMounts {
     pub(super) proc: usize,
     pub(super) sys: usize,
     pub(super) view: SysView,
+}
+
+/// Whose the root file system is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RootPlace {
+    /// rustic's own: an overlay, or the scratch tmpfs.
+    Own,
+    /// A directory of the caller's.
+    Callers,
 }
 
 /// What /sys is.
@@ -76,6 +87,7 @@ impl<'a> Ladder<'a> {
             mounts: Vec::new(),
             own: None,
             kernel_files: KernelFiles::default(),
+            place: RootPlace::Own,
             streams: [Stream::Passed, Stream::Passed, Stream::Passed],
             dev: None,
             devpts: None,
@@ -89,6 +101,11 @@ impl<'a> Ladder<'a> {
 
     pub(super) fn is_new(&self, namespace: Namespace) -> bool {
         self.spec.namespaces.is_new(namespace)
+    }
+
+    /// Whether nothing is written to the root.
+    pub(super) fn is_read_only(&self) -> bool {
+        matches!(self.spec.writing, Writing::Refused | Writing::Strict)
     }
 
     /// Whether the caller's user namespace owns the caller's other namespaces, and so may mount

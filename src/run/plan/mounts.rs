@@ -1,21 +1,24 @@
 //! Which mounts a container has: its files of /etc, /proc, /sys, /dev, and what was ordered.
 
 use super::ladder::{Ladder, NO_SUID_DEV, NO_SUID_DEV_EXEC, OwnMounts, SysView, c_string};
-use crate::beneath::Kind;
+use crate::beneath::{Kind, Links, Missing};
 use crate::host::contains;
 use crate::mounts::{self, Attributes, FsOption};
 use crate::namespace::{Choice, Namespace, Switch};
 use crate::run::step::{Mount, RootfsStep, Source};
-use crate::spec::{Bind, Writing};
+use crate::spec::{Bind, Writing, is_hostname};
 use crate::walls::dev;
 use std::ffi::{CStr, CString};
 use std::os::unix::fs::FileTypeExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 /// Sizes of /dev, which holds names alone, and of /dev/shm, in bytes.
 const DEV_SIZE: u64 = 64 << 10;
 const SHM_SIZE: u64 = 64 << 20;
+
+/// The most that each of the small tmpfs of --read-only holds, in bytes.
+const TEMPORARY_SIZE: u64 = 64 << 20;
 
 impl Ladder<'_> {
     /// The files of /etc that are the container's own, written once and shown over the image's.
@@ -25,6 +28,8 @@ impl Ladder<'_> {
             self.spec.hostname.clone().or(joined).unwrap_or_else(|| {
                 rustix::system::uname().nodename().to_string_lossy().into_owned()
             });
+        // Who is in a joined namespace may have set anything, lines of its own too.
+        let name = if is_hostname(&name) { name } else { "localhost".to_owned() };
         let shares_net = *self.spec.namespaces.get(Namespace::Net) == Choice::Shared;
         let of_the_host = |path: &str| shares_net.then(|| std::fs::read(path).ok()).flatten();
         let hosts = of_the_host("/etc/hosts").unwrap_or_else(|| {
@@ -40,11 +45,8 @@ impl Ladder<'_> {
         let names: Vec<_> = files.iter().map(|(name, _)| *name).collect();
         self.rung(RootfsStep::WriteScratch(files));
         for name in names {
-            let attributes = if self.spec.writing == Writing::Refused {
-                Attributes::READ_ONLY
-            } else {
-                Attributes::NONE
-            };
+            let attributes =
+                if self.is_read_only() { Attributes::READ_ONLY } else { Attributes::NONE };
             self.mount(
                 Source::Scratch(c_string(Path::new(name))),
                 attributes,
@@ -65,12 +67,8 @@ impl Ladder<'_> {
         kind: Kind,
     ) -> usize {
         let target = target.as_ref();
-        let below_dev = target.starts_with("dev") && target != Path::new("dev");
-        let make_target = if self.spec.writing == Writing::Refused && !below_dev {
-            Switch::No
-        } else {
-            Switch::Yes
-        };
+        let kernels = ["dev", "proc", "sys"].into_iter().any(|own| target.starts_with(own));
+        let links = if kernels { Links::Refused } else { Links::Inside };
         let slot = self.mounts.len();
         self.mounts.push(Rc::new(Mount {
             slot,
@@ -78,7 +76,9 @@ impl Ladder<'_> {
             attributes,
             target: target.into(),
             kind,
-            make_target,
+            links,
+            // On a directory of the caller's that is read-only nothing can be made, and is not.
+            missing: Missing::Made,
         }));
         slot
     }
@@ -156,6 +156,28 @@ impl Ladder<'_> {
         SysView::Empty
     }
 
+    /// What --read-only leaves to be written: an empty tmpfs on each of these that is there, unless
+    /// something was ordered on it or above it.
+    pub(super) fn plan_temporary_mounts(&mut self) {
+        let spec = self.spec;
+        if spec.writing != Writing::Refused {
+            return;
+        }
+        let ordered = spec.binds.iter().map(|bind| &bind.target).chain(&spec.tmpfs);
+        let ordered: Vec<PathBuf> = ordered.cloned().collect();
+        for (target, mode) in [("/tmp", "1777"), ("/run", "0755"), ("/var/tmp", "1777")] {
+            if ordered.iter().any(|ordered| Path::new(target).starts_with(ordered)) {
+                continue;
+            }
+            let below_root = target.trim_start_matches('/');
+            let tmpfs = tmpfs(mode, TEMPORARY_SIZE);
+            let slot = self.mount(tmpfs, NO_SUID_DEV, below_root, Kind::Directory);
+            if let Some(mount) = self.mounts.get_mut(slot) {
+                *mount = Rc::new(Mount { missing: Missing::Skipped, ..(**mount).clone() });
+            }
+        }
+    }
+
     /// --bind and --tmpfs, parents first.
     pub(super) fn plan_ordered_mounts(&mut self) {
         let spec = self.spec;
@@ -167,7 +189,7 @@ impl Ladder<'_> {
             let below_root = target.strip_prefix("/").unwrap_or(target);
             match bind {
                 Some(bind) => {
-                    let read_only = if bind.writing == Writing::Refused {
+                    let read_only = if bind.writable == Switch::No {
                         Attributes::READ_ONLY
                     } else {
                         Attributes::NONE

@@ -1,6 +1,6 @@
 //! The rungs of the root file system: how it is made, entered and filled.
 
-use super::ladder::{Ladder, NO_SUID_DEV, SysView, c_string};
+use super::ladder::{Ladder, NO_SUID_DEV, RootPlace, SysView, c_string};
 use crate::error::Failure;
 use crate::mounts::{Attributes, OverlayMarks};
 use crate::namespace::Namespace;
@@ -44,10 +44,14 @@ impl Ladder<'_> {
     }
 
     fn mounted_root(&mut self, image: Image) -> Result<(), Failure> {
-        let read_only = if self.spec.writing == Writing::Refused {
-            Attributes::READ_ONLY
-        } else {
-            Attributes::NONE
+        let callers = matches!(image, Image::Directory(_));
+        if callers && self.spec.writing != Writing::Ephemeral {
+            self.place = RootPlace::Callers;
+        }
+        // A root of rustic's own becomes read-only when every target has been made in it.
+        let read_only = match (self.place, self.spec.writing) {
+            (RootPlace::Callers, Writing::Refused | Writing::Strict) => Attributes::READ_ONLY,
+            (RootPlace::Callers | RootPlace::Own, _) => Attributes::NONE,
         };
         let attributes = NO_SUID_DEV.union(read_only);
         let marks = if self.owns_the_shared() { OverlayMarks::Trusted } else { OverlayMarks::User };
@@ -85,6 +89,8 @@ impl Ladder<'_> {
             self.rung(ChildStep::OpenViewsByPath(views));
         }
         steps.into_iter().for_each(|step| self.rung(step));
+        // Before the files of /etc: a link may lead from one of them into /run.
+        self.plan_temporary_mounts();
         self.host_files();
         self.enter_root(&base, directory.as_deref())
     }
@@ -129,6 +135,9 @@ impl Ladder<'_> {
                 }
                 self.rung(RootfsStep::DeviceLinks(slot));
             }
+        }
+        if self.place == RootPlace::Own && self.is_read_only() {
+            self.rung(RootfsStep::ProtectRoot);
         }
         if terminals.any() {
             self.rung(ChildStep::Terminal {

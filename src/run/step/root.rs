@@ -1,8 +1,7 @@
 //! The child's steps while it builds what is seen of files.
 
-use crate::beneath::Kind;
+use crate::beneath::{Kind, Links, Missing};
 use crate::mounts::{Attributes, FsOption, OverlayMarks};
-use crate::namespace::Switch;
 use crate::rootfs::Origin;
 use crate::spec::Sysctl;
 use crate::walls::proc_masks::Hidden;
@@ -62,6 +61,8 @@ pub enum RootfsStep {
     Chroot,
     /// A mount, attached beneath the root.
     Attach(Rc<Mount>),
+    /// The root made read-only, when every mount target in it has been made.
+    ProtectRoot,
     /// Kernel parameters of the container's own, in the proc file system of this slot.
     SetSysctls {
         /// The slot of the proc file system that they are written in.
@@ -102,8 +103,10 @@ pub struct Mount {
     pub target: PathBuf,
     /// What the target must be.
     pub kind: Kind,
-    /// Whether a missing target is made.
-    pub make_target: Switch,
+    /// What becomes of links on the way to it.
+    pub links: Links,
+    /// What becomes of a target that is missing.
+    pub missing: Missing,
 }
 
 /// What a mount shows.

@@ -1,12 +1,13 @@
 //! What the warden and the child say.
 
 use super::{Phase, Supervisor};
-use crate::error::{Failure, errno_text};
+use crate::error::{Failure, errno_text, printable};
 use crate::ready::notify;
 use crate::run::control::{Ending, Order, Report};
+use crate::run::describe::inside;
 use crate::run::events;
 use crate::run::resource::{self, Which};
-use crate::run::step::{ChildStep, Step};
+use crate::run::step::{ChildStep, RootfsStep, Step};
 use crate::run::wire::Received;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, OwnedFd};
@@ -106,6 +107,7 @@ impl Supervisor<'_> {
                 None => {}
             },
             Report::Note(number, errno) => self.note(number, errno),
+            Report::Target(number, path) => self.tell_target(number, &path),
             Report::Terminal => {
                 if let (Some(relay), Some(master)) = (&mut self.relay, descriptor) {
                     relay.connect(master);
@@ -129,6 +131,12 @@ impl Supervisor<'_> {
             Report::Left(place, errno) => self.left(place, errno),
             Report::Listener => {}
             Report::Ended(ending) => self.ending = Some(ending),
+        }
+    }
+
+    fn tell_target(&self, number: usize, path: &str) {
+        if let Some(Step::Rootfs(RootfsStep::Attach(mount))) = self.run.plan.steps.get(number) {
+            self.run.voice.child(&format!("{} is {}", inside(mount), printable(path)));
         }
     }
 

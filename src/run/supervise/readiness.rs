@@ -8,6 +8,7 @@ use crate::ready::message::{self, QueueMessage};
 use crate::ready::notify::{self, Said};
 use crate::ready::queue;
 use crate::run::control::Order;
+use crate::run::events;
 use crate::run::step::{ChildStep, ParentStep, Step};
 use crate::spec::{Ready, Verbosity};
 use rustix::io::Errno;
@@ -31,6 +32,10 @@ impl Supervisor<'_> {
         }
         self.did(|step| matches!(step, Step::Child(ChildStep::Exec { .. })));
         if let Some(pid) = self.pid {
+            // Until now a child that is hidden from others could not be looked into.
+            if self.info.is_wanted() && self.run.plan.namespaces.shows_the_child() {
+                self.namespaces = events::namespaces_of(pid.as_raw_nonzero().get());
+            }
             self.info.started(pid.as_raw_nonzero().get(), &self.namespaces);
         }
         // The wall between the child and the queue stands: nothing more will tell, and that CMD

@@ -4,16 +4,17 @@
 use super::Warden;
 use super::start::{Start, clone};
 use crate::error::SysError;
-use crate::namespace::{Choice, Namespace, Namespaces};
-use crate::run::control::{FarEnd, Report, wire};
+use crate::namespace::Namespaces;
+use crate::run::control::{FarEnd, NearEnd, Report, wire};
 use crate::run::wire::Received;
 use crate::sys;
 use crate::walls::idmap::Writer;
 use crate::walls::join::Joins;
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::AsFd;
 use rustix::io::Errno;
 use rustix::process::{
-    DumpableBehavior, Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open,
+    DumpableBehavior, Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process, pidfd_open,
     set_dumpable_behavior, set_parent_process_death_signal, waitid,
 };
 
@@ -41,7 +42,7 @@ impl Warden<'_> {
         if let Ok(pidfd) = pidfd_open(joiner, PidfdFlags::empty()) {
             near.know_peer(pidfd);
         }
-        let told = near.wait();
+        let told = self.hear_joiner(&near, joiner);
         let _ = rustix::io::retry_on_intr(|| waitid(WaitId::Pid(joiner), WaitIdOptions::EXITED));
         match told {
             Received::Message(Report::Started(pid), Some(pidfd)) => {
@@ -57,6 +58,20 @@ impl Warden<'_> {
                 Err(SysError::new(Errno::CHILD, "the process that joins them has ended"))
             }
         }
+    }
+
+    /// Waits for the joiner, but no longer than for the parent: an order ends what has not begun,
+    /// and so does the parent's end.
+    fn hear_joiner(&self, near: &NearEnd, joiner: Pid) -> Received<Report> {
+        let wires = [near.as_fd(), self.wire.as_fd()];
+        let mut wires = wires.map(|wire| PollFd::from_borrowed_fd(wire, PollFlags::IN));
+        let ready = rustix::io::retry_on_intr(|| poll(&mut wires, None));
+        if ready.is_ok() && !wires[0].revents().is_empty() {
+            return near.wait();
+        }
+        // Nobody but the warden reaps it: the number is still its own.
+        let _ = kill_process(joiner, Signal::KILL);
+        Received::Closed
     }
 
     fn join_and_clone(
@@ -88,15 +103,16 @@ impl Warden<'_> {
         sys::exit_now(0)
     }
 
-    /// Whoever has CAP_SYS_PTRACE in a user namespace that is joined, and sees the child in a pid
-    /// namespace that is joined too, could trace it while it still holds the host's mounts. Of a
-    /// process that is not dumpable the kernel asks for that right in the user namespace in which
-    /// rustic was executed, ptrace(2); execve(2) of CMD ends that.
+    /// Who sees the child in a pid namespace that is joined, or has rights over it in a user
+    /// namespace that is joined, could trace it while it still holds the host's mounts, and reach
+    /// rustic's own file by /proc/PID/exe until execve(2) (CVE-2019-5736). Of a process that is not
+    /// dumpable the kernel asks for CAP_SYS_PTRACE in the user namespace in which rustic was
+    /// executed, ptrace(2); execve of CMD ends that.
     fn hide_from_the_joined(&self) -> rustix::io::Result<()> {
-        match self.plan.namespaces.get(Namespace::User) {
-            Choice::Join(_) => set_dumpable_behavior(DumpableBehavior::NotDumpable),
-            Choice::New | Choice::Shared => Ok(()),
+        if self.plan.namespaces.shows_the_child() {
+            set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
         }
+        Ok(())
     }
 
     fn map_from_inside(&self, pid: Pid) -> Result<(), SysError> {

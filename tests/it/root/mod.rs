@@ -4,4 +4,6 @@ mod bare;
 mod binds;
 mod chroot;
 mod dev;
+mod read_only;
+mod targets;
 mod written;

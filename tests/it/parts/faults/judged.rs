@@ -84,7 +84,10 @@ fn left_queue(point: &Point, ran: &Ran, trace: &str, since: Instant) -> Option<S
 fn left_directory(point: &Point, ran: &Ran, trace: &str, store: &Path) -> Option<String> {
     let runs = fs::read_dir(store.join("runs")).into_iter().flatten().flatten();
     let paths = runs.map(|entry| entry.path().display().to_string());
-    let of_this_run = |path: &String| trace.contains(path) && !ran.stderr.contains(path);
+    // One of an earlier run is looked at too, when it is swept.
+    let made =
+        |path: &String| trace.lines().any(|line| line.contains("mkdir") && line.contains(path));
+    let of_this_run = |path: &String| made(path) && !ran.stderr.contains(path);
     match point.what {
         Wrong::Kill(_) => None,
         Wrong::Result(_) => paths.filter(of_this_run).map(|path| format!("{path} is left")).next(),

@@ -1,0 +1,61 @@
+//! Paths inside a root file system: resolved against one descriptor, and never out of it.
+//!
+//! What is opened here follows no symlink at all. A mount target may be behind links of the image:
+//! [`target()`] follows them inside of the root.
+
+mod target;
+
+pub use target::{Kind, Links, Missing, target};
+
+use rustix::fd::{AsFd, AsRawFd, OwnedFd};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, chmodat, openat2};
+use rustix::io::{Errno, Result};
+use std::path::Path;
+
+/// openat2(2) refuses with EAGAIN when a rename races with it; so often is it asked again.
+const RACES: usize = 32;
+
+/// A path beneath `dir`, without following a symlink on the way, not even a magic one.
+///
+/// # Errors
+/// ELOOP for a symlink, ENOENT, EACCES.
+pub fn open(dir: impl AsFd, name: &Path, flags: OFlags, mode: Mode) -> Result<OwnedFd> {
+    resolve(dir, name, flags, mode, ResolveFlags::empty())
+}
+
+/// A directory beneath a root by its whole path, to be read and changed. Neither a symlink nor a
+/// mount is on the way.
+///
+/// # Errors
+/// ELOOP for a symlink, ENOTDIR, ENOENT, EXDEV for a mount.
+pub fn directory(root: impl AsFd, path: &Path) -> Result<OwnedFd> {
+    resolve(root, path, OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty(), ResolveFlags::NO_XDEV)
+}
+
+fn resolve(
+    dir: impl AsFd,
+    path: &Path,
+    flags: OFlags,
+    mode: Mode,
+    more: ResolveFlags,
+) -> Result<OwnedFd> {
+    let how =
+        ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS | more;
+    let mut last = Errno::AGAIN;
+    for _ in 0..RACES {
+        match openat2(&dir, path, flags | OFlags::CLOEXEC | OFlags::NOFOLLOW, mode, how) {
+            Err(errno @ (Errno::AGAIN | Errno::INTR)) => last = errno,
+            result => return result,
+        }
+    }
+    Err(last)
+}
+
+/// Changes the mode of what an O_PATH descriptor shows: chmod by name would follow a symlink that
+/// has taken the place, and fchmodat2(2) with AT_EMPTY_PATH is there since Linux 6.6 only.
+///
+/// # Errors
+/// EPERM for another user's.
+pub fn chmod(node: &OwnedFd, mode: Mode) -> Result<()> {
+    chmodat(CWD, format!("/proc/self/fd/{}", node.as_raw_fd()), mode, AtFlags::empty())
+}
