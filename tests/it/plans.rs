@@ -42,7 +42,7 @@ pub(crate) fn with_every_step() -> Vec<Plan> {
         plan("directory", run().opt(["--rootfs", root]), &["payload", "true"]),
         plan("plain user", run().nobody(), &nothing),
         plan("uid and file", run().input(passwd).opt(["--uid", "1000"]), &nothing),
-        plan("plain user and file", run().nobody().input(passwd), &nothing),
+        plan("plain user and file", run().nobody().input(passwd).opt(["--read-only"]), &nothing),
         plan("no mounts", run().ns("mount", "no"), &nothing),
         // For a test that lives in namespaces of its own: those of its process are others.
         plan("joined", run().ns("net", &format!("/proc/{}/ns/net", std::process::id())), &nothing),

@@ -55,7 +55,7 @@ fn nothing_behind_a_stream_can_be_changed_from_inside_but_with_stdio_inherit() {
         &["--caps", "all"],
         &["--user", "yes"],
         &["--pid", "no"],
-        &["--rootfs", "/", "--read-only"],
+        &["--rootfs", "/", "--read-only=strict"],
     ];
     for (kind, open) in BEHIND {
         for options in settings {
