@@ -155,6 +155,18 @@ pub fn copy_tree(dir: impl AsFd, path: &CStr, attributes: Attributes) -> Result<
     Ok(tree)
 }
 
+/// The same for an entry of a directory, and for a symlink not what it leads to.
+///
+/// # Errors
+/// As [`copy_tree`].
+pub fn copy_entry(dir: impl AsFd, name: &CStr) -> Result<OwnedFd> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE
+        | OpenTreeFlags::OPEN_TREE_CLOEXEC
+        | OpenTreeFlags::AT_RECURSIVE
+        | OpenTreeFlags::AT_SYMLINK_NOFOLLOW;
+    open_tree(dir, name, flags)
+}
+
 /// A copy of the one mount that a file is on, with the file as its root, detached.
 ///
 /// # Errors

@@ -1,15 +1,23 @@
 //! Paths inside a root file system: resolved against one descriptor, and never out of it.
 //!
 //! What is opened here follows no symlink at all. A mount target may be behind links of the image:
-//! [`target()`] follows them inside of the root.
+//! [`target()`] follows them inside of the root. [`MadeTarget`] is one that was made in a directory
+//! of somebody else's, for as long as it is used.
 
+mod lookup;
+mod made;
+mod mark;
+#[cfg(test)]
+mod races;
 mod target;
 
-pub use target::{Kind, Links, Missing, target};
+pub use lookup::{AtOnce, Kind, Links, Lookup, Missing, Surroundings, Target};
+pub use made::{MadeTarget, is_made};
+pub use target::target;
 
-use rustix::fd::{AsFd, AsRawFd, OwnedFd};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, chmodat, openat2};
-use rustix::io::{Errno, Result};
+use rustix::io::{Errno, Result, fcntl_dupfd_cloexec};
 use std::path::Path;
 
 /// openat2(2) refuses with EAGAIN when a rename races with it; so often is it asked again.
@@ -49,6 +57,11 @@ fn resolve(
         }
     }
     Err(last)
+}
+
+/// A descriptor of the same file, for as long as one likes.
+fn kept_open(file: BorrowedFd<'_>) -> Result<OwnedFd> {
+    fcntl_dupfd_cloexec(file, 0)
 }
 
 /// Changes the mode of what an O_PATH descriptor shows: chmod by name would follow a symlink that

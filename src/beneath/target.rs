@@ -1,58 +1,24 @@
-//! Mount targets: one component after another, each to a descriptor.
+//! The walk to a mount target: one component after another, each to a descriptor.
 
+use super::lookup::{Kind, Links, Lookup, Missing, Surroundings, Target};
+use super::mark::is_marked;
 use super::open;
 use crate::error::{SysError, printable};
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, fstat, mkdirat, readlinkat, statat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, fstat, readlinkat, statat};
 use rustix::io::Errno;
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Component, Path, PathBuf};
 
-/// What a mount target must be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// A directory.
-    Directory,
-    /// Anything else; where it is missing a regular file is made.
-    File,
-}
-
-/// What becomes of symlinks on the way to a target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Links {
-    /// None is followed: the place is one that a hostile image must not choose.
-    Refused,
-    /// They lead where they lead from inside: an absolute one begins at the root, and `..` stays
-    /// there. One that leads into /dev, /proc or /sys is refused: there are the kernel's own files.
-    Inside,
-}
-
-/// What becomes of a target that is missing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Missing {
-    /// It is made, with what is missing on the way.
-    Made,
-    /// It is an error.
-    Refused,
-    /// Nothing is mounted there.
-    Skipped,
-}
-
-/// A mount target, found or made.
-#[derive(Debug)]
-pub struct Target {
-    /// Its O_PATH descriptor.
-    pub file: OwnedFd,
-    /// Where it is inside, behind every link.
-    pub path: PathBuf,
-}
-
 /// As many links are followed as the kernel follows, path_resolution(7).
 const MOST_LINKS: usize = 40;
 
-/// A mount target beneath a root. `path` is relative to the root.
+/// So often is a component looked at again that vanishes as soon as it was seen.
+const RACES: usize = 32;
+
+/// A mount target beneath a root.
 ///
 /// # Errors
 /// ELOOP where a component is a symlink and none is followed, and for a loop of them; EXDEV for a
@@ -60,11 +26,10 @@ const MOST_LINKS: usize = 40;
 /// is missing and not made; the detail names the path inside.
 pub fn target(
     root: impl AsFd,
-    path: &Path,
-    kind: Kind,
-    links: Links,
-    missing: Missing,
+    lookup: Lookup<'_>,
+    around: &mut dyn Surroundings,
 ) -> Result<Target, SysError> {
+    let Lookup { path, kind, links, missing } = lookup;
     let top = open(&root, Path::new("."), OFlags::PATH | OFlags::DIRECTORY, Mode::empty())?;
     let mut walk = Walk { way: vec![top], path: PathBuf::from("/"), followed: 0, links };
     let mut rest: VecDeque<OsString> = parts(path);
@@ -74,9 +39,17 @@ pub fn target(
             continue;
         }
         walk.keep_away_from_the_kernels(&name)?;
-        let wanted = if rest.is_empty() { kind } else { Kind::Directory };
+        let wanted = if rest.is_empty() { kind } else { Some(Kind::Directory) };
+        match around.mounted(&walk.path.join(&name)) {
+            Ok(Some(mount)) => {
+                walk.down(mount, &name);
+                continue;
+            }
+            Ok(None) => {}
+            Err(errno) => return Err(walk.failed(errno, &name)),
+        }
         let here = walk.here()?;
-        match component(here, Path::new(&name), wanted, missing) {
+        match component(here, Path::new(&name), wanted, missing, around) {
             Ok(Found::File(file)) => walk.down(file, &name),
             Ok(Found::Link(to)) if links == Links::Inside => {
                 for part in walk.follow(&name, &to)?.into_iter().rev() {
@@ -91,15 +64,16 @@ pub fn target(
     let file = way.pop().ok_or(Errno::NOENT)?;
     // A link may have ended at a directory, or at the root itself.
     match (kind, FileType::from_raw_mode(fstat(&file)?.st_mode)) {
-        (Kind::Directory, FileType::Directory) => Ok(Target { file, path }),
-        (Kind::Directory, _) => {
-            Err(SysError::new(Errno::NOTDIR, wrong(&path, "is not a directory")))
+        (Some(Kind::Directory), FileType::Directory) | (None, _) => {}
+        (Some(Kind::Directory), _) => {
+            return Err(SysError::new(Errno::NOTDIR, wrong(&path, "is not a directory")));
         }
-        (Kind::File, FileType::Directory) => {
-            Err(SysError::new(Errno::ISDIR, wrong(&path, "is a directory, not a file")))
+        (Some(Kind::File), FileType::Directory) => {
+            return Err(SysError::new(Errno::ISDIR, wrong(&path, "is a directory, not a file")));
         }
-        (Kind::File, _) => Ok(Target { file, path }),
+        (Some(Kind::File), _) => {}
     }
+    Ok(Target { file, path, parent: way.pop() })
 }
 
 /// The components of a path, without those that stand for where one is.
@@ -185,35 +159,52 @@ enum Found {
     Link(PathBuf),
 }
 
-fn component(dir: &OwnedFd, name: &Path, kind: Kind, missing: Missing) -> Result<Found, Errno> {
-    match open(dir, name, OFlags::PATH, Mode::empty()) {
-        Err(Errno::NOENT) if missing == Missing::Made => {
-            let made = match kind {
-                Kind::Directory => mkdirat(dir, name, Mode::from_raw_mode(0o755)),
-                Kind::File => {
-                    let create = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY;
-                    open(dir, name, create, Mode::from_raw_mode(0o644)).map(drop)
-                }
-            };
+fn component(
+    dir: &OwnedFd,
+    name: &Path,
+    kind: Option<Kind>,
+    missing: Missing,
+    around: &mut dyn Surroundings,
+) -> Result<Found, Errno> {
+    for _ in 0..RACES {
+        match (open(dir, name, OFlags::PATH, Mode::empty()), kind) {
             // Another run on the same directory may have been faster; what it made is looked at
             // like everything else.
-            match made {
-                Ok(()) | Err(Errno::EXIST) => component(dir, name, kind, Missing::Refused),
-                Err(errno) => Err(errno),
+            (Err(Errno::NOENT), Some(kind)) if missing == Missing::Made => {
+                around.make(dir.as_fd(), name, kind)?;
             }
+            (Ok(fd), kind) => {
+                let stat = fstat(&fd)?;
+                let is_made = missing == Missing::Made
+                    && (is_marked(&stat) || around.bears_the_mark(dir.as_fd(), name));
+                let Some(made) = kind.filter(|_| is_made) else {
+                    return of_kind(fd, &stat, kind);
+                };
+                around.share(dir.as_fd(), name, made)?;
+                // Shared or not, it is used only if it still is what the name shows.
+                let is_there = statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)
+                    .is_ok_and(|now| (now.st_dev, now.st_ino) == (stat.st_dev, stat.st_ino));
+                if is_there {
+                    return of_kind(fd, &stat, kind);
+                }
+            }
+            (Err(errno), _) => return Err(errno),
         }
-        Ok(fd) => match (kind, FileType::from_raw_mode(fstat(&fd)?.st_mode)) {
-            // Of the descriptor, so that it is this link's and no other's, readlinkat(2).
-            (_, FileType::Symlink) => {
-                let to = readlinkat(&fd, c"", Vec::new())?.into_bytes();
-                Ok(Found::Link(OsString::from_vec(to).into()))
-            }
-            (Kind::Directory, FileType::Directory) => Ok(Found::File(fd)),
-            (Kind::Directory, _) => Err(Errno::NOTDIR),
-            (Kind::File, FileType::Directory) => Err(Errno::ISDIR),
-            (Kind::File, _) => Ok(Found::File(fd)),
-        },
-        Err(errno) => Err(errno),
+    }
+    Err(Errno::BUSY)
+}
+
+fn of_kind(fd: OwnedFd, stat: &Stat, kind: Option<Kind>) -> Result<Found, Errno> {
+    match (kind, FileType::from_raw_mode(stat.st_mode)) {
+        // Of the descriptor, so that it is this link's and no other's, readlinkat(2).
+        (_, FileType::Symlink) => {
+            let to = readlinkat(&fd, c"", Vec::new())?.into_bytes();
+            Ok(Found::Link(OsString::from_vec(to).into()))
+        }
+        (Some(Kind::Directory) | None, FileType::Directory) => Ok(Found::File(fd)),
+        (Some(Kind::Directory), _) => Err(Errno::NOTDIR),
+        (Some(Kind::File), FileType::Directory) => Err(Errno::ISDIR),
+        (Some(Kind::File) | None, _) => Ok(Found::File(fd)),
     }
 }
 
@@ -225,8 +216,10 @@ fn found(errno: Errno, dir: &OwnedFd, name: &OsStr) -> &'static str {
         Ok(FileType::Symlink) => "is a symlink, and none is followed there",
         Ok(FileType::Directory) if errno == Errno::ISDIR => "is a directory, not a file",
         Ok(_) if errno == Errno::NOTDIR => "is not of the right kind",
+        Ok(_) if errno == Errno::BUSY => "is locked, or comes and goes",
         Ok(_) => "cannot be used",
-        Err(Errno::NOENT) => "is missing",
+        Err(Errno::NOENT) if matches!(errno, Errno::NOENT | Errno::ROFS) => "is missing",
+        Err(Errno::NOENT) => "is missing, and cannot be made",
         Err(_) => "cannot be reached",
     }
 }
@@ -234,6 +227,7 @@ fn found(errno: Errno, dir: &OwnedFd, name: &OsStr) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::beneath::AtOnce;
     use std::fs;
     use std::os::unix::fs::symlink;
 
@@ -247,7 +241,8 @@ mod tests {
             symlink(to, dir.path().join(at)).unwrap();
         }
         let root = fs::File::open(dir.path()).unwrap();
-        target(&root, Path::new(path), Kind::File, Links::Inside, missing).map(|target| target.path)
+        let (path, kind, links) = (Path::new(path), Some(Kind::File), Links::Inside);
+        target(&root, Lookup { path, kind, links, missing }, &mut AtOnce).map(|target| target.path)
     }
 
     #[test]

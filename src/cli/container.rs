@@ -3,13 +3,13 @@
 use super::from_environment;
 use super::namespaces::NamespaceOptions;
 use super::values::{
-    capabilities, id, proc_view, read_only, ready, root_switch, seccomp, size, stdio, switch,
-    sysctl, variable,
+    capabilities, id, proc_view, read_only, ready, root_switch, seccomp, stdio, switch, sysctl,
+    variable,
 };
 use crate::namespace::Switch;
 use crate::spec::{
-    Bind, Capabilities, First, KernelOptions, ProcView, Ready, RootSwitch, RunOptions, Seccomp,
-    Stdio, Sysctl, Variable, Writing,
+    Bind, Capabilities, FileOptions, First, Hide, KernelOptions, Overlay, ProcView, Ready,
+    RootSwitch, RunOptions, Seccomp, Stdio, Sysctl, Tmpfs, Variable, Writing, size,
 };
 use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser};
@@ -47,16 +47,35 @@ pub(super) struct Container {
         help_heading = "Root file system",
     )]
     scratch_size: u64,
-    /// Show the host's SRC at DST inside, with the mounts below it
+    /// Show SRC of the host at DST inside, with the mounts below it and with its sockets: whoever
+    /// listens there can be talked to, read-only or not
     #[arg(
         long, value_name = "SRC:DST[:ro]",
         value_parser = OsStringValueParser::new().try_map(|word| Bind::parse(&word)),
-        help_heading = "Root file system",
+        help_heading = FILES,
     )]
     bind: Vec<Bind>,
-    /// An empty tmpfs at DST inside
-    #[arg(long, value_name = "DST", help_heading = "Root file system")]
-    tmpfs: Vec<PathBuf>,
+    /// An empty tmpfs at DST inside; read-only it holds what is mounted in it, and nothing else
+    #[arg(
+        long, value_name = "DST[:ro][:size=N]",
+        value_parser = OsStringValueParser::new().try_map(|word| Tmpfs::parse(&word)),
+        help_heading = FILES,
+    )]
+    tmpfs: Vec<Tmpfs>,
+    /// Show DIR of the host at DST inside; writes vanish with the container
+    #[arg(
+        long, value_name = "DIR:DST",
+        value_parser = OsStringValueParser::new().try_map(|word| Overlay::parse(&word)),
+        help_heading = FILES,
+    )]
+    overlay: Vec<Overlay>,
+    /// Show nothing at PATH inside: a directory is empty, a file is not there, whatever the host
+    /// puts in its place
+    #[arg(long, value_name = "PATH", help_heading = FILES)]
+    hide: Vec<PathBuf>,
+    /// The same where PATH may be missing
+    #[arg(long, value_name = "PATH", help_heading = FILES)]
+    hide_try: Vec<PathBuf>,
     /// Where unpacked images are kept [default: $RUSTIC_STORE, /var/lib/rustic as root,
     /// $XDG_DATA_HOME/rustic otherwise]
     #[arg(long, value_name = "DIR", help_heading = "Root file system")]
@@ -127,6 +146,11 @@ pub(super) struct Container {
 }
 
 const KERNEL: &str = "Kernel";
+const FILES: &str = "Files";
+
+fn hides(paths: Vec<PathBuf>, required: Switch) -> impl Iterator<Item = Hide> {
+    paths.into_iter().map(move |path| Hide { path, required })
+}
 
 impl Container {
     /// What is wanted of it, to run nothing in particular.
@@ -142,8 +166,14 @@ impl Container {
                 (None, false) => Writing::Allowed,
             },
             scratch_size: self.scratch_size,
-            binds: self.bind,
-            tmpfs: self.tmpfs,
+            files: FileOptions {
+                binds: self.bind,
+                tmpfs: self.tmpfs,
+                overlays: self.overlay,
+                hides: hides(self.hide, Switch::Yes)
+                    .chain(hides(self.hide_try, Switch::No))
+                    .collect(),
+            },
             store: self.store.or_else(|| from_environment("RUSTIC_STORE")),
             hostname: self.hostname,
             workdir: self.workdir,

@@ -1,9 +1,9 @@
 //! `rustic rootfs` and its options.
 
 use super::from_environment;
-use super::values::size;
 use crate::rootfs::command::{OutputFormat, RootfsCommand};
 use crate::rootfs::writer;
+use crate::spec::size;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 

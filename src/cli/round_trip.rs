@@ -5,8 +5,8 @@ use super::{Asked, parse};
 use crate::host::Host;
 use crate::namespace::{Choice, Namespace, Switch};
 use crate::spec::{
-    Bind, Capabilities, First, KernelOptions, ProcView, Ready, RootSwitch, RunOptions, Seccomp,
-    Stdio, Sysctl, Variable, Verbosity, Writing,
+    Bind, Capabilities, FileOptions, First, Hide, KernelOptions, Overlay, ProcView, Ready,
+    RootSwitch, RunOptions, Seccomp, Stdio, Sysctl, Tmpfs, Variable, Verbosity, Writing,
 };
 use proptest::collection::vec;
 use proptest::option::of;
@@ -48,11 +48,17 @@ fn choice(namespace: Namespace) -> BoxedStrategy<Choice> {
     if namespace == Namespace::Mount { plain.boxed() } else { prop_oneof![plain, join].boxed() }
 }
 
-fn bind() -> impl Strategy<Value = Bind> {
-    (path(), path(), switch()).prop_map(|(source, target, writable)| Bind {
-        source,
-        target,
-        writable,
+fn mounts() -> impl Strategy<Value = FileOptions> {
+    let bind = (path(), path(), switch());
+    let bind = bind.prop_map(|(source, target, writable)| Bind { source, target, writable });
+    let tmpfs = (path(), switch(), of(1_u64..));
+    let tmpfs = tmpfs.prop_map(|(target, writable, size)| Tmpfs { target, writable, size });
+    let overlay = (path(), path()).prop_map(|(lower, target)| Overlay { lower, target });
+    let hide = (path(), switch()).prop_map(|(path, required)| Hide { path, required });
+    let all = (vec(bind, 0..3), vec(tmpfs, 0..3), vec(overlay, 0..3), vec(hide, 0..3));
+    all.prop_map(|(binds, tmpfs, overlays, mut hides)| {
+        hides.sort_by_key(|hide| hide.required == Switch::No);
+        FileOptions { binds, tmpfs, overlays, hides }
     })
 }
 
@@ -92,12 +98,11 @@ prop_compose! {
             Just(Writing::Ephemeral)
         ],
         scratch_size in 1_u64..,
-        binds in vec(bind(), 0..3),
-        tmpfs in vec(path(), 0..3),
+        files in mounts(),
         store in of(path()),
     ) -> RunOptions {
         RunOptions {
-            rootfs, root, writing, scratch_size, binds, tmpfs, store, ..RunOptions::default()
+            rootfs, root, writing, scratch_size, files, store, ..RunOptions::default()
         }
     }
 }
@@ -150,10 +155,10 @@ prop_compose! {
 prop_compose! {
     fn options()(files in files(), process in process(), besides in besides()) -> RunOptions {
         let RunOptions { hostname, workdir, uid, gid, env, caps, stdio, first, cmd, .. } = process;
-        let RunOptions { rootfs, root, writing, scratch_size, binds, tmpfs, store, .. } = files;
+        let RunOptions { rootfs, root, writing, scratch_size, files, store, .. } = files;
         RunOptions {
             hostname, workdir, uid, gid, env, caps, stdio, first, cmd,
-            rootfs, root, writing, scratch_size, binds, tmpfs, store,
+            rootfs, root, writing, scratch_size, files, store,
             ..besides
         }
     }
@@ -170,8 +175,7 @@ fn consistent() -> impl Strategy<Value = RunOptions> {
         root: chroot.then_some(RootSwitch::Chroot),
         workdir: options.workdir.map(|path| PathBuf::from("/").join(path)),
         hostname: options.hostname.map(|_| "box".into()),
-        binds: options.binds.into_iter().map(in_place).collect(),
-        tmpfs: options.tmpfs.iter().map(|_| PathBuf::from("/scratch")).collect(),
+        files: in_place(options.files),
         env: options.env.into_iter().filter(|one| matches!(one, Variable::Set(..))).collect(),
         kernel: KernelOptions { sysctls: Vec::new(), ..options.kernel },
         caps: match options.caps {
@@ -182,8 +186,22 @@ fn consistent() -> impl Strategy<Value = RunOptions> {
     })
 }
 
-fn in_place(bind: Bind) -> Bind {
-    Bind { source: "/".into(), target: "/mnt/a:b".into(), ..bind }
+/// The first of each kind, with what is there as its source, and a target of its own.
+fn in_place(files: FileOptions) -> FileOptions {
+    let FileOptions { mut binds, mut tmpfs, mut overlays, mut hides } = files;
+    binds.truncate(1);
+    binds.iter_mut().for_each(|bind| {
+        (bind.source, bind.target) = ("/".into(), "/mnt/a:b".into());
+    });
+    tmpfs.truncate(1);
+    tmpfs.iter_mut().for_each(|tmpfs| tmpfs.target = "/scratch".into());
+    overlays.truncate(1);
+    overlays.iter_mut().for_each(|overlay| {
+        (overlay.lower, overlay.target) = ("/usr/bin".into(), "/mnt/c".into());
+    });
+    hides.truncate(1);
+    hides.iter_mut().for_each(|hide| hide.path = "/mnt/c/cp".into());
+    FileOptions { binds, tmpfs, overlays, hides }
 }
 
 #[test]

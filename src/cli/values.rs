@@ -83,21 +83,6 @@ pub(super) fn id(text: &str) -> Result<u32, String> {
     }
 }
 
-pub(super) fn size(text: &str) -> Result<u64, String> {
-    let (digits, unit) = match text.as_bytes().last() {
-        Some(b'K' | b'k') => (&text[..text.len() - 1], 1 << 10),
-        Some(b'M' | b'm') => (&text[..text.len() - 1], 1 << 20),
-        Some(b'G' | b'g') => (&text[..text.len() - 1], 1 << 30),
-        _ => (text, 1),
-    };
-    let number =
-        digits.parse::<u64>().ok().filter(|_| digits.bytes().all(|byte| byte.is_ascii_digit()));
-    // tmpfs(5): size=0 would mean "no limit".
-    number.and_then(|number| number.checked_mul(unit)).filter(|&bytes| bytes > 0).ok_or_else(|| {
-        "a size is a number of bytes above 0, or one with K, M or G behind it".into()
-    })
-}
-
 pub(super) fn variable(text: OsString) -> Result<Variable, String> {
     use std::os::unix::ffi::{OsStrExt, OsStringExt};
     let bytes = text.as_bytes();
@@ -154,14 +139,5 @@ mod tests {
         }
         assert_eq!(id("01"), Ok(1));
         assert_eq!(id("4294967294"), Ok(4_294_967_294));
-    }
-
-    #[test]
-    fn a_size_is_a_number_with_a_unit_and_never_zero() {
-        assert_eq!(size("512M"), Ok(512 << 20));
-        assert_eq!(size("7"), Ok(7));
-        for wrong in ["", "0", "M", "-1", "1T", "18446744073709551615G"] {
-            assert!(size(wrong).is_err(), "{wrong:?}");
-        }
     }
 }

@@ -1,7 +1,7 @@
 //! The article's child: says its pid, tries to send a message, takes its namespaces into use, and
 //! becomes CMD.
 
-use crate::beneath::{self, Kind, Links, Missing};
+use crate::beneath::{self, AtOnce, Kind, Links, Lookup, Missing};
 use crate::error::SysError;
 use crate::exit::Exit;
 use crate::invoke::options::Options;
@@ -154,10 +154,13 @@ fn settle(options: &Options) -> Result<(), SysError> {
             .map_err(|error| SysError::new(error.errno, "mount proc"))?;
         let target = beneath::target(
             &base,
-            Path::new("proc"),
-            Kind::Directory,
-            Links::Refused,
-            Missing::Refused,
+            Lookup {
+                path: Path::new("proc"),
+                kind: Some(Kind::Directory),
+                links: Links::Refused,
+                missing: Missing::Refused,
+            },
+            &mut AtOnce,
         )?;
         let target = target.file;
         mounts::attach(mount, target).map_err(named("mount proc"))?;

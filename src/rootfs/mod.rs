@@ -3,7 +3,7 @@
 //!
 //! An [`archive`] is opened in its [`format`], a [`meter`] counts its bytes, the [`reader`] makes
 //! entries of its [`stream`], the [`writer`] makes files of them; [`unpack`] puts them together,
-//! [`watch`] is who looks on, and [`policy`] says what is refused. The [`store`] keeps a tree for
+//! [`watch`] is who looks on, and [`policy`] says what is refused. What [`no_root`] is gets its own words. The [`store`] keeps a tree for
 //! each digest, and names for them.
 
 pub mod archive;
@@ -14,6 +14,7 @@ mod directory;
 pub mod entry;
 pub mod format;
 pub mod meter;
+pub mod no_root;
 pub mod policy;
 pub mod progress;
 pub mod reader;

@@ -4,9 +4,9 @@
 //! ```text
 //!   parent ──Order───▶ warden   Go, GoWithoutQueue, Signal, Typed, Kill, Dismiss;
 //!                               end of file: the parent is gone, clean up
-//!   parent ◀──Report── warden   Started (with a pidfd), Done, Fault, Left, Ended
-//!   warden ──Order───▶ child    Go, GoWithoutQueue: the ids are mapped
-//!   warden ◀──Report── child    Listener (with the seccomp listener)
+//!   parent ◀──Report── warden   Started (with a pidfd), Done, Fault, Claim, Left, Ended
+//!   warden ──Order───▶ child    Go, GoWithoutQueue: the ids are mapped; Claimed, NotClaimed
+//!   warden ◀──Report── child    Claim (with the directory), Listener (with the seccomp listener)
 //!   warden ◀──Report── joiner   Started (with a pidfd), Fault
 //!   parent ◀──Report── child    Done, Note, Target, Fault; Terminal, View, Socket, each with a descriptor
 //!
@@ -14,6 +14,7 @@
 //!   End of file of a child's wire: execve succeeded, or the child is gone.
 //! ```
 
+use crate::beneath::Kind;
 use crate::error::SysError;
 use crate::exit::Exit;
 use crate::run::wire::{End, Message};
@@ -39,6 +40,10 @@ pub enum Order {
     Kill,
     /// A descriptor that was told by its number has been taken.
     Taken,
+    /// To the child: the mount target is there.
+    Claimed,
+    /// It cannot be made, or not be had.
+    NotClaimed(#[serde(with = "raw")] Errno),
 }
 
 /// How the child ended.
@@ -82,8 +87,21 @@ pub enum Report {
     Done(usize),
     /// A step was answered with an errno that the plan expects.
     Note(usize, #[serde(with = "raw")] Errno),
-    /// Where the target of a step's mount is inside, behind links.
-    Target(usize, String),
+    /// Where a target that was ordered is inside, behind links.
+    Target {
+        /// As it was ordered.
+        ordered: String,
+        /// Where it is.
+        path: String,
+    },
+    /// The child needs a mount target in a directory of the caller's, which comes along: make it,
+    /// or share it with the run that has. The warden tells the parent the same when it is done.
+    Claim {
+        /// The name, in bytes.
+        name: Vec<u8>,
+        /// What it must be.
+        kind: Kind,
+    },
     /// The master of the container's terminal comes along.
     Terminal,
     /// A view of this standard stream comes along, which the child has opened.
@@ -115,14 +133,15 @@ impl Report {
     }
 
     /// The report of a target, likewise.
-    pub fn target(step: usize, path: &Path) -> Self {
-        Self::Target(step, cut(path.to_string_lossy().into_owned()))
+    pub fn target(ordered: &Path, path: &Path) -> Self {
+        let text = |path: &Path| cut(path.to_string_lossy().into_owned());
+        Self::Target { ordered: text(ordered), path: text(path) }
     }
 }
 
 /// As much of a text as a message has room for: JSON writes a control character as six bytes.
 fn cut(mut text: String) -> String {
-    const ROOM: usize = 600;
+    const ROOM: usize = 300;
     text.truncate(text.floor_char_boundary(ROOM));
     text
 }
@@ -182,7 +201,8 @@ mod tests {
             Report::Started(7),
             Report::Done(3),
             Report::Note(4, Errno::NOENT),
-            Report::Target(5, "/run/x".into()),
+            Report::Target { ordered: "/var/run/x".into(), path: "/run/x".into() },
+            Report::Claim { name: vec![b'x', 255], kind: Kind::Directory },
             Report::Terminal,
             Report::Listener,
             Report::Socket,
@@ -210,7 +230,7 @@ mod tests {
             let Received::Message(Report::Fault { detail, .. }, _) = parent.receive() else {
                 panic!("another report");
             };
-            assert!(long.starts_with(&detail) && detail.len() > 400);
+            assert!(long.starts_with(&detail) && detail.len() > 200);
         }
     }
 }

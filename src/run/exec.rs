@@ -81,7 +81,7 @@ fn interpreter_of(line: &[u8]) -> Option<&[u8]> {
     line.split(u8::is_ascii_whitespace).next().filter(|name| !name.is_empty())
 }
 
-fn candidates(name: &CStr, env: &[CString]) -> Vec<CString> {
+pub(super) fn candidates(name: &CStr, env: &[CString]) -> Vec<CString> {
     if name.to_bytes().contains(&b'/') || name.is_empty() {
         return vec![name.to_owned()];
     }

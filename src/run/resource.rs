@@ -1,6 +1,7 @@
 //! What a run makes outside of its container, and takes away again at its end: in the warden, and
 //! in the parent where the warden was killed.
 
+use crate::beneath::{Kind, MadeTarget};
 use crate::error::printable;
 use crate::ready::queue::{self, Name};
 use crate::rootfs::remove;
@@ -10,8 +11,12 @@ use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::{Errno, Result};
 use rustix::process::{WaitId, WaitIdOptions, waitid};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use std::cell::RefCell;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 /// Something outside of the container.
 #[derive(Clone, Debug)]
@@ -23,6 +28,9 @@ pub enum Resource {
     Queue(Name),
     /// The directory that an image was unpacked into for this run alone.
     RunDirectory(PathBuf),
+    /// Mount targets in directories of the caller's: which ones shows when the child looks for
+    /// them. Each process has a list of its own.
+    Targets(Rc<RefCell<Vec<MadeTarget>>>),
 }
 
 impl Resource {
@@ -39,6 +47,13 @@ impl Resource {
             }
             Self::Queue(name) => queue::remove(name).map_err(|error| error.errno),
             Self::RunDirectory(path) => remove_directory(path, within),
+            // The last one first: it may be in one that was made before.
+            Self::Targets(made) => {
+                let made = std::mem::take(&mut *made.borrow_mut());
+                let failed: Vec<Errno> =
+                    made.iter().rev().filter_map(|one| one.remove().err()).collect();
+                failed.first().map_or(Ok(()), |&errno| Err(errno))
+            }
         }
     }
 }
@@ -50,6 +65,7 @@ impl fmt::Display for Resource {
             Self::PipeOwners(_) => f.write_str("CMD's ownership of the standard streams"),
             Self::Queue(name) => write!(f, "message queue {}", name.shown()),
             Self::RunDirectory(path) => f.write_str(&printable(&path.to_string_lossy())),
+            Self::Targets(_) => f.write_str("a mount target that was made"),
         }
     }
 }
@@ -71,10 +87,39 @@ pub fn remove_all(
 ) -> Vec<(usize, Errno)> {
     let wanted = |resource: &Resource| match resource {
         Resource::Queue(_) => which == Which::All,
-        Resource::PipeOwners(_) | Resource::RunDirectory(_) => true,
+        Resource::PipeOwners(_) | Resource::RunDirectory(_) | Resource::Targets(_) => true,
     };
     let all = resources.iter().enumerate().filter(|(_, resource)| wanted(resource));
     all.filter_map(|(place, resource)| Some((place, resource.remove(within).err()?))).collect()
+}
+
+/// Makes a mount target for this run, or shares it, and keeps in mind that it has to be removed.
+///
+/// # Errors
+/// Those of [`MadeTarget::claim`].
+pub fn claim_target(resources: &[Resource], dir: &OwnedFd, name: &[u8], kind: Kind) -> Result<()> {
+    let claimed = MadeTarget::claim(dir.as_fd(), Path::new(OsStr::from_bytes(name)), kind)?;
+    keep(resources, claimed);
+    Ok(())
+}
+
+/// Keeps in mind what another process of this run has claimed, should that one be killed.
+pub fn note_target(resources: &[Resource], dir: OwnedFd, name: Vec<u8>, kind: Kind) {
+    keep(resources, MadeTarget::claimed(dir, OsString::from_vec(name).into(), kind));
+}
+
+fn keep(resources: &[Resource], target: Option<MadeTarget>) {
+    let mut lists = resources.iter().filter_map(|resource| match resource {
+        Resource::Targets(list) => Some(list),
+        Resource::PipeOwners(_) | Resource::Queue(_) | Resource::RunDirectory(_) => None,
+    });
+    if let (Some(list), Some(target)) = (lists.next(), target) {
+        let mut list = list.borrow_mut();
+        // Two mounts in one directory that was made: a second lock would keep the first.
+        if !list.iter().any(|known| known.is_same(&target)) {
+            list.push(target);
+        }
+    }
 }
 
 /// Files of subordinate ids in directories of subordinate ids: only the root of the user namespace

@@ -2,7 +2,7 @@
 //! descriptors that go along with messages.
 
 use crate::namespace::Switch;
-use rustix::event::{Timespec, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::{Errno, Result, retry_on_intr};
 use rustix::net::{
@@ -79,6 +79,14 @@ impl<Out: Message, In: Message> End<Out, In> {
     /// Tells the end which process is at the other one, by its pidfd.
     pub fn know_peer(&mut self, pidfd: OwnedFd) {
         self.peer = Some(pidfd);
+    }
+
+    /// Waits for the end of the process at the other side, where it is known: its end of the wire
+    /// may be closed before its other descriptors are.
+    pub fn outlive_peer(&self) {
+        if let Some(peer) = &self.peer {
+            let _ = retry_on_intr(|| poll(&mut [PollFd::new(peer, PollFlags::IN)], None));
+        }
     }
 
     /// Sends descriptors in messages only: for a process that nobody may look into.

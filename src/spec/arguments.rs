@@ -39,8 +39,7 @@ impl RunOptions {
             root: _,
             writing: _,
             scratch_size: _,
-            binds: _,
-            tmpfs: _,
+            files: _,
             store: _,
             hostname: _,
             workdir: _,
@@ -90,8 +89,7 @@ impl RunOptions {
             Writing::Ephemeral => words.flag("ephemeral"),
         }
         words.value("scratch-size", self.scratch_size.to_string());
-        self.binds.iter().for_each(|bind| words.value("bind", bind.word()));
-        self.tmpfs.iter().for_each(|target| words.value("tmpfs", target));
+        self.files.say(words);
         words.given("store", self.store.as_ref());
     }
 

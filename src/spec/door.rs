@@ -100,14 +100,16 @@ impl Spec {
             "who holds CAP_SYS_ADMIN in the user namespace that is entered can reach the caller's \
              files while this container starts",
         );
-        climbs.into_iter().chain(entered).map(str::to_owned).collect()
+        let said = climbs.into_iter().chain(entered).map(str::to_owned);
+        said.chain(self.warnings_of_hides()).collect()
     }
 
     /// What was ordered besides namespaces that opens a wall.
     pub fn doors(&self) -> Vec<Door> {
-        let binds = self.binds.iter().map(|bind| {
-            let name = format!("--bind {}:{}", shown(&bind.source), shown(&bind.target));
-            files(name, &bind.source, &bind.target, bind.writable)
+        let binds = self.files.parents_first().into_iter().filter_map(|order| {
+            let (source, target) = (order.source()?, order.target());
+            let name = format!("{} {}:{}", order.option(), shown(source), shown(target));
+            Some(files(name, source, target, order.writes_arrive()))
         });
         let root = match &self.rootfs {
             Rootfs::Directory(directory) => Some(files(

@@ -1,18 +1,18 @@
 //! What is wanted: the options as they were given, and, checked, the Spec that a plan is made from.
 
 mod arguments;
-mod bind;
 mod check;
 mod door;
 mod environment;
+mod files;
 mod join;
 mod kernel;
 mod options;
 mod rootfs;
 
-pub use bind::Bind;
 pub use check::is_hostname;
 pub use door::{Door, Opening};
+pub use files::{Bind, FileOptions, FileOrder, Hide, Overlay, Tmpfs, size};
 pub use kernel::{KernelOptions, ProcView, Seccomp, Sysctl};
 pub use options::RunOptions;
 pub use rootfs::store;
@@ -173,10 +173,8 @@ pub struct Spec {
     pub writing: Writing,
     /// Size of the scratch tmpfs, in bytes.
     pub scratch_size: u64,
-    /// Host paths shown inside, sources absolute.
-    pub binds: Vec<Bind>,
-    /// Where an empty tmpfs is mounted inside.
-    pub tmpfs: Vec<PathBuf>,
+    /// The mounts that were ordered, sources absolute.
+    pub files: FileOptions,
     /// The store directory, absolute; `None` where the caller has no home.
     pub store: Option<PathBuf>,
     /// Whether the store was asked for by name, and so must be usable.

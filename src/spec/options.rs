@@ -2,8 +2,8 @@
 
 use crate::namespace::{Choice, Namespace, Switch};
 use crate::spec::{
-    Bind, Capabilities, First, KernelOptions, ProcView, Ready, RootSwitch, Rootfs, Spec, Stdio,
-    Variable, Verbosity, Writing,
+    Capabilities, FileOptions, First, KernelOptions, ProcView, Ready, RootSwitch, Rootfs, Spec,
+    Stdio, Variable, Verbosity, Writing,
 };
 use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -18,8 +18,7 @@ pub struct RunOptions {
     pub root: Option<RootSwitch>,
     pub writing: Writing,
     pub scratch_size: u64,
-    pub binds: Vec<Bind>,
-    pub tmpfs: Vec<PathBuf>,
+    pub files: FileOptions,
     pub store: Option<PathBuf>,
     pub hostname: Option<String>,
     pub workdir: Option<PathBuf>,
@@ -52,8 +51,7 @@ impl Default for RunOptions {
             root: None,
             writing: Writing::Allowed,
             scratch_size: SCRATCH_SIZE,
-            binds: Vec::new(),
-            tmpfs: Vec::new(),
+            files: FileOptions::default(),
             store: None,
             hostname: None,
             workdir: None,
@@ -86,8 +84,8 @@ impl RunOptions {
         match namespace {
             Namespace::Uts => self.hostname = None,
             Namespace::Mount => {
-                (self.binds, self.tmpfs, self.writing, self.root) =
-                    (Vec::new(), Vec::new(), Writing::Allowed, None);
+                (self.files, self.writing, self.root) =
+                    (FileOptions::default(), Writing::Allowed, None);
                 (self.kernel.proc_view, self.kernel.sysctls) = (ProcView::Masked, Vec::new());
             }
             Namespace::Net | Namespace::Ipc => self.kernel.sysctls = Vec::new(),
@@ -110,8 +108,7 @@ impl Spec {
             root: Some(self.root),
             writing: self.writing,
             scratch_size: self.scratch_size,
-            binds: self.binds.clone(),
-            tmpfs: self.tmpfs.clone(),
+            files: self.files.clone(),
             store: self.store.clone().filter(|_| self.store_by_name == Switch::Yes),
             hostname: self.hostname.clone(),
             workdir: Some(os_string(&self.workdir).into()),

@@ -100,7 +100,7 @@ pub fn store(given: Option<&Path>, host: &Host) -> Result<Option<PathBuf>, Failu
 
 /// An overlay shows its lower directory without the mounts below it: files would be missing in
 /// silence, so it is refused.
-pub(super) fn no_mounts_below(dir: &Path) -> Result<(), Failure> {
+pub(super) fn no_mounts_below(option: &str, dir: &Path) -> Result<(), Failure> {
     let mounts = mountinfo::read().map_err(|error| {
         Failure::new(format!("cannot read /proc/self/mountinfo: {}", without_number(&error)))
     })?;
@@ -110,12 +110,12 @@ pub(super) fn no_mounts_below(dir: &Path) -> Result<(), Failure> {
         .find(|point| point.starts_with(dir) && point != dir);
     match below {
         Some(point) => Err(Failure::new(format!(
-            "--ephemeral {}: {} is a mount of its own",
+            "{option} {}: {} is a mount of its own",
             shown(dir),
             shown(&point)
         ))
         .why("an overlay does not show the mounts below its lower directory")
-        .remedy("unmount it, or leave out --ephemeral")),
+        .remedy(format!("unmount it, or leave out {option}"))),
         None => Ok(()),
     }
 }

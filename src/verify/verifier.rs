@@ -52,7 +52,7 @@ impl<'a> Verifier<'a> {
         let stage = Stage::build(host, spec)?;
         let shown: Vec<PathBuf> = directory(spec)
             .into_iter()
-            .chain(spec.binds.iter().map(|bind| bind.source.clone()))
+            .chain(spec.files.binds.iter().map(|bind| bind.source.clone()))
             // An image may lie on the host's file system as it is.
             .chain(spec.store.clone())
             .collect();

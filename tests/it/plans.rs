@@ -43,6 +43,18 @@ pub(crate) fn with_every_step() -> Vec<Plan> {
         plan("plain user", run().nobody(), &nothing),
         plan("uid and file", run().input(passwd).opt(["--uid", "1000"]), &nothing),
         plan("plain user and file", run().nobody().input(passwd).opt(["--read-only"]), &nothing),
+        plan(
+            "hidden and over",
+            run().under(["prlimit", "--nofile=64:1024"]).opt([
+                "--overlay",
+                "/etc:/mnt",
+                "--tmpfs",
+                "/mnt/ro:ro",
+                "--hide",
+                "/mnt/passwd",
+            ]),
+            &nothing,
+        ),
         plan("no mounts", run().ns("mount", "no"), &nothing),
         // For a test that lives in namespaces of its own: those of its process are others.
         plan("joined", run().ns("net", &format!("/proc/{}/ns/net", std::process::id())), &nothing),

@@ -2,14 +2,18 @@
 //! It never returns and runs no destructor of the parent. What can be known before is in the plan;
 //! it decides only by what it alone sees: the image's passwd, its own id map, a refused keyring.
 //!
-//! [`root`] executes the steps of its root file system, [`process`] the others; [`stdio`] has
-//! those of the standard streams, [`cmd`] the last one.
+//! [`root`] executes the steps of its root file system, with the [`scratch`] tmpfs, the [`targets`]
+//! of mounts and what [`hide`]s; [`process`] the others: [`find`] looks for CMD, [`stdio`] has those
+//! of the standard streams, [`cmd`] the last one.
 
 mod cmd;
+mod find;
+mod hide;
 mod process;
 mod root;
 mod scratch;
 mod stdio;
+mod targets;
 
 use crate::error::SysError;
 use crate::exit::Exit;
@@ -26,8 +30,9 @@ use crate::sys;
 use crate::walls::proc_masks::Masks;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
-use std::ffi::CString;
-use std::path::Path;
+use rustix::process::Rlimit;
+use std::ffi::{CString, OsString};
+use std::path::{Path, PathBuf};
 
 /// What the child is given besides the plan.
 pub struct Inheritance<'a> {
@@ -60,6 +65,11 @@ pub fn main(plan: &Plan, inheritance: Inheritance<'_>) -> ! {
         scratch: None,
         root: None,
         mounts: (0..plan.slots).map(|_| None).collect(),
+        own: Vec::new(),
+        attached: Vec::new(),
+        hidden_files: Vec::new(),
+        covers: Vec::new(),
+        nofile: None,
         masks: None,
         views: [None, None, None],
         queue: None,
@@ -87,6 +97,16 @@ struct Child<'a> {
     root: Option<OwnedFd>,
     /// The mounts of the plan, each in its slot.
     mounts: Vec<Option<OwnedFd>>,
+    /// The ids of mounts that are the container's own: what is made in them vanishes with it.
+    own: Vec<u64>,
+    /// Where what was ordered is attached so far.
+    attached: Vec<PathBuf>,
+    /// Files that are hidden when everything is attached.
+    hidden_files: Vec<HiddenFile>,
+    /// Mounts that hide, and become read-only at the end.
+    covers: Vec<OwnedFd>,
+    /// The limits of open descriptors that CMD gets back.
+    nofile: Option<Rlimit>,
     masks: Option<Masks>,
     views: [Option<OwnedFd>; 3],
     queue: Option<Queue>,
@@ -94,6 +114,14 @@ struct Child<'a> {
     has_queue: Switch,
     home: Option<CString>,
     given: Inheritance<'a>,
+}
+
+/// A name that is to vanish from a directory.
+struct HiddenFile {
+    dir: OwnedFd,
+    /// The directory's path inside, behind every link.
+    path: PathBuf,
+    name: OsString,
 }
 
 /// A descriptor that an earlier step of the plan has opened.
@@ -104,7 +132,7 @@ fn opened(fd: Option<&OwnedFd>) -> Result<BorrowedFd<'_>, SysError> {
 impl Child<'_> {
     fn execute_step(&mut self, number: usize, step: &Step) -> Result<(), SysError> {
         match step {
-            Step::Rootfs(step) => self.execute_rootfs(number, step),
+            Step::Rootfs(step) => self.execute_rootfs(step),
             Step::Child(step) => self.execute(number, step),
             // The plan gives none of them to this side.
             Step::Parent(_) | Step::Warden(_) => Ok(()),
@@ -134,9 +162,9 @@ impl Child<'_> {
     }
 
     /// Tells where a mount target is behind the links of the image.
-    fn tell_target(&self, number: usize, path: &Path) {
-        if self.given.talk != Verbosity::Quiet {
-            let _ = self.given.report.send(&Report::target(number, path), None);
+    fn tell_target(&self, ordered: &Path, path: &Path) {
+        if ordered != path && self.given.talk != Verbosity::Quiet {
+            let _ = self.given.report.send(&Report::target(ordered, path), None);
         }
     }
 

@@ -21,8 +21,8 @@ use rustix::fd::AsFd;
 use rustix::fs::Mode;
 use rustix::io::Errno;
 use rustix::process::{
-    Resource, Rlimit, Signal, chdir, getcwd, set_parent_process_death_signal, setrlimit, setsid,
-    umask,
+    Resource, Rlimit, Signal, chdir, getcwd, getrlimit, set_parent_process_death_signal, setrlimit,
+    setsid, umask,
 };
 use std::ffi::{CStr, CString};
 
@@ -31,6 +31,10 @@ impl Child<'_> {
         match step {
             ChildStep::WaitForGo => self.wait_for_go(),
             ChildStep::Session => start_session(),
+            ChildStep::RaiseDescriptorLimit => self.raise_descriptor_limit(),
+            ChildStep::FindCmd { cmd, env, workdir, mounts, hidden, .. } => {
+                self.find_cmd(cmd, env, workdir, mounts, hidden)
+            }
             ChildStep::Terminal { streams, devpts, uid } => self.terminal(*streams, *devpts, *uid),
             ChildStep::OpenViewsByPath(views) => self.open_views(views),
             ChildStep::TakeStreams { streams, dev } => self.take_streams(streams, *dev),
@@ -77,6 +81,13 @@ impl Child<'_> {
             Received::Nothing => Err(Errno::AGAIN.into()),
             Received::Failed(errno) => Err(errno.into()),
         }
+    }
+
+    fn raise_descriptor_limit(&mut self) -> Result<(), SysError> {
+        let limit = getrlimit(Resource::Nofile);
+        setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })?;
+        self.nofile = Some(limit);
+        Ok(())
     }
 
     fn join_keyring(&self, number: usize, quota: Quota) -> Result<(), SysError> {

@@ -1,8 +1,9 @@
 //! The steps of the root file system, from the directory that it is made from to its masks.
 
 use super::scratch::{TREE, unpack_into_run_directory};
+use super::targets::mount_id;
 use super::{Child, opened};
-use crate::beneath::{self, Kind, Links, Missing};
+use crate::beneath::{self, AtOnce, Kind, Links, Lookup, Missing};
 use crate::error::SysError;
 use crate::mounts;
 use crate::rootfs::writer::write_all;
@@ -11,22 +12,20 @@ use crate::spec::Sysctl;
 use crate::walls::proc_masks::{self, Hidden, Masks};
 use crate::walls::{dev, root};
 use rustix::fd::OwnedFd;
-use rustix::fs::{CWD, Mode, OFlags, open};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, open, unlinkat};
 use rustix::io::Errno;
 use std::ffi::CStr;
 use std::path::Path;
 
 impl Child<'_> {
-    pub(super) fn execute_rootfs(
-        &mut self,
-        number: usize,
-        step: &RootfsStep,
-    ) -> Result<(), SysError> {
+    pub(super) fn execute_rootfs(&mut self, step: &RootfsStep) -> Result<(), SysError> {
         match step {
             RootfsStep::OpenBase(path) => self.base = Some(open_base(path)?),
             RootfsStep::MakePrivate => mounts::make_private()?,
             RootfsStep::MakeScratch { size } => self.make_scratch(*size)?,
             RootfsStep::WriteScratch(files) => self.write_scratch(files)?,
+            RootfsStep::WriteFiles(files) => self.write_files(files)?,
+            RootfsStep::OpenLower { slot, path } => self.mounts[*slot] = Some(open_base(path)?),
             RootfsStep::UnpackIntoScratch(origin) => self.unpack_into_scratch(origin)?,
             RootfsStep::UnpackIntoRunDirectory { origin, path } => {
                 self.base = Some(unpack_into_run_directory(origin, path)?);
@@ -38,7 +37,10 @@ impl Child<'_> {
                 self.root = Some(match from {
                     Tree::Base => mounts::copy_tree(opened(self.base.as_ref())?, c"", *attributes)?,
                     Tree::Scratch => {
-                        mounts::copy_tree(opened(self.scratch.as_ref())?, TREE, *attributes)?
+                        let tree = opened(self.scratch.as_ref())?;
+                        let tree = mounts::copy_tree(tree, TREE, *attributes)?;
+                        self.own.push(mount_id(&tree)?);
+                        tree
                     }
                 });
             }
@@ -54,45 +56,65 @@ impl Child<'_> {
             RootfsStep::AttachRoot => {
                 mounts::attach(opened(self.root.as_ref())?, opened(self.base.as_ref())?)?;
             }
-            RootfsStep::Make(mount) => self.mounts[mount.slot] = Some(self.make(mount)?),
+            RootfsStep::Make(mount) => self.make(mount)?,
             RootfsStep::Pivot => root::pivot(opened(self.root.as_ref())?)?,
             RootfsStep::Chroot => root::enter(opened(self.root.as_ref().or(self.base.as_ref()))?)?,
-            RootfsStep::Attach(mount) => self.attach(number, mount)?,
+            RootfsStep::Attach(mount) => self.attach(mount)?,
+            RootfsStep::Hide { path, required } => self.hide(path, *required)?,
+            RootfsStep::HideFiles => self.hide_files()?,
+            RootfsStep::ProtectMounts(slots) => self.protect_mounts(slots)?,
             RootfsStep::ProtectRoot => mounts::forbid_writing(opened(self.root.as_ref())?)?,
             RootfsStep::DeviceNodes(Some(slot)) => dev::make_nodes(self.mount(*slot)?)?,
             RootfsStep::DeviceNodes(None) => {
                 let (base, dev) = (opened(self.base.as_ref())?, Path::new("dev"));
                 let (kind, links) = (Kind::Directory, Links::Refused);
-                dev::make_nodes(beneath::target(base, dev, kind, links, Missing::Made)?.file)?;
+                let lookup = Lookup { path: dev, kind: Some(kind), links, missing: Missing::Made };
+                dev::make_nodes(beneath::target(base, lookup, &mut AtOnce)?.file)?;
             }
             RootfsStep::DeviceLinks(slot) => dev::make_links(self.mount(*slot)?)?,
         }
         Ok(())
     }
 
-    fn attach(&self, number: usize, mount: &Mount) -> Result<(), SysError> {
-        let Mount { slot, ref target, kind, links, missing, .. } = *mount;
-        let root = opened(self.root.as_ref())?;
-        let found = match beneath::target(root, target, kind, links, missing) {
-            Err(error) if error.errno == Errno::NOENT && missing == Missing::Skipped => {
-                return Ok(());
+    fn make(&mut self, mount: &Mount) -> Result<(), SysError> {
+        let attributes = mount.attributes;
+        let made = match &mount.source {
+            Source::New { fs, options } => mounts::new(fs, options, attributes)?,
+            Source::Host(path) => mounts::copy_tree(CWD, path, attributes)?,
+            Source::Scratch(name) => {
+                mounts::copy_tree(opened(self.scratch.as_ref())?, name, attributes)?
             }
-            found => found?,
+            Source::Overlay { marks, .. } => {
+                self.make_overlay_mount(mount.slot, *marks, attributes)?
+            }
         };
-        if found.path != Path::new("/").join(target) {
-            self.tell_target(number, &found.path);
+        match &mount.source {
+            Source::New { .. } | Source::Overlay { .. } => self.own.push(mount_id(&made)?),
+            Source::Host(_) | Source::Scratch(_) => {}
         }
-        Ok(mounts::attach(self.mount(slot)?, found.file)?)
+        self.mounts[mount.slot] = Some(made);
+        Ok(())
     }
 
-    fn make(&self, mount: &Mount) -> Result<OwnedFd, SysError> {
-        match &mount.source {
-            Source::New { fs, options } => mounts::new(fs, options, mount.attributes),
-            Source::Host(path) => Ok(mounts::copy_tree(CWD, path, mount.attributes)?),
-            Source::Scratch(name) => {
-                Ok(mounts::copy_tree(opened(self.scratch.as_ref())?, name, mount.attributes)?)
-            }
+    /// The files of /etc in a root of rustic's own: whatever the image has there gives way, and a
+    /// link leads where it leads from inside.
+    fn write_files(&self, files: &[(&str, Vec<u8>)]) -> Result<(), SysError> {
+        for (name, content) in files {
+            let path = Path::new("etc").join(name);
+            let (links, missing) = (Links::Inside, Missing::Made);
+            let found =
+                self.target(Lookup { path: &path, kind: Some(Kind::File), links, missing })?;
+            let (dir, Some(name)) = (found.parent.ok_or(Errno::ISDIR)?, found.path.file_name())
+            else {
+                return Err(Errno::ISDIR.into());
+            };
+            let named = |errno| SysError::new(errno, found.path.to_string_lossy());
+            unlinkat(&dir, name, AtFlags::empty()).map_err(named)?;
+            let create = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY;
+            let file = beneath::open(&dir, Path::new(name), create, Mode::from_raw_mode(0o644));
+            write_all(&file.map_err(named)?, content).map_err(named)?;
         }
+        Ok(())
     }
 
     fn set_sysctls(&self, proc: usize, sysctls: &[Sysctl]) -> Result<(), SysError> {

@@ -1,5 +1,6 @@
 //! The scratch tmpfs, and what is unpacked for one container alone.
 
+use super::targets::mount_id;
 use super::{Child, opened};
 use crate::error::SysError;
 use crate::mounts;
@@ -34,21 +35,46 @@ impl Child<'_> {
         marks: mounts::OverlayMarks,
         attributes: mounts::Attributes,
     ) -> Result<(), SysError> {
-        let (base, scratch) = (opened(self.base.as_ref())?, opened(self.scratch.as_ref())?);
-        let upper = make_directory(scratch, c"upper", 0o755)?;
-        let work = make_directory(scratch, c"work", 0o755)?;
+        let base = opened(self.base.as_ref())?;
+        let root = self.overlay(base, c"upper", c"work", marks, attributes)?;
+        self.own.push(mount_id(&root)?);
+        self.root = Some(root);
+        Ok(())
+    }
+
+    /// The overlay of a slot, over the directory that was opened for it.
+    pub(super) fn make_overlay_mount(
+        &self,
+        slot: usize,
+        marks: mounts::OverlayMarks,
+        attributes: mounts::Attributes,
+    ) -> Result<OwnedFd, SysError> {
+        let layer = |name: &str| CString::new(format!("{name}-{slot}")).unwrap_or_default();
+        self.overlay(self.mount(slot)?, &layer("upper"), &layer("work"), marks, attributes)
+    }
+
+    fn overlay(
+        &self,
+        lower: BorrowedFd<'_>,
+        upper: &CStr,
+        work: &CStr,
+        marks: mounts::OverlayMarks,
+        attributes: mounts::Attributes,
+    ) -> Result<OwnedFd, SysError> {
+        let scratch = opened(self.scratch.as_ref())?;
+        let upper = make_directory(scratch, upper, 0o755)?;
+        let work = make_directory(scratch, work, 0o755)?;
         // The root directory of an overlay has the owner and mode of its upper one. An owner that
         // the user namespace does not map cannot be given; then it stays with who starts the
         // container.
-        let stat = fstat(base)?;
+        let stat = fstat(lower)?;
         let _ = fchown(
             &upper,
             Some(rustix::fs::Uid::from_raw(stat.st_uid)),
             Some(rustix::fs::Gid::from_raw(stat.st_gid)),
         );
         fchmod(&upper, Mode::from_raw_mode(stat.st_mode & 0o7777))?;
-        self.root = Some(mounts::overlay(base, upper, work, marks, attributes)?);
-        Ok(())
+        mounts::overlay(lower, upper, work, marks, attributes)
     }
 
     pub(super) fn write_scratch(&self, files: &[(&str, Vec<u8>)]) -> Result<(), SysError> {

@@ -10,6 +10,7 @@ use crate::sys;
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{Mode, OFlags, fcntl_getfl};
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
+use rustix::process::{Resource, setrlimit};
 use std::ffi::CString;
 use std::path::Path;
 
@@ -77,7 +78,11 @@ impl Child<'_> {
     pub(super) fn close_descriptors(&mut self) -> Result<(), SysError> {
         (self.base, self.scratch, self.root) = (None, None, None);
         self.mounts.clear();
+        self.covers.clear();
         self.masks = None;
+        if let Some(limit) = self.nofile.take() {
+            setrlimit(Resource::Nofile, limit)?;
+        }
         self.views = [None, None, None];
         let given = &mut self.given;
         // Out of the way of the number that CMD is told.

@@ -7,6 +7,7 @@ use crate::run::step::ChildStep;
 use crate::run::streams;
 use crate::spec::First;
 use crate::walls::seccomp::SelfSignals;
+use std::ffi::CString;
 
 impl ChildStep {
     /// What is said of it. A flat table, an entry a step.
@@ -29,6 +30,18 @@ impl ChildStep {
                 "start a session".into(),
                 "no terminal, no ignored signal, no umask and no personality of the caller gets inside",
                 "setsid(2)",
+            ),
+            Self::RaiseDescriptorLimit => described(
+                "prlimit64(RLIMIT_NOFILE)".into(),
+                "raise the limit of open descriptors".into(),
+                "each mount is a descriptor until it is attached; CMD gets the old limit",
+                "getrlimit(2)",
+            ),
+            Self::FindCmd { cmd, .. } => described(
+                format!("openat2({}) in what will be mounted", first_word(cmd)),
+                format!("find {}", first_word(cmd)),
+                "a command that is not there leaves nothing made in a directory of the caller's",
+                "path_resolution(7)",
             ),
             Self::Terminal { .. } => described(
                 "open(ptmx), ioctl(TIOCGPTPEER), ioctl(TIOCSCTTY)".into(),
@@ -224,4 +237,8 @@ impl ChildStep {
             }
         }
     }
+}
+
+fn first_word(cmd: &[CString]) -> String {
+    cmd.first().map(|word| text(word)).unwrap_or_default()
 }

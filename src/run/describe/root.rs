@@ -38,6 +38,21 @@ impl RootfsStep {
                 "shown over the image's, which stay as they are",
                 "hosts(5)",
             ),
+            Self::WriteFiles(files) => described(
+                format!(
+                    "openat2(/etc, RESOLVE_NO_SYMLINKS), openat({})",
+                    files.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+                ),
+                "write the files of the container's own".into(),
+                "plain files in the place of the image's: sed -i and rm work on them",
+                "hosts(5)",
+            ),
+            Self::OpenLower { path, .. } => described(
+                format!("open({}, O_PATH|O_DIRECTORY)", text(path)),
+                format!("open {}", text(path)),
+                "opened while nothing of the container lies over it",
+                "open(2)",
+            ),
             Self::UnpackIntoScratch(origin) => described(
                 format!("unpack {origin} into the scratch tmpfs"),
                 format!("unpack {origin}"),
@@ -160,6 +175,26 @@ impl RootfsStep {
                 },
                 "move_mount(2)",
             ),
+            Self::Hide { path, .. } => described(
+                format!("openat2(/{}), fsopen(\"tmpfs\"), move_mount()", path.display()),
+                format!("hide {}", printable(&format!("/{}", path.display()))),
+                "a directory lies under an empty one; a file is hidden when everything is mounted",
+                "mount_namespaces(7)",
+            ),
+            Self::HideFiles => described(
+                "unlinkat(), or fsopen(\"tmpfs\") and open_tree(OPEN_TREE_CLONE) of the other names"
+                    .into(),
+                "hide files".into(),
+                "a mount on a file is gone when the host replaces the file; its directory without \
+                 that name is not",
+                "rename(2)",
+            ),
+            Self::ProtectMounts(_) => described(
+                "mount_setattr(RDONLY)".into(),
+                "make mounts read-only".into(),
+                "now that every mount has its place in them",
+                "mount_setattr(2)",
+            ),
             Self::ProtectRoot => described(
                 "mount_setattr(root, RDONLY)".into(),
                 "make the root read-only".into(),
@@ -202,6 +237,14 @@ fn describe_mount(mount: &Mount) -> Description {
                 text(path)
             ),
             format!("bind {}", text(path)),
+        ),
+        Source::Overlay { lower, .. } => (
+            format!(
+                "fsopen(\"overlay\"), fsconfig(lowerdir={}, upperdir, workdir), \
+                 fsmount({attributes})",
+                text(lower)
+            ),
+            format!("mount an overlay over {}", text(lower)),
         ),
         Source::Scratch(name) => {
             let attr = if mount.attributes == Attributes::NONE {

@@ -2,6 +2,7 @@
 
 use crate::error::Failure;
 use crate::exit::Exit;
+use crate::rootfs::no_root;
 use crate::run::describe::text;
 use crate::run::step::ChildStep;
 use rustix::io::Errno;
@@ -33,8 +34,16 @@ impl ChildStep {
                 _ => failure,
             },
             Self::Exec { cmd, .. } => not_executed(cmd, errno, failure),
+            Self::FindCmd { cmd, directory, .. } => match (errno, directory) {
+                (Errno::NOENT, Some(directory)) => {
+                    no_root::explain(directory, not_executed(cmd, errno, failure))
+                }
+                (Errno::NOENT, None) => not_executed(cmd, errno, failure),
+                _ => failure,
+            },
             Self::WaitForGo
             | Self::Session
+            | Self::RaiseDescriptorLimit
             | Self::OpenViewsByPath(_)
             | Self::Terminal { .. }
             | Self::TakeStreams { .. }

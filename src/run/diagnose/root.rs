@@ -12,6 +12,16 @@ impl RootfsStep {
         match self {
             Self::Make(mount) => not_made(mount, errno, failure),
             Self::Attach(mount) => not_attached(mount, errno, failure),
+            Self::Hide { .. } => match errno {
+                Errno::NOENT => failure.remedy("--hide-try where it may be missing"),
+                _ => failure,
+            },
+            Self::WriteFiles(_) => match errno {
+                Errno::NOTDIR | Errno::ISDIR | Errno::LOOP => failure.remedy(
+                    "make it a plain directory or file in the image; rustic does not mend it",
+                ),
+                _ => failure,
+            },
             Self::SetSysctls { .. } => match errno {
                 Errno::NOENT => failure.remedy("sysctl -a shows the names that this kernel has"),
                 Errno::ACCESS => failure.why(
@@ -39,7 +49,10 @@ impl RootfsStep {
             | Self::Chroot
             | Self::Mask { .. }
             | Self::ProtectProc { .. }
+            | Self::OpenLower { .. }
+            | Self::HideFiles
             | Self::ProtectRoot
+            | Self::ProtectMounts(_)
             | Self::DeviceNodes(_)
             | Self::DeviceLinks(_) => failure,
         }
@@ -74,10 +87,13 @@ fn not_attached(mount: &Mount, errno: Errno, failure: Failure) -> Failure {
             let found = failure.why.clone().unwrap_or_default();
             failure
                 .why(format!(
-                    "{found}, and with --read-only nothing is made in a directory of the caller's"
+                    "{found}, and nothing is made in a directory of the caller's that is read-only \
+                     inside"
                 ))
                 .remedy(format!("--ephemeral, or make {} there", inside(mount)))
         }
+        Errno::ACCESS | Errno::PERM => failure.remedy(format!("make {} there", inside(mount))),
+        Errno::EXIST => failure.remedy("write both targets as they are, without links"),
         _ => failure,
     }
 }
@@ -87,6 +103,6 @@ fn fresh_kernel_files(mount: &Mount) -> Option<Namespace> {
     match &mount.source {
         Source::New { fs, .. } if *fs == c"proc" => Some(Namespace::Pid),
         Source::New { fs, .. } if *fs == c"sysfs" => Some(Namespace::Net),
-        Source::New { .. } | Source::Host(_) | Source::Scratch(_) => None,
+        Source::New { .. } | Source::Host(_) | Source::Scratch(_) | Source::Overlay { .. } => None,
     }
 }

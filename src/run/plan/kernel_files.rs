@@ -141,7 +141,8 @@ impl Ladder<'_> {
     /// # Errors
     /// A table of mounts that cannot be read.
     pub(super) fn name_open_views(&mut self, directory: Option<&Path>) -> Result<(), Failure> {
-        let binds = self.spec.binds.iter().map(|bind| (bind.source.clone(), bind.target.clone()));
+        let binds = self.spec.files.binds.iter();
+        let binds = binds.map(|bind| (bind.source.clone(), bind.target.clone()));
         let chroot = directory.map(|directory| (directory.to_owned(), PathBuf::from("/")));
         let places: Vec<(PathBuf, PathBuf)> =
             binds.chain(chroot).filter(|(source, _)| source.is_dir()).collect();

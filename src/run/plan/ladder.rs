@@ -7,7 +7,7 @@ use crate::ready::queue::Name;
 use crate::ready::{READY_FD, notify};
 use crate::rootfs::Image;
 use crate::run::resource::Resource;
-use crate::run::step::{ChildStep, Mount, ParentStep, Quota, Step, WardenStep};
+use crate::run::step::{ChildStep, Mount, ParentStep, Quota, RootfsStep, Step, WardenStep};
 use crate::run::streams::Stream;
 use crate::spec::{Ready, Seccomp, Spec, Writing};
 use crate::walls::idmap::{IdMaps, Writer};
@@ -25,6 +25,17 @@ pub(super) struct Ladder<'a> {
     pub(super) steps: Vec<Step>,
     pub(super) resources: Vec<Resource>,
     pub(super) mounts: Vec<Rc<Mount>>,
+    /// How many of them every container has: the first ones.
+    pub(super) own_mounts: usize,
+    /// The steps that put what was ordered in its place, parents first.
+    pub(super) ordered: Vec<RootfsStep>,
+    /// Those that open the lower directories of overlays.
+    pub(super) lowers: Vec<RootfsStep>,
+    /// The slots of mounts that become read-only at the end.
+    pub(super) kept: Vec<usize>,
+    /// The files of /etc, for a root of rustic's own and for the scratch tmpfs.
+    pub(super) etc: Vec<(&'static str, Vec<u8>)>,
+    pub(super) scratch_files: Vec<(&'static str, Vec<u8>)>,
     /// /proc and /sys, where there are mounts.
     pub(super) own: Option<OwnMounts>,
     pub(super) kernel_files: KernelFiles,
@@ -85,6 +96,12 @@ impl<'a> Ladder<'a> {
             steps: Vec::new(),
             resources: Vec::new(),
             mounts: Vec::new(),
+            own_mounts: 0,
+            ordered: Vec::new(),
+            lowers: Vec::new(),
+            kept: Vec::new(),
+            etc: Vec::new(),
+            scratch_files: Vec::new(),
             own: None,
             kernel_files: KernelFiles::default(),
             place: RootPlace::Own,

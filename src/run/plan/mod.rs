@@ -1,13 +1,14 @@
 //! Spec → Plan: the ladder. Here and in its files below, and nowhere else, the order of the walls is
 //! decided.
 //!
-//! [`ladder`] has the rungs, [`root`], [`mounts`] and [`kernel_files`] those of the root file
-//! system, [`credentials`] those of ids and rights.
+//! [`ladder`] has the rungs, [`root`], [`mounts`], [`ordered`] and [`kernel_files`] those of the
+//! root file system, [`credentials`] those of ids and rights.
 
 mod credentials;
 mod kernel_files;
 mod ladder;
 mod mounts;
+mod ordered;
 mod root;
 
 use crate::error::Failure;

@@ -1,27 +1,24 @@
-//! Which mounts a container has: its files of /etc, /proc, /sys, /dev, and what was ordered.
+//! The mounts that every container has: its files of /etc, /proc, /sys, /dev.
 
-use super::ladder::{Ladder, NO_SUID_DEV, NO_SUID_DEV_EXEC, OwnMounts, SysView, c_string};
-use crate::beneath::{Kind, Links, Missing};
+use super::ladder::{Ladder, NO_SUID_DEV_EXEC, OwnMounts, RootPlace, SysView, c_string};
+use crate::beneath::Kind;
 use crate::host::contains;
 use crate::mounts::{self, Attributes, FsOption};
-use crate::namespace::{Choice, Namespace, Switch};
-use crate::run::step::{Mount, RootfsStep, Source};
-use crate::spec::{Bind, Writing, is_hostname};
+use crate::namespace::{Choice, Namespace};
+use crate::run::step::{Mount, Source};
+use crate::spec::is_hostname;
 use crate::walls::dev;
 use std::ffi::{CStr, CString};
-use std::os::unix::fs::FileTypeExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::rc::Rc;
 
 /// Sizes of /dev, which holds names alone, and of /dev/shm, in bytes.
 const DEV_SIZE: u64 = 64 << 10;
 const SHM_SIZE: u64 = 64 << 20;
 
-/// The most that each of the small tmpfs of --read-only holds, in bytes.
-const TEMPORARY_SIZE: u64 = 64 << 20;
-
 impl Ladder<'_> {
-    /// The files of /etc that are the container's own, written once and shown over the image's.
+    /// The files of /etc that are the container's own: written in the place of an image's, and shown
+    /// over those of a directory.
     pub(super) fn host_files(&mut self) {
         let joined = self.spec.inside.as_ref().map(|inside| inside.hostname.clone());
         let name =
@@ -42,23 +39,24 @@ impl Ladder<'_> {
             ("hostname", format!("{name}\n").into_bytes()),
             ("resolv.conf", resolver),
         ];
-        let names: Vec<_> = files.iter().map(|(name, _)| *name).collect();
-        self.rung(RootfsStep::WriteScratch(files));
-        for name in names {
+        if self.place == RootPlace::Own {
+            self.etc = files;
+            return;
+        }
+        self.remarks.push(
+            "etc: hosts, hostname and resolv.conf lie over those of the directory: they can be \
+             written, and not be renamed or removed (EBUSY)"
+                .into(),
+        );
+        for (name, _) in &files {
             let attributes =
                 if self.is_read_only() { Attributes::READ_ONLY } else { Attributes::NONE };
-            self.mount(
-                Source::Scratch(c_string(Path::new(name))),
-                attributes,
-                Path::new("etc").join(name),
-                Kind::File,
-            );
+            let source = Source::Scratch(c_string(Path::new(name)));
+            self.mount(source, attributes, Path::new("etc").join(name), Kind::File);
         }
+        self.scratch_files = files;
     }
 
-    /// Adds a mount. Everything is made before the host's tree is gone (binds need it, and the
-    /// kernel lets a user namespace mount proc and sysfs only while it still sees one), and
-    /// attached when it is: then nothing of the host can be hit.
     fn mount(
         &mut self,
         source: Source,
@@ -66,20 +64,15 @@ impl Ladder<'_> {
         target: impl AsRef<Path>,
         kind: Kind,
     ) -> usize {
-        let target = target.as_ref();
-        let kernels = ["dev", "proc", "sys"].into_iter().any(|own| target.starts_with(own));
-        let links = if kernels { Links::Refused } else { Links::Inside };
+        self.add(Mount::new(source, attributes, target.as_ref().into(), kind))
+    }
+
+    /// Adds a mount; its slot. Everything is made before the host's tree is gone (binds need it, and
+    /// the kernel lets a user namespace mount proc and sysfs only while it still sees one), and
+    /// attached when it is: then nothing of the host can be hit.
+    pub(super) fn add(&mut self, mount: Mount) -> usize {
         let slot = self.mounts.len();
-        self.mounts.push(Rc::new(Mount {
-            slot,
-            source,
-            attributes,
-            target: target.into(),
-            kind,
-            links,
-            // On a directory of the caller's that is read-only nothing can be made, and is not.
-            missing: Missing::Made,
-        }));
+        self.mounts.push(Rc::new(Mount { slot, ..mount }));
         slot
     }
 
@@ -155,70 +148,6 @@ impl Ladder<'_> {
         );
         SysView::Empty
     }
-
-    /// What --read-only leaves to be written: an empty tmpfs on each of these that is there, unless
-    /// something was ordered on it or above it.
-    pub(super) fn plan_temporary_mounts(&mut self) {
-        let spec = self.spec;
-        if spec.writing != Writing::Refused {
-            return;
-        }
-        let ordered = spec.binds.iter().map(|bind| &bind.target).chain(&spec.tmpfs);
-        let ordered: Vec<PathBuf> = ordered.cloned().collect();
-        for (target, mode) in [("/tmp", "1777"), ("/run", "0755"), ("/var/tmp", "1777")] {
-            if ordered.iter().any(|ordered| Path::new(target).starts_with(ordered)) {
-                continue;
-            }
-            let below_root = target.trim_start_matches('/');
-            let tmpfs = tmpfs(mode, TEMPORARY_SIZE);
-            let slot = self.mount(tmpfs, NO_SUID_DEV, below_root, Kind::Directory);
-            if let Some(mount) = self.mounts.get_mut(slot) {
-                *mount = Rc::new(Mount { missing: Missing::Skipped, ..(**mount).clone() });
-            }
-        }
-    }
-
-    /// --bind and --tmpfs, parents first.
-    pub(super) fn plan_ordered_mounts(&mut self) {
-        let spec = self.spec;
-        let binds = spec.binds.iter().map(|bind| (bind.target.as_path(), Some(bind)));
-        let mut ordered: Vec<(&Path, Option<&Bind>)> =
-            binds.chain(spec.tmpfs.iter().map(|target| (target.as_path(), None))).collect();
-        ordered.sort_by_key(|(target, _)| target.components().count());
-        for (target, bind) in ordered {
-            let below_root = target.strip_prefix("/").unwrap_or(target);
-            match bind {
-                Some(bind) => {
-                    let read_only = if bind.writable == Switch::No {
-                        Attributes::READ_ONLY
-                    } else {
-                        Attributes::NONE
-                    };
-                    // A device that is ordered by name is meant to be used.
-                    let kind = bind.source.metadata().map(|stat| stat.file_type());
-                    let device = kind
-                        .as_ref()
-                        .is_ok_and(|kind| kind.is_char_device() || kind.is_block_device());
-                    let attributes = if device { Attributes::NO_SUID } else { NO_SUID_DEV };
-                    let kind = if kind.is_ok_and(|kind| kind.is_dir()) {
-                        Kind::Directory
-                    } else {
-                        Kind::File
-                    };
-                    self.mount(
-                        Source::Host(c_string(&bind.source)),
-                        attributes.union(read_only),
-                        below_root,
-                        kind,
-                    );
-                }
-                None => {
-                    let tmpfs = tmpfs("1777", spec.scratch_size);
-                    self.mount(tmpfs, NO_SUID_DEV, below_root, Kind::Directory);
-                }
-            }
-        }
-    }
 }
 
 fn option(key: &'static CStr, value: &str) -> FsOption {
@@ -231,7 +160,7 @@ fn new(fs: &'static CStr) -> Source {
 }
 
 /// A new tmpfs of this mode, with room for so many bytes.
-fn tmpfs(mode: &str, size: u64) -> Source {
+pub(super) fn tmpfs(mode: &str, size: u64) -> Source {
     let [size, inodes] = mounts::limits(size);
     Source::New { fs: c"tmpfs", options: vec![option(c"mode", mode), size, inodes] }
 }

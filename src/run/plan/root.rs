@@ -2,14 +2,21 @@
 
 use super::ladder::{Ladder, NO_SUID_DEV, RootPlace, SysView, c_string};
 use crate::error::Failure;
-use crate::mounts::{Attributes, OverlayMarks};
+use crate::mounts::Attributes;
 use crate::namespace::Namespace;
 use crate::rootfs::Image;
 use crate::run::pty::Terminals;
-use crate::run::step::{ChildStep, RootfsStep, Tree};
+use crate::run::resource::Resource;
+use crate::run::step::{ChildStep, RootfsStep, Source, Tree};
 use crate::run::streams::Stream;
-use crate::spec::{RootSwitch, Writing};
+use crate::spec::{First, RootSwitch, Rootfs, Writing};
+use rustix::process::{self, getrlimit};
+
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+/// How many descriptors the child has at most besides those of its mounts.
+const FURTHER_DESCRIPTORS: usize = 64;
 
 impl Ladder<'_> {
     pub(super) fn root(&mut self, image: Image) -> Result<(), Failure> {
@@ -54,7 +61,7 @@ impl Ladder<'_> {
             (RootPlace::Callers | RootPlace::Own, _) => Attributes::NONE,
         };
         let attributes = NO_SUID_DEV.union(read_only);
-        let marks = if self.owns_the_shared() { OverlayMarks::Trusted } else { OverlayMarks::User };
+        let marks = self.overlay_marks();
         let scratch = RootfsStep::MakeScratch { size: self.spec.scratch_size };
         let directory = match &image {
             Image::Directory(path) => Some(path.clone()),
@@ -78,6 +85,7 @@ impl Ladder<'_> {
                 (PathBuf::from("/"), unpack.into())
             }
         };
+        self.resources.push(Resource::Targets(Rc::default()));
         self.rung(RootfsStep::OpenBase(c_string(&base)));
         self.rung(RootfsStep::MakePrivate);
         let by_path = |(number, stream): (usize, &Stream)| match stream {
@@ -88,19 +96,44 @@ impl Ladder<'_> {
         if !views.is_empty() {
             self.rung(ChildStep::OpenViewsByPath(views));
         }
+        self.plan_mounts();
+        // What is the host's, too, before the scratch lies over a part of it.
+        self.make_mounts(|source| matches!(source, Source::Host(_)));
+        std::mem::take(&mut self.lowers).into_iter().for_each(|step| self.rung(step));
         steps.into_iter().for_each(|step| self.rung(step));
-        // Before the files of /etc: a link may lead from one of them into /run.
-        self.plan_temporary_mounts();
-        self.host_files();
+        if !self.scratch_files.is_empty() {
+            let files = std::mem::take(&mut self.scratch_files);
+            self.rung(RootfsStep::WriteScratch(files));
+        }
+        self.make_mounts(|source| !matches!(source, Source::Host(_)));
         self.enter_root(&base, directory.as_deref())
     }
 
-    fn enter_root(&mut self, base: &Path, directory: Option<&Path>) -> Result<(), Failure> {
+    /// Decides which mounts there are. The small tmpfs of --read-only come before the files of
+    /// /etc: a link may lead from one of them into /run.
+    fn plan_mounts(&mut self) {
+        self.plan_temporary_mounts();
+        self.host_files();
         self.plan_system_mounts();
+        self.own_mounts = self.mounts.len();
         self.plan_ordered_mounts();
-        for mount in self.mounts.clone() {
-            self.rung(RootfsStep::Make(mount));
+        // As many descriptors as mounts, and a few more.
+        let most = (self.mounts.len() + FURTHER_DESCRIPTORS) as u64;
+        let limit = getrlimit(process::Resource::Nofile);
+        if limit.current.is_some_and(|soft| soft < most) {
+            self.rung(ChildStep::RaiseDescriptorLimit);
         }
+    }
+
+    fn make_mounts(&mut self, wanted: fn(&Source) -> bool) {
+        for mount in self.mounts.clone() {
+            if wanted(&mount.source) {
+                self.rung(RootfsStep::Make(mount));
+            }
+        }
+    }
+
+    fn enter_root(&mut self, base: &Path, directory: Option<&Path>) -> Result<(), Failure> {
         self.name_open_views(None)?;
         let sys = self.own.map_or(SysView::New, |own| own.view);
         self.hide_kernel_files(sys, directory)?;
@@ -121,7 +154,9 @@ impl Ladder<'_> {
     /// Attaches the mounts, in the order in which they were planned, and fills /dev in between.
     pub(super) fn system_mounts(&mut self, terminals: Terminals) {
         self.hide_views();
-        for mount in self.mounts.clone() {
+        self.find_cmd();
+        let own: Vec<_> = self.mounts.iter().take(self.own_mounts).cloned().collect();
+        for mount in own {
             let slot = mount.slot;
             self.rung(RootfsStep::Attach(mount));
             if let Some(own) = self.own.filter(|own| own.sys == slot) {
@@ -136,15 +171,61 @@ impl Ladder<'_> {
                 self.rung(RootfsStep::DeviceLinks(slot));
             }
         }
-        if self.place == RootPlace::Own && self.is_read_only() {
-            self.rung(RootfsStep::ProtectRoot);
+        if !self.etc.is_empty() {
+            let files = std::mem::take(&mut self.etc);
+            self.rung(RootfsStep::WriteFiles(files));
         }
+        std::mem::take(&mut self.ordered).into_iter().for_each(|step| self.rung(step));
+        self.hide_files_and_protect();
         if terminals.any() {
             self.rung(ChildStep::Terminal {
                 streams: terminals,
                 devpts: self.devpts,
                 uid: self.spec.uid,
             });
+        }
+    }
+
+    /// Looks for CMD before anything is made in a directory of the caller's.
+    fn find_cmd(&mut self) {
+        let files = self.spec.files.parents_first();
+        let below_another = |target: &Path| {
+            files.iter().any(|order| target != order.target() && target.starts_with(order.target()))
+        };
+        let makes = self.place == RootPlace::Callers
+            || files.iter().any(|order| below_another(order.target()));
+        match self.spec.first {
+            First::Cmd | First::Reaper if makes => {
+                let mounts = self.mounts.clone();
+                let hidden = self.spec.files.hides.iter().map(|hide| hide.path.clone()).collect();
+                self.rung(ChildStep::FindCmd {
+                    cmd: self.spec.cmd.clone(),
+                    env: self.spec.env.clone(),
+                    workdir: self.spec.workdir.clone(),
+                    mounts,
+                    hidden,
+                    directory: match &self.spec.rootfs {
+                        Rootfs::Directory(directory) => Some(directory.clone()),
+                        Rootfs::Builtin | Rootfs::Archive(_) | Rootfs::Stored(_) => None,
+                    },
+                });
+            }
+            First::Cmd | First::Reaper | First::Probe(_) | First::ReapedProbe(_) => {}
+        }
+    }
+
+    /// What comes when everything has its place.
+    fn hide_files_and_protect(&mut self) {
+        let hides = !self.spec.files.hides.is_empty();
+        if hides {
+            self.rung(RootfsStep::HideFiles);
+        }
+        if self.place == RootPlace::Own && self.is_read_only() {
+            self.rung(RootfsStep::ProtectRoot);
+        }
+        let kept = std::mem::take(&mut self.kept);
+        if hides || !kept.is_empty() {
+            self.rung(RootfsStep::ProtectMounts(kept));
         }
     }
 }

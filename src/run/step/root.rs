@@ -2,6 +2,7 @@
 
 use crate::beneath::{Kind, Links, Missing};
 use crate::mounts::{Attributes, FsOption, OverlayMarks};
+use crate::namespace::Switch;
 use crate::rootfs::Origin;
 use crate::spec::Sysctl;
 use crate::walls::proc_masks::Hidden;
@@ -21,8 +22,18 @@ pub enum RootfsStep {
         /// In bytes.
         size: u64,
     },
-    /// The files that are shown over those of the image: name and content.
+    /// The files of /etc that are the container's own, in the scratch tmpfs, to be shown over those
+    /// of a directory: name and content.
     WriteScratch(Vec<(&'static str, Vec<u8>)>),
+    /// The same in a root of rustic's own, in the place of the image's.
+    WriteFiles(Vec<(&'static str, Vec<u8>)>),
+    /// The directory of the host that an overlay will be made over, in the slot of its mount.
+    OpenLower {
+        /// The slot.
+        slot: usize,
+        /// The directory.
+        path: CString,
+    },
     /// An image, unpacked into the scratch tmpfs.
     UnpackIntoScratch(Origin),
     /// The image unpacked into the directory of this run.
@@ -61,8 +72,20 @@ pub enum RootfsStep {
     Chroot,
     /// A mount, attached beneath the root.
     Attach(Rc<Mount>),
+    /// A path that shows nothing: a directory is covered, a file is left to [`Self::HideFiles`].
+    Hide {
+        /// Relative to the root inside.
+        path: PathBuf,
+        /// Whether it must be there.
+        required: Switch,
+    },
+    /// The hidden files: taken out of a place of the container's own, and left out of a directory
+    /// of the caller's that is rebuilt without them.
+    HideFiles,
     /// The root made read-only, when every mount target in it has been made.
     ProtectRoot,
+    /// The mounts of these slots, and what hides, likewise.
+    ProtectMounts(Vec<usize>),
     /// Kernel parameters of the container's own, in the proc file system of this slot.
     SetSysctls {
         /// The slot of the proc file system that they are written in.
@@ -107,6 +130,18 @@ pub struct Mount {
     pub links: Links,
     /// What becomes of a target that is missing.
     pub missing: Missing,
+    /// Whether it was ordered by name, and so must not lie under another that was.
+    pub ordered: Switch,
+}
+
+impl Mount {
+    /// One of the container's own, whose target is made where it is missing.
+    pub fn new(source: Source, attributes: Attributes, target: PathBuf, kind: Kind) -> Self {
+        let kernels = ["dev", "proc", "sys"].into_iter().any(|own| target.starts_with(own));
+        let links = if kernels { Links::Refused } else { Links::Inside };
+        let (missing, ordered) = (Missing::Made, Switch::No);
+        Self { slot: 0, source, attributes, target, kind, links, missing, ordered }
+    }
 }
 
 /// What a mount shows.
@@ -123,6 +158,14 @@ pub enum Source {
     Host(CString),
     /// A file of the scratch tmpfs.
     Scratch(CString),
+    /// An overlay over the directory that is in the slot, with its other layers in the scratch
+    /// tmpfs.
+    Overlay {
+        /// The directory.
+        lower: CString,
+        /// Where it keeps its marks.
+        marks: OverlayMarks,
+    },
 }
 
 /// A tree of mounts that the root is a copy of.

@@ -4,10 +4,9 @@ use super::{Phase, Supervisor};
 use crate::error::{Failure, errno_text, printable};
 use crate::ready::notify;
 use crate::run::control::{Ending, Order, Report};
-use crate::run::describe::inside;
 use crate::run::events;
 use crate::run::resource::{self, Which};
-use crate::run::step::{ChildStep, RootfsStep, Step};
+use crate::run::step::{ChildStep, Step};
 use crate::run::wire::Received;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, OwnedFd};
@@ -72,6 +71,8 @@ impl Supervisor<'_> {
             // Not our child: its end is seen, not its status.
             let _ = poll(&mut [PollFd::from_borrowed_fd(pidfd.as_fd(), PollFlags::IN)], None);
         }
+        // As long as it is there it has its locks.
+        self.warden.outlive_peer();
         for (place, errno) in resource::remove_all(&self.run.plan.resources, Which::All, None) {
             self.left(place, errno);
         }
@@ -107,7 +108,15 @@ impl Supervisor<'_> {
                 None => {}
             },
             Report::Note(number, errno) => self.note(number, errno),
-            Report::Target(number, path) => self.tell_target(number, &path),
+            Report::Target { ordered, path } => {
+                let (ordered, path) = (printable(&ordered), printable(&path));
+                self.run.voice.child(&format!("{ordered} is {path}"));
+            }
+            Report::Claim { name, kind } => {
+                if let Some(dir) = descriptor {
+                    resource::note_target(&self.run.plan.resources, dir, name, kind);
+                }
+            }
             Report::Terminal => {
                 if let (Some(relay), Some(master)) = (&mut self.relay, descriptor) {
                     relay.connect(master);
@@ -131,12 +140,6 @@ impl Supervisor<'_> {
             Report::Left(place, errno) => self.left(place, errno),
             Report::Listener => {}
             Report::Ended(ending) => self.ending = Some(ending),
-        }
-    }
-
-    fn tell_target(&self, number: usize, path: &str) {
-        if let Some(Step::Rootfs(RootfsStep::Attach(mount))) = self.run.plan.steps.get(number) {
-            self.run.voice.child(&format!("{} is {}", inside(mount), printable(path)));
         }
     }
 

@@ -73,7 +73,7 @@ impl Warden<'_> {
             for event in ward.poll(&self.wire) {
                 match event {
                     WardenEvent::Parent => self.hear_parent(&ward),
-                    WardenEvent::Gate => hear_child(&mut ward),
+                    WardenEvent::Gate => self.hear_child(&mut ward),
                     WardenEvent::Listener => self.hear_listener(&mut ward),
                     WardenEvent::Unlistened => ward.listener = None,
                     WardenEvent::Ended => {
@@ -82,6 +82,26 @@ impl Warden<'_> {
                         self.finish(ending)
                     }
                 }
+            }
+        }
+    }
+
+    /// Everything that is there, so that a child which has become CMD is known as such before the
+    /// next order is obeyed.
+    fn hear_child(&self, ward: &mut Ward) {
+        while let Some(gate) = &ward.gate {
+            match gate.receive() {
+                Received::Message(Report::Listener, listener) => ward.listener = listener,
+                Received::Message(Report::Claim { name, kind }, Some(dir)) => {
+                    let claimed = resource::claim_target(&self.plan.resources, &dir, &name, kind);
+                    let answer = claimed.map_or_else(Order::NotClaimed, |()| Order::Claimed);
+                    // A child that is gone by now hears no more.
+                    let _ = gate.send(&answer, None);
+                    let _ = self.wire.send(&Report::Claim { name, kind }, Some(dir.as_fd()));
+                }
+                Received::Message(..) => {}
+                Received::Nothing => return,
+                Received::Closed | Received::Failed(_) => ward.gate = None,
             }
         }
     }
@@ -128,7 +148,12 @@ impl Warden<'_> {
 
     fn obey(&mut self, order: Order, ward: &Ward) {
         match order {
-            Order::Go | Order::GoWithoutQueue | Order::Dismiss | Order::Taken => {}
+            Order::Go
+            | Order::GoWithoutQueue
+            | Order::Dismiss
+            | Order::Taken
+            | Order::Claimed
+            | Order::NotClaimed(_) => {}
             Order::Kill => send(ward, Signal::KILL),
             Order::Signal(number) => self.deliver(number, ward, || {
                 if let Some(signal) = Signal::from_named_raw(number) {
@@ -206,19 +231,6 @@ impl Warden<'_> {
             outer.restore_after_death();
         }
         sys::exit_now(0)
-    }
-}
-
-/// Everything that is there, so that a child which has become CMD is known as such before the next
-/// order is obeyed.
-fn hear_child(ward: &mut Ward) {
-    while let Some(gate) = &ward.gate {
-        match gate.receive() {
-            Received::Message(Report::Listener, listener) => ward.listener = listener,
-            Received::Message(..) => {}
-            Received::Nothing => return,
-            Received::Closed | Received::Failed(_) => ward.gate = None,
-        }
     }
 }
 

@@ -72,7 +72,7 @@ impl Stage {
         // Whoever has that uid inside has its keyring too.
         let other_uid =
             (spec.uid != host.uid && !spec.namespaces.is_new(Namespace::User)).then_some(spec.uid);
-        let directories: Vec<PathBuf> = directory::folders(&spec.binds)
+        let directories: Vec<PathBuf> = directory::folders(&spec.files.binds)
             .into_iter()
             .map(|folder| folder.join(format!("rustic.{nonce}")))
             .collect();

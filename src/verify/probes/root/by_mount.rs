@@ -76,8 +76,7 @@ fn by_mount(outside: &Outside<'_>, subject: &Target) -> Try {
 /// an overlay's: an entry of it is there, with the size and the time that it has outside.
 fn ordered_directory(subject: &Target) -> Option<Try> {
     let directory = subject.role.ordered()?.directory.as_ref()?;
-    let names = fs::read_dir(directory).ok()?.flatten().map(|entry| entry.file_name());
-    let names: Vec<PathBuf> = names.take(4).map(|name| Path::new("/").join(name)).collect();
+    let names = entries_to_find(directory);
     let mut same = None;
     let _ = subject.open_inside(&names, |path, held| {
         let name = path.strip_prefix("/").unwrap_or(path);
@@ -95,6 +94,20 @@ fn ordered_directory(subject: &Target) -> Option<Try> {
         Try::marking(reply, IDENTITY, Receipt::Arrived, seen, &[])
             .through(subject.role.door(is_root)),
     )
+}
+
+/// Entries of a directory, and of its /etc, that are no place of the container's own mounts and
+/// files.
+fn entries_to_find(directory: &Path) -> Vec<PathBuf> {
+    const MOST: usize = 16;
+    let own = ["dev", "proc", "sys", "etc", "hosts", "hostname", "resolv.conf"];
+    let of = |below: &str| {
+        let entries = fs::read_dir(directory.join(below)).into_iter().flatten().flatten();
+        let names = entries.map(|entry| entry.file_name());
+        let others = names.filter(|name| !own.iter().any(|own| name == own)).take(MOST);
+        others.map(|name| Path::new("/").join(below).join(name)).collect::<Vec<_>>()
+    };
+    [of(""), of("etc")].concat()
 }
 
 fn is_root(opening: &Opening) -> bool {

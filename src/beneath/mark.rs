@@ -1,0 +1,79 @@
+//! The mark of what was made: a time of modification that no clock gives.
+
+use super::open;
+use rustix::event::{Timespec, poll};
+use rustix::fd::{AsFd, BorrowedFd};
+use rustix::fs::{
+    FileType, FlockOperation, Mode, OFlags, Stat, Timestamps, flock, fstat, futimens,
+};
+use rustix::io::{Errno, Result};
+use rustix::time::{ClockId, clock_gettime};
+use std::path::Path;
+
+/// Seconds since 1970, even, since FAT keeps two at a time: a moment in 2013 with the letters
+/// "Rust".
+const MARK: Timespec = Timespec { tv_sec: 0x5275_7374, tv_nsec: 0 };
+
+/// Whether it is as it was made.
+pub(super) fn is_marked(stat: &Stat) -> bool {
+    let is_so = match FileType::from_raw_mode(stat.st_mode) {
+        FileType::Directory => true,
+        FileType::RegularFile => stat.st_size == 0 && stat.st_nlink == 1,
+        _ => false,
+    };
+    is_so && (stat.st_mtime, stat.st_mtime_nsec) == (MARK.tv_sec, 0)
+}
+
+/// What a file is like when nobody is about to mark it again: while a run makes something in a
+/// directory that was made, that has no mark. Such a one was changed just now, and is locked.
+///
+/// # Errors
+/// EBADF for an O_PATH descriptor.
+pub(super) fn settled(file: impl AsFd) -> Result<Stat> {
+    const TIMES: usize = 200;
+    const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 5_000_000 };
+    for _ in 0..TIMES {
+        let stat = fstat(&file)?;
+        if is_marked(&stat) || !was_changed_just_now(&stat) {
+            return Ok(stat);
+        }
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::AGAIN) => {
+                let _ = poll(&mut [], Some(&PAUSE));
+            }
+            _ => {
+                let _ = flock(&file, FlockOperation::Unlock);
+                return Ok(stat);
+            }
+        }
+    }
+    fstat(file)
+}
+
+fn was_changed_just_now(stat: &Stat) -> bool {
+    const SECONDS: i64 = 2;
+    let now = clock_gettime(ClockId::Realtime).tv_sec;
+    (now - stat.st_mtime).abs() <= SECONDS
+}
+
+/// Marks it.
+///
+/// # Errors
+/// EPERM for another user's.
+pub(super) fn mark(file: impl AsFd) -> Result<()> {
+    futimens(file, &Timestamps { last_access: MARK, last_modification: MARK })
+}
+
+/// A directory that was made itself is as it was made, whatever is made in it and removed.
+pub(super) fn keeping_the_mark<T>(
+    parent: BorrowedFd<'_>,
+    change: impl FnOnce() -> Result<T>,
+) -> Result<T> {
+    // One that may not be read is nobody's who would mark it.
+    let whole =
+        open(parent, Path::new("."), OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()).ok();
+    let marked = whole.filter(|dir| settled(dir).is_ok_and(|stat| is_marked(&stat)));
+    let changed = change()?;
+    marked.map_or(Ok(()), mark)?;
+    Ok(changed)
+}
