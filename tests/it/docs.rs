@@ -5,6 +5,7 @@ use crate::need;
 use crate::support::{binary, scratch, store};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// The console blocks of a text: commands behind `$ `, with the lines that follow each.
@@ -47,48 +48,89 @@ fn as_shown(shown: &str, line: &str) -> bool {
 fn every_console_block_of_readme_and_docs_shows_what_it_says() {
     need!(root);
     let pages = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/docs")).unwrap().flatten();
+    // docs/files.md has a test of its own.
+    let pages = pages.filter(|page| page.file_name() != "files.md");
     let pages = pages.map(|page| fs::read_to_string(page.path()).unwrap());
     let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
     let texts: Vec<String> = pages.chain([readme]).collect();
-    let bin = scratch("docs-bin");
-    symlink(binary(), bin.join("rustic")).unwrap();
-    // This is root already; a machine need not have sudo.
-    fs::write(bin.join("sudo"), "#!/bin/sh\nexec \"$@\"\n").unwrap();
-    fs::set_permissions(bin.join("sudo"), fs::Permissions::from_mode(0o755)).unwrap();
-    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let path = path_of_docs();
     let blocks: Vec<_> = texts.iter().flat_map(|text| blocks(text)).collect();
     assert!(blocks.len() >= 5, "there are console blocks");
     for block in blocks {
-        let dir = scratch("docs");
-        for (command, shown) in block {
-            let mut shell = Command::new("bash");
-            shell
-                .args(["-c", &format!("exec 2>&1; {command}")])
-                .env("LC_ALL", "C.UTF-8")
-                .current_dir(&dir)
-                .env("PATH", &path)
-                .env("RUSTIC_STORE", store());
-            let output = shell.stdin(Stdio::null()).output().unwrap();
-            let text = String::from_utf8_lossy(&output.stdout).into_owned();
-            let lines: Vec<_> = text.lines().collect();
-            let mut at = 0;
-            for expected in &shown {
-                if expected == "…" {
-                    continue;
-                }
-                let skip = shown.iter().any(|line| line == "…");
-                let found = lines[at..].iter().position(|line| as_shown(expected, line));
-                let found = found
-                    .unwrap_or_else(|| panic!("`{command}` shows\n{text}\nand not '{expected}'"));
-                assert!(skip || found == 0, "`{command}` shows\n{text}\nbefore '{expected}'");
-                at += found + 1;
+        play(block, &scratch("docs"), &path, &["bash"]);
+    }
+}
+
+/// Types the commands of a block into shells that these words start, and compares what they show.
+fn play(block: Vec<(String, Vec<String>)>, dir: &Path, path: &str, words: &[&str]) {
+    for (command, shown) in block {
+        let mut shell = Command::new(words[0]);
+        shell
+            .args(&words[1..])
+            .args(["-c", &format!("exec 2>&1; {command}")])
+            .env("LC_ALL", "C.UTF-8")
+            .current_dir(dir)
+            .env("HOME", dir)
+            .env("PATH", path);
+        // A plain user has another store, or none.
+        if words[0] == "bash" {
+            shell.env("RUSTIC_STORE", store());
+        }
+        let output = shell.stdin(Stdio::null()).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let lines: Vec<_> = text.lines().collect();
+        let mut at = 0;
+        for expected in &shown {
+            if expected == "…" {
+                continue;
             }
-            assert!(
-                shown.iter().any(|line| line == "…") || at == lines.len(),
-                "`{command}` shows more:\n{text}"
-            );
+            let skip = shown.iter().any(|line| line == "…");
+            let found = lines[at..].iter().position(|line| as_shown(expected, line));
+            let found =
+                found.unwrap_or_else(|| panic!("`{command}` shows\n{text}\nand not '{expected}'"));
+            assert!(skip || found == 0, "`{command}` shows\n{text}\nbefore '{expected}'");
+            at += found + 1;
+        }
+        assert!(
+            shown.iter().any(|line| line == "…") || at == lines.len(),
+            "`{command}` shows more:\n{text}"
+        );
+    }
+}
+
+/// The two shapes of sandboxes, as root and as a plain user: in a home that --read-only leaves as it
+/// is, and not below /tmp.
+#[test]
+fn every_block_of_docs_files_is_so_for_a_plain_user_too() {
+    need!(root);
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/files.md");
+    let blocks = blocks(&fs::read_to_string(page).unwrap());
+    assert_eq!(blocks.len(), 2);
+    let path = path_of_docs();
+    let nobody: &[&str] = &["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "bash"];
+    for (words, owner) in [(&["bash"][..], 0), (nobody, 65534)] {
+        let home = tempfile::tempdir_in("/srv").unwrap();
+        std::os::unix::fs::chown(home.path(), Some(owner), Some(owner)).unwrap();
+        fs::set_permissions(home.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        for block in blocks.clone() {
+            play(block, home.path(), &path, words);
+            for entry in fs::read_dir(home.path()).unwrap().flatten() {
+                let path = entry.path();
+                let removed = fs::remove_dir_all(&path).or_else(|_| fs::remove_file(&path));
+                removed.unwrap();
+            }
         }
     }
+}
+
+/// PATH with the binary as `rustic`, and a sudo: this is root already, and a machine need not have
+/// one.
+fn path_of_docs() -> String {
+    let bin = scratch("docs-bin");
+    symlink(binary(), bin.join("rustic")).unwrap();
+    fs::write(bin.join("sudo"), "#!/bin/sh\nexec \"$@\"\n").unwrap();
+    fs::set_permissions(bin.join("sudo"), fs::Permissions::from_mode(0o755)).unwrap();
+    format!("{}:{}", bin.display(), std::env::var("PATH").unwrap())
 }
 
 #[test]
