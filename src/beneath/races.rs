@@ -9,11 +9,15 @@ use std::fs::{self, File};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 /// How often each race is run: RUSTIC_RACES, or a sample.
 fn times() -> usize {
     std::env::var("RUSTIC_RACES").ok().and_then(|times| times.parse().ok()).unwrap_or(2_000)
 }
+
+/// Longer than a race takes on a busy machine.
+const CEILING: Duration = Duration::from_secs(60);
 
 /// A root, what is beside it, and somebody who exchanges `root/way` with a link that leads there.
 struct Arena {
@@ -37,9 +41,9 @@ impl Arena {
         self.dir.path().join("outside")
     }
 
-    /// Does something again and again, while `way` is now a directory and now a link out of the
-    /// root: an absolute one, or one that climbs.
-    fn while_exchanged(&self, times: usize, mut act: impl FnMut(&Self)) {
+    /// Does something so many times, and on until it has met what it says it has met, while `way` is
+    /// now a directory and now a link out of the root: an absolute one, or one that climbs.
+    fn while_exchanged(&self, times: usize, what: &str, mut meets: impl FnMut(&Self) -> bool) {
         for link in [self.outside(), "../outside".into()] {
             let (way, other) = (self.dir.path().join("root/way"), self.dir.path().join("other"));
             symlink(link, &other).unwrap();
@@ -50,10 +54,13 @@ impl Arena {
                         renameat_with(CWD, &way, CWD, &other, RenameFlags::EXCHANGE).unwrap();
                     }
                 });
-                for _ in 0..times.div_ceil(2) {
-                    act(self);
+                let (since, mut met, mut done_so_far) = (Instant::now(), false, 0);
+                while done_so_far < times.div_ceil(2) || !met && since.elapsed() < CEILING {
+                    met |= meets(self);
+                    done_so_far += 1;
                 }
                 done.store(true, Ordering::Relaxed);
+                assert!(met, "the race was none: {what}");
             });
             if fs::symlink_metadata(&way).unwrap().is_symlink() {
                 renameat_with(CWD, &way, CWD, &other, RenameFlags::EXCHANGE).unwrap();
@@ -96,26 +103,20 @@ fn content(path: &str) -> String {
 
 #[test]
 fn a_target_is_never_found_outside_while_its_way_is_exchanged() {
+    use std::os::fd::AsRawFd;
     let arena = Arena::new();
     let before = arena.seen_outside();
-    let mut inside = 0;
-    arena.while_exchanged(times(), |arena| {
-        use std::os::fd::AsRawFd;
-        if let Ok(found) = arena.find("way/in/file", Kind::File, &mut AtOnce) {
-            let read = content(&format!("/proc/self/fd/{}", found.file.as_raw_fd()));
-            assert_ne!(read, "outside");
-            inside += usize::from(read == "inside");
-        }
+    arena.while_exchanged(times(), "never found inside", |arena| {
+        let Ok(found) = arena.find("way/in/file", Kind::File, &mut AtOnce) else { return false };
+        let read = content(&format!("/proc/self/fd/{}", found.file.as_raw_fd()));
+        assert_ne!(read, "outside");
+        read == "inside"
     });
-    assert!(inside > 0, "the way was a directory, too");
     assert_eq!(arena.seen_outside(), before);
     // The control: whoever follows links as they are gets there.
-    let mut outside = 0;
-    arena.while_exchanged(times(), |arena| {
-        let path = arena.dir.path().join("root/way/in/file");
-        outside += usize::from(content(path.to_str().unwrap()) == "outside");
+    arena.while_exchanged(1, "never read outside", |arena| {
+        content(arena.dir.path().join("root/way/in/file").to_str().unwrap()) == "outside"
     });
-    assert!(outside > 0, "the race was one");
 }
 
 /// Makes what is missing as the warden does, and keeps it.
@@ -137,28 +138,29 @@ impl Surroundings for Kept {
 fn nothing_is_made_or_removed_outside_while_the_parent_is_exchanged() {
     let arena = Arena::new();
     let before = arena.seen_outside();
-    let mut made = 0;
-    arena.while_exchanged(times().div_ceil(5), |arena| {
+    arena.while_exchanged(times().div_ceil(5), "never made", |arena| {
+        let mut made = false;
         for (path, kind) in [("way/in/new", Kind::Directory), ("way/in/file-too", Kind::File)] {
             let mut kept = Kept::default();
             let _ = arena.find(path, kind, &mut kept);
-            made += kept.0.len();
+            made |= !kept.0.is_empty();
             for target in kept.0.iter().rev() {
                 target.remove().unwrap();
             }
         }
+        made
     });
-    assert!(made > 0);
     assert_eq!(arena.seen_outside(), before);
     let left: Vec<_> = fs::read_dir(arena.dir.path().join("root/way/in"))
         .unwrap()
         .map(|entry| entry.unwrap().file_name())
         .collect();
     assert_eq!(left, ["file"]);
-    arena.while_exchanged(times().div_ceil(5), |arena| {
+    // The control: by paths something is made outside, and removed there.
+    arena.while_exchanged(1, "never made outside", |arena| {
         let new = arena.dir.path().join("root/way/in/new");
         let _ = fs::create_dir(&new);
         let _ = fs::remove_dir(&new);
+        arena.seen_outside() != before
     });
-    assert_ne!(arena.seen_outside(), before, "the race was one");
 }
