@@ -46,15 +46,14 @@ impl MadeTarget {
     /// place a race has led to, nothing happens that he could not do himself.
     ///
     /// # Errors
-    /// EROFS, EACCES; EBUSY where somebody holds an exclusive lock on it.
+    /// EROFS, EACCES; EBUSY where somebody has held an exclusive lock on it for ten seconds.
     pub fn claim(parent: BorrowedFd<'_>, name: &Path, kind: Kind) -> Result<Option<Self>> {
-        const TIMES: usize = 100;
-        const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
+        const TIMES: usize = 2_000;
+        const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 5_000_000 };
         for _ in 0..TIMES {
             match Self::try_claim(parent, name, kind) {
-                // Made by another run meanwhile, or just being taken away by one.
-                Err(Errno::EXIST | Errno::NOENT) => {}
-                Err(Errno::AGAIN) => {
+                // Made by another run meanwhile, just being taken away by one, or locked by it.
+                Err(Errno::EXIST | Errno::NOENT | Errno::AGAIN) => {
                     let _ = poll(&mut [], Some(&PAUSE));
                 }
                 claimed => return claimed,
@@ -82,10 +81,18 @@ impl MadeTarget {
         if claimed.is_there() { Ok(Some(claimed)) } else { Err(Errno::NOENT) }
     }
 
-    /// The same that another process of this run has claimed, without a lock of its own.
-    pub fn claimed(parent: OwnedFd, name: PathBuf, kind: Kind) -> Option<Self> {
-        let file = open(&parent, &name, flags(kind), Mode::empty()).ok()?;
-        Some(Self { parent, name, file })
+    /// The same that another process of this run has claimed, with that one's lock. By its name
+    /// what is mounted on it by now would be found.
+    pub fn claimed(parent: OwnedFd, name: PathBuf, file: OwnedFd) -> Self {
+        Self { parent, name, file }
+    }
+
+    /// Another descriptor of it, with the same lock.
+    ///
+    /// # Errors
+    /// EMFILE.
+    pub fn file(&self) -> Result<OwnedFd> {
+        kept_open(self.file.as_fd())
     }
 
     /// Whether another one is the same file.

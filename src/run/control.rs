@@ -4,7 +4,8 @@
 //! ```text
 //!   parent ──Order───▶ warden   Go, GoWithoutQueue, Signal, Typed, Kill, Dismiss;
 //!                               end of file: the parent is gone, clean up
-//!   parent ◀──Report── warden   Started (with a pidfd), Done, Fault, Claim, Left, Ended
+//!   parent ◀──Report── warden   Started (with a pidfd), Done, Fault, Left, Ended;
+//!                               Claim and Claimed (with a directory and a target in it)
 //!   warden ──Order───▶ child    Go, GoWithoutQueue: the ids are mapped; Claimed, NotClaimed
 //!   warden ◀──Report── child    Claim (with the directory), Listener (with the seccomp listener)
 //!   warden ◀──Report── joiner   Started (with a pidfd), Fault
@@ -95,13 +96,15 @@ pub enum Report {
         path: String,
     },
     /// The child needs a mount target in a directory of the caller's, which comes along: make it,
-    /// or share it with the run that has. The warden tells the parent the same when it is done.
+    /// or share it with the run that has. The warden passes it on to the parent when that is done.
     Claim {
         /// The name, in bytes.
         name: Vec<u8>,
         /// What it must be.
         kind: Kind,
     },
+    /// The target itself comes along, with its lock, right behind its directory.
+    Claimed,
     /// The master of the container's terminal comes along.
     Terminal,
     /// A view of this standard stream comes along, which the child has opened.
@@ -203,6 +206,7 @@ mod tests {
             Report::Note(4, Errno::NOENT),
             Report::Target { ordered: "/var/run/x".into(), path: "/run/x".into() },
             Report::Claim { name: vec![b'x', 255], kind: Kind::Directory },
+            Report::Claimed,
             Report::Terminal,
             Report::Listener,
             Report::Socket,

@@ -93,33 +93,42 @@ pub fn remove_all(
     all.filter_map(|(place, resource)| Some((place, resource.remove(within).err()?))).collect()
 }
 
-/// Makes a mount target for this run, or shares it, and keeps in mind that it has to be removed.
+/// Makes a mount target for this run, or shares it, and keeps in mind that it has to be removed. A
+/// descriptor of it, where it is not the caller's own.
 ///
 /// # Errors
 /// Those of [`MadeTarget::claim`].
-pub fn claim_target(resources: &[Resource], dir: &OwnedFd, name: &[u8], kind: Kind) -> Result<()> {
+pub fn claim_target(
+    resources: &[Resource],
+    dir: &OwnedFd,
+    name: &[u8],
+    kind: Kind,
+) -> Result<Option<OwnedFd>> {
     let claimed = MadeTarget::claim(dir.as_fd(), Path::new(OsStr::from_bytes(name)), kind)?;
-    keep(resources, claimed);
-    Ok(())
+    let Some(target) = claimed else { return Ok(None) };
+    let file = target.file()?;
+    Ok(keep(resources, target).then_some(file))
 }
 
 /// Keeps in mind what another process of this run has claimed, should that one be killed.
-pub fn note_target(resources: &[Resource], dir: OwnedFd, name: Vec<u8>, kind: Kind) {
-    keep(resources, MadeTarget::claimed(dir, OsString::from_vec(name).into(), kind));
+pub fn note_target(resources: &[Resource], dir: OwnedFd, name: Vec<u8>, file: OwnedFd) {
+    keep(resources, MadeTarget::claimed(dir, OsString::from_vec(name).into(), file));
 }
 
-fn keep(resources: &[Resource], target: Option<MadeTarget>) {
+/// Whether it was not known yet. Two mounts may be in one directory that was made, and a second
+/// lock would keep the first.
+fn keep(resources: &[Resource], target: MadeTarget) -> bool {
     let mut lists = resources.iter().filter_map(|resource| match resource {
         Resource::Targets(list) => Some(list),
         Resource::PipeOwners(_) | Resource::Queue(_) | Resource::RunDirectory(_) => None,
     });
-    if let (Some(list), Some(target)) = (lists.next(), target) {
-        let mut list = list.borrow_mut();
-        // Two mounts in one directory that was made: a second lock would keep the first.
-        if !list.iter().any(|known| known.is_same(&target)) {
-            list.push(target);
-        }
+    let Some(list) = lists.next() else { return false };
+    let mut list = list.borrow_mut();
+    let is_new = !list.iter().any(|known| known.is_same(&target));
+    if is_new {
+        list.push(target);
     }
+    is_new
 }
 
 /// Files of subordinate ids in directories of subordinate ids: only the root of the user namespace

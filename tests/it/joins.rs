@@ -3,7 +3,7 @@
 use crate::judged::{report, verdicts, verify};
 use crate::need;
 use crate::support::{
-    Rustic, children_of, end, eventually, finish, namespace, piped, shared, shell, store,
+    Rustic, children_of, eventually, finish, namespace, piped, shared, shell, store,
 };
 use std::fs;
 use std::process::Child;
@@ -27,7 +27,15 @@ impl Running {
     }
 
     fn end(self) {
-        end(self.rustic);
+        drop(self);
+    }
+}
+
+/// Also of a test that fails: nothing is left running.
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.rustic.kill();
+        let _ = self.rustic.wait();
     }
 }
 

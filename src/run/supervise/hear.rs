@@ -48,9 +48,13 @@ impl Supervisor<'_> {
                     self.heard(report, descriptor);
                 }
                 Received::Nothing => return,
-                Received::Closed => self.warden_is_gone(Failure::new(
-                    "the warden was killed, and the container with it",
-                )),
+                Received::Closed => {
+                    // Until it is gone as a whole it has its locks.
+                    self.warden.outlive_peer();
+                    self.warden_is_gone(Failure::new(
+                        "the warden was killed, and the container with it",
+                    ));
+                }
                 Received::Failed(errno) => {
                     self.warden_is_gone(Failure::new("cannot hear the warden").errno(errno));
                 }
@@ -71,8 +75,6 @@ impl Supervisor<'_> {
             // Not our child: its end is seen, not its status.
             let _ = poll(&mut [PollFd::from_borrowed_fd(pidfd.as_fd(), PollFlags::IN)], None);
         }
-        // As long as it is there it has its locks.
-        self.warden.outlive_peer();
         for (place, errno) in resource::remove_all(&self.run.plan.resources, Which::All, None) {
             self.left(place, errno);
         }
@@ -112,9 +114,10 @@ impl Supervisor<'_> {
                 let (ordered, path) = (printable(&ordered), printable(&path));
                 self.run.voice.child(&format!("{ordered} is {path}"));
             }
-            Report::Claim { name, kind } => {
-                if let Some(dir) = descriptor {
-                    resource::note_target(&self.run.plan.resources, dir, name, kind);
+            Report::Claim { name, .. } => self.claim = descriptor.map(|dir| (dir, name)),
+            Report::Claimed => {
+                if let (Some((dir, name)), Some(file)) = (self.claim.take(), descriptor) {
+                    resource::note_target(&self.run.plan.resources, dir, name, file);
                 }
             }
             Report::Terminal => {

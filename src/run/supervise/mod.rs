@@ -75,6 +75,8 @@ pub struct Supervisor<'a> {
     /// The socket of sd_notify, likewise.
     socket: Option<notify::Inner>,
     readiness: Readiness,
+    /// The directory and the name of a mount target that comes next.
+    claim: Option<(OwnedFd, Vec<u8>)>,
     /// The namespaces of the child, as `--info-fd` shows them.
     namespaces: String,
     stage: Phase,
@@ -135,6 +137,7 @@ impl<'a> Supervisor<'a> {
             line: Vec::new(),
             socket: None,
             readiness,
+            claim: None,
             namespaces: String::new(),
             stage: Phase::SettingUp,
             failure: None,

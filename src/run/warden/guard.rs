@@ -94,10 +94,17 @@ impl Warden<'_> {
                 Received::Message(Report::Listener, listener) => ward.listener = listener,
                 Received::Message(Report::Claim { name, kind }, Some(dir)) => {
                     let claimed = resource::claim_target(&self.plan.resources, &dir, &name, kind);
-                    let answer = claimed.map_or_else(Order::NotClaimed, |()| Order::Claimed);
+                    let answer = claimed
+                        .as_ref()
+                        .map_or_else(|errno| Order::NotClaimed(*errno), |_| Order::Claimed);
+                    if let Ok(Some(file)) = claimed {
+                        let _ = self.wire.send(&Report::Claim { name, kind }, Some(dir.as_fd()));
+                        let _ = self.wire.send(&Report::Claimed, Some(file.as_fd()));
+                        // They may have gone as numbers, and are open until they are taken.
+                        ward.passed.extend([dir, file]);
+                    }
                     // A child that is gone by now hears no more.
                     let _ = gate.send(&answer, None);
-                    let _ = self.wire.send(&Report::Claim { name, kind }, Some(dir.as_fd()));
                 }
                 Received::Message(..) => {}
                 Received::Nothing => return,

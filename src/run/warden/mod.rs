@@ -69,6 +69,8 @@ struct Ward {
     gate: Option<NearEnd>,
     /// What tells of signals that it sends itself.
     listener: Option<OwnedFd>,
+    /// What the parent has been given of mount targets.
+    passed: Vec<OwnedFd>,
     /// Its user namespace, where only its root can remove what the container has written.
     user_namespace: Option<OwnedFd>,
 }

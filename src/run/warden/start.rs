@@ -112,7 +112,8 @@ impl Warden<'_> {
             gate.know_peer(pidfd);
         }
         let gate = start.gate.take();
-        start.ward = Some(Ward { pid, pidfd, gate, listener: None, user_namespace });
+        start.ward =
+            Some(Ward { pid, pidfd, gate, listener: None, passed: Vec::new(), user_namespace });
     }
 
     /// That of the child, where files of subordinate ids will have to be removed.

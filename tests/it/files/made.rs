@@ -2,16 +2,19 @@
 
 use super::{Told, both, open_to_all, up};
 use crate::need;
-use crate::support::{Rustic, end, eventually, finish, host, parent_of, scratch, tree};
+use crate::support::{Rustic, children_of, end, ended, eventually, finish, host, scratch, tree};
 use rustix::process::{Pid, Signal, kill_process};
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
 
 /// Everything below a directory: what would be another after something was left or taken away.
 pub(crate) fn everything(dir: &Path) -> BTreeSet<String> {
-    let list = host("find", [dir.to_str().unwrap(), "-printf", "%P %y %m %U %G %s %l\\n"]);
+    // What vanishes while it is looked at is not there.
+    let mut find = Command::new("find");
+    let list = ended(find.arg(dir).args(["-printf", "%P %y %m %U %G %s %l\\n"])).stdout;
     list.lines().map(str::to_owned).collect()
 }
 
@@ -23,6 +26,14 @@ fn bare(name: &str) -> PathBuf {
     }
     open_to_all(&root);
     root
+}
+
+/// Waits until CMD runs; the warden.
+fn running(child: &Child) -> i32 {
+    let cmd = || Some(*children_of(*children_of(child.id()).first()?).first()?);
+    let line = |pid: u32| fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    eventually("it runs", || cmd().is_some_and(|pid| line(pid).starts_with(b"payload")));
+    children_of(child.id())[0] as i32
 }
 
 fn in_bare(run: &Rustic, root: &Path) -> Rustic {
@@ -43,7 +54,7 @@ fn nothing_is_left_in_a_directory_however_the_run_ends() {
         assert_eq!(run.clone().opt(["/new/file"]).ran().code, 126);
         assert_eq!(everything(&root), before);
         let child = run.opt(["payload", "sigwait"]).started();
-        eventually("it runs", || root.join("mnt/deep").exists());
+        running(&child);
         end(child);
         eventually("everything is taken away", || everything(&root) == before);
     }
@@ -55,13 +66,7 @@ fn what_the_warden_leaves_behind_the_parent_takes_away() {
     let root = bare("warden");
     let before = everything(&root);
     let child = in_bare(&Rustic::run(), &root).opt(["payload", "sigwait"]).started();
-    let running = || {
-        let children = host("ps", ["--ppid", &child.id().to_string(), "-o", "pid="]);
-        children.lines().next().and_then(|line| line.trim().parse::<i32>().ok())
-    };
-    eventually("it runs", || root.join("mnt/deep/er").exists() && running().is_some());
-    let warden = running().unwrap();
-    assert_eq!(parent_of(warden), Some(child.id() as i32));
+    let warden = running(&child);
     kill_process(Pid::from_raw(warden).unwrap(), Signal::KILL).unwrap();
     let ran = finish(child);
     assert!(ran.stderr.contains("the warden was killed"), "{ran:?}");
@@ -76,7 +81,7 @@ fn what_was_there_stays_and_so_does_what_others_have_put_there() {
     let proc = fs::metadata(root.join("proc")).unwrap();
     let run = in_bare(&Rustic::run(), &root).opt(["payload", "sigwait"]);
     let child = run.started();
-    eventually("it runs", || root.join("mnt/deep/er").exists());
+    running(&child);
     fs::write(root.join("mnt/deep/mine"), "mine").unwrap();
     end(child);
     eventually("it is taken away", || !root.join("etc").exists());
