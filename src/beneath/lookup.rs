@@ -59,14 +59,31 @@ pub struct Target {
     pub parent: Option<OwnedFd>,
 }
 
+/// What will be mounted at a path.
+pub enum Mounted {
+    /// Nothing: it shows what is there.
+    Nothing,
+    /// This.
+    This(OwnedFd),
+    /// An empty directory, which is not there yet.
+    Empty,
+    /// What hides it: it will be missing.
+    Hidden,
+}
+
 /// What a walk meets besides files: who makes what is missing, and what is mounted.
 pub trait Surroundings {
     /// What will be mounted at a path inside, and is not attached yet.
     ///
     /// # Errors
-    /// ENOENT for one that will be hidden.
-    fn mounted(&self, _path: &Path) -> Result<Option<OwnedFd>, Errno> {
-        Ok(None)
+    /// EMFILE.
+    fn mounted(&self, _path: &Path) -> Result<Mounted, Errno> {
+        Ok(Mounted::Nothing)
+    }
+
+    /// Whether a path that is missing will be there, as a directory with what is mounted in it.
+    fn will_be_made(&self, _path: &Path) -> bool {
+        false
     }
 
     /// Makes a directory, or an empty file; one that is there already is no error.

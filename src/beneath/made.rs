@@ -6,22 +6,14 @@
 //! killed; and who uses it holds a shared lock on it, flock(2): only the last one takes it away.
 
 use super::lookup::Kind;
-use super::mark::{is_marked, keeping_the_mark, mark, settled};
+use super::make::{as_the_owner_of, flags, make, remove_unfinished, share, unmake};
+use super::mark::{is_marked, keeping_the_mark, settled};
 use super::{kept_open, open};
-use crate::random;
 use rustix::event::{Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{
-    AtFlags, FileType, FlockOperation, Mode, OFlags, RenameFlags, flock, fstat, mkdirat,
-    renameat_with, statat, unlinkat,
-};
+use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, flock, fstat, statat};
 use rustix::io::{Errno, Result};
-use rustix::process::geteuid;
 use std::path::{Path, PathBuf};
-
-/// The modes that they are made with.
-const DIRECTORY_MODE: u32 = 0o755;
-const FILE_MODE: u32 = 0o644;
 
 /// A mount target that was made, or that is shared with the run that has made it.
 #[derive(Debug)]
@@ -74,7 +66,7 @@ impl MadeTarget {
         if !is_marked(&settled(&file)?) {
             return Ok(None);
         }
-        flock(&file, FlockOperation::NonBlockingLockShared)?;
+        share(&file)?;
         let parent = kept_open(parent)?;
         let claimed = Self { parent, name: name.to_owned(), file };
         // Between the look and the lock it may have been taken away.
@@ -135,72 +127,19 @@ impl MadeTarget {
         };
         let parent = self.parent.as_fd();
         let removed = as_the_owner_of(parent, || {
-            keeping_the_mark(parent, || unmake(parent, &self.name, kind))
+            keeping_the_mark(parent, || match unmake(parent, &self.name, kind) {
+                Err(Errno::NOTEMPTY | Errno::EXIST) => {
+                    remove_unfinished(self.file.as_fd())?;
+                    unmake(parent, &self.name, kind)
+                }
+                removed => removed,
+            })
         });
         match removed {
             Err(Errno::NOTEMPTY | Errno::EXIST | Errno::NOENT) => Ok(()),
             removed => removed,
         }
     }
-}
-
-fn flags(kind: Kind) -> OFlags {
-    match kind {
-        Kind::Directory => OFlags::RDONLY | OFlags::DIRECTORY,
-        Kind::File => OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY,
-    }
-}
-
-/// Makes it under a name that nobody knows, and gives it its own when it has its mark and its lock:
-/// nobody sees it without them.
-fn make(parent: BorrowedFd<'_>, name: &Path, kind: Kind) -> Result<OwnedFd> {
-    let new = PathBuf::from(format!(".rustic-{}", random::letters(16)?));
-    let file = make_marked(parent, &new, kind)?;
-    flock(&file, FlockOperation::NonBlockingLockShared)?;
-    match renameat_with(parent, &new, parent, name, RenameFlags::NOREPLACE) {
-        Ok(()) => Ok(file),
-        Err(errno) => {
-            unmake(parent, &new, kind)?;
-            // A file system that cannot, as NFS.
-            if errno == Errno::INVAL { make_marked(parent, name, kind) } else { Err(errno) }
-        }
-    }
-}
-
-fn make_marked(parent: BorrowedFd<'_>, name: &Path, kind: Kind) -> Result<OwnedFd> {
-    let made = match kind {
-        Kind::Directory => {
-            mkdirat(parent, name, Mode::from_raw_mode(DIRECTORY_MODE))?;
-            open(parent, name, OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty())?
-        }
-        Kind::File => {
-            let create = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR;
-            open(parent, name, create, Mode::from_raw_mode(FILE_MODE))?
-        }
-    };
-    mark(&made)?;
-    Ok(made)
-}
-
-fn unmake(parent: BorrowedFd<'_>, name: &Path, kind: Kind) -> Result<()> {
-    let directory = kind == Kind::Directory;
-    unlinkat(parent, name, if directory { AtFlags::REMOVEDIR } else { AtFlags::empty() })
-}
-
-/// Does it with the file system ids of a directory's owner, setfsuid(2): the capabilities over
-/// files go with uid 0.
-fn as_the_owner_of<T>(dir: BorrowedFd<'_>, change: impl FnOnce() -> Result<T>) -> Result<T> {
-    use nix::unistd::{Gid, Uid, setfsgid, setfsuid};
-    let owner = fstat(dir)?;
-    if !geteuid().is_root() || owner.st_uid == 0 {
-        return change();
-    }
-    let own = setfsgid(Gid::from_raw(owner.st_gid));
-    setfsuid(Uid::from_raw(owner.st_uid));
-    let changed = change();
-    setfsuid(Uid::from_raw(0));
-    setfsgid(own);
-    changed
 }
 
 #[cfg(test)]

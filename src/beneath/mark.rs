@@ -1,12 +1,12 @@
 //! The mark of what was made: a time of modification that no clock gives.
 
 use super::open;
+use crate::error::of_nix;
+use nix::fcntl::{FcntlArg, fcntl};
 use rustix::event::{Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd};
-use rustix::fs::{
-    FileType, FlockOperation, Mode, OFlags, Stat, Timestamps, flock, fstat, futimens,
-};
-use rustix::io::{Errno, Result};
+use rustix::fs::{FileType, Mode, OFlags, Stat, Timestamps, fstat, futimens};
+use rustix::io::Result;
 use rustix::time::{ClockId, clock_gettime};
 use std::path::Path;
 
@@ -30,24 +30,44 @@ pub(super) fn is_marked(stat: &Stat) -> bool {
 /// # Errors
 /// EBADF for an O_PATH descriptor.
 pub(super) fn settled(file: impl AsFd) -> Result<Stat> {
-    const TIMES: usize = 200;
+    const TIMES: usize = 2_000;
     const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 5_000_000 };
     for _ in 0..TIMES {
         let stat = fstat(&file)?;
         if is_marked(&stat) || !was_changed_just_now(&stat) {
             return Ok(stat);
         }
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Err(Errno::AGAIN) => {
-                let _ = poll(&mut [], Some(&PAUSE));
-            }
-            _ => {
-                let _ = flock(&file, FlockOperation::Unlock);
-                return Ok(stat);
-            }
+        if !is_used(&file) {
+            // It may have got its mark, and lost its last user, since it was looked at.
+            return fstat(&file);
         }
+        let _ = poll(&mut [], Some(&PAUSE));
     }
     fstat(file)
+}
+
+/// Says that a run uses a file, as long as the descriptor is open: by a read lock of the open file
+/// description, fcntl_locking(2). Who asks for it takes no lock, and so is in nobody's way.
+pub(super) fn use_file(file: impl AsFd) -> Result<()> {
+    fcntl(file, FcntlArg::F_OFD_SETLK(&lock(libc::F_RDLCK))).map(drop).map_err(of_nix)
+}
+
+/// Whether a run uses it. Where the file system has no locks nobody says so.
+fn is_used(file: impl AsFd) -> bool {
+    let mut found = lock(libc::F_WRLCK);
+    fcntl(file, FcntlArg::F_OFD_GETLK(&mut found)).is_ok()
+        && libc::c_int::from(found.l_type) != libc::F_UNLCK
+}
+
+/// A lock of the whole file.
+fn lock(kind: libc::c_int) -> libc::flock {
+    libc::flock {
+        l_type: kind as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_start: 0,
+        l_len: 0,
+        l_pid: 0,
+    }
 }
 
 fn was_changed_just_now(stat: &Stat) -> bool {
@@ -74,7 +94,7 @@ pub(super) fn keeping_the_mark<T>(
         open(parent, Path::new("."), OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()).ok();
     let marked = whole.filter(|dir| settled(dir).is_ok_and(|stat| is_marked(&stat)));
     let changed = change();
-    // What failed may have changed it too.
-    marked.map_or(Ok(()), mark)?;
+    // What failed may have changed it too. Another user's cannot be marked.
+    let _ = marked.map_or(Ok(()), mark);
     changed
 }

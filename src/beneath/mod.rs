@@ -4,16 +4,20 @@
 //! [`target()`] follows them inside of the root. [`MadeTarget`] is one that was made in a directory
 //! of somebody else's, for as long as it is used.
 
+mod component;
 mod lookup;
 mod made;
+mod make;
 mod mark;
 #[cfg(test)]
 mod races;
 mod target;
+mod tree;
 
 pub use lookup::{AtOnce, Kind, Links, Lookup, Missing, Surroundings, Target};
 pub use made::{MadeTarget, is_made};
 pub use target::target;
+pub use tree::Tree;
 
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, chmodat, openat2};

@@ -1,22 +1,18 @@
 //! The walk to a mount target: one component after another, each to a descriptor.
 
-use super::lookup::{Kind, Links, Lookup, Missing, Surroundings, Target};
-use super::mark::is_marked;
+use super::component::{Found, component, wrong_with};
+use super::lookup::{Kind, Links, Lookup, Mounted, Surroundings, Target};
 use super::open;
 use crate::error::{SysError, printable};
-use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, fstat, readlinkat, statat};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{FileType, Mode, OFlags, fstat};
 use rustix::io::Errno;
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStringExt;
 use std::path::{Component, Path, PathBuf};
 
 /// As many links are followed as the kernel follows, path_resolution(7).
 const MOST_LINKS: usize = 40;
-
-/// So often is a component looked at again that vanishes as soon as it was seen.
-const RACES: usize = 32;
 
 /// A mount target beneath a root.
 ///
@@ -29,39 +25,28 @@ pub fn target(
     lookup: Lookup<'_>,
     around: &mut dyn Surroundings,
 ) -> Result<Target, SysError> {
-    let Lookup { path, kind, links, missing } = lookup;
-    let top = open(&root, Path::new("."), OFlags::PATH | OFlags::DIRECTORY, Mode::empty())?;
-    let mut walk = Walk { way: vec![top], path: PathBuf::from("/"), followed: 0, links };
-    let mut rest: VecDeque<OsString> = parts(path);
-    while let Some(name) = rest.pop_front() {
-        if name == ".." {
-            walk.up();
-            continue;
-        }
-        walk.keep_away_from_the_kernels(&name)?;
-        let wanted = if rest.is_empty() { kind } else { Some(Kind::Directory) };
-        match around.mounted(&walk.path.join(&name)) {
-            Ok(Some(mount)) => {
-                walk.down(mount, &name);
-                continue;
-            }
-            Ok(None) => {}
-            Err(errno) => return Err(walk.failed(errno, &name)),
-        }
-        let here = walk.here()?;
-        match component(here, Path::new(&name), wanted, missing, around) {
-            Ok(Found::File(file)) => walk.down(file, &name),
-            Ok(Found::Link(to)) if links == Links::Inside => {
-                for part in walk.follow(&name, &to)?.into_iter().rev() {
-                    rest.push_front(part);
-                }
-            }
-            Ok(Found::Link(_)) => return Err(walk.failed(Errno::LOOP, &name)),
-            Err(errno) => return Err(walk.failed(errno, &name)),
-        }
+    target_of(Some(root.as_fd()), lookup, around)
+}
+
+/// The same; without a root nothing is there but what will be mounted.
+///
+/// # Errors
+/// Those of [`target()`].
+pub(super) fn target_of(
+    root: Option<BorrowedFd<'_>>,
+    lookup: Lookup<'_>,
+    around: &mut dyn Surroundings,
+) -> Result<Target, SysError> {
+    let kind = lookup.kind;
+    let mut walk = Walk::new(root, lookup.links)?;
+    let mut rest = parts(lookup.path);
+    while !rest.is_empty() {
+        walk.go(&mut rest, lookup, around)?;
     }
     let Walk { mut way, path, .. } = walk;
-    let file = way.pop().ok_or(Errno::NOENT)?;
+    let Some(file) = way.pop().flatten() else {
+        return Err(SysError::new(Errno::NOENT, wrong(&path, "is still to be made")));
+    };
     // A link may have ended at a directory, or at the root itself.
     match (kind, FileType::from_raw_mode(fstat(&file)?.st_mode)) {
         (Some(Kind::Directory), FileType::Directory) | (None, _) => {}
@@ -73,7 +58,34 @@ pub fn target(
         }
         (Some(Kind::File), _) => {}
     }
-    Ok(Target { file, path, parent: way.pop() })
+    Ok(Target { file, path, parent: way.pop().flatten() })
+}
+
+/// Where a path is inside behind every link, as far as it is there; the rest of it as it is spelled.
+///
+/// # Errors
+/// EMFILE.
+pub(super) fn place(
+    root: Option<BorrowedFd<'_>>,
+    lookup: Lookup<'_>,
+    around: &mut dyn Surroundings,
+) -> Result<PathBuf, SysError> {
+    let mut walk = Walk::new(root, lookup.links)?;
+    let mut rest = parts(lookup.path);
+    while !rest.is_empty() {
+        if walk.go(&mut rest, lookup, around).is_err() {
+            let spelled = |mut path: PathBuf, part: OsString| {
+                if part == ".." {
+                    path.pop();
+                } else {
+                    path.push(part);
+                }
+                path
+            };
+            return Ok(rest.into_iter().fold(walk.path, spelled));
+        }
+    }
+    Ok(walk.path)
 }
 
 /// The components of a path, without those that stand for where one is.
@@ -89,8 +101,8 @@ fn parts(path: &Path) -> VecDeque<OsString> {
 /// A walk from the root. The way up is the way that was come down: a directory that is moved
 /// meanwhile leads nowhere else.
 struct Walk {
-    /// The directories from the root to where it is.
-    way: Vec<OwnedFd>,
+    /// The directories from the root to where it is; `None` for one that is not there yet.
+    way: Vec<Option<OwnedFd>>,
     /// The same as a path inside.
     path: PathBuf,
     /// How many links.
@@ -99,8 +111,54 @@ struct Walk {
 }
 
 impl Walk {
-    fn here(&self) -> Result<&OwnedFd, SysError> {
-        self.way.last().ok_or_else(|| Errno::NOENT.into())
+    fn new(root: Option<BorrowedFd<'_>>, links: Links) -> Result<Self, Errno> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY;
+        let top = root.map(|root| open(root, Path::new("."), flags, Mode::empty())).transpose()?;
+        Ok(Self { way: vec![top], path: PathBuf::from("/"), followed: 0, links })
+    }
+
+    /// Goes one component on. What is left then begins behind it; on an error, with it.
+    fn go(
+        &mut self,
+        rest: &mut VecDeque<OsString>,
+        lookup: Lookup<'_>,
+        around: &mut dyn Surroundings,
+    ) -> Result<(), SysError> {
+        let Some(name) = rest.front().cloned() else { return Ok(()) };
+        let kind = if rest.len() == 1 { lookup.kind } else { Some(Kind::Directory) };
+        let mut onward = VecDeque::new();
+        if name == ".." {
+            self.up();
+        } else {
+            self.keep_away_from_the_kernels(&name)?;
+            let next = self.path.join(&name);
+            let mounted = around.mounted(&next).map_err(|errno| self.failed(errno, &name))?;
+            let found = match (mounted, self.here()) {
+                (Mounted::This(mount), _) => Ok(Found::File(mount)),
+                (Mounted::Empty, _) => Ok(Found::Empty),
+                (Mounted::Nothing, Some(dir)) => {
+                    component(dir, Path::new(&name), kind, lookup.missing, around)
+                }
+                (Mounted::Hidden, _) | (Mounted::Nothing, None) => Err(Errno::NOENT),
+            };
+            match found {
+                Ok(Found::File(file)) => self.down(Some(file), &name),
+                Ok(Found::Empty) => self.down(None, &name),
+                Err(Errno::NOENT) if around.will_be_made(&next) => self.down(None, &name),
+                Ok(Found::Link(to)) if self.links == Links::Inside => {
+                    onward = self.follow(&name, &to)?;
+                }
+                Ok(Found::Link(_)) => return Err(self.failed(Errno::LOOP, &name)),
+                Err(errno) => return Err(self.failed(errno, &name)),
+            }
+        }
+        rest.pop_front();
+        onward.into_iter().rev().for_each(|part| rest.push_front(part));
+        Ok(())
+    }
+
+    fn here(&self) -> Option<&OwnedFd> {
+        self.way.last()?.as_ref()
     }
 
     fn up(&mut self) {
@@ -110,7 +168,7 @@ impl Walk {
         }
     }
 
-    fn down(&mut self, file: OwnedFd, name: &OsStr) {
+    fn down(&mut self, file: Option<OwnedFd>, name: &OsStr) {
         self.way.push(file);
         self.path.push(name);
     }
@@ -142,7 +200,7 @@ impl Walk {
 
     fn failed(&self, errno: Errno, name: &OsStr) -> SysError {
         let path = self.path.join(name);
-        let what = self.here().map_or("cannot be reached", |here| found(errno, here, name));
+        let what = self.here().map_or("is missing", |here| wrong_with(errno, here, name));
         SysError::new(errno, wrong(&path, what))
     }
 }
@@ -151,83 +209,10 @@ fn wrong(path: &Path, what: &str) -> String {
     format!("{} {what}", printable(&path.to_string_lossy()))
 }
 
-/// What a component is.
-enum Found {
-    /// Not a symlink: its O_PATH descriptor.
-    File(OwnedFd),
-    /// A symlink, and where it leads.
-    Link(PathBuf),
-}
-
-fn component(
-    dir: &OwnedFd,
-    name: &Path,
-    kind: Option<Kind>,
-    missing: Missing,
-    around: &mut dyn Surroundings,
-) -> Result<Found, Errno> {
-    for _ in 0..RACES {
-        match (open(dir, name, OFlags::PATH, Mode::empty()), kind) {
-            // Another run on the same directory may have been faster; what it made is looked at
-            // like everything else.
-            (Err(Errno::NOENT), Some(kind)) if missing == Missing::Made => {
-                around.make(dir.as_fd(), name, kind)?;
-            }
-            (Ok(fd), kind) => {
-                let stat = fstat(&fd)?;
-                let is_made = missing == Missing::Made
-                    && (is_marked(&stat) || around.bears_the_mark(dir.as_fd(), name));
-                let Some(made) = kind.filter(|_| is_made) else {
-                    return of_kind(fd, &stat, kind);
-                };
-                around.share(dir.as_fd(), name, made)?;
-                // Shared or not, it is used only if it still is what the name shows.
-                let is_there = statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)
-                    .is_ok_and(|now| (now.st_dev, now.st_ino) == (stat.st_dev, stat.st_ino));
-                if is_there {
-                    return of_kind(fd, &stat, kind);
-                }
-            }
-            (Err(errno), _) => return Err(errno),
-        }
-    }
-    Err(Errno::BUSY)
-}
-
-fn of_kind(fd: OwnedFd, stat: &Stat, kind: Option<Kind>) -> Result<Found, Errno> {
-    match (kind, FileType::from_raw_mode(stat.st_mode)) {
-        // Of the descriptor, so that it is this link's and no other's, readlinkat(2).
-        (_, FileType::Symlink) => {
-            let to = readlinkat(&fd, c"", Vec::new())?.into_bytes();
-            Ok(Found::Link(OsString::from_vec(to).into()))
-        }
-        (Some(Kind::Directory) | None, FileType::Directory) => Ok(Found::File(fd)),
-        (Some(Kind::Directory), _) => Err(Errno::NOTDIR),
-        (Some(Kind::File), FileType::Directory) => Err(Errno::ISDIR),
-        (Some(Kind::File) | None, _) => Ok(Found::File(fd)),
-    }
-}
-
-/// What stands where a target was looked for, in words.
-fn found(errno: Errno, dir: &OwnedFd, name: &OsStr) -> &'static str {
-    let kind = statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)
-        .map(|stat| FileType::from_raw_mode(stat.st_mode));
-    match kind {
-        Ok(FileType::Symlink) => "is a symlink, and none is followed there",
-        Ok(FileType::Directory) if errno == Errno::ISDIR => "is a directory, not a file",
-        Ok(_) if errno == Errno::NOTDIR => "is not of the right kind",
-        Ok(_) if errno == Errno::BUSY => "is locked, or comes and goes",
-        Ok(_) => "cannot be used",
-        Err(Errno::NOENT) if matches!(errno, Errno::NOENT | Errno::ROFS) => "is missing",
-        Err(Errno::NOENT) => "is missing, and cannot be made",
-        Err(_) => "cannot be reached",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::beneath::AtOnce;
+    use crate::beneath::{AtOnce, Missing};
     use std::fs;
     use std::os::unix::fs::symlink;
 

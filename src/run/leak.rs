@@ -18,7 +18,7 @@ pub(super) fn inject(steps: &mut Vec<Step>) {
         Some("mqueue") => replace_mount(steps, c"mqueue", &last_mount_of("mqueue")),
         Some("proc") => replace_mount(steps, c"proc", c"/proc"),
         Some("descriptor") => {
-            steps.retain(|step| !matches!(step, Step::Child(ChildStep::CloseDescriptors)))
+            steps.retain(|step| !matches!(step, Step::Child(ChildStep::CloseDescriptors { .. })))
         }
         Some("propagation") => {
             steps.retain(|step| !matches!(step, Step::Rootfs(RootfsStep::MakePrivate)))

@@ -17,6 +17,7 @@ use crate::run::prepare::prepare;
 use crate::run::progress::Voice;
 use crate::run::pty::{Outer, Terminals, host_ptmx};
 use crate::run::signals;
+use crate::run::step::ParentStep;
 use crate::run::stream_relay::{self, Ends, Pipes};
 use crate::run::streams::{self, Streams};
 use crate::run::supervise::{Connections, Run, Supervisor, Wires};
@@ -28,7 +29,10 @@ use nix::sys::signalfd::SignalFd;
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags, fcntl_setfl};
 use rustix::io::Errno;
-use rustix::process::{PidfdFlags, WaitId, WaitIdOptions, getpid, pidfd_open, umask, waitid};
+use rustix::process::{
+    PidfdFlags, Resource, Rlimit, WaitId, WaitIdOptions, getpid, getrlimit, pidfd_open, setrlimit,
+    umask, waitid,
+};
 
 /// The plan of a run for this caller, with nothing done yet: what `--dry-run` prints.
 ///
@@ -91,7 +95,8 @@ fn run_told(spec: &Spec, host: &Host, info: &mut Events) -> Result<Exit, Failure
     let plan = plan(spec, host, image, &streams)?;
     let (mut ours, theirs) = both_sides(spec, &streams, outer.as_ref())?;
     let voice = Voice { talk: spec.talk, line_end: if outer.is_some() { "\r\n" } else { "\n" } };
-    begin_the_story(voice, spec, held.as_ref());
+    begin_the_story(voice, spec, &plan, held.as_ref());
+    raise_descriptor_limit(&plan);
     // SAFETY: the threads of an unpack have been joined, and the one that closes descriptors comes
     // later.
     #[allow(unsafe_code, reason = "fork(2) with one thread")]
@@ -126,8 +131,19 @@ fn io(what: &'static str) -> impl Fn(Errno) -> Failure {
     move |errno| Failure::new(what).errno(errno)
 }
 
-fn begin_the_story(voice: Voice, spec: &Spec, held: Option<&LeasedTree>) {
-    spec.warnings().iter().for_each(|warning| voice.warning(warning));
+/// For this process, the warden and the child. Where it cannot be had, whoever opens too many will
+/// say so.
+fn raise_descriptor_limit(plan: &Plan) {
+    let is_planned =
+        plan.parent().any(|(.., step)| matches!(step, ParentStep::RaiseDescriptorLimit));
+    if is_planned {
+        let limit = getrlimit(Resource::Nofile);
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+    }
+}
+
+fn begin_the_story(voice: Voice, spec: &Spec, plan: &Plan, held: Option<&LeasedTree>) {
+    spec.warnings().iter().chain(&plan.warnings).for_each(|warning| voice.warning(warning));
     let unpacked = held.and_then(|held| held.unpacked.as_ref());
     for line in unpacked.iter().flat_map(|record| record.report.lines()) {
         voice.parent(&format!("root: unpacked {line}"));

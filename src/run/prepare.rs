@@ -50,6 +50,8 @@ struct Made {
 
 fn execute(step: &ParentStep, run: Run<'_>) -> Result<Option<Made>, SysError> {
     match step {
+        // Done before the fork: the warden and the child have it too.
+        ParentStep::RaiseDescriptorLimit => Ok(None),
         // Opened before there was a plan: which ones could be decides what is planned.
         ParentStep::OpenViews(_) => Ok(None),
         ParentStep::GivePipes { before, uid } => {

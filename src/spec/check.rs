@@ -1,5 +1,6 @@
 //! Every rule that spans several options, in one place.
 
+use super::files::can_be_undone;
 use super::join::{Joined, open_joins};
 use super::rootfs::{no_mounts_below, store};
 use crate::error::{Failure, printable};
@@ -50,9 +51,10 @@ impl RunOptions {
         let uid = self.uid.unwrap_or(0);
         let env = self.environment()?;
         let cap_mask = self.cap_mask(&namespaces, root, host)?;
-        let files = self.files.check()?.hidden_everywhere(&rootfs, self.writing)?;
+        let files = self.files.check()?;
         if host.uid != 0 && cap_mask & Capability::CAP_SYS_ADMIN.bitmask() != 0 {
             files.nothing_to_undo()?;
+            self.no_directory_to_undo(&rootfs)?;
         }
         let workdir = self.workdir.as_deref().unwrap_or(Path::new("/"));
         if !workdir.is_absolute() {
@@ -151,6 +153,16 @@ impl RunOptions {
         ))
         .remedy("sudo, or --user yes")
         .man("capabilities(7)"))
+    }
+
+    /// The same for a directory of the caller's that is to be read-only.
+    fn no_directory_to_undo(&self, rootfs: &Rootfs) -> Result<(), Failure> {
+        match (self.writing, rootfs) {
+            (Writing::Refused | Writing::Strict, Rootfs::Directory(directory)) => {
+                Err(can_be_undone(&format!("--read-only of {}", shown(directory))))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn hostname(&self, namespaces: &Namespaces) -> Result<Option<String>, Failure> {

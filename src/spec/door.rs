@@ -100,8 +100,7 @@ impl Spec {
             "who holds CAP_SYS_ADMIN in the user namespace that is entered can reach the caller's \
              files while this container starts",
         );
-        let said = climbs.into_iter().chain(entered).map(str::to_owned);
-        said.chain(self.warnings_of_hides()).collect()
+        climbs.into_iter().chain(entered).map(str::to_owned).collect()
     }
 
     /// What was ordered besides namespaces that opens a wall.

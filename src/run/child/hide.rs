@@ -25,7 +25,12 @@ const MOST_ENTRIES: usize = 10_000;
 impl Child<'_> {
     /// Covers a directory, and notes a file down. A link that leads to either is noted down too:
     /// the host could put the file itself in its place.
-    pub(super) fn hide(&mut self, path: &Path, required: Switch) -> Result<(), SysError> {
+    pub(super) fn hide(
+        &mut self,
+        path: &Path,
+        required: Switch,
+        real: &Path,
+    ) -> Result<(), SysError> {
         let missing = |error: &SysError| error.errno == Errno::NOENT && required == Switch::No;
         if let Err(error) = self.hide_link(path)
             && !missing(&error)
@@ -37,12 +42,32 @@ impl Child<'_> {
             Err(error) if missing(&error) || self.notes(path) => return Ok(()),
             found => found?,
         };
-        if FileType::from_raw_mode(fstat(&found.file)?.st_mode) == FileType::Directory {
-            self.lie_under_nothing(&found.path)?;
-            return self.cover(&found.file);
+        self.is_where_it_was(&found.path, real)?;
+        if FileType::from_raw_mode(fstat(&found.file)?.st_mode) != FileType::Directory {
+            let dir = found.parent.ok_or(Errno::ISDIR)?;
+            return self.hide_name(dir, &found.path);
         }
-        let dir = found.parent.ok_or(Errno::ISDIR)?;
-        self.hide_name(dir, &found.path)
+        // Two names may lead to one directory.
+        if self.covered.contains(&found.path) {
+            return Ok(());
+        }
+        self.lie_under_nothing(&found.path)?;
+        self.cover(&found.file)?;
+        self.covered.push(found.path);
+        Ok(())
+    }
+
+    /// The other names of what is hidden were looked for where it was then. An image that could not
+    /// be looked at before may have a link into what was ordered: that has other names, perhaps.
+    fn is_where_it_was(&self, path: &Path, real: &Path) -> Result<(), SysError> {
+        if path == real || !self.attached.iter().any(|ordered| path.starts_with(ordered)) {
+            return Ok(());
+        }
+        let detail = format!(
+            "a link leads to {}: that path has to be named",
+            printable(&path.to_string_lossy())
+        );
+        Err(SysError::new(Errno::XDEV, detail))
     }
 
     fn hide_link(&mut self, path: &Path) -> Result<(), SysError> {
@@ -58,7 +83,12 @@ impl Child<'_> {
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
             return Err(Errno::ISDIR.into());
         };
-        self.hidden_files.push(HiddenFile { dir, path: parent.into(), name: name.into() });
+        let file = HiddenFile { dir, path: parent.into(), name: name.into() };
+        // What comes later must not lie over it.
+        if !self.attached.iter().any(|known| known == path) {
+            self.attached.push(path.to_owned());
+        }
+        self.hidden_files.push(file);
         Ok(())
     }
 
@@ -104,6 +134,11 @@ impl Child<'_> {
     fn rebuild(&mut self, dir: &OwnedFd, path: &Path, hidden: &[&OsStr]) -> Result<(), SysError> {
         let shown = printable(&path.to_string_lossy());
         let named = |errno| SysError::new(errno, shown.clone());
+        // The root of this process is under whatever is mounted on it.
+        if path == Path::new("/") {
+            let detail = "its directory is the root, which cannot be rebuilt";
+            return Err(SysError::new(Errno::BUSY, detail));
+        }
         let entries = other_entries(dir, hidden).map_err(named)?;
         if entries.len() > MOST_ENTRIES {
             let detail = format!("{shown} has {} entries: hide it as a whole", entries.len());
@@ -124,8 +159,8 @@ impl Child<'_> {
                 SysError::new(errno, format!("{shown}/{entry}"))
             })?;
         }
-        self.covers.push(copy);
-        Ok(())
+        // At once: a directory above it that is rebuilt next shows a copy of this mount.
+        Ok(mounts::forbid_writing(&copy)?)
     }
 
     /// Makes what hides read-only, and the mounts of these slots.
@@ -142,11 +177,13 @@ fn looked_for(path: &Path, kind: Option<Kind>) -> Lookup<'_> {
 /// A tmpfs of this mode, with room for so many names and for what is mounted in it.
 fn empty_directory(mode: &str, names: usize) -> Result<OwnedFd, SysError> {
     const FURTHER: usize = 1024;
+    // A long link takes a page.
+    const PAGE: usize = 4096;
     let attributes = Attributes::NO_SUID.union(Attributes::NO_DEVICES);
     let text = |text: String| CString::new(text).ok();
     let options = [
         (c"mode", text(mode.to_owned())),
-        (c"size", text("1M".into())),
+        (c"size", text(((names + FURTHER) * PAGE).to_string())),
         (c"nr_inodes", text((names + FURTHER).to_string())),
     ];
     mounts::new(c"tmpfs", &options, attributes)

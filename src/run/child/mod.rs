@@ -30,7 +30,6 @@ use crate::sys;
 use crate::walls::proc_masks::Masks;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
-use rustix::process::Rlimit;
 use std::ffi::{CString, OsString};
 use std::path::{Path, PathBuf};
 
@@ -68,8 +67,8 @@ pub fn main(plan: &Plan, inheritance: Inheritance<'_>) -> ! {
         own: Vec::new(),
         attached: Vec::new(),
         hidden_files: Vec::new(),
+        covered: Vec::new(),
         covers: Vec::new(),
-        nofile: None,
         masks: None,
         views: [None, None, None],
         queue: None,
@@ -103,10 +102,10 @@ struct Child<'a> {
     attached: Vec<PathBuf>,
     /// Files that are hidden when everything is attached.
     hidden_files: Vec<HiddenFile>,
-    /// Mounts that hide, and become read-only at the end.
+    /// Directories that are covered.
+    covered: Vec<PathBuf>,
+    /// The mounts that cover them, and become read-only at the end.
     covers: Vec<OwnedFd>,
-    /// The limits of open descriptors that CMD gets back.
-    nofile: Option<Rlimit>,
     masks: Option<Masks>,
     views: [Option<OwnedFd>; 3],
     queue: Option<Queue>,

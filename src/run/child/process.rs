@@ -21,8 +21,8 @@ use rustix::fd::AsFd;
 use rustix::fs::Mode;
 use rustix::io::Errno;
 use rustix::process::{
-    Resource, Rlimit, Signal, chdir, getcwd, getrlimit, set_parent_process_death_signal, setrlimit,
-    setsid, umask,
+    Resource, Rlimit, Signal, chdir, getcwd, set_parent_process_death_signal, setrlimit, setsid,
+    umask,
 };
 use std::ffi::{CStr, CString};
 
@@ -31,7 +31,6 @@ impl Child<'_> {
         match step {
             ChildStep::WaitForGo => self.wait_for_go(),
             ChildStep::Session => start_session(),
-            ChildStep::RaiseDescriptorLimit => self.raise_descriptor_limit(),
             ChildStep::FindCmd { cmd, env, workdir, mounts, hidden, .. } => {
                 self.find_cmd(cmd, env, workdir, mounts, hidden)
             }
@@ -44,7 +43,7 @@ impl Child<'_> {
             ChildStep::OpenQueue { name, seen } => self.open_queue(number, name, *seen),
             ChildStep::NotifySocket(slot) => self.make_notify_socket(*slot),
             ChildStep::LimitQueues(bytes) => limit_queues(*bytes),
-            ChildStep::CloseDescriptors => self.close_descriptors(),
+            ChildStep::CloseDescriptors { soft_limit } => self.close_descriptors(*soft_limit),
             ChildStep::FindHome(uid) => {
                 self.home = CString::new([b"HOME=", home(*uid).as_slice()].concat()).ok();
                 Ok(())
@@ -81,13 +80,6 @@ impl Child<'_> {
             Received::Nothing => Err(Errno::AGAIN.into()),
             Received::Failed(errno) => Err(errno.into()),
         }
-    }
-
-    fn raise_descriptor_limit(&mut self) -> Result<(), SysError> {
-        let limit = getrlimit(Resource::Nofile);
-        setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })?;
-        self.nofile = Some(limit);
-        Ok(())
     }
 
     fn join_keyring(&self, number: usize, quota: Quota) -> Result<(), SysError> {

@@ -60,7 +60,7 @@ impl Child<'_> {
             RootfsStep::Pivot => root::pivot(opened(self.root.as_ref())?)?,
             RootfsStep::Chroot => root::enter(opened(self.root.as_ref().or(self.base.as_ref()))?)?,
             RootfsStep::Attach(mount) => self.attach(mount)?,
-            RootfsStep::Hide { path, required } => self.hide(path, *required)?,
+            RootfsStep::Hide { path, required, real } => self.hide(path, *required, real)?,
             RootfsStep::HideFiles => self.hide_files()?,
             RootfsStep::ProtectMounts(slots) => self.protect_mounts(slots)?,
             RootfsStep::ProtectRoot => mounts::forbid_writing(opened(self.root.as_ref())?)?,

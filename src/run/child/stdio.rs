@@ -10,7 +10,7 @@ use crate::sys;
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{Mode, OFlags, fcntl_getfl};
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
-use rustix::process::{Resource, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::ffi::CString;
 use std::path::Path;
 
@@ -75,13 +75,14 @@ impl Child<'_> {
     /// Closed now and not by execve: a descriptor of the host would be a way back as long as it is
     /// open, through /proc/self/fd as a working directory above all (CVE-2024-21626). What stays
     /// until execve leads nowhere.
-    pub(super) fn close_descriptors(&mut self) -> Result<(), SysError> {
+    pub(super) fn close_descriptors(&mut self, soft_limit: Option<u64>) -> Result<(), SysError> {
         (self.base, self.scratch, self.root) = (None, None, None);
         self.mounts.clear();
         self.covers.clear();
         self.masks = None;
-        if let Some(limit) = self.nofile.take() {
-            setrlimit(Resource::Nofile, limit)?;
+        if soft_limit.is_some() {
+            let limit = getrlimit(Resource::Nofile);
+            setrlimit(Resource::Nofile, Rlimit { current: soft_limit, ..limit })?;
         }
         self.views = [None, None, None];
         let given = &mut self.given;

@@ -31,12 +31,6 @@ impl ChildStep {
                 "no terminal, no ignored signal, no umask and no personality of the caller gets inside",
                 "setsid(2)",
             ),
-            Self::RaiseDescriptorLimit => described(
-                "prlimit64(RLIMIT_NOFILE)".into(),
-                "raise the limit of open descriptors".into(),
-                "each mount is a descriptor until it is attached; CMD gets the old limit",
-                "getrlimit(2)",
-            ),
             Self::FindCmd { cmd, .. } => described(
                 format!("openat2({}) in what will be mounted", first_word(cmd)),
                 format!("find {}", first_word(cmd)),
@@ -118,7 +112,7 @@ impl ChildStep {
                     next start",
                 "getrlimit(2)",
             ),
-            Self::CloseDescriptors => described(
+            Self::CloseDescriptors { .. } => described(
                 "close_range(3, ~0)".into(),
                 "close the inherited descriptors".into(),
                 "a descriptor of a host directory crosses every wall (CVE-2024-21626)",

@@ -7,6 +7,12 @@ impl ParentStep {
     /// What is said of it.
     pub(super) fn describe(&self) -> Description {
         match self {
+            Self::RaiseDescriptorLimit => described(
+                "prlimit64(RLIMIT_NOFILE)".into(),
+                "raise the limit of open descriptors".into(),
+                "each mount is a descriptor until it is attached, and so is a target that was made",
+                "getrlimit(2)",
+            ),
             Self::MakeQueue(name) => described(
                 format!("mq_open(\"{}\", O_CREAT|O_EXCL|O_RDWR|O_NONBLOCK, 0600)", name.shown()),
                 format!("make message queue {}", name.shown()),

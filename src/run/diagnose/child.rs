@@ -43,7 +43,6 @@ impl ChildStep {
             },
             Self::WaitForGo
             | Self::Session
-            | Self::RaiseDescriptorLimit
             | Self::OpenViewsByPath(_)
             | Self::Terminal { .. }
             | Self::TakeStreams { .. }
@@ -51,7 +50,7 @@ impl ChildStep {
             | Self::Hostname(_)
             | Self::NotifySocket(_)
             | Self::LimitQueues(_)
-            | Self::CloseDescriptors
+            | Self::CloseDescriptors { .. }
             | Self::FindHome(_)
             | Self::DropBounding(_)
             | Self::DropGroups

@@ -11,6 +11,7 @@ impl ParentStep {
             Self::ReceiveReady(_)
             | Self::RemoveQueue(_)
             | Self::OpenViews(_)
+            | Self::RaiseDescriptorLimit
             | Self::GivePipes { .. } => failure,
         }
     }

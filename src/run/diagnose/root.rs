@@ -14,6 +14,11 @@ impl RootfsStep {
             Self::Attach(mount) => not_attached(mount, errno, failure),
             Self::Hide { .. } => match errno {
                 Errno::NOENT => failure.remedy("--hide-try where it may be missing"),
+                Errno::EXIST => failure.remedy("write both paths as they are, without links"),
+                _ => failure,
+            },
+            Self::HideFiles => match errno {
+                Errno::BUSY => failure.remedy("--ephemeral, or hide a directory"),
                 _ => failure,
             },
             Self::WriteFiles(_) => match errno {
@@ -50,7 +55,6 @@ impl RootfsStep {
             | Self::Mask { .. }
             | Self::ProtectProc { .. }
             | Self::OpenLower { .. }
-            | Self::HideFiles
             | Self::ProtectRoot
             | Self::ProtectMounts(_)
             | Self::DeviceNodes(_)

@@ -12,9 +12,10 @@ use crate::run::streams::Stream;
 use crate::spec::{Ready, Seccomp, Spec, Writing};
 use crate::walls::idmap::{IdMaps, Writer};
 use crate::walls::proc_masks::Hidden;
+use rustix::process::getrlimit;
 use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 /// The ladder while it is built.
@@ -46,6 +47,9 @@ pub(super) struct Ladder<'a> {
     pub(super) dev: Option<usize>,
     pub(super) devpts: Option<usize>,
     pub(super) remarks: Vec<String>,
+    pub(super) warnings: Vec<String>,
+    /// What is hidden, behind every link.
+    pub(super) hidden: Vec<PathBuf>,
 }
 
 /// What is hidden of the kernel's own files, and where.
@@ -109,6 +113,8 @@ impl<'a> Ladder<'a> {
             dev: None,
             devpts: None,
             remarks: Vec::new(),
+            warnings: Vec::new(),
+            hidden: Vec::new(),
         }
     }
 
@@ -139,6 +145,22 @@ impl<'a> Ladder<'a> {
             Choice::Shared => self.owns_the_shared(),
             Choice::Join(_) => !self.is_new(Namespace::User),
         }
+    }
+
+    /// Where many mounts are ordered: the soft limit of open descriptors that CMD gets back.
+    pub(super) fn raise_descriptor_limit(&mut self) -> Option<u64> {
+        // The mounts that every container has, and what the processes have between them.
+        const USUAL: usize = 96;
+        // A mount, its target and the directory that it is in, twice over.
+        const OF_AN_ORDER: usize = 6;
+        let most = USUAL + OF_AN_ORDER * self.spec.files.parents_first().len();
+        let soft = getrlimit(rustix::process::Resource::Nofile).current?;
+        // The usual ones are nobody's order.
+        let is_low = !self.spec.files.is_empty() && soft < most as u64;
+        is_low.then(|| {
+            self.rung(ParentStep::RaiseDescriptorLimit);
+            soft
+        })
     }
 
     /// The caller's streams: those that need views, and pipes that become CMD's.

@@ -1,10 +1,11 @@
 //! Spec → Plan: the ladder. Here and in its files below, and nowhere else, the order of the walls is
 //! decided.
 //!
-//! [`ladder`] has the rungs, [`root`], [`mounts`], [`ordered`] and [`kernel_files`] those of the
-//! root file system, [`credentials`] those of ids and rights.
+//! [`ladder`] has the rungs, [`root`], [`mounts`], [`ordered`], [`hides`] and [`kernel_files`] those
+//! of the root file system, [`credentials`] those of ids and rights.
 
 mod credentials;
+mod hides;
 mod kernel_files;
 mod ladder;
 mod mounts;
@@ -43,6 +44,8 @@ pub struct Plan {
     /// Walls that this container does not have though they are the default, each with its reason,
     /// for -v.
     pub remarks: Vec<String>,
+    /// What is as it was ordered, and may surprise.
+    pub warnings: Vec<String>,
 }
 
 /// What the plan is made of.
@@ -78,6 +81,7 @@ impl Plan {
         let credentials = credentials::ordered(spec, host, maps.as_ref());
 
         let mut ladder = Ladder::new(spec, host, maps.as_ref());
+        let soft_limit = ladder.raise_descriptor_limit();
         ladder.open_streams(streams, pipe_owners);
         ladder.make_queue(queue.as_ref());
         ladder.clone_child(&image);
@@ -88,7 +92,7 @@ impl Plan {
         ladder.hostname();
         ladder.keyring();
         ladder.readiness_opened(queue.as_ref());
-        ladder.rung(ChildStep::CloseDescriptors);
+        ladder.rung(ChildStep::CloseDescriptors { soft_limit });
         ladder.rung(ChildStep::FindHome(spec.uid));
         ladder.privileges(&credentials)?;
         let is_shared = *spec.namespaces.get(Namespace::Ipc) == Choice::Shared;
@@ -105,10 +109,11 @@ impl Plan {
             ladder.rung(ParentStep::RemoveQueue(name.clone()));
         }
 
-        let Ladder { mut steps, resources, mounts, remarks, .. } = ladder;
+        let Ladder { mut steps, resources, mounts, remarks, warnings, .. } = ladder;
         leak::inject(&mut steps);
         let namespaces = spec.namespaces.clone();
-        Ok(Self { steps, resources, slots: mounts.len(), queue, namespaces, maps, remarks })
+        let slots = mounts.len();
+        Ok(Self { steps, resources, slots, queue, namespaces, maps, remarks, warnings })
     }
 
     /// The steps of one side, with their numbers.

@@ -3,6 +3,7 @@
 use super::ladder::{Ladder, NO_SUID_DEV, c_string};
 use super::mounts::tmpfs;
 use crate::beneath::{Kind, Missing};
+use crate::error::Failure;
 use crate::mounts::{Attributes, OverlayMarks};
 use crate::namespace::Switch;
 use crate::run::step::{Mount, RootfsStep, Source};
@@ -36,8 +37,12 @@ impl Ladder<'_> {
     }
 
     /// --bind, --tmpfs, --overlay and --hide.
-    pub(super) fn plan_ordered_mounts(&mut self) {
+    ///
+    /// # Errors
+    /// What is hidden and ordered to be seen at once.
+    pub(super) fn plan_ordered_mounts(&mut self, image: Option<&Path>) -> Result<(), Failure> {
         let spec = self.spec;
+        let mut hides = self.plan_hides(image)?;
         for order in spec.files.parents_first() {
             let target = below_root(order.target());
             let (source, attributes, kind) = match order {
@@ -50,9 +55,11 @@ impl Ladder<'_> {
                     let (lower, marks) = (c_string(&overlay.lower), self.overlay_marks());
                     (Source::Overlay { lower, marks }, NO_SUID_DEV, Kind::Directory)
                 }
-                FileOrder::Hide(hide) => {
-                    let required = hide.required;
-                    self.ordered.push(RootfsStep::Hide { path: target, required });
+                FileOrder::Hide(_) => {
+                    // In its place among the others, which may lie below it.
+                    let at = |step: &RootfsStep| matches!(step, RootfsStep::Hide { path, .. } if *path == target);
+                    let step = hides.iter().position(at).map(|place| hides.remove(place));
+                    self.ordered.extend(step);
                     continue;
                 }
             };
@@ -71,6 +78,9 @@ impl Ladder<'_> {
             let attach = self.mounts.get(slot).cloned().map(RootfsStep::Attach);
             self.ordered.extend(attach);
         }
+        // The other names of what is hidden.
+        self.ordered.append(&mut hides);
+        Ok(())
     }
 
     pub(super) fn overlay_marks(&self) -> OverlayMarks {

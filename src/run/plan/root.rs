@@ -1,5 +1,6 @@
 //! The rungs of the root file system: how it is made, entered and filled.
 
+use super::hides::tree_of;
 use super::ladder::{Ladder, NO_SUID_DEV, RootPlace, SysView, c_string};
 use crate::error::Failure;
 use crate::mounts::Attributes;
@@ -10,13 +11,8 @@ use crate::run::resource::Resource;
 use crate::run::step::{ChildStep, RootfsStep, Source, Tree};
 use crate::run::streams::Stream;
 use crate::spec::{First, RootSwitch, Rootfs, Writing};
-use rustix::process::{self, getrlimit};
-
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-
-/// How many descriptors the child has at most besides those of its mounts.
-const FURTHER_DESCRIPTORS: usize = 64;
 
 impl Ladder<'_> {
     pub(super) fn root(&mut self, image: Image) -> Result<(), Failure> {
@@ -63,6 +59,7 @@ impl Ladder<'_> {
         let attributes = NO_SUID_DEV.union(read_only);
         let marks = self.overlay_marks();
         let scratch = RootfsStep::MakeScratch { size: self.spec.scratch_size };
+        let tree = tree_of(&image);
         let directory = match &image {
             Image::Directory(path) => Some(path.clone()),
             Image::Tree(_) | Image::ToUnpack(_) | Image::PerRun { .. } => None,
@@ -96,7 +93,7 @@ impl Ladder<'_> {
         if !views.is_empty() {
             self.rung(ChildStep::OpenViewsByPath(views));
         }
-        self.plan_mounts();
+        self.plan_mounts(tree.as_deref())?;
         // What is the host's, too, before the scratch lies over a part of it.
         self.make_mounts(|source| matches!(source, Source::Host(_)));
         std::mem::take(&mut self.lowers).into_iter().for_each(|step| self.rung(step));
@@ -111,18 +108,12 @@ impl Ladder<'_> {
 
     /// Decides which mounts there are. The small tmpfs of --read-only come before the files of
     /// /etc: a link may lead from one of them into /run.
-    fn plan_mounts(&mut self) {
+    fn plan_mounts(&mut self, tree: Option<&Path>) -> Result<(), Failure> {
         self.plan_temporary_mounts();
         self.host_files();
         self.plan_system_mounts();
         self.own_mounts = self.mounts.len();
-        self.plan_ordered_mounts();
-        // As many descriptors as mounts, and a few more.
-        let most = (self.mounts.len() + FURTHER_DESCRIPTORS) as u64;
-        let limit = getrlimit(process::Resource::Nofile);
-        if limit.current.is_some_and(|soft| soft < most) {
-            self.rung(ChildStep::RaiseDescriptorLimit);
-        }
+        self.plan_ordered_mounts(tree)
     }
 
     fn make_mounts(&mut self, wanted: fn(&Source) -> bool) {
@@ -197,7 +188,7 @@ impl Ladder<'_> {
         match self.spec.first {
             First::Cmd | First::Reaper if makes => {
                 let mounts = self.mounts.clone();
-                let hidden = self.spec.files.hides.iter().map(|hide| hide.path.clone()).collect();
+                let hidden = self.hidden.clone();
                 self.rung(ChildStep::FindCmd {
                     cmd: self.spec.cmd.clone(),
                     env: self.spec.env.clone(),
@@ -216,16 +207,17 @@ impl Ladder<'_> {
 
     /// What comes when everything has its place.
     fn hide_files_and_protect(&mut self) {
-        let hides = !self.spec.files.hides.is_empty();
+        let hides = !self.hidden.is_empty();
+        let kept = std::mem::take(&mut self.kept);
+        // Before a directory that they are in is rebuilt of copies.
+        if hides || !kept.is_empty() {
+            self.rung(RootfsStep::ProtectMounts(kept));
+        }
         if hides {
             self.rung(RootfsStep::HideFiles);
         }
         if self.place == RootPlace::Own && self.is_read_only() {
             self.rung(RootfsStep::ProtectRoot);
-        }
-        let kept = std::mem::take(&mut self.kept);
-        if hides || !kept.is_empty() {
-            self.rung(RootfsStep::ProtectMounts(kept));
         }
     }
 }

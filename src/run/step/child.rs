@@ -20,9 +20,6 @@ pub enum ChildStep {
     WaitForGo,
     /// A session without a terminal, default signal actions, umask 0.
     Session,
-    /// The soft limit of open descriptors raised to the hard one, where there are many mounts; CMD
-    /// gets it back.
-    RaiseDescriptorLimit,
     /// CMD looked for in the tree as it will be, before anything is made in it.
     FindCmd {
         /// CMD and its arguments.
@@ -80,7 +77,10 @@ pub enum ChildStep {
     /// RLIMIT_MSGQUEUE, in bytes.
     LimitQueues(u64),
     /// Every descriptor from 3 up closed at execve.
-    CloseDescriptors,
+    CloseDescriptors {
+        /// The soft limit of open descriptors that CMD gets, where it was raised.
+        soft_limit: Option<u64>,
+    },
     /// HOME, from the image's passwd.
     FindHome(u32),
     /// Capabilities taken out of the bounding set, a bit each.

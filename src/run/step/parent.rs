@@ -5,6 +5,9 @@ use crate::ready::queue::Name;
 /// A step of the parent: before the child is cloned, and when CMD has said that it is ready.
 #[derive(Debug)]
 pub enum ParentStep {
+    /// The soft limit of open descriptors raised to the hard one, where many mounts are ordered; CMD
+    /// gets the old one.
+    RaiseDescriptorLimit,
     /// The queue that the user can watch.
     MakeQueue(Name),
     /// READY read from the queue.

@@ -78,6 +78,8 @@ pub enum RootfsStep {
         path: PathBuf,
         /// Whether it must be there.
         required: Switch,
+        /// Where it was, behind every link, when it was looked for under other names.
+        real: PathBuf,
     },
     /// The hidden files: taken out of a place of the container's own, and left out of a directory
     /// of the caller's that is rebuilt without them.

@@ -48,19 +48,21 @@ impl FileOptions {
         let undone = self.parents_first().into_iter().find(|order| match order {
             FileOrder::Hide(_) => true,
             FileOrder::Bind(bind) => bind.writable == Switch::No,
-            FileOrder::Tmpfs(_) | FileOrder::Overlay(_) => false,
+            FileOrder::Tmpfs(tmpfs) => tmpfs.writable == Switch::No,
+            FileOrder::Overlay(_) => false,
         });
         undone.map_or(Ok(()), |order| {
-            Err(Failure::new(format!(
-                "{} {}: CMD has CAP_SYS_ADMIN, and can undo it",
-                order.option(),
-                shown(order.target())
-            ))
-            .why("the mounts of a plain user are made in the user namespace of the container")
-            .remedy("leave out the capability")
-            .man("mount_namespaces(7)"))
+            Err(can_be_undone(&format!("{} {}", order.option(), shown(order.target()))))
         })
     }
+}
+
+/// CMD would have the right to take it away.
+pub(in crate::spec) fn can_be_undone(order: &str) -> Failure {
+    Failure::new(format!("{order}: CMD has CAP_SYS_ADMIN, and can undo it"))
+        .why("the mounts of a plain user are made in the user namespace of the container")
+        .remedy("leave out the capability")
+        .man("mount_namespaces(7)")
 }
 
 /// A mount target: absolute, not the root itself, and without `..`, which no step would follow.

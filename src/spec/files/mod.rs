@@ -1,12 +1,11 @@
 //! What was ordered of files: `--bind`, `--tmpfs`, `--overlay`, `--hide`.
 //!
-//! [`grammar`] reads their words, [`check`] says what fits together, [`names`] finds a hidden path
-//! under its other names.
+//! [`grammar`] reads their words, [`check`] says what fits together.
 
 mod check;
 mod grammar;
-mod names;
 
+pub(super) use check::can_be_undone;
 pub use grammar::size;
 
 use super::arguments::Words;
@@ -117,6 +116,11 @@ impl<'a> FileOrder<'a> {
 }
 
 impl FileOptions {
+    /// Whether nothing was ordered.
+    pub fn is_empty(&self) -> bool {
+        self.parents_first().is_empty()
+    }
+
     /// All of them, parents first: the order in which they are mounted, whatever the one was in
     /// which they were given.
     pub fn parents_first(&self) -> Vec<FileOrder<'_>> {
