@@ -145,6 +145,7 @@ impl MadeTarget {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::beneath::mark::mark;
     use std::fs::{self, File};
 
     struct Dir(tempfile::TempDir, File);
@@ -223,5 +224,53 @@ mod tests {
         inner.remove().unwrap();
         outer.remove().unwrap();
         assert!(!dir.has("a"));
+    }
+
+    #[test]
+    fn what_a_killed_run_has_not_finished_is_removed() {
+        let dir = Dir::new();
+        let path = |name: &str| dir.0.path().join(name);
+        for unfinished in [".rustic-aaaaaaaaaaaaaaaa", ".rustic-bbbbbbbbbbbbbbbb"] {
+            fs::create_dir(path(unfinished)).unwrap();
+        }
+        fs::write(path(".rustic-cccccccccccccccc"), "").unwrap();
+        // With content, with another name, or with somebody who is at it: it is not to go.
+        fs::write(path(".rustic-bbbbbbbbbbbbbbbb/mine"), "").unwrap();
+        fs::write(path(".rustic-dddddddddddddddd"), "mine").unwrap();
+        fs::write(path(".rustic-short"), "").unwrap();
+        fs::write(path(".rustic-eeeeeeeeeeeeeeee"), "").unwrap();
+        let used = File::open(path(".rustic-eeeeeeeeeeeeeeee")).unwrap();
+        flock(&used, FlockOperation::NonBlockingLockShared).unwrap();
+        let made = dir.claim("x", Kind::Directory).unwrap();
+        for (letter, stays) in [('a', false), ('b', true), ('c', false), ('d', true), ('e', true)] {
+            let name = format!(".rustic-{}", letter.to_string().repeat(16));
+            assert_eq!(dir.has(&name), stays, "{name}");
+        }
+        assert!(dir.has(".rustic-short"));
+        // In what is taken away itself, too.
+        fs::create_dir(path("x/.rustic-aaaaaaaaaaaaaaaa")).unwrap();
+        mark(&made.file).unwrap();
+        made.remove().unwrap();
+        assert!(!dir.has("x"));
+    }
+
+    #[test]
+    fn who_asks_whether_it_was_made_is_in_nobodys_way() {
+        let dir = Dir::new();
+        let path = dir.0.path().join("x");
+        fs::create_dir(&path).unwrap();
+        let end = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !end.load(std::sync::atomic::Ordering::Relaxed) {
+                    assert!(!is_made(dir.1.as_fd(), Path::new("x")));
+                }
+            });
+            for _ in 0..2_000 {
+                let own = File::open(&path).unwrap();
+                flock(&own, FlockOperation::NonBlockingLockShared).unwrap();
+            }
+            end.store(true, std::sync::atomic::Ordering::Relaxed);
+        });
     }
 }

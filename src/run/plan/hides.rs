@@ -54,7 +54,7 @@ impl Ladder<'_> {
         for hide in &self.spec.files.hides {
             let hidden = find(hide, &mut tree, &seen);
             names.extend(other_names(&hidden, &seen, &mounts)?);
-            self.warn_of(hide, &hidden, &seen);
+            self.warn_of(hide, &hidden, &seen)?;
             self.hidden.push(hidden.inside.clone());
             let (path, required) = (below_root(&hide.path), hide.required);
             steps.push(RootfsStep::Hide { path, required, real: hidden.inside });
@@ -107,10 +107,19 @@ impl Ladder<'_> {
     }
 
     /// Says what the host can reach by other ways, and which directory is not what it was.
-    fn warn_of(&mut self, hide: &Hide, hidden: &Hidden, seen: &[Seen]) {
-        let (Some((_, tree)), Some(stat)) = (&hidden.host, &hidden.stat) else { return };
+    ///
+    /// # Errors
+    /// A file whose directory is the root.
+    fn warn_of(&mut self, hide: &Hide, hidden: &Hidden, seen: &[Seen]) -> Result<(), Failure> {
+        let (Some((_, tree)), Some(stat)) = (&hidden.host, &hidden.stat) else { return Ok(()) };
         if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
-            return;
+            return Ok(());
+        }
+        let direct = seen.get(*tree).is_some_and(|tree| tree.direct == Switch::Yes);
+        if direct && hidden.inside.parent() == Some(Path::new("/")) {
+            return Err(Failure::new(format!("{} cannot be hidden", shown(&hide.path)))
+                .why("its directory is the root, which no mount can be put over")
+                .remedy("--ephemeral, or hide a directory"));
         }
         let (path, names) = (shown(&hide.path), stat.st_nlink);
         if names > 1 {
@@ -118,9 +127,8 @@ impl Ladder<'_> {
                 "{path} is hidden, and its file has {names} names: another may be seen"
             ));
         }
-        let is_rebuilt = seen
-            .get(*tree)
-            .is_some_and(|tree| tree.writable == Switch::Yes && tree.direct == Switch::Yes);
+        let written = seen.get(*tree).is_some_and(|tree| tree.writable == Switch::Yes);
+        let is_rebuilt = direct && written;
         if let Some(parent) = hidden.inside.parent().filter(|_| is_rebuilt) {
             self.warnings.push(format!(
                 "to hide {path}, {} shows the names that it has at the start: none can be made, \
@@ -128,6 +136,7 @@ impl Ladder<'_> {
                 shown(parent)
             ));
         }
+        Ok(())
     }
 
     /// A right over the caller's own namespaces goes around every mount.

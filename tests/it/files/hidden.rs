@@ -1,35 +1,11 @@
 //! Hidden paths: they stay hidden, whatever the host puts in their place.
 
-use super::{Told, both, open_to_all};
+use super::{ALL, Told, both, bound, open_to_all, project};
 use crate::need;
-use crate::support::{Rustic, archive, ended, payload, scratch, shell};
+use crate::support::{Rustic, archive, payload, scratch};
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
-
-/// A project with a secret file and a secret directory.
-fn project(name: &str) -> PathBuf {
-    let dir = scratch(name);
-    for sub in ["secret", "src", "conf"] {
-        fs::create_dir(dir.join(sub)).unwrap();
-        open_to_all(&dir.join(sub));
-    }
-    open_to_all(&dir);
-    fs::write(dir.join(".env"), "SECRET\n").unwrap();
-    fs::write(dir.join("conf/key"), "SECRET\n").unwrap();
-    fs::write(dir.join("secret/key"), "SECRET\n").unwrap();
-    fs::write(dir.join("src/main"), "plain\n").unwrap();
-    open_to_all(&dir.join("src/main"));
-    symlink(".env", dir.join("link")).unwrap();
-    dir
-}
-
-fn bound(run: Rustic, dir: &Path, target: &str) -> Rustic {
-    run.opt(["--bind".to_owned(), format!("{}:{target}", dir.display())])
-}
-
-const ALL: &str =
-    "cat /p/.env /p/link /p/secret/* /p/conf/key /q/.env /q/secret/key 2>&1 | sort -u";
+use std::path::Path;
 
 #[test]
 fn a_hidden_path_stays_hidden_while_the_host_replaces_renames_and_removes_it() {
@@ -88,62 +64,6 @@ fn a_rebuilt_directory_shows_its_other_names_and_takes_no_new_ones() {
 }
 
 #[test]
-fn a_path_is_hidden_under_its_other_names_too() {
-    need!(root);
-    for run in both() {
-        let dir = project("names");
-        let hides = ["--hide", "/p/.env", "--hide", "/p/secret", "--hide", "/p/conf/key"];
-        let two = || bound(bound(run.clone(), &dir, "/p"), &dir, "/q");
-        let leaks = |run: &Rustic| run.clone().sh(ALL).ran().stdout.contains("SECRET");
-        assert!(leaks(&two()));
-        assert!(!leaks(&two().opt(hides)));
-        // An overlay shows it as well, and so does a tree that holds the bound one.
-        let over = format!("{}:/q", dir.display());
-        let over = |run: &Rustic| bound(run.clone(), &dir, "/p").opt(["--overlay", &over]);
-        assert!(leaks(&over(&run)));
-        assert!(!leaks(&over(&run).opt(hides)));
-        let above = dir.parent().unwrap();
-        let name = dir.file_name().unwrap().to_str().unwrap();
-        let deep = || bound(bound(run.clone(), &dir, "/p"), above, "/r").opt(hides);
-        let ran = deep().sh(&format!("cat /r/{name}/.env /r/{name}/secret/key")).ran();
-        assert!(!ran.stdout.contains("SECRET"), "{ran:?}");
-        // What is ordered to be seen by its own name is a contradiction, but below what is hidden.
-        let secret = dir.join("secret");
-        bound(bound(run.clone(), &dir, "/p"), &secret, "/mnt")
-            .opt(["--hide", "/p/secret", "true"])
-            .ran()
-            .fails(125, &["/p/secret is hidden", "seen on /mnt"]);
-        let shown = bound(bound(run.clone(), &dir, "/p"), &secret.join("key"), "/p/secret/key");
-        let out = shown.opt(["--hide", "/p/secret"]).sh("cat /p/secret/key; ls /p/secret").ran();
-        assert_eq!(out.stdout, "SECRET\nkey\n", "{out:?}");
-    }
-}
-
-#[test]
-fn a_mount_of_the_host_is_another_name() {
-    need!(root);
-    let dir = project("mounted");
-    let script = format!(
-        "mkdir -p {dir}/other && mount --bind {dir}/conf {dir}/other && exec \"$RUSTIC\" run --bind \
-         {dir}:/p --hide /p/conf/key sh -c 'cat /p/other/key /p/conf/key; ls /p/other'",
-        dir = dir.display()
-    );
-    let ran = ended(&mut shell(&["unshare", "--mount", "sh"], &script));
-    assert!(!ran.stdout.contains("SECRET") && ran.stderr.contains("No such file"), "{ran:?}");
-    let open = script.replace("--hide /p/conf/key", "");
-    assert!(ended(&mut shell(&["unshare", "--mount", "sh"], &open)).stdout.contains("SECRET"));
-}
-
-#[test]
-fn a_file_with_two_names_is_warned_of() {
-    need!(root);
-    let dir = project("linked");
-    fs::hard_link(dir.join(".env"), dir.join("src/copy")).unwrap();
-    let ran = bound(Rustic::run(), &dir, "/p").opt(["--hide", "/p/.env", "true"]).ran();
-    assert!(ran.stderr.contains("/p/.env is hidden, and its file has 2 names"), "{ran:?}");
-}
-
-#[test]
 fn a_link_that_leads_to_what_is_hidden_is_hidden_with_it() {
     need!(root);
     for run in both() {
@@ -198,5 +118,65 @@ fn the_hosts_tree_is_seen_without_what_is_hidden() {
         let ran = run.sh(&script).ran();
         assert_eq!(ran.stdout, "more\n", "{ran:?}");
         assert!(ran.stderr.contains("Read-only file system"), "{ran:?}");
+    }
+}
+
+#[test]
+fn a_directory_with_many_long_links_is_rebuilt() {
+    need!(root);
+    let dir = project("links");
+    let long = "x".repeat(3000);
+    (0..2000).for_each(|number| symlink(&long, dir.join(format!("link{number}"))).unwrap());
+    let run = bound(Rustic::run(), &dir, "/p").opt(["--hide", "/p/.env"]);
+    assert_eq!(run.sh("ls /p | grep -c link").ran().stdout, "2001\n");
+}
+
+#[test]
+fn directories_that_are_rebuilt_in_one_another_are_read_only_together() {
+    need!(root);
+    for run in both() {
+        let dir = project("nested");
+        let run = bound(run, &dir, "/p").opt(["--hide", "/p/.env", "--hide", "/p/conf/key"]);
+        let ran = run.sh("touch /p/x /p/conf/x; ls /p/conf; echo kept >/p/src/new").ran();
+        assert_eq!((ran.code, &ran.stdout[..]), (0, ""), "{ran:?}");
+        assert!(!dir.join("conf/x").exists() && !dir.join("x").exists());
+        assert_eq!(fs::read_to_string(dir.join("src/new")).unwrap(), "kept\n");
+    }
+}
+
+#[test]
+fn a_file_in_the_root_of_a_callers_directory_cannot_be_hidden_and_in_a_copy_it_can() {
+    need!(root);
+    let root = crate::support::tree("top");
+    [&root, &root.join("etc")].into_iter().for_each(|dir| open_to_all(dir));
+    fs::write(root.join("key"), "SECRET").unwrap();
+    for run in both() {
+        let run = run.opt(["--rootfs", root.to_str().unwrap()]);
+        let hidden =
+            |run: &Rustic| run.clone().opt(["--hide", "/key", "payload", "print", "/key"]).ran();
+        hidden(&run).fails(125, &["/key cannot be hidden", "--ephemeral"]);
+    }
+    let over = Rustic::run().opt(["--ephemeral", "--rootfs", root.to_str().unwrap()]);
+    let print = ["payload", "print", "/key"];
+    let open = over.clone().opt(print).ran().ok();
+    assert!(open.contains("SECRET"), "{open}");
+    let shut = over.opt(["--hide", "/key"]).opt(print).ran();
+    assert!(shut.stdout.contains("No such file"), "{shut:?}");
+}
+
+#[test]
+fn what_a_plain_user_could_undo_is_refused() {
+    need!(root);
+    let root = crate::support::tree("undo");
+    open_to_all(&root);
+    let run = Rustic::run().nobody().opt(["--caps", "sys_admin"]);
+    let read_only = run.clone().opt(["--rootfs", root.to_str().unwrap(), "--read-only"]);
+    for (run, words) in [
+        (run.clone().opt(["--tmpfs", "/x:ro"]), "--tmpfs /x"),
+        (run.clone().opt(["--hide", "/etc"]), "--hide /etc"),
+        (run.opt(["--bind", "/usr:/x:ro"]), "--bind /x"),
+        (read_only, "--read-only of"),
+    ] {
+        run.opt(["true"]).ran().fails(125, &[words, "CMD has CAP_SYS_ADMIN, and can undo it"]);
     }
 }

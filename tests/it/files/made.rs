@@ -167,13 +167,17 @@ fn a_command_that_is_not_there_makes_nothing() {
         let run = in_bare(&run, &root);
         run.clone().opt(["nothing-of-the-kind"]).ran().fails(127, &["not found inside"]);
         run.clone().opt(["/nothing/of/the/kind"]).ran().fails(127, &["not found inside"]);
+        run.clone().opt([""]).ran().fails(127, &["not found inside"]);
         assert_eq!(changed(), before);
         // What a bind will show is there.
         let payload = crate::support::payload();
         let bind = format!("{}:/new/place/tool", payload.display());
         run.clone().opt(["--bind", &bind, "/new/place/tool", "true"]).ran().ok();
         let dir = format!("{}:/new/place", payload.parent().unwrap().display());
-        run.opt(["--bind", &dir, "/new/place/payload", "true"]).ran().ok();
+        run.clone().opt(["--bind", &dir, "/new/place/payload", "true"]).ran().ok();
+        // Behind a link to what is still to be made, too.
+        std::os::unix::fs::symlink("new/place", root.join("later")).unwrap();
+        run.opt(["--bind", &dir, "/later/payload", "true"]).ran().ok();
     }
 }
 

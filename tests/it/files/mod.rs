@@ -3,13 +3,14 @@
 
 mod hidden;
 pub(crate) mod made;
+mod names;
 mod ordered;
 
-use crate::support::{Rustic, until_line};
+use crate::support::{Rustic, scratch, until_line};
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
 use std::process::Child;
 
 /// As root, and as a plain user.
@@ -21,6 +22,32 @@ pub(super) fn both() -> [Rustic; 2] {
 pub(crate) fn open_to_all(dir: &Path) {
     fs::set_permissions(dir, fs::Permissions::from_mode(0o777)).unwrap();
 }
+
+/// A project with a secret file and a secret directory.
+pub(super) fn project(name: &str) -> PathBuf {
+    let dir = scratch(name);
+    for sub in ["secret", "src", "conf"] {
+        fs::create_dir(dir.join(sub)).unwrap();
+        open_to_all(&dir.join(sub));
+    }
+    open_to_all(&dir);
+    fs::write(dir.join(".env"), "SECRET\n").unwrap();
+    fs::write(dir.join("conf/key"), "SECRET\n").unwrap();
+    fs::write(dir.join("secret/key"), "SECRET\n").unwrap();
+    fs::write(dir.join("src/main"), "plain\n").unwrap();
+    open_to_all(&dir.join("src/main"));
+    symlink(".env", dir.join("link")).unwrap();
+    dir
+}
+
+/// With a directory bound to a target.
+pub(super) fn bound(run: Rustic, dir: &Path, target: &str) -> Rustic {
+    run.opt(["--bind".to_owned(), format!("{}:{target}", dir.display())])
+}
+
+/// Reads what is secret in both places of a project.
+pub(super) const ALL: &str =
+    "cat /p/.env /p/link /p/secret/* /p/conf/key /q/.env /q/secret/key 2>&1 | sort -u";
 
 /// A container whose shell is told what to do while it runs.
 pub(super) struct Told(Child);
