@@ -31,7 +31,7 @@ pub enum UserNamespace {
 }
 
 /// What the caller may do here, and what the kernel offers.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Host {
     /// Effective user id of the caller.
     pub uid: u32,
@@ -53,6 +53,9 @@ pub struct Host {
     pub user_namespace: UserNamespace,
     /// Whether setgroups(2) is allowed there, /proc/self/setgroups.
     pub setgroups: Switch,
+    /// Why newuidmap(1) or newgidmap(1) does not map the caller's subordinate ids, once it was
+    /// tried.
+    pub ranges_refused: Option<String>,
     /// The soft RLIMIT_MSGQUEUE in bytes, mq_overview(7); `None` is unlimited.
     pub msgqueue_limit: Option<u64>,
     /// Largest mq_maxmsg of a user without CAP_SYS_RESOURCE, /proc/sys/fs/mqueue/msg_max.
@@ -91,6 +94,7 @@ impl Host {
                 Ok(text) if text.trim() == "deny" => Switch::No,
                 _ => Switch::Yes,
             },
+            ranges_refused: None,
             msgqueue_limit: getrlimit(Resource::Msgqueue).current,
             msg_max: number("/proc/sys/fs/mqueue/msg_max").unwrap_or(10),
         })

@@ -20,7 +20,7 @@ use crate::run::signals;
 use crate::run::step::ParentStep;
 use crate::run::stream_relay::{self, Ends, Pipes};
 use crate::run::streams::{self, Streams};
-use crate::run::supervise::{Connections, Run, Supervisor, Wires};
+use crate::run::supervise::{Connections, Run, Supervisor, Unsuccessful, Wires};
 use crate::run::warden::{self, Given};
 use crate::self_exe;
 use crate::spec::{First, Ready, Rootfs, Spec, Stdio, Verbosity};
@@ -74,12 +74,23 @@ fn plan(spec: &Spec, host: &Host, image: Image, streams: &Streams) -> Result<Pla
 /// Whatever kept CMD from running, or from being ready in time; nothing is left behind then.
 pub fn run(spec: &Spec, host: &Host) -> Result<Exit, Failure> {
     let mut info = Events::over(spec.info_fd)?;
-    let result = run_told(spec, host, &mut info);
+    let result = match run_told(spec, host, &mut info) {
+        // A try, and no guess: whether the helpers may do it is known when they have not.
+        Err(Unsuccessful::NoRanges(why)) => {
+            let host = Host { ranges_refused: Some(why), ..host.clone() };
+            run_told(spec, &host, &mut info)
+        }
+        result => result,
+    };
+    let result = result.map_err(|unsuccessful| match unsuccessful {
+        Unsuccessful::Failed(failure) => failure,
+        Unsuccessful::NoRanges(why) => Failure::new("cannot map the ids").why(why),
+    });
     info.exited(result.as_ref().map_or_else(|failure| failure.exit, |exit| *exit));
     result
 }
 
-fn run_told(spec: &Spec, host: &Host, info: &mut Events) -> Result<Exit, Failure> {
+fn run_told(spec: &Spec, host: &Host, info: &mut Events) -> Result<Exit, Unsuccessful> {
     // Every mode is given in full where something is made: the caller's umask would cut those of
     // the store and of an image's files.
     umask(Mode::empty());
@@ -95,7 +106,8 @@ fn run_told(spec: &Spec, host: &Host, info: &mut Events) -> Result<Exit, Failure
     let plan = plan(spec, host, image, &streams)?;
     let (mut ours, theirs) = both_sides(spec, &streams, outer.as_ref())?;
     let voice = Voice { talk: spec.talk, line_end: if outer.is_some() { "\r\n" } else { "\n" } };
-    begin_the_story(voice, spec, &plan, held.as_ref());
+    let run = Run { spec, host, plan: &plan, voice };
+    begin_the_story(run, held.as_ref());
     raise_descriptor_limit(&plan);
     // SAFETY: the threads of an unpack have been joined, and the one that closes descriptors comes
     // later.
@@ -110,7 +122,6 @@ fn run_told(spec: &Spec, host: &Host, info: &mut Events) -> Result<Exit, Failure
         ours.warden.know_peer(pidfd);
     }
 
-    let run = Run { spec, host, plan: &plan, voice };
     let result = match prepare(run) {
         Ok(queue) => {
             let Ours { signals, warden, child, ready: pipe, pipes } = ours;
@@ -119,7 +130,7 @@ fn run_told(spec: &Spec, host: &Host, info: &mut Events) -> Result<Exit, Failure
         }
         Err(failure) => {
             let _ = ours.warden.send(&Order::Dismiss, None);
-            Err(failure)
+            Err(failure.into())
         }
     };
     let _ = rustix::io::retry_on_intr(|| waitid(WaitId::Pid(warden), WaitIdOptions::EXITED));
@@ -142,8 +153,14 @@ fn raise_descriptor_limit(plan: &Plan) {
     }
 }
 
-fn begin_the_story(voice: Voice, spec: &Spec, plan: &Plan, held: Option<&LeasedTree>) {
-    spec.warnings().iter().chain(&plan.warnings).for_each(|warning| voice.warning(warning));
+fn begin_the_story(run: Run<'_>, held: Option<&LeasedTree>) {
+    let Run { spec, host, plan, voice } = run;
+    if host.ranges_refused.is_none() {
+        spec.warnings().iter().chain(&plan.warnings).for_each(|warning| voice.warning(warning));
+    } else {
+        // What is to be warned of has been said.
+        voice.parent("beginning again with one id");
+    }
     let unpacked = held.and_then(|held| held.unpacked.as_ref());
     for line in unpacked.iter().flat_map(|record| record.report.lines()) {
         voice.parent(&format!("root: unpacked {line}"));

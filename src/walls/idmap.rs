@@ -43,8 +43,8 @@ pub enum Writer {
 
 impl IdMaps {
     /// The maps for this caller: as root every id that the caller itself has, one to one; otherwise
-    /// 0 is the caller, and 1 and up are its subordinate ids where it has some and the helpers are
-    /// installed.
+    /// 0 is the caller, and 1 and up are its subordinate ids where it has some, and the helpers are
+    /// installed and have not refused.
     pub fn of(host: &Host) -> Self {
         if host.uid == 0 {
             return Self::same(&host.uid_map, &host.gid_map, Writer::Privileged);
@@ -53,11 +53,13 @@ impl IdMaps {
         let helpers = (program("newuidmap"), program("newgidmap"));
         let ranges = (subordinate("/etc/subuid", host.uid), subordinate("/etc/subgid", host.uid));
         match (helpers, ranges) {
-            ((Some(uid), Some(gid)), (Some(uids), Some(gids))) => Self {
-                uids: [one(host.uid), vec![uids]].concat(),
-                gids: [one(host.gid), vec![gids]].concat(),
-                writer: Writer::Helpers { uid, gid },
-            },
+            ((Some(uid), Some(gid)), (Some(uids), Some(gids))) if host.ranges_refused.is_none() => {
+                Self {
+                    uids: [one(host.uid), vec![uids]].concat(),
+                    gids: [one(host.gid), vec![gids]].concat(),
+                    writer: Writer::Helpers { uid, gid },
+                }
+            }
             _ => Self { uids: one(host.uid), gids: one(host.gid), writer: Writer::OneId },
         }
     }

@@ -1,7 +1,7 @@
 //! Ids, capabilities, keyrings, seccomp: what /proc/self/status says is what was ordered.
 
 use crate::need;
-use crate::support::{NOBODY, Rustic, binary, host, payload, store};
+use crate::support::{NOBODY, Rustic, binary, payload, store};
 use std::process::Command;
 
 const ELEVEN: u64 = 0x8004_05fb;
@@ -148,52 +148,6 @@ fn a_plain_user_is_0_inside_and_himself_outside() {
         .opt(["--uid", "1000", "id"])
         .ran()
         .fails(125, &["--uid 1000", "/etc/subuid"]);
-}
-
-#[test]
-fn subordinate_ids_are_used_where_the_user_has_some() {
-    need!(root);
-    // In a mount namespace of its own, with files of its own over /etc/subuid and /etc/subgid.
-    let (dir, temporary) = (crate::support::scratch("subid"), crate::support::scratch("temporary"));
-    std::os::unix::fs::chown(&temporary, Some(NOBODY), Some(NOBODY)).unwrap();
-    std::fs::write(dir.join("sub"), "nobody:200000:65536\n").unwrap();
-    let script = format!(
-        "touch /etc/subuid /etc/subgid; mount --bind {dir}/sub /etc/subuid && mount --bind \
-            {dir}/sub /etc/subgid && \
-         exec setpriv --reuid {NOBODY} --regid {NOBODY} --clear-groups \
-            env -i PATH=$PATH TMPDIR={temporary} {rustic} run \"$@\"",
-        dir = dir.display(),
-        temporary = temporary.display(),
-        rustic = binary().display()
-    );
-    let run = |args: &[&str]| {
-        let mut words = vec!["--mount", "sh", "-c", &script, "sh"];
-        words.extend(args);
-        host("unshare", words)
-    };
-    assert!(
-        run(&["cat", "/proc/self/uid_map"])
-            .split_whitespace()
-            .eq(["0", "65534", "1", "1", "200000", "65536"])
-    );
-    assert_eq!(run(&["--uid", "1000", "id"]), "uid=1000 gid=1000\n");
-    assert_eq!(
-        run(&[
-            "--mount",
-            "no",
-            "--uid",
-            "1000",
-            "sh",
-            "-c",
-            "mkdir -m 700 /tmp/mine && touch /tmp/mine/file && ls /tmp/mine"
-        ]),
-        "file\n"
-    );
-    assert_eq!(
-        std::fs::read_dir(&temporary).unwrap().count(),
-        0,
-        "files of subordinate ids are removed too"
-    );
 }
 
 #[test]

@@ -39,13 +39,20 @@ pub(super) fn ordered(spec: &Spec, host: &Host, maps: Option<&IdMaps>) -> Creden
 ///
 /// # Errors
 /// The option whose id it will not have.
-pub(super) fn ids_are_mapped(spec: &Spec, maps: &IdMaps) -> Result<(), Failure> {
+pub(super) fn ids_are_mapped(spec: &Spec, host: &Host, maps: &IdMaps) -> Result<(), Failure> {
     let missing = match (contains(&maps.uids, spec.uid), contains(&maps.gids, spec.gid)) {
         (false, _) => format!("--uid {}", spec.uid),
         (_, false) => format!("--gid {}", spec.gid),
         _ => return Ok(()),
     };
-    Err(Failure::new(format!("{missing}: the user namespace will not have this id"))
+    let failure = Failure::new(format!("{missing}: the user namespace will not have this id"));
+    if let Some(refused) = &host.ranges_refused {
+        return Err(failure
+            .why(format!("the subordinate ids cannot be mapped: {refused}"))
+            .remedy("start rustic where newuidmap has its set-user-ID bit, and may use it")
+            .man("newuidmap(1)"));
+    }
+    Err(failure
         .why(match maps.writer {
             Writer::OneId => "without subordinate ids a plain user has one id inside, 0",
             Writer::Joiner | Writer::Nobody => "the user namespace that is joined has no such id",
@@ -63,6 +70,15 @@ pub(super) fn ids_are_mapped(spec: &Spec, maps: &IdMaps) -> Result<(), Failure> 
 }
 
 impl Ladder<'_> {
+    /// Says why there is one id alone, where there could be more.
+    pub(super) fn name_refused_ranges(&mut self) {
+        if let Some(refused) = self.maps.and(self.host.ranges_refused.as_ref()) {
+            self.remarks.push(format!(
+                "user: one id, because the subordinate ids cannot be mapped: {refused}"
+            ));
+        }
+    }
+
     pub(super) fn privileges(&mut self, credentials: &Credentials) -> Result<(), Failure> {
         let bounding =
             if self.maps.is_some() { self.host.known_caps() } else { self.host.bounding };

@@ -76,7 +76,7 @@ impl Plan {
         let Ingredients { spec, host, image, terminals, streams, pipe_owners, queue } = from;
         let maps = credentials::maps(spec, host);
         if let Some(maps) = &maps {
-            credentials::ids_are_mapped(spec, maps)?;
+            credentials::ids_are_mapped(spec, host, maps)?;
         }
         let credentials = credentials::ordered(spec, host, maps.as_ref());
 
@@ -94,6 +94,7 @@ impl Plan {
         ladder.readiness_opened(queue.as_ref());
         ladder.rung(ChildStep::CloseDescriptors { soft_limit });
         ladder.rung(ChildStep::FindHome(spec.uid));
+        ladder.name_refused_ranges();
         ladder.privileges(&credentials)?;
         let is_shared = *spec.namespaces.get(Namespace::Ipc) == Choice::Shared;
         let seen = queue.as_ref().filter(|_| is_shared);

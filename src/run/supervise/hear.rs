@@ -6,8 +6,9 @@ use crate::ready::notify;
 use crate::run::control::{Ending, Order, Report};
 use crate::run::events;
 use crate::run::resource::{self, Which};
-use crate::run::step::{ChildStep, Step};
+use crate::run::step::{ChildStep, Step, WardenStep};
 use crate::run::wire::Received;
+use crate::walls::idmap::Writer;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
@@ -126,13 +127,13 @@ impl Supervisor<'_> {
                 }
             }
             Report::Fault { step, errno, detail } => {
-                let failure = self
-                    .run
-                    .plan
-                    .steps
-                    .get(step)
-                    .map(|step| step.diagnose(errno, &detail, self.run.host));
-                self.failure = self.failure.take().or(failure);
+                let Some(step) = self.run.plan.steps.get(step) else { return };
+                self.failure.get_or_insert_with(|| step.diagnose(errno, &detail, self.run.host));
+                if let Step::Warden(WardenStep::WriteIdMaps(maps)) = step
+                    && matches!(maps.writer, Writer::Helpers { .. })
+                {
+                    self.refused = Some(printable(&detail));
+                }
             }
             Report::Socket => self.socket = descriptor.map(notify::Inner::over),
             Report::View(number) => {

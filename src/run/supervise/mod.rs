@@ -81,8 +81,26 @@ pub struct Supervisor<'a> {
     namespaces: String,
     stage: Phase,
     failure: Option<Failure>,
+    /// What newuidmap or newgidmap has said when it refused.
+    refused: Option<String>,
     ending: Option<Ending>,
     connections: Connections,
+}
+
+/// Why a run has no exit code of CMD.
+#[derive(Debug)]
+pub enum Unsuccessful {
+    /// Something was refused that it cannot go on without.
+    Failed(Failure),
+    /// newuidmap(1) or newgidmap(1) has refused the caller's subordinate ids, and said why: nothing
+    /// is left, and with one id it may start.
+    NoRanges(String),
+}
+
+impl From<Failure> for Unsuccessful {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
 }
 
 /// The standard streams of CMD, and the pipes behind them.
@@ -141,6 +159,7 @@ impl<'a> Supervisor<'a> {
             namespaces: String::new(),
             stage: Phase::SettingUp,
             failure: None,
+            refused: None,
             ending: None,
             connections: streams,
         }

@@ -1,6 +1,6 @@
 //! One poll over everything that can happen, until the end.
 
-use super::{Phase, Readiness, Supervisor};
+use super::{Phase, Readiness, Supervisor, Unsuccessful};
 use crate::error::Failure;
 use crate::exit::{Exit, FORBIDDEN_CALL};
 use crate::run::control::{Order, SILENT};
@@ -31,7 +31,7 @@ impl Supervisor<'_> {
     ///
     /// # Errors
     /// The step that failed, or a container that was not ready in time.
-    pub fn wait(mut self) -> Result<Exit, Failure> {
+    pub fn wait(mut self) -> Result<Exit, Unsuccessful> {
         // A queue that nobody has asked for by name may be missing: then that CMD runs tells
         // enough.
         let missing = self.run.plan.queue.is_some() && self.queue.is_none();
@@ -75,7 +75,9 @@ impl Supervisor<'_> {
         let lost = std::mem::take(&mut self.connections.pipes).finish();
         self.connections.streams.give_offsets_back();
         self.order(Order::Dismiss);
-        self.conclude(lost)
+        let refused = self.refused.take();
+        let concluded = self.conclude(lost);
+        concluded.map_err(|failure| refused.map_or(failure.into(), Unsuccessful::NoRanges))
     }
 
     /// Waits until something happens, or the time for readiness is over. Monotonic: poll(2) knows
