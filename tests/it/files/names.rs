@@ -125,7 +125,9 @@ fn nothing_is_mounted_over_what_hides() {
     fs::create_dir(root.join("p")).unwrap();
     symlink("/p/conf", root.join("z")).unwrap();
     let run = Rustic::run().opt(["--rootfs", root.to_str().unwrap()]);
-    let run = bound(run, &dir, "/p").opt(["--hide", "/z/key", "--tmpfs", "/p/conf/key/x"]);
-    let ran = run.opt(["payload", "true"]).ran();
-    assert_eq!(ran.code, 125, "{ran:?}");
+    let run = bound(run, &dir, "/p").opt(["--hide", "/z/key"]);
+    let over = format!("{}:/p/conf/key", dir.join("src/main").display());
+    let ran = run.opt(["--bind", &over, "payload", "true"]).ran();
+    assert!(ran.stderr.contains("/p/conf/key, and would hide what was ordered"), "{ran:?}");
+    assert_eq!(ran.code, 125);
 }
