@@ -1,7 +1,17 @@
-//! Names that nobody can guess.
+//! Names and numbers that nobody can guess.
 
 use rustix::io::Result;
 use rustix::rand::{GetRandomFlags, getrandom};
+
+/// A random number.
+///
+/// # Errors
+/// Those of getrandom(2).
+pub fn number() -> Result<u32> {
+    let mut bytes = [0; 4];
+    getrandom(bytes.as_mut_slice(), GetRandomFlags::empty())?;
+    Ok(u32::from_ne_bytes(bytes))
+}
 
 /// So many random letters of base32, five bits each.
 ///

@@ -3,13 +3,13 @@
 use super::from_environment;
 use super::namespaces::NamespaceOptions;
 use super::values::{
-    capabilities, id, proc_view, read_only, ready, root_switch, seccomp, stdio, switch, sysctl,
-    variable,
+    capabilities, id, ids, proc_view, read_only, ready, root_switch, seccomp, stdio, switch,
+    sysctl, variable,
 };
 use crate::namespace::Switch;
 use crate::spec::{
-    Bind, Capabilities, FileOptions, First, Hide, KernelOptions, Overlay, ProcView, Ready,
-    RootSwitch, RunOptions, Seccomp, Stdio, Sysctl, Tmpfs, Variable, Writing, size,
+    Bind, Capabilities, FileOptions, First, Hide, IdOptions, Ids, KernelOptions, Overlay, ProcView,
+    Ready, RootSwitch, RunOptions, Seccomp, Stdio, Sysctl, Tmpfs, Variable, Writing, size,
 };
 use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser};
@@ -93,6 +93,14 @@ pub(super) struct Container {
     /// Group id inside [default: the number of --uid]
     #[arg(long, value_name = "N", value_parser = id, help_heading = "Process")]
     gid: Option<u32>,
+    /// With --user yes, as root: which ids outside are those from 0 up inside [default: 65,536 that
+    /// nobody has]
+    #[arg(long, value_name = "START[:COUNT]", value_parser = ids, help_heading = "Process")]
+    ids: Option<Ids>,
+    /// Let root inside write to a directory that others on the host reach: a set-user-ID file that
+    /// it leaves there is the host's root's
+    #[arg(long, help_heading = "Process")]
+    suid_ok: bool,
     /// Set a variable, or pass on the caller's
     #[arg(
         long, value_name = "K=V|NAME",
@@ -179,6 +187,10 @@ impl Container {
             workdir: self.workdir,
             uid: self.uid,
             gid: self.gid,
+            ids: IdOptions {
+                range: self.ids,
+                suid_ok: if self.suid_ok { Switch::Yes } else { Switch::No },
+            },
             env: self.env,
             caps: self.caps,
             kernel: KernelOptions {

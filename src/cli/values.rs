@@ -2,7 +2,8 @@
 
 use crate::namespace::Switch;
 use crate::spec::{
-    Capabilities, ProcView, Ready, RootSwitch, Seccomp, Stdio, Sysctl, Variable, Writing,
+    Capabilities, IDS_OF_A_RANGE, Ids, ProcView, Ready, RootSwitch, Seccomp, Stdio, Sysctl,
+    Variable, Writing,
 };
 use std::ffi::OsString;
 
@@ -11,6 +12,26 @@ pub(super) fn switch(text: &str) -> Result<Switch, String> {
         "yes" => Ok(Switch::Yes),
         "no" => Ok(Switch::No),
         _ => Err("say 'yes' or 'no'".into()),
+    }
+}
+
+/// A range of ids outside, `START[:COUNT]`.
+pub(super) fn ids(text: &str) -> Result<Ids, String> {
+    let (start, count) = text.split_once(':').unwrap_or((text, ""));
+    let number = |text: &str| {
+        text.parse::<u32>().map_err(|_| format!("'{text}' is no number of ids; say START[:COUNT]"))
+    };
+    let ids = Ids {
+        start: number(start)?,
+        count: if count.is_empty() { IDS_OF_A_RANGE } else { number(count)? },
+    };
+    let end = u64::from(ids.start) + u64::from(ids.count);
+    match (ids.start, ids.count) {
+        (0, _) => Err("0 outside is the host's root".into()),
+        (_, 0) => Err("a range has at least one id".into()),
+        // 4294967295 is no id, setreuid(2).
+        _ if end > u64::from(u32::MAX) => Err("the range ends behind the last id".into()),
+        _ => Ok(ids),
     }
 }
 

@@ -21,14 +21,14 @@ pub(super) fn inject(steps: &mut Vec<Step>) {
             steps.retain(|step| !matches!(step, Step::Child(ChildStep::CloseDescriptors { .. })))
         }
         Some("propagation") => {
-            steps.retain(|step| !matches!(step, Step::Rootfs(RootfsStep::MakePrivate)))
+            steps.retain(|step| !matches!(step.rootfs(), Some(RootfsStep::MakePrivate)))
         }
         Some("keyring") => {
             steps.retain(|step| !matches!(step, Step::Child(ChildStep::Keyring { .. })))
         }
         Some("cgroup") => replace_mount(steps, c"mqueue", &last_mount_of("cgroup")),
         Some("kernel") => {
-            steps.retain(|step| !matches!(step, Step::Rootfs(RootfsStep::ProtectProc { .. })))
+            steps.retain(|step| !matches!(step.rootfs(), Some(RootfsStep::ProtectProc { .. })))
         }
         Some("devices") => {
             steps.iter_mut().for_each(allow_nodes);
@@ -42,8 +42,9 @@ pub(super) fn inject(steps: &mut Vec<Step>) {
         }
         Some("chroot") => steps
             .iter_mut()
-            .filter(|step| matches!(step, Step::Rootfs(RootfsStep::Pivot)))
-            .for_each(|step| *step = RootfsStep::Chroot.into()),
+            .filter_map(Step::rootfs_mut)
+            .filter(|step| matches!(step, RootfsStep::Pivot))
+            .for_each(|step| *step = RootfsStep::Chroot),
         Some("capability") => {
             steps.iter_mut().for_each(|step| keep(step, Capability::CAP_SYS_TIME.bitmask()))
         }
@@ -54,11 +55,11 @@ pub(super) fn inject(steps: &mut Vec<Step>) {
 /// The caller's mount in place of a new file system.
 fn replace_mount(steps: &mut [Step], of: &CStr, by: &CStr) {
     for step in steps {
-        if let Step::Rootfs(RootfsStep::Make(mount)) = step
+        if let Some(RootfsStep::Make(mount)) = step.rootfs_mut()
             && matches!(mount.source, Source::New { fs, .. } if fs == of)
         {
             let source = Source::Host(by.to_owned());
-            *step = RootfsStep::Make(Rc::new(Mount { source, ..(**mount).clone() })).into();
+            *mount = Rc::new(Mount { source, ..(**mount).clone() });
         }
     }
 }
@@ -73,7 +74,10 @@ fn last_mount_of(fs: &str) -> CString {
 /// A namespace that is not made, although it was ordered.
 fn share(steps: &mut [Step], namespace: Namespace) {
     for step in steps {
-        if let Step::Warden(WardenStep::Clone(namespaces)) = step {
+        if let Step::Warden(
+            WardenStep::Clone(namespaces) | WardenStep::BuildAndClone { namespaces, .. },
+        ) = step
+        {
             *namespaces = namespaces.clone().with(namespace, Choice::Shared);
         }
     }
@@ -81,11 +85,11 @@ fn share(steps: &mut [Step], namespace: Namespace) {
 
 /// A tmpfs in which device nodes can be opened.
 fn allow_nodes(step: &mut Step) {
-    if let Step::Rootfs(RootfsStep::Make(mount)) = step
+    if let Some(RootfsStep::Make(mount)) = step.rootfs_mut()
         && matches!(mount.source, Source::New { fs, .. } if fs == c"tmpfs")
     {
         let attributes = Attributes::NO_SUID;
-        *step = RootfsStep::Make(Rc::new(Mount { attributes, ..(**mount).clone() })).into();
+        *mount = Rc::new(Mount { attributes, ..(**mount).clone() });
     }
 }
 

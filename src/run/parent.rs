@@ -23,8 +23,9 @@ use crate::run::streams::{self, Streams};
 use crate::run::supervise::{Connections, Run, Supervisor, Unsuccessful, Wires};
 use crate::run::warden::{self, Given};
 use crate::self_exe;
-use crate::spec::{First, Ready, Rootfs, Spec, Stdio, Verbosity};
+use crate::spec::{First, Ready, Rootfs, Spec, Stdio, Verbosity, has_range};
 use crate::sys;
+use crate::walls::id_range::IdRange;
 use nix::sys::signalfd::SignalFd;
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags, fcntl_setfl};
@@ -33,6 +34,7 @@ use rustix::process::{
     PidfdFlags, Resource, Rlimit, WaitId, WaitIdOptions, getpid, getrlimit, pidfd_open, setrlimit,
     umask, waitid,
 };
+use std::rc::Rc;
 
 /// The plan of a run for this caller, with nothing done yet: what `--dry-run` prints.
 ///
@@ -44,10 +46,20 @@ pub fn planned(spec: &Spec, host: &Host) -> Result<Plan, Failure> {
         Archive::File(path.clone()).open(Hashing::Unwanted)?;
     }
     let streams = Streams::look(spec, host)?;
-    plan(spec, host, find_image(spec, host, Making::No)?.image, &streams)
+    let range = has_range(&spec.namespaces, host)
+        .then(|| IdRange::look(spec.ids.range))
+        .transpose()?
+        .map(Rc::new);
+    plan(spec, host, find_image(spec, host, Making::No)?.image, &streams, range)
 }
 
-fn plan(spec: &Spec, host: &Host, image: Image, streams: &Streams) -> Result<Plan, Failure> {
+fn plan(
+    spec: &Spec,
+    host: &Host,
+    image: Image,
+    streams: &Streams,
+    range: Option<Rc<IdRange>>,
+) -> Result<Plan, Failure> {
     let wanted = match spec.ready {
         Ready::Queue => true,
         // A queue that the program inside cannot see is no way to say READY=1.
@@ -63,9 +75,11 @@ fn plan(spec: &Spec, host: &Host, image: Image, streams: &Streams) -> Result<Pla
         Stdio::Guarded => Terminals::of_the_caller(),
         Stdio::Inherit => Terminals::default(),
     };
-    let pipe_owners = streams::pipe_owners(&streams.each, spec, host);
+    // Every id of a range has one outside: the plan has none that is not in it.
+    let outside = range.as_ref().map_or(spec.uid, |range| range.ids.start.saturating_add(spec.uid));
+    let pipe_owners = streams::pipe_owners(&streams.each, spec, host, outside);
     let streams = streams.each.clone();
-    Plan::new(Ingredients { spec, host, image, terminals, streams, pipe_owners, queue })
+    Plan::new(Ingredients { spec, host, image, terminals, streams, pipe_owners, queue, range })
 }
 
 /// Starts CMD as `spec` wants it and waits for its end.
@@ -103,7 +117,12 @@ fn run_told(spec: &Spec, host: &Host, info: &mut Events) -> Result<Exit, Unsucce
     // Neither here nor in the warden, which inherits it, is the lock given back before the
     // container has ended.
     let Found { image, held } = find_image(spec, host, Making::Yes)?;
-    let plan = plan(spec, host, image, &streams)?;
+    // Held by every process of the run, as the root file system is.
+    let range = has_range(&spec.namespaces, host)
+        .then(|| IdRange::take(spec.ids.range))
+        .transpose()?
+        .map(Rc::new);
+    let plan = plan(spec, host, image, &streams, range)?;
     let (mut ours, theirs) = both_sides(spec, &streams, outer.as_ref())?;
     let voice = Voice { talk: spec.talk, line_end: if outer.is_some() { "\r\n" } else { "\n" } };
     let run = Run { spec, host, plan: &plan, voice };

@@ -61,9 +61,11 @@ fn execute(step: &ParentStep, run: Run<'_>) -> Result<Option<Made>, SysError> {
         ParentStep::MakeQueue(name) => {
             run.voice.parent(&format!("opening message queue {}", name.shown()));
             let (spec, host) = (run.spec, run.host);
-            // The program inside opens it after its uid has changed.
-            let given = spec.ready == Ready::App && spec.uid != host.uid && host.uid == 0;
-            let queue = Queue::make(name, host.msg_max, given.then_some(spec.uid))?;
+            // The program inside opens it after its uid has changed, and the child before.
+            let opener = if spec.ready == Ready::App { spec.uid } else { 0 };
+            let opener = run.plan.maps.as_ref().map_or(Some(opener), |maps| maps.outside(opener));
+            let given = opener.filter(|&opener| opener != host.uid && host.uid == 0);
+            let queue = Queue::make(name, host.msg_max, given)?;
             Ok(Some(Made { resource: Resource::Queue(name.clone()), open: Some(queue) }))
         }
         // Taken by the supervisor, when the time has come.

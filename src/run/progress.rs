@@ -107,6 +107,10 @@ fn detail_of_new(namespace: Namespace, spec: &Spec, plan: &Plan) -> String {
         Namespace::Ipc => ", message queues of its own".into(),
         Namespace::User => match plan.maps.as_ref().map(|maps| &maps.writer) {
             Some(Writer::Privileged) => ", ids one to one: a wall of rights, not of ids".into(),
+            Some(Writer::Range) => {
+                let first = plan.maps.as_ref().and_then(|maps| maps.outside(0)).unwrap_or_default();
+                format!(", 0 is {first} outside, which is nobody there")
+            }
             Some(Writer::Helpers { .. }) => {
                 ", 0 is the caller, the others are its subordinate ids".into()
             }

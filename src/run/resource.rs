@@ -7,6 +7,7 @@ use crate::ready::queue::{self, Name};
 use crate::rootfs::remove;
 use crate::run::streams;
 use crate::sys;
+use crate::walls::id_range::IdRange;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::{Errno, Result};
 use rustix::process::{WaitId, WaitIdOptions, waitid};
@@ -31,6 +32,8 @@ pub enum Resource {
     /// Mount targets in directories of the caller's: which ones shows when the child looks for
     /// them. Each process has a list of its own.
     Targets(Rc<RefCell<Vec<MadeTarget>>>),
+    /// The names of the locks of a range of ids.
+    IdRange(Rc<IdRange>),
 }
 
 impl Resource {
@@ -47,6 +50,7 @@ impl Resource {
             }
             Self::Queue(name) => queue::remove(name).map_err(|error| error.errno),
             Self::RunDirectory(path) => remove_directory(path, within),
+            Self::IdRange(range) => range.remove(),
             // The last one first: it may be in one that was made before.
             Self::Targets(made) => {
                 let made = std::mem::take(&mut *made.borrow_mut());
@@ -66,6 +70,7 @@ impl fmt::Display for Resource {
             Self::Queue(name) => write!(f, "message queue {}", name.shown()),
             Self::RunDirectory(path) => f.write_str(&printable(&path.to_string_lossy())),
             Self::Targets(_) => f.write_str("a mount target that was made"),
+            Self::IdRange(range) => write!(f, "the lock of the ids from {}", range.ids.start),
         }
     }
 }
@@ -87,7 +92,10 @@ pub fn remove_all(
 ) -> Vec<(usize, Errno)> {
     let wanted = |resource: &Resource| match resource {
         Resource::Queue(_) => which == Which::All,
-        Resource::PipeOwners(_) | Resource::RunDirectory(_) | Resource::Targets(_) => true,
+        Resource::PipeOwners(_)
+        | Resource::RunDirectory(_)
+        | Resource::Targets(_)
+        | Resource::IdRange(_) => true,
     };
     let all = resources.iter().enumerate().filter(|(_, resource)| wanted(resource));
     all.filter_map(|(place, resource)| Some((place, resource.remove(within).err()?))).collect()
@@ -120,7 +128,10 @@ pub fn note_target(resources: &[Resource], dir: OwnedFd, name: Vec<u8>, file: Ow
 fn keep(resources: &[Resource], target: MadeTarget) -> bool {
     let mut lists = resources.iter().filter_map(|resource| match resource {
         Resource::Targets(list) => Some(list),
-        Resource::PipeOwners(_) | Resource::Queue(_) | Resource::RunDirectory(_) => None,
+        Resource::PipeOwners(_)
+        | Resource::Queue(_)
+        | Resource::RunDirectory(_)
+        | Resource::IdRange(_) => None,
     });
     let Some(list) = lists.next() else { return false };
     let mut list = list.borrow_mut();

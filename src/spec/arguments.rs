@@ -19,11 +19,11 @@ impl Words {
     }
 
     /// The same for a value that may be missing.
-    fn given(&mut self, option: &str, value: Option<impl AsRef<OsStr>>) {
+    pub(super) fn given(&mut self, option: &str, value: Option<impl AsRef<OsStr>>) {
         value.into_iter().for_each(|value| self.value(option, value));
     }
 
-    fn flag(&mut self, option: &str) {
+    pub(super) fn flag(&mut self, option: &str) {
         self.0.push(format!("--{option}").into());
     }
 }
@@ -45,6 +45,7 @@ impl RunOptions {
             workdir: _,
             uid: _,
             gid: _,
+            ids: _,
             env: _,
             caps: _,
             kernel: _,
@@ -98,6 +99,7 @@ impl RunOptions {
         words.given("workdir", self.workdir.as_ref());
         words.given("uid", self.uid.map(|uid| uid.to_string()));
         words.given("gid", self.gid.map(|gid| gid.to_string()));
+        self.ids.say(words);
         for variable in &self.env {
             match variable {
                 Variable::Set(name, value) => {

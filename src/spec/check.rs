@@ -56,6 +56,7 @@ impl RunOptions {
             files.nothing_to_undo()?;
             self.no_directory_to_undo(&rootfs)?;
         }
+        self.check_ids(&namespaces, &rootfs, host)?;
         let workdir = self.workdir.as_deref().unwrap_or(Path::new("/"));
         if !workdir.is_absolute() {
             return Err(Failure::new(format!("--workdir {} is not absolute", shown(workdir))));
@@ -76,6 +77,7 @@ impl RunOptions {
             workdir: c_string(workdir.as_os_str(), "--workdir")?,
             uid,
             gid: self.gid.unwrap_or(uid),
+            ids: self.ids,
             env,
             cap_mask,
             cmd: cmd.iter().map(|word| c_string(word, "CMD")).collect::<Result<_, _>>()?,

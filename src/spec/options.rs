@@ -2,8 +2,8 @@
 
 use crate::namespace::{Choice, Namespace, Switch};
 use crate::spec::{
-    Capabilities, FileOptions, First, KernelOptions, ProcView, Ready, RootSwitch, Rootfs, Spec,
-    Stdio, Variable, Verbosity, Writing,
+    Capabilities, FileOptions, First, IdOptions, KernelOptions, ProcView, Ready, RootSwitch,
+    Rootfs, Spec, Stdio, Variable, Verbosity, Writing,
 };
 use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -24,6 +24,7 @@ pub struct RunOptions {
     pub workdir: Option<PathBuf>,
     pub uid: Option<u32>,
     pub gid: Option<u32>,
+    pub ids: IdOptions,
     pub env: Vec<Variable>,
     pub caps: Capabilities,
     pub kernel: KernelOptions,
@@ -57,6 +58,7 @@ impl Default for RunOptions {
             workdir: None,
             uid: None,
             gid: None,
+            ids: IdOptions::default(),
             env: Vec::new(),
             caps: Capabilities::Default,
             kernel: KernelOptions::default(),
@@ -114,6 +116,7 @@ impl Spec {
             workdir: Some(os_string(&self.workdir).into()),
             uid: Some(self.uid),
             gid: Some(self.gid),
+            ids: self.ids,
             env: self.env.iter().map(variable).collect(),
             caps: self.caps.clone(),
             kernel: self.kernel.clone(),

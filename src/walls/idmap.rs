@@ -1,9 +1,15 @@
 //! Which ids a new user namespace has, user_namespaces(7).
 
 use crate::error::{SysError, errno_of};
-use crate::host::{Extent, Host};
-use rustix::io::Errno;
-use rustix::process::Pid;
+use crate::host::{Extent, Host, contains};
+use crate::sys;
+use rustix::event::poll;
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{Mode, OFlags, open};
+use rustix::io::{Errno, retry_on_intr};
+use rustix::process::{
+    Pid, Signal, WaitId, WaitIdOptions, pidfd_send_signal, set_parent_process_death_signal, waitid,
+};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -25,6 +31,8 @@ pub struct IdMaps {
 pub enum Writer {
     /// A process with CAP_SETUID and CAP_SETGID: every id of the caller, one to one.
     Privileged,
+    /// The same, for a range that no user has.
+    Range,
     /// Anybody, for its own uid and gid, once setgroups(2) is denied (CVE-2014-8989).
     OneId,
     /// The process that has joined the owner of a namespace, and clones the child there: every id
@@ -64,6 +72,46 @@ impl IdMaps {
         }
     }
 
+    /// Ids from 0 up are those of a range that no user has.
+    pub fn of_range(extent: Extent) -> Self {
+        Self { uids: vec![extent], gids: vec![extent], writer: Writer::Range }
+    }
+
+    /// What a user id inside is outside, for who writes the maps.
+    pub fn outside(&self, uid: u32) -> Option<u32> {
+        translated(&self.uids, uid)
+    }
+
+    /// The uid and gid outside of root inside, where root outside is nobody in it.
+    pub fn owner(&self) -> Option<(u32, u32)> {
+        let owner = (translated(&self.uids, 0)?, translated(&self.gids, 0)?);
+        (self.writer == Writer::Range).then_some(owner)
+    }
+
+    /// A user namespace with these maps, and nobody in it: for idmapped mounts, where only the
+    /// numbers count, mount_setattr(2).
+    ///
+    /// # Errors
+    /// Those of clone3(2) and of [`IdMaps::write`].
+    pub fn namespace(&self) -> Result<OwnedFd, SysError> {
+        // SAFETY: who makes the root file system has one thread.
+        #[allow(unsafe_code, reason = "clone3(2) with one thread")]
+        let cloned = unsafe { sys::clone3(libc::CLONE_NEWUSER as u64) }?;
+        let Some((pid, pidfd)) = cloned else {
+            let _ = set_parent_process_death_signal(Some(Signal::KILL));
+            loop {
+                let _ = poll(&mut [], None);
+            }
+        };
+        let namespace = self.write(pid).and_then(|()| {
+            let path = format!("/proc/{}/ns/user", pid.as_raw_nonzero());
+            Ok(open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?)
+        });
+        let _ = pidfd_send_signal(&pidfd, Signal::KILL);
+        let _ = retry_on_intr(|| waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED));
+        namespace
+    }
+
     /// Every id of these maps, one to one.
     pub fn same(uids: &[Extent], gids: &[Extent], writer: Writer) -> Self {
         let same = |map: &[Extent]| {
@@ -80,7 +128,7 @@ impl IdMaps {
         let proc = format!("/proc/{}", pid.as_raw_nonzero());
         match &self.writer {
             Writer::Nobody => Ok(()),
-            Writer::Privileged | Writer::Joiner => {
+            Writer::Privileged | Writer::Range | Writer::Joiner => {
                 put(&format!("{proc}/uid_map"), &lines(&self.uids))?;
                 put(&format!("{proc}/gid_map"), &lines(&self.gids))
             }
@@ -95,6 +143,11 @@ impl IdMaps {
             }
         }
     }
+}
+
+fn translated(map: &[Extent], id: u32) -> Option<u32> {
+    let extent = map.iter().find(|extent| contains(&[**extent], id))?;
+    extent.outside.checked_add(id - extent.inside)
 }
 
 fn lines(map: &[Extent]) -> String {

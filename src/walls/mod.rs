@@ -3,6 +3,7 @@
 
 pub mod dev;
 pub mod hostname;
+pub mod id_range;
 pub mod idmap;
 pub mod join;
 pub mod keyring;

@@ -7,7 +7,6 @@ use crate::support::{
 };
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::os::unix::fs::MetadataExt;
 
 /// Starts a combination, looks from both sides while it runs, and tells what was wrong.
 #[allow(
@@ -164,16 +163,12 @@ fn a_shared_root_of_the_caller_stays_shared_and_nothing_travels_out() {
 }
 
 #[test]
-fn a_user_namespace_of_root_maps_every_id_to_itself() {
+fn a_user_namespace_of_root_without_mounts_maps_every_id_to_itself() {
     need!(root);
-    let out = Rustic::run().ns("user", "yes").opt(["cat", "/proc/self/uid_map"]).ran().ok();
+    // Nothing can be shown with other ids there: a wall of rights, and none of ids.
+    let run = Rustic::run().ns("user", "yes").ns("mount", "no");
+    let out = run.opt(["--rootfs", "/", "cat", "/proc/self/uid_map"]).ran().ok();
     assert_eq!(out.split_whitespace().collect::<Vec<_>>(), ["0", "0", "4294967295"]);
-    // A wall of rights: the host's own clock, devices and mounts are out of reach, ids are not.
-    let file = crate::support::scratch("ids").join("file");
-    fs::write(&file, "").unwrap();
-    let bind = format!("{}:/mnt/file", file.display());
-    Rustic::run().ns("user", "yes").opt(["--bind", &bind, "chown", "1234", "/mnt/file"]).ran().ok();
-    assert_eq!(fs::metadata(&file).unwrap().uid(), 1234);
 }
 
 #[test]

@@ -39,6 +39,7 @@ pub(crate) fn with_every_step() -> Vec<Plan> {
     vec![
         plan("queue seen", run().ns("ipc", "no").opt(forward), &nothing),
         plan("chroot", run().ns("user", "yes").opt(["--root", "chroot"]), &nothing),
+        plan("ids of its own", run().ns("user", "yes").opt(["--read-only"]), &nothing),
         plan("directory", run().opt(["--rootfs", root]), &["payload", "true"]),
         plan("plain user", run().nobody(), &nothing),
         plan("uid and file", run().input(passwd).opt(["--uid", "1000"]), &nothing),

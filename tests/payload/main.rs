@@ -59,6 +59,16 @@ fn main() {
         ["print", path] => {
             say(&std::fs::read_to_string(path).unwrap_or_else(|error| error.to_string()));
         }
+        ["open", path] => {
+            let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::NONBLOCK;
+            let opened = rustix::fs::open(*path, flags, rustix::fs::Mode::empty());
+            say(&opened.map_or_else(|errno| format!("{errno:?}"), |_| "opened".into()));
+        }
+        ["owners", paths @ ..] => paths.iter().for_each(|path| {
+            let stat = rustix::fs::lstat(*path);
+            let owner = stat.map(|stat| format!("{}:{}", stat.st_uid, stat.st_gid));
+            say(&format!("{path} {}", owner.unwrap_or_else(|errno| errno.to_string())));
+        }),
         ["kind", path] => {
             let kind = rustix::fs::lstat(*path)
                 .map(|stat| rustix::fs::FileType::from_raw_mode(stat.st_mode));

@@ -24,7 +24,11 @@ impl Child<'_> {
     ) -> Result<(), SysError> {
         let mut tree = Tree::new(opened(self.root.as_ref())?)?;
         for mount in mounts {
-            tree.mount(&mount.target, self.mount(mount.slot)?)?;
+            match self.mount(mount.slot) {
+                Ok(made) => tree.mount(&mount.target, made)?,
+                // What only the child can make: /proc and its like.
+                Err(_) => tree.mount_empty(&mount.target)?,
+            };
         }
         hidden.iter().try_for_each(|path| tree.hide(path))?;
         let Some(name) = cmd.first() else { return Err(Errno::NOENT.into()) };

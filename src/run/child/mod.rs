@@ -1,5 +1,6 @@
 //! The child: inside its new namespaces it walks the plan, one step after another, and becomes CMD.
-//! It never returns and runs no destructor of the parent. What can be known before is in the plan;
+//! Where root has a user namespace with ids of its own, the same process before that clone is the
+//! *builder*: it walks the first part, with the rights of the host's root. It never returns and runs no destructor of the parent. What can be known before is in the plan;
 //! it decides only by what it alone sees: the image's passwd, its own id map, a refused keyring.
 //!
 //! [`root`] executes the steps of its root file system, with the [`scratch`] tmpfs, the [`targets`]
@@ -27,8 +28,10 @@ use crate::run::stream_relay::Ends;
 use crate::run::streams::Streams;
 use crate::spec::Verbosity;
 use crate::sys;
+use crate::walls::idmap::IdMaps;
 use crate::walls::proc_masks::Masks;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{Gid, Uid};
 use rustix::io::Errno;
 use std::ffi::{CString, OsString};
 use std::path::{Path, PathBuf};
@@ -59,38 +62,64 @@ pub struct Inheritance<'a> {
 
 /// Walks the child's side of the plan. Ends the process if a step fails.
 pub fn main(plan: &Plan, inheritance: Inheritance<'_>) -> ! {
-    let mut child = Child {
-        base: None,
-        scratch: None,
-        root: None,
-        mounts: (0..plan.slots).map(|_| None).collect(),
-        own: Vec::new(),
-        attached: Vec::new(),
-        hidden_files: Vec::new(),
-        covered: Vec::new(),
-        covers: Vec::new(),
-        masks: None,
-        views: [None, None, None],
-        queue: None,
-        has_queue: Switch::Yes,
-        home: None,
-        given: inheritance,
-    };
-    for (number, step) in plan.side(Side::Child) {
-        if let Err(error) =
-            step.ordered_failure().map_or_else(|| child.execute_step(number, step), Err)
-        {
-            let _ = child.given.report.send(&Report::fault(number, error), None);
-            sys::exit_now(Exit::Failed.code());
-        }
-        if child.is_told_when_done(step) {
-            child.tell(number);
-        }
-    }
-    sys::exit_now(Exit::Failed.code())
+    Child::new(plan, inheritance).become_cmd(plan)
 }
 
-struct Child<'a> {
+impl<'a> Child<'a> {
+    /// Before its first step.
+    pub fn new(plan: &Plan, given: Inheritance<'a>) -> Self {
+        Self {
+            base: None,
+            scratch: None,
+            root: None,
+            mounts: (0..plan.slots).map(|_| None).collect(),
+            own: Vec::new(),
+            attached: Vec::new(),
+            hidden_files: Vec::new(),
+            covered: Vec::new(),
+            covers: Vec::new(),
+            masks: None,
+            views: [None, None, None],
+            queue: None,
+            has_queue: Switch::Yes,
+            home: None,
+            owner: None,
+            given,
+        }
+    }
+
+    /// Makes the root file system, as the builder: outside of the user namespace that the child
+    /// will be in. Ends the process if a step fails.
+    pub fn build(&mut self, plan: &Plan) {
+        let owner = plan.maps.as_ref().and_then(IdMaps::owner);
+        self.owner = owner.map(|(uid, gid)| (Uid::from_raw(uid), Gid::from_raw(gid)));
+        self.walk(plan, Side::Builder);
+        // From here on it is who makes something.
+        self.owner = None;
+    }
+
+    /// Goes on to CMD.
+    pub fn become_cmd(mut self, plan: &Plan) -> ! {
+        self.walk(plan, Side::Child);
+        sys::exit_now(Exit::Failed.code())
+    }
+
+    fn walk(&mut self, plan: &Plan, side: Side) {
+        for (number, step) in plan.side(side) {
+            let ordered = step.ordered_failure();
+            if let Err(error) = ordered.map_or_else(|| self.execute_step(number, step), Err) {
+                let _ = self.given.report.send(&Report::fault(number, error), None);
+                sys::exit_now(Exit::Failed.code());
+            }
+            if self.is_told_when_done(step) {
+                self.tell(number);
+            }
+        }
+    }
+}
+
+/// The child, and before that the builder: what it has opened and made so far.
+pub struct Child<'a> {
     base: Option<OwnedFd>,
     scratch: Option<OwnedFd>,
     root: Option<OwnedFd>,
@@ -112,6 +141,8 @@ struct Child<'a> {
     /// Whether the parent has made one.
     has_queue: Switch,
     home: Option<CString>,
+    /// Who what is made belongs to, where that is not who makes it: root inside.
+    owner: Option<(Uid, Gid)>,
     given: Inheritance<'a>,
 }
 
@@ -131,9 +162,9 @@ fn opened(fd: Option<&OwnedFd>) -> Result<BorrowedFd<'_>, SysError> {
 impl Child<'_> {
     fn execute_step(&mut self, number: usize, step: &Step) -> Result<(), SysError> {
         match step {
-            Step::Rootfs(step) => self.execute_rootfs(step),
+            Step::Builder(step) | Step::Rootfs(step) => self.execute_rootfs(step),
             Step::Child(step) => self.execute(number, step),
-            // The plan gives none of them to this side.
+            // The plan gives none of them to these sides.
             Step::Parent(_) | Step::Warden(_) => Ok(()),
         }
     }
@@ -149,7 +180,11 @@ impl Child<'_> {
         match step {
             Step::Child(ChildStep::SendReady(_)) => false,
             Step::Child(ChildStep::OpenQueue { .. }) => self.has_queue == Switch::Yes,
-            Step::Child(_) | Step::Rootfs(_) | Step::Parent(_) | Step::Warden(_) => true,
+            Step::Child(_)
+            | Step::Builder(_)
+            | Step::Rootfs(_)
+            | Step::Parent(_)
+            | Step::Warden(_) => true,
         }
     }
 

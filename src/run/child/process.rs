@@ -30,10 +30,8 @@ impl Child<'_> {
     pub(super) fn execute(&mut self, number: usize, step: &ChildStep) -> Result<(), SysError> {
         match step {
             ChildStep::WaitForGo => self.wait_for_go(),
+            ChildStep::BecomeRoot => self.become_root(),
             ChildStep::Session => start_session(),
-            ChildStep::FindCmd { cmd, env, workdir, mounts, hidden, .. } => {
-                self.find_cmd(cmd, env, workdir, mounts, hidden)
-            }
             ChildStep::Terminal { streams, devpts, uid } => self.terminal(*streams, *devpts, *uid),
             ChildStep::OpenViewsByPath(views) => self.open_views(views),
             ChildStep::TakeStreams { streams, dev } => self.take_streams(streams, *dev),
@@ -80,6 +78,18 @@ impl Child<'_> {
             Received::Nothing => Err(Errno::AGAIN.into()),
             Received::Failed(errno) => Err(errno.into()),
         }
+    }
+
+    /// The change of ids clears the death signal, prctl(2): the warden may have ended meanwhile.
+    fn become_root(&self) -> Result<(), SysError> {
+        privileges::set_gid(0)?;
+        privileges::set_uid(0)?;
+        privileges::drop_groups()?;
+        set_parent_process_death_signal(Some(Signal::KILL))?;
+        if matches!(self.given.gate.receive(), Received::Closed) {
+            sys::exit_now(Exit::Failed.code());
+        }
+        Ok(())
     }
 
     fn join_keyring(&self, number: usize, quota: Quota) -> Result<(), SysError> {

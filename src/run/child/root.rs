@@ -6,22 +6,34 @@ use super::{Child, opened};
 use crate::beneath::{self, AtOnce, Kind, Links, Lookup, Missing};
 use crate::error::SysError;
 use crate::mounts;
+use crate::namespace::Switch;
 use crate::rootfs::writer::write_all;
 use crate::run::step::{Mount, Place, RootfsStep, Source, Tree};
 use crate::spec::Sysctl;
+use crate::walls::idmap::IdMaps;
 use crate::walls::proc_masks::{self, Hidden, Masks};
 use crate::walls::{dev, root};
-use rustix::fd::OwnedFd;
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, open, unlinkat};
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, fchown, open, unlinkat};
 use rustix::io::Errno;
-use std::ffi::CStr;
-use std::path::Path;
+use rustix::process::fchdir;
+use std::ffi::{CStr, CString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
 impl Child<'_> {
+    /// A flat table, an arm a step.
     pub(super) fn execute_rootfs(&mut self, step: &RootfsStep) -> Result<(), SysError> {
         match step {
             RootfsStep::OpenBase(path) => self.base = Some(open_base(path)?),
             RootfsStep::MakePrivate => mounts::make_private()?,
+            RootfsStep::Idmap { tree, maps, below } => self.idmap(*tree, maps, below)?,
+            RootfsStep::MakeTargets(paths) => self.make_targets(paths)?,
+            RootfsStep::StandInRoot => fchdir(opened(self.root.as_ref())?)?,
+            RootfsStep::TakeRoot { own, copied } => self.take_root(*own, *copied)?,
+            RootfsStep::FindCmd { cmd, env, workdir, mounts, hidden, .. } => {
+                self.find_cmd(cmd, env, workdir, mounts, hidden)?;
+            }
             RootfsStep::MakeScratch { size } => self.make_scratch(*size)?,
             RootfsStep::WriteScratch(files) => self.write_scratch(files)?,
             RootfsStep::WriteFiles(files) => self.write_files(files)?,
@@ -76,6 +88,61 @@ impl Child<'_> {
         Ok(())
     }
 
+    /// What is mounted below and cannot be shown so keeps its owners: they are nobody inside.
+    fn idmap(&mut self, tree: Tree, maps: &IdMaps, below: &[PathBuf]) -> Result<(), SysError> {
+        let namespace = maps.namespace()?;
+        match tree {
+            Tree::Scratch => mounts::idmap(opened(self.root.as_ref())?, c"", namespace)?,
+            Tree::Base => {
+                let base = opened(self.base.as_ref())?;
+                let copy = if below.is_empty() {
+                    mounts::copy_mount(base, c"")?
+                } else {
+                    mounts::copy_tree(base, c"", mounts::Attributes::NONE)?
+                };
+                mounts::idmap(&copy, c"", &namespace)?;
+                for path in below {
+                    let path = CString::new(path.as_os_str().as_bytes());
+                    let _ = path.map(|path| mounts::idmap(&copy, &path, &namespace));
+                }
+                mounts::attach(&copy, base)?;
+                self.base = Some(copy);
+            }
+        }
+        Ok(())
+    }
+
+    fn make_targets(&self, paths: &[PathBuf]) -> Result<(), SysError> {
+        paths.iter().try_for_each(|path| {
+            let (kind, links, missing) = (Some(Kind::Directory), Links::Refused, Missing::Made);
+            self.target(Lookup { path, kind, links, missing }).map(drop)
+        })
+    }
+
+    /// The working directory of the builder was the root, in a mount namespace of which this one is
+    /// a copy: there it is the copy, mount_namespaces(7).
+    fn take_root(&mut self, own: Switch, copied: Switch) -> Result<(), SysError> {
+        let here = open(c".", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        let root = match copied {
+            Switch::No => here,
+            Switch::Yes => {
+                let copy = mounts::copy_tree(&here, c"", mounts::Attributes::NONE)?;
+                mounts::attach(&copy, here)?;
+                copy
+            }
+        };
+        if own == Switch::Yes {
+            self.own.push(mount_id(&root)?);
+        }
+        self.root = Some(root);
+        Ok(())
+    }
+
+    /// Gives what was made to root inside.
+    pub(super) fn give(&self, file: impl AsFd) -> Result<(), Errno> {
+        self.owner.map_or(Ok(()), |(uid, gid)| fchown(file, Some(uid), Some(gid)))
+    }
+
     fn make(&mut self, mount: &Mount) -> Result<(), SysError> {
         let attributes = mount.attributes;
         let made = match &mount.source {
@@ -112,7 +179,9 @@ impl Child<'_> {
             unlinkat(&dir, name, AtFlags::empty()).map_err(named)?;
             let create = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY;
             let file = beneath::open(&dir, Path::new(name), create, Mode::from_raw_mode(0o644));
-            write_all(&file.map_err(named)?, content).map_err(named)?;
+            let file = file.map_err(named)?;
+            write_all(&file, content).map_err(named)?;
+            self.give(&file).map_err(named)?;
         }
         Ok(())
     }

@@ -81,7 +81,9 @@ impl Child<'_> {
         let scratch = opened(self.scratch.as_ref())?;
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
         for (name, content) in files {
-            write_all(&openat(scratch, *name, flags, Mode::from_raw_mode(0o644))?, content)?;
+            let file = openat(scratch, *name, flags, Mode::from_raw_mode(0o644))?;
+            write_all(&file, content)?;
+            self.give(&file)?;
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use crate::run::control::{FarEnd, Order, Report};
 use crate::run::step::Mount;
 use crate::run::wire::Received;
 use rustix::fd::{AsFd, BorrowedFd};
-use rustix::fs::{AtFlags, StatxFlags, statx};
+use rustix::fs::{AtFlags, Gid, StatxFlags, Uid, chownat, statx};
 use rustix::io::Errno;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -19,12 +19,16 @@ use std::path::Path;
 struct AtTheWarden<'a> {
     gate: &'a FarEnd,
     own: &'a [u64],
+    owner: Option<(Uid, Gid)>,
 }
 
 impl Surroundings for AtTheWarden<'_> {
     fn make(&mut self, dir: BorrowedFd<'_>, name: &Path, kind: Kind) -> Result<(), Errno> {
         if self.own.contains(&mount_id(dir)?) {
-            return AtOnce.make(dir, name, kind);
+            AtOnce.make(dir, name, kind)?;
+            return self.owner.map_or(Ok(()), |(uid, gid)| {
+                chownat(dir, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
+            });
         }
         self.claim(dir, name, kind)
     }
@@ -63,7 +67,7 @@ pub(super) fn mount_id(file: impl AsFd) -> Result<u64, Errno> {
 impl Child<'_> {
     /// Finds a target beneath the root, or has it made.
     pub(super) fn target(&self, lookup: Lookup<'_>) -> Result<Target, SysError> {
-        let mut around = AtTheWarden { gate: &self.given.gate, own: &self.own };
+        let mut around = AtTheWarden { gate: &self.given.gate, own: &self.own, owner: self.owner };
         let target = beneath::target(opened(self.root.as_ref())?, lookup, &mut around)?;
         self.tell_target(&Path::new("/").join(lookup.path), &target.path);
         Ok(target)

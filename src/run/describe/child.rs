@@ -7,7 +7,6 @@ use crate::run::step::ChildStep;
 use crate::run::streams;
 use crate::spec::First;
 use crate::walls::seccomp::SelfSignals;
-use std::ffi::CString;
 
 impl ChildStep {
     /// What is said of it. A flat table, an entry a step.
@@ -25,17 +24,17 @@ impl ChildStep {
                 "the child goes on when its ids are mapped, and never without a warden",
                 "prctl(2)",
             ),
+            Self::BecomeRoot => described(
+                "setresgid(0, 0, 0), setresuid(0, 0, 0), setgroups(0)".into(),
+                "become root of the user namespace".into(),
+                "its map has no place for the host's root, who has cloned it",
+                "user_namespaces(7)",
+            ),
             Self::Session => described(
                 "setsid(), signal(…, SIG_DFL), umask(0), personality(0)".into(),
                 "start a session".into(),
                 "no terminal, no ignored signal, no umask and no personality of the caller gets inside",
                 "setsid(2)",
-            ),
-            Self::FindCmd { cmd, .. } => described(
-                format!("openat2({}) in what will be mounted", first_word(cmd)),
-                format!("find {}", first_word(cmd)),
-                "a command that is not there leaves nothing made in a directory of the caller's",
-                "path_resolution(7)",
             ),
             Self::Terminal { .. } => described(
                 "open(ptmx), ioctl(TIOCGPTPEER), ioctl(TIOCSCTTY)".into(),
@@ -231,8 +230,4 @@ impl ChildStep {
             }
         }
     }
-}
-
-fn first_word(cmd: &[CString]) -> String {
-    cmd.first().map(|word| text(word)).unwrap_or_default()
 }

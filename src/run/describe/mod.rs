@@ -2,6 +2,7 @@
 //! stands in [`crate::run::diagnose`].
 
 mod child;
+mod mount;
 mod parent;
 mod root;
 mod warden;
@@ -9,7 +10,7 @@ mod warden;
 use crate::error::printable;
 use crate::run::step::{Mount, Step};
 use crate::run::streams;
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 
 /// What is said of a step.
 pub struct Description {
@@ -31,7 +32,7 @@ impl Step {
         match self {
             Self::Parent(step) => step.describe(),
             Self::Warden(step) => step.describe(),
-            Self::Rootfs(step) => step.describe(),
+            Self::Builder(step) | Self::Rootfs(step) => step.describe(),
             Self::Child(step) => step.describe(),
         }
     }
@@ -56,6 +57,11 @@ fn stream_names<'a>(numbers: impl Iterator<Item = &'a usize>) -> String {
 /// A word for people.
 pub(super) fn text(word: &CStr) -> String {
     printable(&word.to_string_lossy())
+}
+
+/// The command, without its arguments.
+fn first_word(cmd: &[CString]) -> String {
+    cmd.first().map(|word| text(word)).unwrap_or_default()
 }
 
 /// Where a mount is, seen from inside.

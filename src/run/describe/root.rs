@@ -1,11 +1,13 @@
 //! What is said of the child's steps while it builds its root file system.
 
-use super::{Description, described, inside, text};
+use super::mount::describe_mount;
+use super::{Description, described, first_word, inside, text};
 use crate::beneath::Links;
 use crate::error::printable;
-use crate::mounts::Attributes;
-use crate::run::step::{Mount, Place, RootfsStep, Source};
+use crate::namespace::Switch;
+use crate::run::step::{Place, RootfsStep};
 use crate::walls::proc_masks::{self, Hidden};
+use std::path::PathBuf;
 
 impl RootfsStep {
     /// What is said of it. A flat table, an entry a step.
@@ -21,6 +23,39 @@ impl RootfsStep {
                 "mount_setattr(\"/\", AT_RECURSIVE, MS_PRIVATE)".into(),
                 "make the mounts private".into(),
                 "a new mount namespace still shares mount events with the host where / is shared",
+                "mount_namespaces(7)",
+            ),
+            Self::Idmap { below, .. } => described(
+                format!(
+                    "clone3(CLONE_NEWUSER), open_tree(root, OPEN_TREE_CLONE{}), \
+                     mount_setattr(MOUNT_ATTR_IDMAP), move_mount()",
+                    if below.is_empty() { "" } else { "|AT_RECURSIVE" }
+                ),
+                "show the root file system with the container's ids".into(),
+                "owners inside are those on disk, though root inside is nobody outside",
+                "mount_setattr(2)",
+            ),
+            Self::MakeTargets(paths) => described(
+                format!("mkdirat({})", listed(paths)),
+                format!("make {}", listed(paths)),
+                "mount targets of what comes when the root is read-only",
+                "mkdir(2)",
+            ),
+            Self::StandInRoot => described(
+                "fchdir(root)".into(),
+                "enter the root".into(),
+                "the child has its working directory in its own copy of the mount",
+                "mount_namespaces(7)",
+            ),
+            Self::TakeRoot { copied, .. } => described(
+                match copied {
+                    Switch::Yes => "open_tree(\".\", OPEN_TREE_CLONE|AT_RECURSIVE), move_mount()",
+                    Switch::No => "open(\".\", O_PATH|O_DIRECTORY)",
+                }
+                .into(),
+                "take the root".into(),
+                "what came into the user namespace with it is locked: pivot_root wants a mount of \
+                 the child's own",
                 "mount_namespaces(7)",
             ),
             Self::MakeScratch { size } => described(
@@ -160,6 +195,12 @@ impl RootfsStep {
                 "chroot(2)",
             )
             .told("the old root is behind a chroot"),
+            Self::FindCmd { cmd, .. } => described(
+                format!("openat2({}) in what will be mounted", first_word(cmd)),
+                format!("find {}", first_word(cmd)),
+                "a command that is not there leaves nothing made in a directory of the caller's",
+                "path_resolution(7)",
+            ),
             Self::Attach(mount) => described(
                 format!("openat2({}, RESOLVE_NO_SYMLINKS), move_mount()", inside(mount)),
                 format!("{} on {}", describe_mount(mount).cannot, inside(mount)),
@@ -217,58 +258,13 @@ impl RootfsStep {
     }
 }
 
+fn listed(paths: &[PathBuf]) -> String {
+    let all: Vec<_> = paths.iter().map(|path| format!("/{}", path.display())).collect();
+    printable(&all.join(" "))
+}
+
 /// The paths that a step hides, in a line.
 fn paths(place: Place, hidden: &[Hidden]) -> String {
     let path = |hidden: &Hidden| format!("{}/{}", place.path(), hidden.path.display());
     printable(&hidden.iter().map(path).collect::<Vec<_>>().join(" "))
-}
-
-fn describe_mount(mount: &Mount) -> Description {
-    let attributes = mount.attributes.names();
-    let target = inside(mount);
-    let (call, cannot) = match &mount.source {
-        Source::New { fs, .. } => (
-            format!("fsopen({fs:?}), fsconfig(), fsmount({attributes})"),
-            format!("mount {}", text(fs)),
-        ),
-        Source::Host(path) => (
-            format!(
-                "open_tree(\"{}\", OPEN_TREE_CLONE|AT_RECURSIVE), mount_setattr({attributes})",
-                text(path)
-            ),
-            format!("bind {}", text(path)),
-        ),
-        Source::Overlay { lower, .. } => (
-            format!(
-                "fsopen(\"overlay\"), fsconfig(lowerdir={}, upperdir, workdir), \
-                 fsmount({attributes})",
-                text(lower)
-            ),
-            format!("mount an overlay over {}", text(lower)),
-        ),
-        Source::Scratch(name) => {
-            let attr = if mount.attributes == Attributes::NONE {
-                String::new()
-            } else {
-                format!(", mount_setattr({attributes})")
-            };
-            (
-                format!("open_tree(scratch/{}, OPEN_TREE_CLONE){attr}", text(name)),
-                format!("bind the container's own {}", text(name)),
-            )
-        }
-    };
-    let (why, man) = match target.as_str() {
-        "/proc" => ("the processes of the container's pid namespace", "proc(5)"),
-        "/sys" => ("the interfaces of the container's network namespace, read-only", "sysfs(5)"),
-        "/dev" => ("nodes of its own, on a tmpfs", "tmpfs(5)"),
-        "/dev/pts" => ("terminals of its own", "pts(4)"),
-        "/dev/shm" => (
-            "POSIX shared memory are files: not the IPC namespace separates them, but this mount",
-            "shm_overview(7)",
-        ),
-        "/dev/mqueue" => ("the queues of the IPC namespace, to be seen with ls", "mq_overview(7)"),
-        _ => ("ordered, or the container's own view of a file", "open_tree(2)"),
-    };
-    described(call, cannot, why, man)
 }

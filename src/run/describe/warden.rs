@@ -32,6 +32,17 @@ impl WardenStep {
                  outside",
                 "setns(2)",
             ),
+            Self::BuildAndClone { joins, namespaces } => described(
+                format!(
+                    "{}unshare(CLONE_NEWNS); then clone3({}|CLONE_PARENT)",
+                    if joins.is_empty() { String::new() } else { format!("{}, ", entered(joins)) },
+                    flags(namespaces)
+                ),
+                format!("make the namespaces of the container ({})", names(namespaces)),
+                "a process of its own, the builder, makes the root file system outside of the user \
+                 namespace and clones the child: what is mounted then, nobody inside can undo",
+                "mount_namespaces(7)",
+            ),
             Self::WriteIdMaps(_) => described(
                 "write uid_map, gid_map".into(),
                 "map the ids of the user namespace".into(),

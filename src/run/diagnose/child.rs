@@ -2,7 +2,6 @@
 
 use crate::error::Failure;
 use crate::exit::Exit;
-use crate::rootfs::no_root;
 use crate::run::describe::text;
 use crate::run::step::ChildStep;
 use rustix::io::Errno;
@@ -34,14 +33,8 @@ impl ChildStep {
                 _ => failure,
             },
             Self::Exec { cmd, .. } => not_executed(cmd, errno, failure),
-            Self::FindCmd { cmd, directory, .. } => match (errno, directory) {
-                (Errno::NOENT, Some(directory)) => {
-                    no_root::explain(directory, not_executed(cmd, errno, failure))
-                }
-                (Errno::NOENT, None) => not_executed(cmd, errno, failure),
-                _ => failure,
-            },
             Self::WaitForGo
+            | Self::BecomeRoot
             | Self::Session
             | Self::OpenViewsByPath(_)
             | Self::Terminal { .. }
@@ -64,7 +57,8 @@ impl ChildStep {
 }
 
 /// CMD itself is not there, or what it needs: an interpreter that is missing has a detail.
-fn not_executed(cmd: &[CString], errno: Errno, failure: Failure) -> Failure {
+/// Why CMD cannot be run, with the exit code that a shell has for it.
+pub(super) fn not_executed(cmd: &[CString], errno: Errno, failure: Failure) -> Failure {
     if errno == Errno::NOENT && failure.why.is_none() {
         let name = cmd.first().map(|word| text(word)).unwrap_or_default();
         return Failure::new(format!("{name}: not found inside")).errno(errno).exit(Exit::NotFound);

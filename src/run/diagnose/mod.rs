@@ -22,7 +22,7 @@ impl Step {
         let failure = match self {
             Self::Parent(step) => step.diagnose(errno, failure),
             Self::Warden(step) => step.diagnose(errno, failure, host),
-            Self::Rootfs(step) => step.diagnose(errno, failure),
+            Self::Builder(step) | Self::Rootfs(step) => step.diagnose(errno, failure),
             Self::Child(step) => step.diagnose(errno, failure),
         };
         match errno {

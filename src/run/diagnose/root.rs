@@ -1,13 +1,16 @@
 //! What the errors of the child's steps mean while it builds its root file system.
 
+use super::child::not_executed;
 use crate::beneath::Links;
 use crate::error::Failure;
 use crate::namespace::Namespace;
+use crate::rootfs::no_root;
 use crate::run::describe::inside;
 use crate::run::step::{Mount, RootfsStep, Source};
 use rustix::io::Errno;
 
 impl RootfsStep {
+    /// A flat table, an entry a step.
     pub(super) fn diagnose(&self, errno: Errno, failure: Failure) -> Failure {
         match self {
             Self::Make(mount) => not_made(mount, errno, failure),
@@ -15,6 +18,22 @@ impl RootfsStep {
             Self::Hide { .. } => match errno {
                 Errno::NOENT => failure.remedy("--hide-try where it may be missing"),
                 Errno::EXIST => failure.remedy("write both paths as they are, without links"),
+                _ => failure,
+            },
+            Self::FindCmd { cmd, directory, .. } => match (errno, directory) {
+                (Errno::NOENT, Some(directory)) => {
+                    no_root::explain(directory, not_executed(cmd, errno, failure))
+                }
+                (Errno::NOENT, None) => not_executed(cmd, errno, failure),
+                _ => failure,
+            },
+            Self::Idmap { .. } => match errno {
+                Errno::INVAL => failure
+                    .why("its file system cannot be shown so, or this kernel not")
+                    .remedy("--user no, or a root file system on ext4, xfs, btrfs or tmpfs"),
+                Errno::PERM => failure
+                    .why("it is shown with other ids already, by another idmapped mount")
+                    .remedy("--user no"),
                 _ => failure,
             },
             Self::HideFiles => match errno {
@@ -41,6 +60,9 @@ impl RootfsStep {
                 _ => failure,
             },
             Self::OpenBase(_)
+            | Self::MakeTargets(_)
+            | Self::StandInRoot
+            | Self::TakeRoot { .. }
             | Self::MakeScratch { .. }
             | Self::WriteScratch(_)
             | Self::UnpackIntoScratch(_)

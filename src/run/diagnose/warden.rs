@@ -11,7 +11,7 @@ impl WardenStep {
     pub(super) fn diagnose(&self, errno: Errno, failure: Failure, host: &Host) -> Failure {
         match self {
             Self::Clone(namespaces) => clone_failure(failure, namespaces, errno, host),
-            Self::JoinAndClone { namespaces, .. } => {
+            Self::JoinAndClone { namespaces, .. } | Self::BuildAndClone { namespaces, .. } => {
                 // Joining says which it was about; without that it was the clone.
                 if failure.why.is_some() {
                     return failure;

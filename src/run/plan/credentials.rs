@@ -6,17 +6,20 @@ use crate::host::{Host, contains};
 use crate::namespace::{Choice, Namespace, Switch};
 use crate::run::step::ChildStep;
 use crate::spec::{Capabilities, First, Seccomp, Spec};
+use crate::walls::id_range::IdRange;
 use crate::walls::idmap::{IdMaps, Writer};
 use crate::walls::privileges::{Credentials, Groups, Keep};
 use crate::walls::seccomp::default::{self, FilterOptions};
 use crate::walls::seccomp::{self, SelfSignals};
 
 /// The ids of the container's user namespace; `None` where it has the caller's.
-pub(super) fn maps(spec: &Spec, host: &Host) -> Option<IdMaps> {
+pub(super) fn maps(spec: &Spec, host: &Host, range: Option<&IdRange>) -> Option<IdMaps> {
     let inside = spec.inside.as_ref();
     match (spec.namespaces.get(Namespace::User), inside.filter(|_| spec.joins.owner.is_some())) {
         (Choice::Shared, _) | (Choice::Join(_), None) => None,
-        (Choice::New, None) => Some(IdMaps::of(host)),
+        (Choice::New, None) => {
+            Some(range.map_or_else(|| IdMaps::of(host), |range| IdMaps::of_range(range.extent())))
+        }
         // Nested in the owner of what is joined: no more ids than that has.
         (Choice::New, Some(seen)) => Some(IdMaps::same(&seen.uids, &seen.gids, Writer::Joiner)),
         (Choice::Join(_), Some(seen)) => Some(IdMaps::same(&seen.uids, &seen.gids, Writer::Nobody)),
@@ -56,12 +59,13 @@ pub(super) fn ids_are_mapped(spec: &Spec, host: &Host, maps: &IdMaps) -> Result<
         .why(match maps.writer {
             Writer::OneId => "without subordinate ids a plain user has one id inside, 0",
             Writer::Joiner | Writer::Nobody => "the user namespace that is joined has no such id",
-            Writer::Privileged | Writer::Helpers { .. } => {
+            Writer::Privileged | Writer::Range | Writer::Helpers { .. } => {
                 "it lies outside the ids that are mapped"
             }
         })
         .remedy(match maps.writer {
             Writer::Joiner | Writer::Nobody => "an id that its uid_map has",
+            Writer::Range => "an id of the container's range, or --ids START:COUNT with more",
             Writer::OneId | Writer::Privileged | Writer::Helpers { .. } => {
                 "add ranges to /etc/subuid and /etc/subgid and install newuidmap, or run as root"
             }

@@ -174,6 +174,15 @@ fn mounts_here() -> Result<Vec<MountInfo>, Failure> {
         .map_err(|error| Failure::new("cannot read /proc/self/mountinfo").errno(errno_of(&error)))
 }
 
+/// The same, whatever it is, for a directory alone.
+///
+/// # Errors
+/// A table of mounts that cannot be read.
+pub(super) fn mounted_below(directory: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let mounts = mounts_here()?;
+    Ok(hidden(mounts.iter(), directory).into_iter().map(|below| below.path).collect())
+}
+
 /// What is mounted strictly below a directory and can be seen there, by paths relative to it,
 /// parents first, each once. A mount that another one covers is not seen.
 fn hidden<'a>(mounts: impl Iterator<Item = &'a MountInfo>, directory: &Path) -> Vec<Hidden> {

@@ -4,12 +4,11 @@ use crate::host::{Host, UserNamespace};
 use crate::mounts::Attributes;
 use crate::namespace::{Choice, Namespace, Switch};
 use crate::ready::queue::Name;
-use crate::ready::{READY_FD, notify};
 use crate::rootfs::Image;
 use crate::run::resource::Resource;
-use crate::run::step::{ChildStep, Mount, ParentStep, Quota, RootfsStep, Step, WardenStep};
+use crate::run::step::{ChildStep, Mount, ParentStep, RootfsStep, Step, WardenStep};
 use crate::run::streams::Stream;
-use crate::spec::{Ready, Seccomp, Spec, Writing};
+use crate::spec::{Spec, Writing};
 use crate::walls::idmap::{IdMaps, Writer};
 use crate::walls::proc_masks::Hidden;
 use rustix::process::getrlimit;
@@ -50,6 +49,8 @@ pub(super) struct Ladder<'a> {
     pub(super) warnings: Vec<String>,
     /// What is hidden, behind every link.
     pub(super) hidden: Vec<PathBuf>,
+    /// Whether what is done of the root file system is the builder's now.
+    building: Switch,
 }
 
 /// What is hidden of the kernel's own files, and where.
@@ -115,11 +116,25 @@ impl<'a> Ladder<'a> {
             remarks: Vec::new(),
             warnings: Vec::new(),
             hidden: Vec::new(),
+            building: Switch::No,
         }
     }
 
     pub(super) fn rung(&mut self, step: impl Into<Step>) {
-        self.steps.push(step.into());
+        self.steps.push(match (step.into(), self.building) {
+            (Step::Rootfs(step), Switch::Yes) => Step::Builder(step),
+            (step, _) => step,
+        });
+    }
+
+    /// What a uid inside is for the parent, who is root outside.
+    fn outside(&self, uid: u32) -> u32 {
+        self.maps.and_then(|maps| maps.outside(uid)).unwrap_or(uid)
+    }
+
+    /// Whether a builder makes the root file system, outside of the user namespace.
+    pub(super) fn has_builder(&self) -> bool {
+        self.maps.is_some_and(|maps| maps.writer == Writer::Range)
     }
 
     pub(super) fn is_new(&self, namespace: Namespace) -> bool {
@@ -171,7 +186,8 @@ impl<'a> Ladder<'a> {
         }
         if !pipe_owners.is_empty() {
             self.resources.push(Resource::PipeOwners(pipe_owners.clone()));
-            self.rung(ParentStep::GivePipes { before: pipe_owners, uid: self.spec.uid });
+            let uid = self.outside(self.spec.uid);
+            self.rung(ParentStep::GivePipes { before: pipe_owners, uid });
         }
         self.streams = streams;
     }
@@ -193,15 +209,29 @@ impl<'a> Ladder<'a> {
             Image::Tree(_) | Image::Directory(_) | Image::ToUnpack(_) => {}
         }
         let (joins, namespaces) = (self.spec.joins.clone(), self.spec.namespaces.clone());
+        if self.has_builder() {
+            self.rung(WardenStep::BuildAndClone { joins, namespaces });
+            self.building = Switch::Yes;
+            return;
+        }
         self.rung(if joins.is_empty() {
             WardenStep::Clone(namespaces)
         } else {
             WardenStep::JoinAndClone { joins, namespaces }
         });
+        self.begin_child();
+    }
+
+    /// The first steps of the child. The builder, where there was one, has done its part.
+    pub(super) fn begin_child(&mut self) {
+        self.building = Switch::No;
         if let Some(maps) = self.maps.filter(|maps| maps.writer != Writer::Nobody) {
             self.rung(WardenStep::WriteIdMaps(maps.clone()));
         }
         self.rung(ChildStep::WaitForGo);
+        if self.has_builder() {
+            self.rung(ChildStep::BecomeRoot);
+        }
         self.rung(ChildStep::Session);
     }
 
@@ -210,66 +240,6 @@ impl<'a> Ladder<'a> {
         if self.streams.iter().any(taken) {
             self.rung(ChildStep::TakeStreams { streams: self.streams.clone(), dev: self.dev });
         }
-    }
-
-    pub(super) fn loopback(&mut self) {
-        if self.is_new(Namespace::Net) {
-            self.rung(ChildStep::Loopback);
-        }
-    }
-
-    pub(super) fn hostname(&mut self) {
-        if let Some(name) = &self.spec.hostname {
-            let name = name.clone();
-            self.rung(ChildStep::Hostname(name));
-        }
-    }
-
-    pub(super) fn keyring(&mut self) {
-        let quota =
-            if self.spec.kernel.seccomp == Seccomp::None { Quota::Fatal } else { Quota::Bearable };
-        self.rung(ChildStep::Keyring { quota });
-    }
-
-    /// What readiness needs inside: the socket of sd_notify, the queue, and its limit. The queue is
-    /// opened before the uid changes, while the child still is who made it.
-    pub(super) fn readiness_opened(&mut self, queue: Option<&Name>) {
-        if self.spec.ready == Ready::App {
-            match self.dev {
-                Some(slot) => self.rung(ChildStep::NotifySocket(slot)),
-                None => self.remarks.push(
-                    "ready: no NOTIFY_SOCKET, because without mounts there is \
-                        no /dev of its own to put it in"
-                        .into(),
-                ),
-            }
-        }
-        if self.spec.ready == Ready::Queue
-            && let Some(name) = queue
-        {
-            let seen = match self.spec.namespaces.get(Namespace::Ipc) {
-                Choice::Shared => Switch::Yes,
-                Choice::New | Choice::Join(_) => Switch::No,
-            };
-            self.rung(ChildStep::OpenQueue { name: name.clone(), seen });
-        }
-        if let Some(limit) = self.host.msgqueue_limit {
-            self.rung(ChildStep::LimitQueues(limit / 2));
-        }
-    }
-
-    /// CMD's variables, with the ways to say READY=1 where the program inside is to say it.
-    pub(super) fn environment(&self, queue: Option<&Name>) -> Vec<CString> {
-        let mut env = self.spec.env.clone();
-        if self.spec.ready == Ready::App {
-            let mut ways = vec![format!("RUSTIC_READY_FD={READY_FD}")];
-            ways.extend(queue.map(|name| format!("RUSTIC_READY_QUEUE={}", name.shown())));
-            if self.is_new(Namespace::Mount) {
-                ways.push(format!("NOTIFY_SOCKET={}", notify::PATH));
-            }
-            env.extend(ways.into_iter().filter_map(|line| CString::new(line).ok()));
-        }
-        env
     }
 }
 

@@ -1,15 +1,17 @@
 //! Spec → Plan: the ladder. Here and in its files below, and nowhere else, the order of the walls is
 //! decided.
 //!
-//! [`ladder`] has the rungs, [`root`], [`mounts`], [`ordered`], [`hides`] and [`kernel_files`] those
-//! of the root file system, [`credentials`] those of ids and rights.
+//! [`ladder`] has the rungs, [`root`], [`attach`], [`mounts`], [`ordered`], [`hides`] and [`kernel_files`] those
+//! of the root file system, [`credentials`] those of ids and rights, [`process`] what is left.
 
+mod attach;
 mod credentials;
 mod hides;
 mod kernel_files;
 mod ladder;
 mod mounts;
 mod ordered;
+mod process;
 mod root;
 
 use crate::error::Failure;
@@ -23,8 +25,10 @@ use crate::run::resource::Resource;
 use crate::run::step::{ChildStep, ParentStep, Side, Step, WardenStep};
 use crate::run::streams::Stream;
 use crate::spec::{Ready, Spec};
+use crate::walls::id_range::IdRange;
 use crate::walls::idmap::IdMaps;
 use ladder::Ladder;
+use std::rc::Rc;
 
 /// What the processes will do, and what must be taken away after them.
 #[derive(Debug)]
@@ -64,6 +68,8 @@ pub struct Ingredients<'a> {
     pub pipe_owners: Vec<(usize, u32)>,
     /// The queue's name, where one is wanted.
     pub queue: Option<Name>,
+    /// The range of ids that the container has for itself, where it has one.
+    pub range: Option<Rc<IdRange>>,
 }
 
 impl Plan {
@@ -73,14 +79,15 @@ impl Plan {
     /// An order that cannot be met on this host, an id that the user namespace will not have above
     /// all.
     pub fn new(from: Ingredients<'_>) -> Result<Self, Failure> {
-        let Ingredients { spec, host, image, terminals, streams, pipe_owners, queue } = from;
-        let maps = credentials::maps(spec, host);
+        let Ingredients { spec, host, image, terminals, streams, pipe_owners, queue, range } = from;
+        let maps = credentials::maps(spec, host, range.as_deref());
         if let Some(maps) = &maps {
             credentials::ids_are_mapped(spec, host, maps)?;
         }
         let credentials = credentials::ordered(spec, host, maps.as_ref());
 
         let mut ladder = Ladder::new(spec, host, maps.as_ref());
+        ladder.resources.extend(range.map(Resource::IdRange));
         let soft_limit = ladder.raise_descriptor_limit();
         ladder.open_streams(streams, pipe_owners);
         ladder.make_queue(queue.as_ref());
@@ -126,7 +133,7 @@ impl Plan {
     pub fn parent(&self) -> impl Iterator<Item = (usize, &Step, &ParentStep)> {
         self.steps.iter().enumerate().filter_map(|(number, whole)| match whole {
             Step::Parent(step) => Some((number, whole, step)),
-            Step::Warden(_) | Step::Rootfs(_) | Step::Child(_) => None,
+            Step::Warden(_) | Step::Builder(_) | Step::Rootfs(_) | Step::Child(_) => None,
         })
     }
 
@@ -134,7 +141,7 @@ impl Plan {
     pub fn warden(&self) -> impl Iterator<Item = (usize, &Step, &WardenStep)> {
         self.steps.iter().enumerate().filter_map(|(number, whole)| match whole {
             Step::Warden(step) => Some((number, whole, step)),
-            Step::Parent(_) | Step::Rootfs(_) | Step::Child(_) => None,
+            Step::Parent(_) | Step::Builder(_) | Step::Rootfs(_) | Step::Child(_) => None,
         })
     }
 }

@@ -159,8 +159,17 @@ fn new(fs: &'static CStr) -> Source {
     Source::New { fs, options: Vec::new() }
 }
 
+/// Whether a mount shows new namespaces, or lies on one that does, and so is made inside of them.
+pub(super) fn is_of_the_kernel(target: &Path) -> bool {
+    ["dev", "proc", "sys"].into_iter().any(|own| target.starts_with(own))
+}
+
 /// A new tmpfs of this mode, with room for so many bytes.
-pub(super) fn tmpfs(mode: &str, size: u64) -> Source {
+fn tmpfs(mode: &str, size: u64) -> Source {
+    Source::New { fs: c"tmpfs", options: tmpfs_options(mode, size) }
+}
+
+pub(super) fn tmpfs_options(mode: &str, size: u64) -> Vec<FsOption> {
     let [size, inodes] = mounts::limits(size);
-    Source::New { fs: c"tmpfs", options: vec![option(c"mode", mode), size, inodes] }
+    vec![option(c"mode", mode), size, inodes]
 }

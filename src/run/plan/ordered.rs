@@ -1,13 +1,15 @@
 //! The mounts that were ordered, parents first, and those that --read-only leaves to be written.
 
 use super::ladder::{Ladder, NO_SUID_DEV, c_string};
-use super::mounts::tmpfs;
+use super::mounts::tmpfs_options;
 use crate::beneath::{Kind, Missing};
 use crate::error::Failure;
 use crate::mounts::{Attributes, OverlayMarks};
 use crate::namespace::Switch;
 use crate::run::step::{Mount, RootfsStep, Source};
 use crate::spec::{Bind, FileOrder, Writing, shown};
+use crate::walls::idmap::IdMaps;
+use std::ffi::CString;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
@@ -30,7 +32,7 @@ impl Ladder<'_> {
             if ordered.iter().any(|order| Path::new(target).starts_with(order.target())) {
                 continue;
             }
-            let source = tmpfs(mode, TEMPORARY_SIZE);
+            let source = self.tmpfs_of_root(mode, TEMPORARY_SIZE);
             let mount = Mount::new(source, NO_SUID_DEV, below_root(target), Kind::Directory);
             self.add(Mount { missing: Missing::Skipped, ..mount });
         }
@@ -48,7 +50,8 @@ impl Ladder<'_> {
             let (source, attributes, kind) = match order {
                 FileOrder::Bind(bind) => bound(bind),
                 FileOrder::Tmpfs(ordered) => {
-                    let source = tmpfs("1777", ordered.size.unwrap_or(spec.scratch_size));
+                    let size = ordered.size.unwrap_or(spec.scratch_size);
+                    let source = self.tmpfs_of_root("1777", size);
                     (source, NO_SUID_DEV, Kind::Directory)
                 }
                 FileOrder::Overlay(overlay) => {
@@ -83,8 +86,22 @@ impl Ladder<'_> {
         Ok(())
     }
 
+    /// A tmpfs that belongs to root inside, whoever makes it.
+    fn tmpfs_of_root(&self, mode: &str, size: u64) -> Source {
+        let mut options = tmpfs_options(mode, size);
+        if let Some((uid, gid)) = self.maps.and_then(IdMaps::owner) {
+            let number = |id: u32| CString::new(id.to_string()).ok();
+            options.extend([(c"uid", number(uid)), (c"gid", number(gid))]);
+        }
+        Source::New { fs: c"tmpfs", options }
+    }
+
     pub(super) fn overlay_marks(&self) -> OverlayMarks {
-        if self.owns_the_shared() { OverlayMarks::Trusted } else { OverlayMarks::User }
+        if self.has_builder() || self.owns_the_shared() {
+            OverlayMarks::Trusted
+        } else {
+            OverlayMarks::User
+        }
     }
 
     /// Says which sockets a bind shows, as far as that is seen cheaply: the bind itself, and its

@@ -1,16 +1,17 @@
 //! The rungs of the root file system: how it is made, entered and filled.
 
 use super::hides::tree_of;
+use super::kernel_files;
 use super::ladder::{Ladder, NO_SUID_DEV, RootPlace, SysView, c_string};
+use super::mounts::is_of_the_kernel;
 use crate::error::Failure;
 use crate::mounts::Attributes;
-use crate::namespace::Namespace;
+use crate::namespace::{Namespace, Switch};
 use crate::rootfs::Image;
-use crate::run::pty::Terminals;
 use crate::run::resource::Resource;
-use crate::run::step::{ChildStep, RootfsStep, Source, Tree};
+use crate::run::step::{ChildStep, Mount, RootfsStep, Source, Tree};
 use crate::run::streams::Stream;
-use crate::spec::{First, RootSwitch, Rootfs, Writing};
+use crate::spec::{RootSwitch, Writing};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -57,31 +58,15 @@ impl Ladder<'_> {
             (RootPlace::Callers | RootPlace::Own, _) => Attributes::NONE,
         };
         let attributes = NO_SUID_DEV.union(read_only);
-        let marks = self.overlay_marks();
-        let scratch = RootfsStep::MakeScratch { size: self.spec.scratch_size };
         let tree = tree_of(&image);
         let directory = match &image {
             Image::Directory(path) => Some(path.clone()),
             Image::Tree(_) | Image::ToUnpack(_) | Image::PerRun { .. } => None,
         };
-        let (base, steps) = match image {
-            // A copy of the directory's mounts is taken before the scratch is attached over it, or
-            // it would hold the scratch too.
-            Image::Directory(path) if self.spec.writing != Writing::Ephemeral => {
-                (path, vec![RootfsStep::MakeTree { from: Tree::Base, attributes }, scratch])
-            }
-            Image::Directory(path) | Image::Tree(path) => {
-                (path, vec![scratch, RootfsStep::MakeOverlay { marks, attributes }])
-            }
-            Image::ToUnpack(origin) | Image::PerRun { origin, .. } => {
-                let unpack = [
-                    scratch,
-                    RootfsStep::UnpackIntoScratch(origin),
-                    RootfsStep::MakeTree { from: Tree::Scratch, attributes },
-                ];
-                (PathBuf::from("/"), unpack.into())
-            }
-        };
+        let below = directory.as_deref().filter(|_| self.place == RootPlace::Callers);
+        let below = below.filter(|_| self.has_builder()).map(kernel_files::mounted_below);
+        let below = below.transpose()?.unwrap_or_default();
+        let (base, steps) = self.base(image, attributes, below);
         self.resources.push(Resource::Targets(Rc::default()));
         self.rung(RootfsStep::OpenBase(c_string(&base)));
         self.rung(RootfsStep::MakePrivate);
@@ -94,16 +79,52 @@ impl Ladder<'_> {
             self.rung(ChildStep::OpenViewsByPath(views));
         }
         self.plan_mounts(tree.as_deref())?;
-        // What is the host's, too, before the scratch lies over a part of it.
-        self.make_mounts(|source| matches!(source, Source::Host(_)));
+        // What is the host's, too, before the scratch lies over a part of it, or the ids of the
+        // container are shown there.
+        self.make_mounts(|mount| matches!(mount.source, Source::Host(_)));
         std::mem::take(&mut self.lowers).into_iter().for_each(|step| self.rung(step));
         steps.into_iter().for_each(|step| self.rung(step));
         if !self.scratch_files.is_empty() {
             let files = std::mem::take(&mut self.scratch_files);
             self.rung(RootfsStep::WriteScratch(files));
         }
-        self.make_mounts(|source| !matches!(source, Source::Host(_)));
+        let childs = if self.has_builder() { is_childs } else { |_: &Mount| false };
+        self.make_mounts(|mount| !matches!(mount.source, Source::Host(_)) && !childs(mount));
         self.enter_root(&base, directory.as_deref())
+    }
+
+    /// Where the root is made from, and how.
+    fn base(
+        &self,
+        image: Image,
+        attributes: Attributes,
+        below: Vec<PathBuf>,
+    ) -> (PathBuf, Vec<RootfsStep>) {
+        let scratch = RootfsStep::MakeScratch { size: self.spec.scratch_size };
+        let idmapped = |steps: Vec<RootfsStep>| {
+            self.idmap(Tree::Base, below).into_iter().chain(steps).collect()
+        };
+        match image {
+            // A copy of the directory's mounts is taken before the scratch is attached over it, or
+            // it would hold the scratch too.
+            Image::Directory(path) if self.spec.writing != Writing::Ephemeral => {
+                let bound = RootfsStep::MakeTree { from: Tree::Base, attributes };
+                (path, idmapped(vec![bound, scratch]))
+            }
+            Image::Directory(path) | Image::Tree(path) => {
+                let marks = self.overlay_marks();
+                (path, idmapped(vec![scratch, RootfsStep::MakeOverlay { marks, attributes }]))
+            }
+            Image::ToUnpack(origin) | Image::PerRun { origin, .. } => {
+                let mut unpack = vec![
+                    scratch,
+                    RootfsStep::UnpackIntoScratch(origin),
+                    RootfsStep::MakeTree { from: Tree::Scratch, attributes },
+                ];
+                unpack.extend(self.idmap(Tree::Scratch, Vec::new()));
+                (PathBuf::from("/"), unpack)
+            }
+        }
     }
 
     /// Decides which mounts there are. The small tmpfs of --read-only come before the files of
@@ -116,9 +137,15 @@ impl Ladder<'_> {
         self.plan_ordered_mounts(tree)
     }
 
-    fn make_mounts(&mut self, wanted: fn(&Source) -> bool) {
+    /// The root as the ids of the container see it, where they are not those of the host.
+    fn idmap(&self, tree: Tree, below: Vec<PathBuf>) -> Option<RootfsStep> {
+        let maps = self.maps.filter(|_| self.has_builder())?.clone();
+        Some(RootfsStep::Idmap { tree, maps, below })
+    }
+
+    pub(super) fn make_mounts(&mut self, wanted: impl Fn(&Mount) -> bool) {
         for mount in self.mounts.clone() {
-            if wanted(&mount.source) {
+            if wanted(&mount) {
                 self.rung(RootfsStep::Make(mount));
             }
         }
@@ -135,89 +162,21 @@ impl Ladder<'_> {
             self.rung(RootfsStep::DetachScratch);
         }
         self.rung(RootfsStep::AttachRoot);
+        if self.has_builder() {
+            self.finish_building();
+        }
         self.rung(match self.spec.root {
             RootSwitch::Pivot => RootfsStep::Pivot,
             RootSwitch::Chroot => RootfsStep::Chroot,
         });
         Ok(())
     }
+}
 
-    /// Attaches the mounts, in the order in which they were planned, and fills /dev in between.
-    pub(super) fn system_mounts(&mut self, terminals: Terminals) {
-        self.hide_views();
-        self.find_cmd();
-        let own: Vec<_> = self.mounts.iter().take(self.own_mounts).cloned().collect();
-        for mount in own {
-            let slot = mount.slot;
-            self.rung(RootfsStep::Attach(mount));
-            if let Some(own) = self.own.filter(|own| own.sys == slot) {
-                self.mask_kernel_files(own.proc, own.sys);
-            }
-            // Only ever in a mount of rustic's own: an ordered one at the same place is somebody's
-            // directory.
-            if Some(slot) == self.dev {
-                if self.owns_the_shared() {
-                    self.rung(RootfsStep::DeviceNodes(Some(slot)));
-                }
-                self.rung(RootfsStep::DeviceLinks(slot));
-            }
-        }
-        if !self.etc.is_empty() {
-            let files = std::mem::take(&mut self.etc);
-            self.rung(RootfsStep::WriteFiles(files));
-        }
-        std::mem::take(&mut self.ordered).into_iter().for_each(|step| self.rung(step));
-        self.hide_files_and_protect();
-        if terminals.any() {
-            self.rung(ChildStep::Terminal {
-                streams: terminals,
-                devpts: self.devpts,
-                uid: self.spec.uid,
-            });
-        }
-    }
-
-    /// Looks for CMD before anything is made in a directory of the caller's.
-    fn find_cmd(&mut self) {
-        let files = self.spec.files.parents_first();
-        let below_another = |target: &Path| {
-            files.iter().any(|order| target != order.target() && target.starts_with(order.target()))
-        };
-        let makes = self.place == RootPlace::Callers
-            || files.iter().any(|order| below_another(order.target()));
-        match self.spec.first {
-            First::Cmd | First::Reaper if makes => {
-                let mounts = self.mounts.clone();
-                let hidden = self.hidden.clone();
-                self.rung(ChildStep::FindCmd {
-                    cmd: self.spec.cmd.clone(),
-                    env: self.spec.env.clone(),
-                    workdir: self.spec.workdir.clone(),
-                    mounts,
-                    hidden,
-                    directory: match &self.spec.rootfs {
-                        Rootfs::Directory(directory) => Some(directory.clone()),
-                        Rootfs::Builtin | Rootfs::Archive(_) | Rootfs::Stored(_) => None,
-                    },
-                });
-            }
-            First::Cmd | First::Reaper | First::Probe(_) | First::ReapedProbe(_) => {}
-        }
-    }
-
-    /// What comes when everything has its place.
-    fn hide_files_and_protect(&mut self) {
-        let hides = !self.hidden.is_empty();
-        let kept = std::mem::take(&mut self.kept);
-        // Before a directory that they are in is rebuilt of copies.
-        if hides || !kept.is_empty() {
-            self.rung(RootfsStep::ProtectMounts(kept));
-        }
-        if hides {
-            self.rung(RootfsStep::HideFiles);
-        }
-        if self.place == RootPlace::Own && self.is_read_only() {
-            self.rung(RootfsStep::ProtectRoot);
-        }
-    }
+/// Whether a mount is a file system that only the child can make, in its new namespaces, or that
+/// belongs to them.
+pub(super) fn is_childs(mount: &Mount) -> bool {
+    mount.ordered == Switch::No
+        && matches!(mount.source, Source::New { .. })
+        && is_of_the_kernel(&mount.target)
 }

@@ -3,38 +3,22 @@
 use crate::namespace::Switch;
 use crate::ready::queue::Name;
 use crate::run::pty::Terminals;
-use crate::run::step::Mount;
 use crate::run::streams::Stream;
 use crate::spec::First;
 use crate::walls::privileges::Credentials;
 use crate::walls::seccomp::SelfSignals;
 use libc::sock_filter;
 use std::ffi::CString;
-use std::path::PathBuf;
-use std::rc::Rc;
 
 /// A step of the child on its way to CMD, but for those of its root file system.
 #[derive(Debug)]
 pub enum ChildStep {
     /// The child waits for the warden, and dies with it.
     WaitForGo,
+    /// Uid and gid 0 of the user namespace, whose map has no place for those of who made it.
+    BecomeRoot,
     /// A session without a terminal, default signal actions, umask 0.
     Session,
-    /// CMD looked for in the tree as it will be, before anything is made in it.
-    FindCmd {
-        /// CMD and its arguments.
-        cmd: Vec<CString>,
-        /// Its environment, with the PATH that it is looked for along.
-        env: Vec<CString>,
-        /// What a relative path is relative to.
-        workdir: CString,
-        /// What will be attached, parents first.
-        mounts: Vec<Rc<Mount>>,
-        /// What will be hidden.
-        hidden: Vec<PathBuf>,
-        /// The root on the host, where it is a directory there.
-        directory: Option<PathBuf>,
-    },
     /// A terminal of the container's own.
     Terminal {
         /// Which of the standard streams become it.

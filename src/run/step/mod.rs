@@ -23,6 +23,9 @@ pub enum Side {
     Parent,
     /// The warden, outside every wall.
     Warden,
+    /// The builder, which makes the root file system outside of the user namespace, and becomes the
+    /// child by clone.
+    Builder,
     /// The child, from clone to execve.
     Child,
 }
@@ -33,6 +36,7 @@ impl Side {
         match self {
             Self::Parent => "parent",
             Self::Warden => "warden",
+            Self::Builder => "builder",
             Self::Child => "child",
         }
     }
@@ -45,6 +49,8 @@ pub enum Step {
     Parent(ParentStep),
     /// The warden's.
     Warden(WardenStep),
+    /// The builder's.
+    Builder(RootfsStep),
     /// The child's, while it builds its root file system.
     Rootfs(RootfsStep),
     /// The child's, otherwise.
@@ -57,7 +63,24 @@ impl Step {
         match self {
             Self::Parent(_) => Side::Parent,
             Self::Warden(_) => Side::Warden,
+            Self::Builder(_) => Side::Builder,
             Self::Rootfs(_) | Self::Child(_) => Side::Child,
+        }
+    }
+
+    /// What is done of the root file system, whoever does it.
+    pub const fn rootfs(&self) -> Option<&RootfsStep> {
+        match self {
+            Self::Builder(step) | Self::Rootfs(step) => Some(step),
+            Self::Parent(_) | Self::Warden(_) | Self::Child(_) => None,
+        }
+    }
+
+    /// The same, to be changed.
+    pub const fn rootfs_mut(&mut self) -> Option<&mut RootfsStep> {
+        match self {
+            Self::Builder(step) | Self::Rootfs(step) => Some(step),
+            Self::Parent(_) | Self::Warden(_) | Self::Child(_) => None,
         }
     }
 
@@ -69,7 +92,7 @@ impl Step {
         let debug = match self {
             Self::Parent(step) => format!("{step:?}"),
             Self::Warden(step) => format!("{step:?}"),
-            Self::Rootfs(step) => format!("{step:?}"),
+            Self::Builder(step) | Self::Rootfs(step) => format!("{step:?}"),
             Self::Child(step) => format!("{step:?}"),
         };
         let mine = debug.split(|c: char| !c.is_alphanumeric()).next()? == variant;

@@ -5,6 +5,7 @@ use crate::mounts::{Attributes, FsOption, OverlayMarks};
 use crate::namespace::Switch;
 use crate::rootfs::Origin;
 use crate::spec::Sysctl;
+use crate::walls::idmap::IdMaps;
 use crate::walls::proc_masks::Hidden;
 use std::ffi::{CStr, CString};
 use std::path::PathBuf;
@@ -17,6 +18,27 @@ pub enum RootfsStep {
     OpenBase(CString),
     /// No mount travels in or out.
     MakePrivate,
+    /// The root as the container's ids see it: an idmapped mount.
+    Idmap {
+        /// Of the directory, which then is a copy of itself, or of what was unpacked.
+        tree: Tree,
+        /// The ids.
+        maps: IdMaps,
+        /// What is mounted below it, by paths relative to it: as far as it can be shown so.
+        below: Vec<PathBuf>,
+    },
+    /// Targets in the root, made while it can be written.
+    MakeTargets(Vec<PathBuf>),
+    /// The root as the working directory: the child finds its own copy of it there.
+    StandInRoot,
+    /// The root taken from the working directory; to be entered by pivot_root it is a mount of the
+    /// child's own.
+    TakeRoot {
+        /// Whether what is made in it vanishes with the container.
+        own: Switch,
+        /// Whether a copy is attached over it.
+        copied: Switch,
+    },
     /// A tmpfs of the container's own, attached over the base for as long as it is needed.
     MakeScratch {
         /// In bytes.
@@ -70,6 +92,21 @@ pub enum RootfsStep {
     Pivot,
     /// chroot.
     Chroot,
+    /// CMD looked for in the tree as it will be, before anything is made in it.
+    FindCmd {
+        /// CMD and its arguments.
+        cmd: Vec<CString>,
+        /// Its environment, with the PATH that it is looked for along.
+        env: Vec<CString>,
+        /// What a relative path is relative to.
+        workdir: CString,
+        /// What will be attached, parents first.
+        mounts: Vec<Rc<Mount>>,
+        /// What will be hidden.
+        hidden: Vec<PathBuf>,
+        /// The root on the host, where it is a directory there.
+        directory: Option<PathBuf>,
+    },
     /// A mount, attached beneath the root.
     Attach(Rc<Mount>),
     /// A path that shows nothing: a directory is covered, a file is left to [`Self::HideFiles`].

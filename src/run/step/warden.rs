@@ -19,6 +19,14 @@ pub enum WardenStep {
         /// Those that are new are made.
         namespaces: Namespaces,
     },
+    /// The same, after a process of the warden's has made the root file system with the rights of
+    /// the host's root: what is mounted before the user namespace is there, nobody in it can undo.
+    BuildAndClone {
+        /// Those that are joined before.
+        joins: Joins,
+        /// Those that are new are made.
+        namespaces: Namespaces,
+    },
     /// The ids of the new user namespace.
     WriteIdMaps(IdMaps),
     /// A directory of this run, locked for as long as the warden lives.

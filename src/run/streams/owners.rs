@@ -10,8 +10,8 @@ use rustix::process::Uid;
 
 /// The pipes among the streams that CMD's uid could not open by /dev/stdin, stdout or stderr, each
 /// with its owner. Root alone can give them away.
-pub fn pipe_owners(each: &[Stream; 3], spec: &Spec, host: &Host) -> Vec<(usize, u32)> {
-    let opens_all = spec.uid == 0 && spec.cap_mask & Capability::CAP_DAC_OVERRIDE.bitmask() != 0;
+pub fn pipe_owners(each: &[Stream; 3], spec: &Spec, host: &Host, uid: u32) -> Vec<(usize, u32)> {
+    let opens_all = uid == 0 && spec.cap_mask & Capability::CAP_DAC_OVERRIDE.bitmask() != 0;
     if host.uid != 0 || opens_all || spec.stdio == Stdio::Inherit {
         return Vec::new();
     }
@@ -19,7 +19,7 @@ pub fn pipe_owners(each: &[Stream; 3], spec: &Spec, host: &Host) -> Vec<(usize, 
         let stat = fstat(descriptors()[number]).ok()?;
         let pipe = *stream == Stream::Passed
             && FileType::from_raw_mode(stat.st_mode) == FileType::Fifo
-            && stat.st_uid != spec.uid;
+            && stat.st_uid != uid;
         pipe.then_some((number, stat.st_uid))
     };
     each.iter().enumerate().filter_map(owner).collect()

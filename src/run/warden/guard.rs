@@ -2,6 +2,7 @@
 
 use super::descendants::end_descendants;
 use super::{HEARING, Ward, Warden};
+use crate::beneath::Kind;
 use crate::exit::Exit;
 use crate::namespace::Namespace;
 use crate::run::child::Inheritance;
@@ -12,7 +13,7 @@ use crate::run::wire::Received;
 use crate::sys;
 use crate::walls::seccomp;
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fd::AsFd;
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 
@@ -93,24 +94,53 @@ impl Warden<'_> {
             match gate.receive() {
                 Received::Message(Report::Listener, listener) => ward.listener = listener,
                 Received::Message(Report::Claim { name, kind }, Some(dir)) => {
-                    let claimed = resource::claim_target(&self.plan.resources, &dir, &name, kind);
-                    let answer = claimed
-                        .as_ref()
-                        .map_or_else(|errno| Order::NotClaimed(*errno), |_| Order::Claimed);
-                    if let Ok(Some(file)) = claimed {
-                        let _ = self.wire.send(&Report::Claim { name, kind }, Some(dir.as_fd()));
-                        let _ = self.wire.send(&Report::Claimed, Some(file.as_fd()));
-                        // They may have gone as numbers, and are open until they are taken.
-                        ward.passed.extend([dir, file]);
-                    }
-                    // A child that is gone by now hears no more.
-                    let _ = gate.send(&answer, None);
+                    self.claim(gate, &mut ward.passed, (name, kind, dir));
                 }
                 Received::Message(..) => {}
                 Received::Nothing => return,
                 Received::Closed | Received::Failed(_) => ward.gate = None,
             }
         }
+    }
+
+    /// The same of the builder. `None` once it hears no more.
+    pub(super) fn hear_claims(
+        &self,
+        gate: &mut Option<NearEnd>,
+        passed: &mut Vec<OwnedFd>,
+    ) -> Option<()> {
+        let open = gate.as_ref()?;
+        match open.receive() {
+            Received::Message(Report::Claim { name, kind }, Some(dir)) => {
+                self.claim(open, passed, (name, kind, dir));
+                Some(())
+            }
+            Received::Message(..) | Received::Nothing => Some(()),
+            Received::Closed | Received::Failed(_) => {
+                *gate = None;
+                None
+            }
+        }
+    }
+
+    /// Makes a mount target, or shares it, and tells the parent of it and who has asked.
+    fn claim(
+        &self,
+        gate: &NearEnd,
+        passed: &mut Vec<OwnedFd>,
+        (name, kind, dir): (Vec<u8>, Kind, OwnedFd),
+    ) {
+        let claimed = resource::claim_target(&self.plan.resources, &dir, &name, kind);
+        let answer =
+            claimed.as_ref().map_or_else(|errno| Order::NotClaimed(*errno), |_| Order::Claimed);
+        if let Ok(Some(file)) = claimed {
+            let _ = self.wire.send(&Report::Claim { name, kind }, Some(dir.as_fd()));
+            let _ = self.wire.send(&Report::Claimed, Some(file.as_fd()));
+            // They may have gone as numbers, and are open until they are taken.
+            passed.extend([dir, file]);
+        }
+        // Who is gone by now hears no more.
+        let _ = gate.send(&answer, None);
     }
 
     fn hear_parent(&mut self, ward: &Ward) {

@@ -3,13 +3,16 @@
 
 use super::Warden;
 use super::start::{Start, clone};
-use crate::error::SysError;
+use crate::error::{SysError, of_nix};
 use crate::namespace::Namespaces;
+use crate::namespace::Switch;
+use crate::run::child::Child;
 use crate::run::control::{FarEnd, NearEnd, Report, wire};
 use crate::run::wire::Received;
 use crate::sys;
 use crate::walls::idmap::Writer;
 use crate::walls::join::Joins;
+use nix::sched::{CloneFlags, unshare};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::AsFd;
 use rustix::io::Errno;
@@ -28,6 +31,7 @@ impl Warden<'_> {
         &self,
         joins: &Joins,
         namespaces: &Namespaces,
+        builds: Switch,
         start: &mut Start<'_>,
     ) -> Result<(), SysError> {
         let (mut near, far) = wire()?;
@@ -36,13 +40,15 @@ impl Warden<'_> {
         let forked = unsafe { sys::fork() };
         let Some(joiner) = forked? else {
             drop(near);
-            self.join_and_clone(joins, namespaces, far, start)
+            self.join_and_clone(joins, namespaces, builds, far, start)
         };
         drop(far);
-        if let Ok(pidfd) = pidfd_open(joiner, PidfdFlags::empty()) {
-            near.know_peer(pidfd);
+        for end in [Some(&mut near), start.gate.as_mut()].into_iter().flatten() {
+            if let Ok(pidfd) = pidfd_open(joiner, PidfdFlags::empty()) {
+                end.know_peer(pidfd);
+            }
         }
-        let told = self.hear_joiner(&near, joiner);
+        let told = self.hear_joiner(&near, joiner, start);
         let _ = rustix::io::retry_on_intr(|| waitid(WaitId::Pid(joiner), WaitIdOptions::EXITED));
         match told {
             Received::Message(Report::Started(pid), Some(pidfd)) => {
@@ -62,12 +68,24 @@ impl Warden<'_> {
 
     /// Waits for the joiner, but no longer than for the parent: an order ends what has not begun,
     /// and so does the parent's end.
-    fn hear_joiner(&self, near: &NearEnd, joiner: Pid) -> Received<Report> {
-        let wires = [near.as_fd(), self.wire.as_fd()];
-        let mut wires = wires.map(|wire| PollFd::from_borrowed_fd(wire, PollFlags::IN));
-        let ready = rustix::io::retry_on_intr(|| poll(&mut wires, None));
-        if ready.is_ok() && !wires[0].revents().is_empty() {
-            return near.wait();
+    fn hear_joiner(&self, near: &NearEnd, joiner: Pid, start: &mut Start<'_>) -> Received<Report> {
+        loop {
+            let gate = start.gate.as_ref().map_or(near.as_fd(), AsFd::as_fd);
+            let wires = [near.as_fd(), self.wire.as_fd(), gate];
+            let mut wires = wires.map(|wire| PollFd::from_borrowed_fd(wire, PollFlags::IN));
+            let ready = rustix::io::retry_on_intr(|| poll(&mut wires, None));
+            let [told, ordered, asked] = wires.map(|wire| !wire.revents().is_empty());
+            // What it asks for comes before what it says at its end.
+            if ready.is_ok() && asked && !told {
+                let Start { gate, passed, .. } = &mut *start;
+                if self.hear_claims(gate, passed).is_some() && !ordered {
+                    continue;
+                }
+            }
+            if ready.is_ok() && told {
+                return near.wait();
+            }
+            break;
         }
         // Nobody but the warden reaps it: the number is still its own.
         let _ = kill_process(joiner, Signal::KILL);
@@ -78,18 +96,26 @@ impl Warden<'_> {
         &self,
         joins: &Joins,
         namespaces: &Namespaces,
+        builds: Switch,
         far: FarEnd,
         start: &mut Start<'_>,
     ) -> ! {
+        let mut built = None;
         let cloned = set_parent_process_death_signal(Some(Signal::KILL))
             .and_then(|()| self.hide_from_the_joined())
             .map_err(SysError::from)
             .and_then(|()| joins.enter())
+            .and_then(
+                |()| if builds == Switch::Yes { self.build(start, &mut built) } else { Ok(()) },
+            )
             .and_then(|()| Ok(clone(namespaces.clone_flags() | CLONE_PARENT)?));
         let cloned = match cloned {
             Ok(None) => {
                 drop(far);
-                self.become_child(start)
+                match built {
+                    Some(child) => child.become_cmd(self.plan),
+                    None => self.become_child(start),
+                }
             }
             Ok(Some((pid, pidfd))) => self.map_from_inside(pid).map(|()| (pid, pidfd)),
             Err(error) => Err(error),
@@ -111,6 +137,20 @@ impl Warden<'_> {
     fn hide_from_the_joined(&self) -> rustix::io::Result<()> {
         if self.plan.namespaces.shows_the_child() {
             set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+        }
+        Ok(())
+    }
+
+    /// The root file system, in a mount namespace that the child gets a copy of.
+    fn build<'a>(
+        &self,
+        start: &mut Start<'a>,
+        built: &mut Option<Child<'a>>,
+    ) -> Result<(), SysError> {
+        drop(start.gate.take());
+        unshare(CloneFlags::CLONE_NEWNS).map_err(of_nix)?;
+        if let Some(inheritance) = start.inheritance.take() {
+            built.insert(Child::new(self.plan, inheritance)).build(self.plan);
         }
         Ok(())
     }

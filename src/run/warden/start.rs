@@ -3,7 +3,7 @@
 use super::{Ward, Warden};
 use crate::error::SysError;
 use crate::exit::Exit;
-use crate::namespace::Namespaces;
+use crate::namespace::{Namespaces, Switch};
 use crate::rootfs::run_directory;
 use crate::run::child::{self, Inheritance};
 use crate::run::control::{NearEnd, Order, Report};
@@ -18,9 +18,11 @@ use rustix::process::{Pid, getpid, set_child_subreaper, setsid};
 
 /// What is not there before the child is cloned, and what the child is given then.
 pub(super) struct Start<'a> {
-    inheritance: Option<Inheritance<'a>>,
-    gate: Option<NearEnd>,
+    pub(super) inheritance: Option<Inheritance<'a>>,
+    pub(super) gate: Option<NearEnd>,
     ward: Option<Ward>,
+    /// What the parent has been given of mount targets.
+    pub(super) passed: Vec<OwnedFd>,
 }
 
 impl Warden<'_> {
@@ -32,7 +34,12 @@ impl Warden<'_> {
         go: Order,
     ) -> Result<Ward, (usize, SysError)> {
         let talk = inheritance.talk;
-        let mut start = Start { inheritance: Some(inheritance), gate: Some(gate), ward: None };
+        let mut start = Start {
+            inheritance: Some(inheritance),
+            gate: Some(gate),
+            ward: None,
+            passed: Vec::new(),
+        };
         let mut last = 0;
         for (number, whole, step) in self.plan.warden() {
             last = number;
@@ -68,17 +75,22 @@ impl Warden<'_> {
             WardenStep::MakeRunDirectory(path) => Ok(run_directory::make(path)?),
             WardenStep::Clone(namespaces) => self.clone_child(namespaces, start),
             WardenStep::JoinAndClone { joins, namespaces } => {
-                self.clone_from_inside(joins, namespaces, start)
+                self.clone_from_inside(joins, namespaces, Switch::No, start)
+            }
+            WardenStep::BuildAndClone { joins, namespaces } => {
+                self.clone_from_inside(joins, namespaces, Switch::Yes, start)
             }
             WardenStep::WriteIdMaps(maps) => match (&start.ward, &maps.writer) {
                 // Who has cloned the child inside has written them too.
                 (_, Writer::Joiner | Writer::Nobody) => Ok(()),
-                (Some(ward), Writer::Privileged | Writer::OneId | Writer::Helpers { .. }) => {
-                    maps.write(ward.pid)
-                }
-                (None, Writer::Privileged | Writer::OneId | Writer::Helpers { .. }) => {
-                    Err(Errno::CHILD.into())
-                }
+                (
+                    Some(ward),
+                    Writer::Privileged | Writer::Range | Writer::OneId | Writer::Helpers { .. },
+                ) => maps.write(ward.pid),
+                (
+                    None,
+                    Writer::Privileged | Writer::Range | Writer::OneId | Writer::Helpers { .. },
+                ) => Err(Errno::CHILD.into()),
             },
         }
     }
@@ -112,8 +124,8 @@ impl Warden<'_> {
             gate.know_peer(pidfd);
         }
         let gate = start.gate.take();
-        start.ward =
-            Some(Ward { pid, pidfd, gate, listener: None, passed: Vec::new(), user_namespace });
+        let passed = std::mem::take(&mut start.passed);
+        start.ward = Some(Ward { pid, pidfd, gate, listener: None, passed, user_namespace });
     }
 
     /// That of the child, where files of subordinate ids will have to be removed.
