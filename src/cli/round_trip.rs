@@ -49,8 +49,13 @@ fn choice(namespace: Namespace) -> BoxedStrategy<Choice> {
 }
 
 fn mounts() -> impl Strategy<Value = FileOptions> {
-    let bind = (path(), path(), switch());
-    let bind = bind.prop_map(|(source, target, writable)| Bind { source, target, writable });
+    let bind = (path(), path(), switch(), switch());
+    let bind = bind.prop_map(|(source, target, writable, idmapped)| Bind {
+        source,
+        target,
+        writable,
+        idmapped,
+    });
     let tmpfs = (path(), switch(), of(1_u64..));
     let tmpfs = tmpfs.prop_map(|(target, writable, size)| Tmpfs { target, writable, size });
     let overlay = (path(), path()).prop_map(|(lower, target)| Overlay { lower, target });

@@ -54,16 +54,25 @@ impl RunOptions {
                 .why("root of the machine gives them, with --user yes and --mount yes")
                 .man("user_namespaces(7)"));
         }
-        match rootfs {
-            Rootfs::Directory(directory)
-                if has_range
-                    && self.writing == Writing::Allowed
-                    && self.ids.suid_ok == Switch::No =>
-            {
-                only_root_reaches(directory)
-            }
-            _ => Ok(()),
+        let idmapped = self.files.binds.iter().filter(|bind| bind.idmapped == Switch::Yes);
+        if let (Some(bind), false) = (idmapped.clone().next(), has_range) {
+            let target = shown(&bind.target);
+            return Err(Failure::new(format!("--bind {target}: idmap needs ids of its own"))
+                .why("root of the machine gives them, with --user yes and --mount yes")
+                .man("mount_setattr(2)"));
         }
+        if self.ids.suid_ok == Switch::Yes {
+            return Ok(());
+        }
+        if let Rootfs::Directory(directory) = rootfs
+            && has_range
+            && self.writing == Writing::Allowed
+        {
+            only_root_reaches(directory)?;
+        }
+        let mut written =
+            idmapped.filter(|bind| bind.writable == Switch::Yes && bind.source.is_dir());
+        written.try_for_each(|bind| only_root_reaches(&bind.source))
     }
 }
 

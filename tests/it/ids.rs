@@ -223,6 +223,30 @@ fn what_root_inside_writes_into_a_directory_is_roots_and_others_must_not_reach_i
 }
 
 #[test]
+fn a_bind_shows_owners_as_they_are_on_disk_where_that_is_ordered() {
+    need!(root);
+    let dir = scratch("idmapped");
+    fs::write(dir.join("key"), "SECRET").unwrap();
+    chown(dir.join("key"), Some(33), Some(42)).unwrap();
+    fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).unwrap();
+    let bind = |options: &str| ["--bind".to_owned(), format!("{}:/mnt{options}", dir.display())];
+    let look = "ls -n /mnt/key | cut -c14-40; cat /mnt/key; echo new >/mnt/new";
+    own_ids().opt(bind(":idmap")).sh(look).ran().fails(125, &["others can reach", "--suid-ok"]);
+    let read_only = own_ids().opt(bind(":idmap:ro")).sh(look).ran();
+    assert!(read_only.stdout.contains("33") && read_only.stdout.contains("42"), "{read_only:?}");
+    assert!(read_only.stderr.contains("Read-only file system"), "{read_only:?}");
+    // The control: without it they are nobody's.
+    let plain = own_ids().opt(bind("")).sh(look).ran();
+    assert!(plain.stdout.contains("65534") && !dir.join("new").exists(), "{plain:?}");
+    fs::set_permissions(&dir, fs::Permissions::from_mode(0o700)).unwrap();
+    let written = own_ids().opt(bind(":idmap")).sh(look).ran();
+    assert!(written.stdout.contains("SECRET"), "{written:?}");
+    let new = fs::metadata(dir.join("new")).unwrap();
+    assert_eq!((new.uid(), new.gid()), (0, 0));
+    Rustic::run().opt(bind(":idmap")).opt(["true"]).ran().fails(125, &["idmap", "--user yes"]);
+}
+
+#[test]
 fn a_node_in_the_root_cannot_be_opened_and_one_that_is_bound_can() {
     need!(root);
     let root = tree("node");

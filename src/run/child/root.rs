@@ -8,12 +8,12 @@ use crate::error::SysError;
 use crate::mounts;
 use crate::namespace::Switch;
 use crate::rootfs::writer::write_all;
-use crate::run::step::{Mount, Place, RootfsStep, Source, Tree};
+use crate::run::step::{Idmapped, Mount, Place, RootfsStep, Source, Tree};
 use crate::spec::Sysctl;
 use crate::walls::idmap::IdMaps;
 use crate::walls::proc_masks::{self, Hidden, Masks};
 use crate::walls::{dev, root};
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, fchown, open, unlinkat};
 use rustix::io::Errno;
 use rustix::process::fchdir;
@@ -27,7 +27,7 @@ impl Child<'_> {
         match step {
             RootfsStep::OpenBase(path) => self.base = Some(open_base(path)?),
             RootfsStep::MakePrivate => mounts::make_private()?,
-            RootfsStep::Idmap { tree, maps, below } => self.idmap(*tree, maps, below)?,
+            RootfsStep::Idmap { of, maps, below } => self.idmap(*of, maps, below)?,
             RootfsStep::MakeTargets(paths) => self.make_targets(paths)?,
             RootfsStep::StandInRoot => fchdir(opened(self.root.as_ref())?)?,
             RootfsStep::TakeRoot { own, copied } => self.take_root(*own, *copied)?,
@@ -89,22 +89,27 @@ impl Child<'_> {
     }
 
     /// What is mounted below and cannot be shown so keeps its owners: they are nobody inside.
-    fn idmap(&mut self, tree: Tree, maps: &IdMaps, below: &[PathBuf]) -> Result<(), SysError> {
+    fn idmap(&mut self, of: Idmapped, maps: &IdMaps, below: &[PathBuf]) -> Result<(), SysError> {
         let namespace = maps.namespace()?;
-        match tree {
-            Tree::Scratch => mounts::idmap(opened(self.root.as_ref())?, c"", namespace)?,
-            Tree::Base => {
+        let show = |tree: BorrowedFd<'_>| {
+            mounts::idmap(tree, c"", &namespace)?;
+            for path in below {
+                let path = CString::new(path.as_os_str().as_bytes());
+                let _ = path.map(|path| mounts::idmap(tree, &path, &namespace));
+            }
+            Ok::<_, Errno>(())
+        };
+        match of {
+            Idmapped::Root => show(opened(self.root.as_ref())?)?,
+            Idmapped::Bind(slot) => show(self.mount(slot)?)?,
+            Idmapped::Base => {
                 let base = opened(self.base.as_ref())?;
                 let copy = if below.is_empty() {
                     mounts::copy_mount(base, c"")?
                 } else {
                     mounts::copy_tree(base, c"", mounts::Attributes::NONE)?
                 };
-                mounts::idmap(&copy, c"", &namespace)?;
-                for path in below {
-                    let path = CString::new(path.as_os_str().as_bytes());
-                    let _ = path.map(|path| mounts::idmap(&copy, &path, &namespace));
-                }
+                show(copy.as_fd())?;
                 mounts::attach(&copy, base)?;
                 self.base = Some(copy);
             }

@@ -5,7 +5,7 @@ use super::{Description, described, first_word, inside, text};
 use crate::beneath::Links;
 use crate::error::printable;
 use crate::namespace::Switch;
-use crate::run::step::{Place, RootfsStep};
+use crate::run::step::{Idmapped, Place, RootfsStep};
 use crate::walls::proc_masks::{self, Hidden};
 use std::path::PathBuf;
 
@@ -25,13 +25,28 @@ impl RootfsStep {
                 "a new mount namespace still shares mount events with the host where / is shared",
                 "mount_namespaces(7)",
             ),
-            Self::Idmap { below, .. } => described(
-                format!(
-                    "clone3(CLONE_NEWUSER), open_tree(root, OPEN_TREE_CLONE{}), \
-                     mount_setattr(MOUNT_ATTR_IDMAP), move_mount()",
-                    if below.is_empty() { "" } else { "|AT_RECURSIVE" }
-                ),
-                "show the root file system with the container's ids".into(),
+            Self::Idmap { of, below, .. } => described(
+                match (of, below.is_empty()) {
+                    (Idmapped::Base, true) => {
+                        "clone3(CLONE_NEWUSER), open_tree(root, OPEN_TREE_CLONE), \
+                         mount_setattr(MOUNT_ATTR_IDMAP), move_mount()"
+                    }
+                    (Idmapped::Base, false) => {
+                        "clone3(CLONE_NEWUSER), open_tree(root, OPEN_TREE_CLONE|AT_RECURSIVE), \
+                         mount_setattr(MOUNT_ATTR_IDMAP), move_mount()"
+                    }
+                    (Idmapped::Root | Idmapped::Bind(_), _) => {
+                        "clone3(CLONE_NEWUSER), mount_setattr(MOUNT_ATTR_IDMAP)"
+                    }
+                }
+                .into(),
+                match of {
+                    Idmapped::Base | Idmapped::Root => {
+                        "show the root file system with the container's ids"
+                    }
+                    Idmapped::Bind(_) => "show a bind with the container's ids",
+                }
+                .into(),
                 "owners inside are those on disk, though root inside is nobody outside",
                 "mount_setattr(2)",
             ),

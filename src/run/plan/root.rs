@@ -9,7 +9,7 @@ use crate::mounts::Attributes;
 use crate::namespace::{Namespace, Switch};
 use crate::rootfs::Image;
 use crate::run::resource::Resource;
-use crate::run::step::{ChildStep, Mount, RootfsStep, Source, Tree};
+use crate::run::step::{ChildStep, Idmapped, Mount, RootfsStep, Source, Tree};
 use crate::run::streams::Stream;
 use crate::spec::{RootSwitch, Writing};
 use std::path::{Path, PathBuf};
@@ -82,6 +82,7 @@ impl Ladder<'_> {
         // What is the host's, too, before the scratch lies over a part of it, or the ids of the
         // container are shown there.
         self.make_mounts(|mount| matches!(mount.source, Source::Host(_)));
+        self.idmap_binds()?;
         std::mem::take(&mut self.lowers).into_iter().for_each(|step| self.rung(step));
         steps.into_iter().for_each(|step| self.rung(step));
         if !self.scratch_files.is_empty() {
@@ -102,7 +103,7 @@ impl Ladder<'_> {
     ) -> (PathBuf, Vec<RootfsStep>) {
         let scratch = RootfsStep::MakeScratch { size: self.spec.scratch_size };
         let idmapped = |steps: Vec<RootfsStep>| {
-            self.idmap(Tree::Base, below).into_iter().chain(steps).collect()
+            self.idmap(Idmapped::Base, below).into_iter().chain(steps).collect()
         };
         match image {
             // A copy of the directory's mounts is taken before the scratch is attached over it, or
@@ -121,7 +122,7 @@ impl Ladder<'_> {
                     RootfsStep::UnpackIntoScratch(origin),
                     RootfsStep::MakeTree { from: Tree::Scratch, attributes },
                 ];
-                unpack.extend(self.idmap(Tree::Scratch, Vec::new()));
+                unpack.extend(self.idmap(Idmapped::Root, Vec::new()));
                 (PathBuf::from("/"), unpack)
             }
         }
@@ -137,10 +138,24 @@ impl Ladder<'_> {
         self.plan_ordered_mounts(tree)
     }
 
+    /// The binds that are ordered so.
+    fn idmap_binds(&mut self) -> Result<(), Failure> {
+        let ordered = self.spec.files.binds.iter().filter(|bind| bind.idmapped == Switch::Yes);
+        for bind in ordered {
+            let target = bind.target.strip_prefix("/").unwrap_or(&bind.target);
+            let mut all = self.mounts.iter().filter(|mount| mount.ordered == Switch::Yes);
+            let Some(mount) = all.find(|mount| mount.target == target) else { continue };
+            let below = kernel_files::mounted_below(&bind.source)?;
+            let step = self.idmap(Idmapped::Bind(mount.slot), below);
+            step.into_iter().for_each(|step| self.rung(step));
+        }
+        Ok(())
+    }
+
     /// The root as the ids of the container see it, where they are not those of the host.
-    fn idmap(&self, tree: Tree, below: Vec<PathBuf>) -> Option<RootfsStep> {
+    fn idmap(&self, of: Idmapped, below: Vec<PathBuf>) -> Option<RootfsStep> {
         let maps = self.maps.filter(|_| self.has_builder())?.clone();
-        Some(RootfsStep::Idmap { tree, maps, below })
+        Some(RootfsStep::Idmap { of, maps, below })
     }
 
     pub(super) fn make_mounts(&mut self, wanted: impl Fn(&Mount) -> bool) {

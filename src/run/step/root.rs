@@ -18,10 +18,10 @@ pub enum RootfsStep {
     OpenBase(CString),
     /// No mount travels in or out.
     MakePrivate,
-    /// The root as the container's ids see it: an idmapped mount.
+    /// A tree as the container's ids see it: an idmapped mount.
     Idmap {
-        /// Of the directory, which then is a copy of itself, or of what was unpacked.
-        tree: Tree,
+        /// Which tree.
+        of: Idmapped,
         /// The ids.
         maps: IdMaps,
         /// What is mounted below it, by paths relative to it: as far as it can be shown so.
@@ -205,6 +205,17 @@ pub enum Source {
         /// Where it keeps its marks.
         marks: OverlayMarks,
     },
+}
+
+/// A tree of mounts that is shown with other owners.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Idmapped {
+    /// The directory that was opened first, which then is a copy of itself.
+    Base,
+    /// The root, before it is attached.
+    Root,
+    /// What will be mounted, by its slot.
+    Bind(usize),
 }
 
 /// A tree of mounts that the root is a copy of.

@@ -7,24 +7,29 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 impl Bind {
-    /// Reads `SRC:DST[:ro|:rw]`, any bytes. In a path `\:` is a colon and `\\` a backslash; before
+    /// Reads `SRC:DST[:ro|:rw][:idmap]`, any bytes. In a path `\:` is a colon and `\\` a backslash; before
     /// anything else a backslash is itself.
     ///
     /// # Errors
     /// How it is spelled.
     pub fn parse(word: &OsStr) -> Result<Self, String> {
-        const SPELLED: &str = "a bind is SRC:DST or SRC:DST:ro, with \\: for a colon in a path";
+        const SPELLED: &str =
+            "a bind is SRC:DST, with :ro or :idmap behind it, and \\: for a colon in a path";
         let (source, target, options) = two_paths(word, SPELLED)?;
-        let Options { writable, size } = options;
+        let Options { writable, idmapped, size } = options;
         if size.is_some() {
             return Err(format!("a bind has no size: {SPELLED}"));
         }
-        Ok(Self { source, target, writable })
+        Ok(Self { source, target, writable, idmapped })
     }
 
     /// The word that [`Bind::parse`] reads as this bind.
     pub fn word(&self) -> OsString {
-        said(&[&self.source, &self.target], self.writable, None)
+        let mut word = said(&[&self.source, &self.target], self.writable, None);
+        if self.idmapped == Switch::Yes {
+            word.push(":idmap");
+        }
+        word
     }
 }
 
@@ -41,7 +46,10 @@ impl Tmpfs {
         if target.is_empty() {
             return Err(SPELLED.into());
         }
-        let Options { writable, size } = options(parts.as_slice(), SPELLED)?;
+        let Options { writable, idmapped, size } = options(parts.as_slice(), SPELLED)?;
+        if idmapped == Switch::Yes {
+            return Err(format!("a tmpfs has no owners to be mapped: {SPELLED}"));
+        }
         Ok(Self { target: path(target), writable, size })
     }
 
@@ -75,6 +83,7 @@ impl Overlay {
 /// What may stand behind a target, in any order, each once.
 struct Options {
     writable: Switch,
+    idmapped: Switch,
     size: Option<u64>,
 }
 
@@ -89,12 +98,13 @@ fn two_paths(word: &OsStr, spelled: &str) -> Result<(PathBuf, PathBuf, Options),
 }
 
 fn options(words: &[Vec<u8>], spelled: &str) -> Result<Options, String> {
-    let (mut writable, mut room) = (None, None);
+    let (mut writable, mut idmapped, mut room) = (None, None, None);
     for word in words {
         let text = String::from_utf8_lossy(word);
         let twice = match &*text {
             "ro" => writable.replace(Switch::No).is_some(),
             "rw" => writable.replace(Switch::Yes).is_some(),
+            "idmap" => idmapped.replace(Switch::Yes).is_some(),
             other => match other.strip_prefix("size=") {
                 Some(number) => room.replace(size(number)?).is_some(),
                 None => return Err(format!("'{other}' is no option: {spelled}")),
@@ -104,7 +114,11 @@ fn options(words: &[Vec<u8>], spelled: &str) -> Result<Options, String> {
             return Err(format!("'{text}' is said twice, or with its contrary: {spelled}"));
         }
     }
-    Ok(Options { writable: writable.unwrap_or(Switch::Yes), size: room })
+    Ok(Options {
+        writable: writable.unwrap_or(Switch::Yes),
+        idmapped: idmapped.unwrap_or(Switch::No),
+        size: room,
+    })
 }
 
 /// A number of bytes, perhaps with K, M or G behind it.

@@ -34,6 +34,8 @@ pub struct Bind {
     pub target: PathBuf,
     /// No for `:ro`.
     pub writable: Switch,
+    /// Yes for `:idmap`: owners inside are those on disk, where the container has ids of its own.
+    pub idmapped: Switch,
 }
 
 /// An empty tmpfs.
