@@ -10,13 +10,13 @@ use std::path::{Path, PathBuf};
 
 /// A plain user with subordinate ids, in a mount namespace with files of its own over /etc/subuid
 /// and /etc/subgid.
-struct Ranges {
+pub(crate) struct Ranges {
     dir: PathBuf,
     temporary: PathBuf,
 }
 
 impl Ranges {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let (dir, temporary) = (scratch("subid"), scratch("temporary"));
         chown(&temporary, Some(NOBODY), Some(NOBODY)).unwrap();
         fs::write(dir.join("sub"), "nobody:200000:65536\n").unwrap();
@@ -24,7 +24,7 @@ impl Ranges {
     }
 
     /// Runs rustic through what stands before it; `prepare` is done as root before.
-    fn ran(&self, prepare: &str, through: &str, args: &str) -> Ran {
+    pub(crate) fn ran(&self, prepare: &str, through: &str, args: &str) -> Ran {
         let script = format!(
             "touch /etc/subuid /etc/subgid; for name in uid gid; do \
              mount --bind {dir}/sub /etc/sub$name; done; {prepare} \
@@ -99,12 +99,12 @@ fn verify_finds_every_wall_as_ordered_with_ranges_and_without() {
 }
 
 /// A run of root with ids of its own.
-fn own_ids() -> Rustic {
+pub(crate) fn own_ids() -> Rustic {
     Rustic::run().ns("user", "yes")
 }
 
 /// Where the ids of a running container begin outside.
-fn start_of(pid: u32) -> u32 {
+pub(crate) fn start_of(pid: u32) -> u32 {
     let map = fs::read_to_string(format!("/proc/{pid}/uid_map")).unwrap();
     let words: Vec<u32> = map.split_whitespace().map(|word| word.parse().unwrap()).collect();
     assert_eq!((words[0], words[2], words.len()), (0, 65_536, 3), "{map}");
@@ -112,7 +112,7 @@ fn start_of(pid: u32) -> u32 {
 }
 
 /// CMD of a container that says "up".
-fn cmd_of(parent: &std::process::Child) -> u32 {
+pub(crate) fn cmd_of(parent: &std::process::Child) -> u32 {
     children_of(children_of(parent.id())[0])[0]
 }
 

@@ -26,6 +26,8 @@ pub struct LeasedTree {
 enum LockError {
     Errno(Errno),
     Ended(Failure),
+    /// What it was for is done.
+    Settled,
 }
 
 impl From<Errno> for LockError {
@@ -71,11 +73,33 @@ impl Store {
         how: Use,
         watch: &mut dyn Watch,
     ) -> Result<Lock, Failure> {
-        Lock::wait(path, how, || watch.look(Progress::default()).map_err(LockError::Ended)).map_err(
-            |waiting| match waiting {
-                LockError::Errno(errno) => self.failed(errno),
-                LockError::Ended(failure) => failure,
-            },
-        )
+        let look = || watch.look(Progress::default()).map_err(LockError::Ended);
+        Lock::wait(path, how, look).map_err(|waiting| self.not_waited(waiting))
+    }
+
+    /// The lock to make a tree under; `None` once the tree is there: whoever has made it uses it, and
+    /// keeps its lock for as long as his container lives.
+    pub(super) fn lock_to_make(
+        &self,
+        digest: &str,
+        watch: &mut dyn Watch,
+    ) -> Result<Option<Lock>, Failure> {
+        let look = || match self.image(digest).is_dir() {
+            true => Err(LockError::Settled),
+            false => watch.look(Progress::default()).map_err(LockError::Ended),
+        };
+        match Lock::wait(&self.lock(digest), Use::Exclusive, look) {
+            Ok(lock) => Ok(Some(lock)),
+            Err(LockError::Settled) => Ok(None),
+            Err(waiting) => Err(self.not_waited(waiting)),
+        }
+    }
+
+    fn not_waited(&self, waiting: LockError) -> Failure {
+        match waiting {
+            LockError::Errno(errno) => self.failed(errno),
+            LockError::Ended(failure) => failure,
+            LockError::Settled => self.failed(Errno::EXIST),
+        }
     }
 }

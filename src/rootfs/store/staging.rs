@@ -33,8 +33,8 @@ impl Store {
     ) -> Result<LeasedTree, Failure> {
         let mut made = None;
         loop {
-            let lock = self.waited(&self.lock(digest), Use::Exclusive, watch)?;
-            if !self.image(digest).is_dir() {
+            let lock = self.lock_to_make(digest, watch)?;
+            if let Some(lock) = lock.filter(|_| !self.image(digest).is_dir()) {
                 match self.stage(archive, digest, limits, watch).and_then(|(found, record)| {
                     // What is in the store under a digest is what has that digest, also when the
                     // file was changed after it was hashed.
@@ -51,7 +51,6 @@ impl Store {
                     }
                 }
             }
-            drop(lock);
             if let Some(held) = self.held(digest, Making::Yes, watch)? {
                 return Ok(LeasedTree { unpacked: made, ..held });
             }
@@ -69,7 +68,7 @@ impl Store {
         let own = self.waited(&self.lock(&key), Use::Exclusive, watch)?;
         let staged = self.stage(archive, &key, limits, watch);
         let settled = staged.and_then(|(digest, record)| {
-            let lock = self.waited(&self.lock(&digest), Use::Exclusive, watch)?;
+            let lock = self.lock_to_make(&digest, watch)?;
             let known = self.image(&digest).is_dir();
             if known {
                 remove::tree(&self.staging(&key)).map_err(|errno| self.failed(errno))?;

@@ -1,8 +1,10 @@
 //! Tests that take minutes, each a part of its own: `scripts/test --faults`,
-//! `scripts/test --files`, `scripts/test --programs`, `scripts/test --sets`, `scripts/test --truth`.
+//! `scripts/test --files`, `scripts/test --ids`, `scripts/test --programs`, `scripts/test --sets`,
+//! `scripts/test --truth`.
 
 pub(crate) mod faults;
 mod files;
+mod ids;
 mod programs;
 mod sets;
 pub(crate) mod truth;

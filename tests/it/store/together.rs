@@ -159,3 +159,25 @@ fn a_race_of_rm_and_import_leaves_no_name_without_an_image() {
     }
     let _ = fs::remove_dir_all(&folder);
 }
+
+#[test]
+fn starts_at_once_on_an_empty_store_run_beside_one_another() {
+    need!(root);
+    let folder = roomy("beside");
+    let (store, up) = (folder.join("store"), folder.join("up"));
+    fs::create_dir(&up).unwrap();
+    let bind = format!("{}:/mnt", up.display());
+    let runs: Vec<_> = (0..20)
+        .map(|number| {
+            // Each ends only when all of them are there.
+            let script = format!(
+                "touch /mnt/{number}; i=0; while [ $(ls /mnt | wc -l) -lt 20 ]; do i=$((i + 1)); [ \
+                 $i -lt 300 ] || exit 1; sleep 0.1; done"
+            );
+            Rustic::run().store(&store).opt(["--bind", &bind]).sh(&script).started()
+        })
+        .collect();
+    runs.into_iter().for_each(|run| drop(finish(run).ok()));
+    assert_eq!(trees(&store).len(), 1);
+    let _ = fs::remove_dir_all(&folder);
+}

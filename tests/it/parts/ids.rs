@@ -1,0 +1,78 @@
+//! Ranges of ids that many containers take, hold and give back, and verify by users with ranges.
+
+use crate::ids::{Ranges, cmd_of, own_ids, start_of};
+use crate::need;
+use crate::support::{Rustic, apart, end, eventually, finish, until_line};
+use rustix::mount::{MountFlags, mount};
+use std::collections::BTreeSet;
+use std::fs;
+use std::time::Duration;
+
+/// The locks of the ranges that are taken.
+fn locks() -> usize {
+    fs::read_dir("/run/rustic/ids").map_or(0, Iterator::count)
+}
+
+/// In a /run of the test's own.
+fn alone(look: impl FnOnce() + Send) {
+    apart(|| {
+        mount("tmpfs", "/run", "tmpfs", MountFlags::empty(), None).unwrap();
+        look();
+    });
+}
+
+#[test]
+fn a_hundred_containers_at_once_have_a_hundred_ranges() {
+    need!(root);
+    alone(|| {
+        let run = own_ids().sh("echo up; read end");
+        let begun: Vec<_> = (0..100).map(|_| run.started()).collect();
+        let up: Vec<_> = begun.into_iter().map(|child| until_line(child, "up")).collect();
+        let starts: BTreeSet<u32> = up.iter().map(|child| start_of(cmd_of(child))).collect();
+        assert_eq!((starts.len(), locks()), (100, 100));
+        up.into_iter().for_each(end);
+        eventually("every lock is gone", || locks() == 0);
+        // The control: without the wall there is none.
+        let open = Rustic::run().sh("echo up; read end").started_until("up");
+        assert_eq!(locks(), 0);
+        end(open);
+    });
+}
+
+#[test]
+fn a_thousand_starts_leave_no_range() {
+    need!(root);
+    alone(|| {
+        for _ in 0..1_000 {
+            own_ids().opt(["true"]).ran().ok();
+        }
+        assert_eq!(locks(), 0);
+    });
+}
+
+#[test]
+fn two_hundred_kills_leave_no_range() {
+    need!(root);
+    alone(|| {
+        for number in 0..200 {
+            let mut child = own_ids().opt(["true"]).started();
+            std::thread::sleep(Duration::from_micros(number * 60));
+            child.kill().unwrap();
+            let _ = finish(child);
+            eventually("its lock is gone", || locks() == 0);
+        }
+        own_ids().opt(["true"]).ran().ok();
+    });
+}
+
+#[test]
+fn verify_and_its_flips_are_as_ordered_for_users_with_ranges_and_without() {
+    need!(root);
+    let user = Ranges::new();
+    for prepare in ["", "umount /etc/subuid;"] {
+        for command in ["verify", "verify --flip"] {
+            let ran = user.ran(prepare, "", command);
+            assert_eq!(ran.code, 0, "{prepare} {command}: {ran:?}");
+        }
+    }
+}
