@@ -29,6 +29,8 @@ pub struct Row {
     pub switch: Switch,
     /// What was found.
     pub report: VerifyReport,
+    /// Whether this caller may have it so: a plain user has no container without a user namespace.
+    pub permitted: Switch,
     /// What changed besides its own wall.
     pub others: Vec<Change>,
 }
@@ -67,28 +69,33 @@ impl Flip {
                     Choice::New => Switch::No,
                     Choice::Shared | Choice::Join(_) => Switch::Yes,
                 };
-                let report = match flipped(namespace, switch) {
-                    Ok(spec) => verifier.verify(&spec),
+                let (report, permitted) = match flipped(namespace, switch) {
+                    Ok(spec) => (verifier.verify(&spec), Switch::Yes),
                     Err(failure) => {
                         let namespaces = spec.namespaces.clone().with(namespace, chosen(switch));
-                        VerifyReport::untried(order, &namespaces, &failure)
+                        (VerifyReport::untried(order, &namespaces, &failure), Switch::No)
                     }
                 };
                 let others = changes(namespace, &spec.namespaces, &base, &report);
-                Row { namespace, switch, report, others }
+                Row { namespace, switch, report, permitted, others }
             },
         );
         let rows = rows.collect();
         Self { base, rows }
     }
 
-    /// 0 where every wall followed its own namespace and every other change is explained, 1 where
-    /// not, 3 where that cannot be said.
+    /// 0 where every wall that this caller may toggle followed its own namespace and every other
+    /// change is explained, 1 where not, 3 where that cannot be said.
     pub fn exit(&self) -> Exit {
+        let permitted = self.rows.iter().filter(|row| row.permitted == Switch::Yes);
         let exits: Vec<Exit> = std::iter::once(&self.base)
-            .chain(self.rows.iter().map(|row| &row.report))
             .map(VerifyReport::exit)
+            .chain(permitted.map(|row| row.exit(&self.base)))
             .collect();
+        // What nobody may toggle has shown nothing.
+        if exits.len() == 1 && exits.contains(&Exit::Command(0)) {
+            return Exit::Inconclusive;
+        }
         let unexplained =
             self.rows.iter().flat_map(|row| &row.others).any(|change| change.because.is_none());
         if unexplained
@@ -124,6 +131,15 @@ pub enum Followed {
 }
 
 impl Row {
+    /// Where its own wall has followed, another one that has nothing to try any more is a change
+    /// with its explanation, and no doubt.
+    fn exit(&self, base: &VerifyReport) -> Exit {
+        match (self.report.exit(), self.followed(base)) {
+            (Exit::Inconclusive, Followed::Yes) => Exit::Command(0),
+            (exit, _) => exit,
+        }
+    }
+
     /// Whether its own wall has followed.
     pub fn followed(&self, base: &VerifyReport) -> Followed {
         let own = |report: &VerifyReport| {

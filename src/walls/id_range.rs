@@ -7,6 +7,7 @@
 use crate::error::Failure;
 use crate::host::{Extent, extents};
 use crate::random;
+use rustix::event::{Timespec, poll};
 use rustix::fd::OwnedFd;
 use rustix::fs::{FlockOperation, Mode, OFlags, fchmod, flock, fstat, mkdir, open, stat, unlink};
 use rustix::io::Errno;
@@ -65,11 +66,19 @@ impl IdRange {
         make_directory().map_err(|errno| {
             Failure::new(format!("cannot make {LOCKS}")).errno(errno).man("flock(2)")
         })?;
+        remove_unused();
         if let Some(ids) = ordered {
             used.allow(ids)?;
-            return Self::lock(ids)?.ok_or_else(|| {
-                Failure::new(format!("--ids {}: another container has them", ids.start))
-            });
+            // Another start may just be looking whether somebody has them.
+            for _ in 0..20 {
+                if let Some(range) = Self::lock(ids)? {
+                    return Ok(range);
+                }
+                const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 5_000_000 };
+                let _ = poll(&mut [], Some(&PAUSE));
+            }
+            let what = format!("--ids {}: another container has them", ids.start);
+            return Err(Failure::new(what));
         }
         for ids in candidates()? {
             if used.by(ids).is_none()
@@ -164,6 +173,19 @@ fn make_directory() -> rustix::io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// The names that runs have left who were killed before anybody could have cleaned up after them.
+fn remove_unused() {
+    for entry in fs::read_dir(LOCKS).into_iter().flatten().flatten() {
+        let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let Ok(file) = open(entry.path(), flags, Mode::empty()) else { continue };
+        // Who has made it just now, and not locked it yet, finds it gone and makes it again.
+        let is_free = flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok();
+        if is_free && fstat(&file).is_ok_and(|stat| stat.st_nlink != 0) {
+            let _ = unlink(entry.path());
+        }
+    }
 }
 
 /// The lock of a block; `None` where another run has it. A file whose name was taken away between

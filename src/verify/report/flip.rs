@@ -84,7 +84,7 @@ impl Flip {
         }
         let not = |wanted: Followed| -> Vec<_> {
             own.iter()
-                .filter(|(_, followed)| *followed == wanted)
+                .filter(|(row, followed)| *followed == wanted && row.permitted == Switch::Yes)
                 .map(|(row, _)| row.namespace.name())
                 .collect()
         };
@@ -97,6 +97,11 @@ impl Flip {
         }
         if !no.is_empty() {
             said.push(format!("Not: {}.", no.join(", ")));
+        }
+        let refused: Vec<_> = self.rows.iter().filter(|row| row.permitted == Switch::No).collect();
+        if !refused.is_empty() {
+            let names: Vec<_> = refused.iter().map(|row| row.namespace.name()).collect();
+            said.push(format!("Not this caller's to toggle: {}.", names.join(", ")));
         }
         if tried && !unknown.is_empty() {
             said.push(format!("Not known: {}.", unknown.join(", ")));
