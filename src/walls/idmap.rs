@@ -82,6 +82,25 @@ impl IdMaps {
         translated(&self.uids, uid)
     }
 
+    /// Whether who owns a file outside is somebody inside. Through an idmapped mount owners are
+    /// inside as they are on disk.
+    pub fn has_owner(&self, uid: u32, gid: u32) -> bool {
+        let has = |map: &[Extent], id: u32| {
+            map.iter().any(|extent| {
+                let first = match self.writer {
+                    Writer::Range => extent.inside,
+                    Writer::Privileged
+                    | Writer::OneId
+                    | Writer::Joiner
+                    | Writer::Nobody
+                    | Writer::Helpers { .. } => extent.outside,
+                };
+                id >= first && id - first < extent.count
+            })
+        };
+        has(&self.uids, uid) && has(&self.gids, gid)
+    }
+
     /// The uid and gid outside of root inside, where root outside is nobody in it.
     pub fn owner(&self) -> Option<(u32, u32)> {
         let owner = (translated(&self.uids, 0)?, translated(&self.gids, 0)?);

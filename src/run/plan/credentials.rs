@@ -5,12 +5,14 @@ use crate::error::Failure;
 use crate::host::{Host, contains};
 use crate::namespace::{Choice, Namespace, Switch};
 use crate::run::step::ChildStep;
-use crate::spec::{Capabilities, First, Seccomp, Spec};
+use crate::spec::{Capabilities, First, Seccomp, Spec, shown};
 use crate::walls::id_range::IdRange;
 use crate::walls::idmap::{IdMaps, Writer};
 use crate::walls::privileges::{Credentials, Groups, Keep};
 use crate::walls::seccomp::default::{self, FilterOptions};
 use crate::walls::seccomp::{self, SelfSignals};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 /// The ids of the container's user namespace; `None` where it has the caller's.
 pub(super) fn maps(spec: &Spec, host: &Host, range: Option<&IdRange>) -> Option<IdMaps> {
@@ -71,6 +73,27 @@ pub(super) fn ids_are_mapped(spec: &Spec, host: &Host, maps: &IdMaps) -> Result<
             }
         })
         .man("subuid(5)"))
+}
+
+/// Whether an overlay can be written over a directory: what is written is copied first, with its
+/// owner, and an owner that the user namespace does not map cannot be given.
+///
+/// # Errors
+/// The directory, or a file of its /etc that the container has its own of.
+pub(super) fn owners_are_mapped(maps: &IdMaps, directory: &Path) -> Result<(), Failure> {
+    let places = ["etc", "etc/hosts", "etc/hostname", "etc/resolv.conf"];
+    let places = places.map(|place| directory.join(place));
+    for path in [directory.to_owned()].into_iter().chain(places) {
+        let Ok(stat) = path.symlink_metadata() else { continue };
+        if !maps.has_owner(stat.uid(), stat.gid()) {
+            let (shown, uid, gid) = (shown(&path), stat.uid(), stat.gid());
+            return Err(Failure::new(format!("--ephemeral: {shown} belongs to {uid}:{gid}"))
+                .why("the container's user namespace has no such owner: nothing could be written over it")
+                .remedy("an archive of it, an own copy, or --read-only")
+                .man("user_namespaces(7)"));
+        }
+    }
+    Ok(())
 }
 
 impl Ladder<'_> {

@@ -1,5 +1,6 @@
 //! The rungs of the root file system: how it is made, entered and filled.
 
+use super::credentials::owners_are_mapped;
 use super::hides::tree_of;
 use super::kernel_files;
 use super::ladder::{Ladder, NO_SUID_DEV, RootPlace, SysView, c_string};
@@ -63,6 +64,11 @@ impl Ladder<'_> {
             Image::Directory(path) => Some(path.clone()),
             Image::Tree(_) | Image::ToUnpack(_) | Image::PerRun { .. } => None,
         };
+        if let (Some(directory), Some(maps), Writing::Ephemeral) =
+            (&directory, self.maps, self.spec.writing)
+        {
+            owners_are_mapped(maps, directory)?;
+        }
         let below = directory.as_deref().filter(|_| self.place == RootPlace::Callers);
         let below = below.filter(|_| self.has_builder()).map(kernel_files::mounted_below);
         let below = below.transpose()?.unwrap_or_default();

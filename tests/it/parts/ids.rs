@@ -1,6 +1,7 @@
 //! Ranges of ids that many containers take, hold and give back, and verify by users with ranges.
 
-use crate::ids::{Ranges, cmd_of, own_ids, start_of};
+use crate::ids::Ranges;
+use crate::ids::own::{cmd_of, own_ids, start_of};
 use crate::need;
 use crate::support::{Rustic, apart, end, eventually, finish, until_line};
 use rustix::mount::{MountFlags, mount};

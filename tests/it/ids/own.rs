@@ -1,102 +1,12 @@
-//! Whose id is whose: ranges of a plain user, and what is left without them.
+//! Containers of root with ids of their own.
 
 use crate::need;
 use crate::support::{
-    NOBODY, Ran, Rustic, binary, children_of, end, ended, eventually, payload, scratch, shell, tree,
+    NOBODY, Rustic, children_of, end, ended, eventually, payload, scratch, shell, tree,
 };
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
-use std::path::{Path, PathBuf};
-
-/// A plain user with subordinate ids, in a mount namespace with files of its own over /etc/subuid
-/// and /etc/subgid.
-pub(crate) struct Ranges {
-    dir: PathBuf,
-    temporary: PathBuf,
-}
-
-impl Ranges {
-    pub(crate) fn new() -> Self {
-        let (dir, temporary) = (scratch("subid"), scratch("temporary"));
-        chown(&temporary, Some(NOBODY), Some(NOBODY)).unwrap();
-        fs::write(dir.join("sub"), "nobody:200000:65536\n").unwrap();
-        Self { dir, temporary }
-    }
-
-    /// Runs rustic through what stands before it; `prepare` is done as root before.
-    pub(crate) fn ran(&self, prepare: &str, through: &str, args: &str) -> Ran {
-        let script = format!(
-            "touch /etc/subuid /etc/subgid; for name in uid gid; do \
-             mount --bind {dir}/sub /etc/sub$name; done; {prepare} \
-             exec setpriv --reuid {NOBODY} --regid {NOBODY} --clear-groups env -i PATH=$PATH \
-             TMPDIR={temporary} {through} {rustic} {args}",
-            dir = self.dir.display(),
-            temporary = self.temporary.display(),
-            rustic = binary().display()
-        );
-        ended(&mut shell(&["unshare", "--mount", "sh"], &script))
-    }
-}
-
-const MAP: &str = "run cat /proc/self/uid_map";
-const ONE_ID: [&str; 3] = ["0", "65534", "1"];
-
-#[test]
-fn subordinate_ids_are_used_where_the_user_has_some() {
-    need!(root);
-    let user = Ranges::new();
-    let map = user.ran("", "", MAP).ok();
-    assert!(map.split_whitespace().eq(["0", "65534", "1", "1", "200000", "65536"]), "{map}");
-    assert_eq!(user.ran("", "", "run --uid 1000 id").ok(), "uid=1000 gid=1000\n");
-    let script = "run --mount no --uid 1000 sh -c 'mkdir -m 700 /tmp/mine && touch /tmp/mine/file \
-                  && ls /tmp/mine'";
-    assert_eq!(user.ran("", "", script).ok(), "file\n");
-    let left = fs::read_dir(&user.temporary).unwrap().count();
-    assert_eq!(left, 0, "files of subordinate ids are removed too");
-}
-
-#[test]
-fn where_newuidmap_may_not_map_them_it_starts_with_one_id() {
-    need!(root);
-    let user = Ranges::new();
-    let no_bit = format!(
-        "cp /usr/bin/newuidmap {dir}/newuidmap && chmod 755 {dir}/newuidmap && mount --bind \
-         {dir}/newuidmap /usr/bin/newuidmap;",
-        dir = user.dir.display()
-    );
-    let no_group_bit = no_bit.replace("uidmap", "gidmap");
-    for (prepare, through) in [
-        ("", "setpriv --no-new-privs"),
-        ("", "bwrap --dev-bind / /"),
-        ("", "unshare -r"),
-        ("", "unshare -c"),
-        (&no_bit, ""),
-        (&no_group_bit, ""),
-    ] {
-        let map = user.ran(prepare, through, MAP).ok();
-        assert!(map.split_whitespace().eq(ONE_ID), "{prepare} {through}: {map}");
-    }
-    let nnp = |args: &str| user.ran("", "setpriv --no-new-privs", args);
-    let refused = "newuidmap: write to uid_map failed";
-    nnp("run --uid 1000 id").fails(125, &["--uid 1000", refused]);
-    nnp("run --gid 1000 id").fails(125, &["--gid 1000", refused]);
-    let told = nnp("run -v true").stderr;
-    assert!(told.contains("user: one id, because the subordinate ids cannot be mapped"), "{told}");
-    // What was begun first has left nothing.
-    assert_eq!(fs::read_dir(&user.temporary).unwrap().count(), 0);
-}
-
-#[test]
-fn verify_finds_every_wall_as_ordered_with_ranges_and_without() {
-    need!(root);
-    let user = Ranges::new();
-    for prepare in ["", "umount /etc/subuid;"] {
-        let ran = user.ran(prepare, "", "verify");
-        assert_eq!(ran.code, 0, "{ran:?}");
-        assert!(ran.stdout.contains("Every wall is as ordered"), "{ran:?}");
-        assert!(!ran.stdout.contains("unknown"), "{ran:?}");
-    }
-}
+use std::path::Path;
 
 /// A run of root with ids of its own.
 pub(crate) fn own_ids() -> Rustic {
@@ -244,6 +154,26 @@ fn a_bind_shows_owners_as_they_are_on_disk_where_that_is_ordered() {
     let new = fs::metadata(dir.join("new")).unwrap();
     assert_eq!((new.uid(), new.gid()), (0, 0));
     Rustic::run().opt(bind(":idmap")).opt(["true"]).ran().fails(125, &["idmap", "--user yes"]);
+}
+
+#[test]
+fn nothing_is_written_over_owners_that_the_container_does_not_have() {
+    need!(root);
+    let root = tree("owners-over");
+    let run = |run: Rustic| {
+        let run = run.opt(["--rootfs", root.to_str().unwrap(), "--ephemeral"]);
+        run.opt(["payload", "make", "/etc/new"]).ran()
+    };
+    run(Rustic::run().nobody()).fails(125, &["--ephemeral", "belongs to 0:0"]);
+    for path in [root.clone(), root.join("etc"), root.join("bin")] {
+        chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
+    }
+    assert_eq!(run(Rustic::run().nobody()).ok(), "done\n");
+    // Through an idmapped mount owners are as they are on disk.
+    assert_eq!(run(own_ids()).ok(), "done\n");
+    chown(root.join("etc"), Some(70_000), Some(0)).unwrap();
+    run(own_ids()).fails(125, &["/etc belongs to 70000:0"]);
+    assert_eq!(run(Rustic::run()).ok(), "done\n");
 }
 
 #[test]
