@@ -114,7 +114,9 @@ fn detail_of_new(namespace: Namespace, spec: &Spec, plan: &Plan) -> String {
             Some(Writer::Helpers { .. }) => {
                 ", 0 is the caller, the others are its subordinate ids".into()
             }
-            Some(Writer::OneId) | None => ", 0 is the caller, and there is no other id".into(),
+            Some(Writer::OneId) | None => {
+                format!(", {} is the caller, and there is no other id", spec.uid)
+            }
             Some(Writer::Joiner | Writer::Nobody) => {
                 ", nested in the owner of what is joined, with its ids".into()
             }

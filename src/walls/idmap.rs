@@ -52,23 +52,25 @@ pub enum Writer {
 impl IdMaps {
     /// The maps for this caller: as root every id that the caller itself has, one to one; otherwise
     /// 0 is the caller, and 1 and up are its subordinate ids where it has some, and the helpers are
-    /// installed and have not refused.
-    pub fn of(host: &Host) -> Self {
+    /// installed and have not refused. Where there is one id alone the caller is who CMD is to be.
+    pub fn of(host: &Host, (uid, gid): (u32, u32)) -> Self {
         if host.uid == 0 {
             return Self::same(&host.uid_map, &host.gid_map, Writer::Privileged);
         }
-        let one = |id| vec![Extent { inside: 0, outside: id, count: 1 }];
+        let one = |inside, outside| vec![Extent { inside, outside, count: 1 }];
+        // What the helpers have refused was to be 0 and more.
+        let (uid, gid) = if host.ranges_refused.is_some() { (0, 0) } else { (uid, gid) };
         let helpers = (program("newuidmap"), program("newgidmap"));
         let ranges = (subordinate("/etc/subuid", host.uid), subordinate("/etc/subgid", host.uid));
         match (helpers, ranges) {
             ((Some(uid), Some(gid)), (Some(uids), Some(gids))) if host.ranges_refused.is_none() => {
                 Self {
-                    uids: [one(host.uid), vec![uids]].concat(),
-                    gids: [one(host.gid), vec![gids]].concat(),
+                    uids: [one(0, host.uid), vec![uids]].concat(),
+                    gids: [one(0, host.gid), vec![gids]].concat(),
                     writer: Writer::Helpers { uid, gid },
                 }
             }
-            _ => Self { uids: one(host.uid), gids: one(host.gid), writer: Writer::OneId },
+            _ => Self { uids: one(uid, host.uid), gids: one(gid, host.gid), writer: Writer::OneId },
         }
     }
 

@@ -19,9 +19,10 @@ pub(super) fn maps(spec: &Spec, host: &Host, range: Option<&IdRange>) -> Option<
     let inside = spec.inside.as_ref();
     match (spec.namespaces.get(Namespace::User), inside.filter(|_| spec.joins.owner.is_some())) {
         (Choice::Shared, _) | (Choice::Join(_), None) => None,
-        (Choice::New, None) => {
-            Some(range.map_or_else(|| IdMaps::of(host), |range| IdMaps::of_range(range.extent())))
-        }
+        (Choice::New, None) => Some(range.map_or_else(
+            || IdMaps::of(host, (spec.uid, spec.gid)),
+            |range| IdMaps::of_range(range.extent()),
+        )),
         // Nested in the owner of what is joined: no more ids than that has.
         (Choice::New, Some(seen)) => Some(IdMaps::same(&seen.uids, &seen.gids, Writer::Joiner)),
         (Choice::Join(_), Some(seen)) => Some(IdMaps::same(&seen.uids, &seen.gids, Writer::Nobody)),
