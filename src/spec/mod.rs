@@ -191,7 +191,7 @@ pub struct Spec {
     pub gid: u32,
     /// What ids outside they are.
     pub ids: IdOptions,
-    /// CMD's environment but for HOME, which the image's passwd decides unless it was given: `K=V`
+    /// CMD's environment but for HOME, USER and LOGNAME, which the image's passwd decides unless given: `K=V`
     /// strings.
     pub env: Vec<CString>,
     /// The capabilities that were asked for.

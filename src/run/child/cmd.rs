@@ -11,8 +11,7 @@ use rustix::fd::{AsFd, AsRawFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
 use rustix::process::umask;
-use std::ffi::{CString, OsStr};
-use std::os::unix::ffi::OsStrExt;
+use std::ffi::CString;
 
 impl Child<'_> {
     pub(super) fn exec(
@@ -28,14 +27,19 @@ impl Child<'_> {
         if let Err(errno) = self.given.report.send(&Report::Done(number), None) {
             return SysError::new(errno, "telling the parent");
         }
-        let given = env.iter().any(|line| line.to_bytes().starts_with(b"HOME="));
         if let Some(ready) = self.given.ready.take()
             && let Err(error) = hand_over(&ready)
         {
             return error;
         }
-        let env: Vec<CString> =
-            env.iter().cloned().chain(self.home.take().filter(|_| !given)).collect();
+        // What was given by name stays.
+        let found = std::mem::take(&mut self.account);
+        let is_given = |line: &CString| {
+            let name = line.to_bytes().split_inclusive(|&byte| byte == b'=').next();
+            name.is_some_and(|name| env.iter().any(|given| given.to_bytes().starts_with(name)))
+        };
+        let found = found.into_iter().filter(|line| !is_given(line));
+        let env: Vec<CString> = env.iter().cloned().chain(found).collect();
         match (first, self.given.own.take()) {
             (First::Cmd, _) => exec::execute(cmd, &env),
             (First::Reaper, Some(own)) => {
@@ -75,9 +79,10 @@ fn hand_over(ready: &OwnedFd) -> Result<(), SysError> {
     Ok(())
 }
 
-/// A user's home in the image's own passwd, which libc would look for on the host; `/root` and `/`
-/// where it is not told.
-pub(super) fn home(uid: u32) -> Vec<u8> {
+/// HOME, and USER and LOGNAME where there is a name, from the image's own passwd, which libc would
+/// look for on the host. What it does not tell is root with `/root`, or nobody in particular with
+/// `/`.
+pub(super) fn account(uid: u32) -> Vec<CString> {
     const LONGEST: u64 = 1 << 20;
     let mut passwd = Vec::new();
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
@@ -90,11 +95,18 @@ pub(super) fn home(uid: u32) -> Vec<u8> {
     let uid_text = uid.to_string();
     let listed = passwd.split(|&byte| byte == b'\n').find_map(|line| {
         let mut fields = line.split(|&byte| byte == b':');
-        (fields.nth(2)? == uid_text.as_bytes()).then(|| fields.nth(2))?
+        let name = fields.next()?;
+        (fields.nth(1)? == uid_text.as_bytes()).then(|| Some((name, fields.nth(2)?)))?
     });
-    match listed {
-        Some(home) if home.starts_with(b"/") => OsStr::from_bytes(home).as_bytes().to_vec(),
-        _ if uid == 0 => b"/root".to_vec(),
-        _ => b"/".to_vec(),
-    }
+    let (name, home) = match (listed, uid) {
+        (Some((name, home)), _) if home.starts_with(b"/") => (name, home),
+        (Some((name, _)), 0) => (name, &b"/root"[..]),
+        (Some((name, _)), _) => (name, &b"/"[..]),
+        (None, 0) => (&b"root"[..], &b"/root"[..]),
+        (None, _) => (&b""[..], &b"/"[..]),
+    };
+    let names = [&b"USER="[..], b"LOGNAME="].into_iter().filter(|_| !name.is_empty());
+    let lines = names.map(|variable| [variable, name].concat());
+    let lines = lines.chain([[&b"HOME="[..], home].concat()]);
+    lines.filter_map(|line| CString::new(line).ok()).collect()
 }

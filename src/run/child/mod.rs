@@ -82,7 +82,7 @@ impl<'a> Child<'a> {
             views: [None, None, None],
             queue: None,
             has_queue: Switch::Yes,
-            home: None,
+            account: Vec::new(),
             owner: None,
             given,
         }
@@ -140,7 +140,8 @@ pub struct Child<'a> {
     queue: Option<Queue>,
     /// Whether the parent has made one.
     has_queue: Switch,
-    home: Option<CString>,
+    /// What CMD's environment gets from the image's passwd.
+    account: Vec<CString>,
     /// Who what is made belongs to, where that is not who makes it: root inside.
     owner: Option<(Uid, Gid)>,
     given: Inheritance<'a>,

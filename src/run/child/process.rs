@@ -1,7 +1,7 @@
 //! The steps of the process: session, streams, names, credentials, and the filter.
 
 use super::Child;
-use super::cmd::home;
+use super::cmd::account;
 use crate::error::SysError;
 use crate::exit::Exit;
 use crate::namespace::Switch;
@@ -24,7 +24,7 @@ use rustix::process::{
     Resource, Rlimit, Signal, chdir, getcwd, set_parent_process_death_signal, setrlimit, setsid,
     umask,
 };
-use std::ffi::{CStr, CString};
+use std::ffi::CStr;
 
 impl Child<'_> {
     pub(super) fn execute(&mut self, number: usize, step: &ChildStep) -> Result<(), SysError> {
@@ -42,8 +42,8 @@ impl Child<'_> {
             ChildStep::NotifySocket(slot) => self.make_notify_socket(*slot),
             ChildStep::LimitQueues(bytes) => limit_queues(*bytes),
             ChildStep::CloseDescriptors { soft_limit } => self.close_descriptors(*soft_limit),
-            ChildStep::FindHome(uid) => {
-                self.home = CString::new([b"HOME=", home(*uid).as_slice()].concat()).ok();
+            ChildStep::FindAccount(uid) => {
+                self.account = account(*uid);
                 Ok(())
             }
             ChildStep::DropBounding(unwanted) => Ok(privileges::bound(*unwanted)?),

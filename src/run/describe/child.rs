@@ -117,9 +117,9 @@ impl ChildStep {
                 "a descriptor of a host directory crosses every wall (CVE-2024-21626)",
                 "close_range(2)",
             ),
-            Self::FindHome(uid) => described(
+            Self::FindAccount(uid) => described(
                 format!("read /etc/passwd for uid {uid}"),
-                "find HOME".into(),
+                "find HOME and USER".into(),
                 "the image knows where its users live",
                 "passwd(5)",
             ),

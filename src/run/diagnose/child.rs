@@ -44,7 +44,7 @@ impl ChildStep {
             | Self::NotifySocket(_)
             | Self::LimitQueues(_)
             | Self::CloseDescriptors { .. }
-            | Self::FindHome(_)
+            | Self::FindAccount(_)
             | Self::DropBounding(_)
             | Self::DropGroups
             | Self::SetCapabilities(_)

@@ -100,7 +100,7 @@ impl Plan {
         ladder.keyring();
         ladder.readiness_opened(queue.as_ref());
         ladder.rung(ChildStep::CloseDescriptors { soft_limit });
-        ladder.rung(ChildStep::FindHome(spec.uid));
+        ladder.rung(ChildStep::FindAccount(spec.uid));
         ladder.name_refused_ranges();
         ladder.privileges(&credentials)?;
         let is_shared = *spec.namespaces.get(Namespace::Ipc) == Choice::Shared;

@@ -65,8 +65,8 @@ pub enum ChildStep {
         /// The soft limit of open descriptors that CMD gets, where it was raised.
         soft_limit: Option<u64>,
     },
-    /// HOME, from the image's passwd.
-    FindHome(u32),
+    /// HOME, USER and LOGNAME, from the image's passwd.
+    FindAccount(u32),
     /// Capabilities taken out of the bounding set, a bit each.
     DropBounding(u64),
     /// The supplementary groups given up.
@@ -96,7 +96,7 @@ pub enum ChildStep {
     Exec {
         /// CMD and its arguments.
         cmd: Vec<CString>,
-        /// Its environment, but for HOME.
+        /// Its environment, but for HOME, USER and LOGNAME.
         env: Vec<CString>,
         /// What the child becomes.
         first: First,

@@ -59,10 +59,12 @@ fn the_environment_is_clean_but_for_what_is_ordered() {
         lines,
         [
             "HOME=/root",
+            "LOGNAME=root",
             "PASSED=on",
             "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
             "SET=a=b",
             "TERM=vt100",
+            "USER=root",
             "container=rustic",
         ]
     );
@@ -86,8 +88,14 @@ fn home_is_what_the_images_passwd_says() {
         ]);
         run.opt(extra.iter().copied()).opt(["busybox", "env"]).ran().ok()
     };
-    assert!(environ("1000", &[]).contains("HOME=/home/x\n"));
-    assert!(environ("7", &[]).contains("HOME=/\n"));
+    let of_x = environ("1000", &[]);
+    for line in ["HOME=/home/x\n", "USER=x\n", "LOGNAME=x\n"] {
+        assert!(of_x.contains(line), "{of_x}");
+    }
+    let of_nobody = environ("7", &[]);
+    assert!(of_nobody.contains("HOME=/\n") && !of_nobody.contains("USER="), "{of_nobody}");
+    let given = environ("1000", &["--env", "USER=me"]);
+    assert!(given.contains("USER=me\n") && given.contains("LOGNAME=x\n"), "{given}");
     assert!(environ("1000", &["--env", "HOME=/mine"]).contains("HOME=/mine\n"));
 }
 
