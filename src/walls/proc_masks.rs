@@ -141,6 +141,22 @@ impl Masks {
         Ok(Self { file: copy(FILE)?, directory: copy(DIRECTORY)? })
     }
 
+    /// The same for a mount namespace that is made next: what is attached in this one cannot be
+    /// copied from there.
+    ///
+    /// # Errors
+    /// Those of open_tree(2).
+    pub fn anew(self) -> rustix::io::Result<Self> {
+        let anew = |mask: Mask| match mask.used {
+            Switch::No => Ok(mask),
+            Switch::Yes => {
+                let mount = mounts::copy_tree(&mask.mount, c"", Attributes::NONE)?;
+                Ok::<_, Errno>(Mask { mount, used: Switch::No })
+            }
+        };
+        Ok(Self { file: anew(self.file)?, directory: anew(self.directory)? })
+    }
+
     /// Hides paths beneath `root`, and looks at each afterwards: it must show the mask. What is not
     /// there is passed over. Returns how many are hidden.
     ///

@@ -27,9 +27,12 @@ impl Child<'_> {
         match step {
             RootfsStep::OpenBase(path) => self.base = Some(open_base(path)?),
             RootfsStep::MakePrivate => mounts::make_private()?,
-            RootfsStep::Idmap { of, maps, below } => self.idmap(*of, maps, below)?,
+            RootfsStep::Idmap { of, maps, below } => self.idmap(of, maps, below)?,
             RootfsStep::MakeTargets(paths) => self.make_targets(paths)?,
-            RootfsStep::StandInRoot => fchdir(opened(self.root.as_ref())?)?,
+            RootfsStep::StandInRoot => {
+                self.masks = self.masks.take().map(Masks::anew).transpose()?;
+                fchdir(opened(self.root.as_ref())?)?;
+            }
             RootfsStep::TakeRoot { own, copied } => self.take_root(*own, *copied)?,
             RootfsStep::FindCmd { cmd, env, workdir, mounts, hidden, .. } => {
                 self.find_cmd(cmd, env, workdir, mounts, hidden)?;
@@ -89,7 +92,7 @@ impl Child<'_> {
     }
 
     /// What is mounted below and cannot be shown so keeps its owners: they are nobody inside.
-    fn idmap(&mut self, of: Idmapped, maps: &IdMaps, below: &[PathBuf]) -> Result<(), SysError> {
+    fn idmap(&mut self, of: &Idmapped, maps: &IdMaps, below: &[PathBuf]) -> Result<(), SysError> {
         let namespace = maps.namespace()?;
         let show = |tree: BorrowedFd<'_>| {
             mounts::idmap(tree, c"", &namespace)?;
@@ -101,8 +104,8 @@ impl Child<'_> {
         };
         match of {
             Idmapped::Root => show(opened(self.root.as_ref())?)?,
-            Idmapped::Bind(slot) => show(self.mount(slot)?)?,
-            Idmapped::Base => {
+            Idmapped::Bind(slot) => show(self.mount(*slot)?)?,
+            Idmapped::Base(place) => {
                 let base = opened(self.base.as_ref())?;
                 let copy = if below.is_empty() {
                     mounts::copy_mount(base, c"")?
@@ -110,7 +113,7 @@ impl Child<'_> {
                     mounts::copy_tree(base, c"", mounts::Attributes::NONE)?
                 };
                 show(copy.as_fd())?;
-                mounts::attach(&copy, base)?;
+                mounts::attach(&copy, open_base(place)?)?;
                 self.base = Some(copy);
             }
         }

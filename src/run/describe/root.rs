@@ -27,11 +27,11 @@ impl RootfsStep {
             ),
             Self::Idmap { of, below, .. } => described(
                 match (of, below.is_empty()) {
-                    (Idmapped::Base, true) => {
+                    (Idmapped::Base(_), true) => {
                         "clone3(CLONE_NEWUSER), open_tree(root, OPEN_TREE_CLONE), \
                          mount_setattr(MOUNT_ATTR_IDMAP), move_mount()"
                     }
-                    (Idmapped::Base, false) => {
+                    (Idmapped::Base(_), false) => {
                         "clone3(CLONE_NEWUSER), open_tree(root, OPEN_TREE_CLONE|AT_RECURSIVE), \
                          mount_setattr(MOUNT_ATTR_IDMAP), move_mount()"
                     }
@@ -41,7 +41,7 @@ impl RootfsStep {
                 }
                 .into(),
                 match of {
-                    Idmapped::Base | Idmapped::Root => {
+                    Idmapped::Base(_) | Idmapped::Root => {
                         "show the root file system with the container's ids"
                     }
                     Idmapped::Bind(_) => "show a bind with the container's ids",

@@ -16,6 +16,9 @@ use crate::spec::{RootSwitch, Writing};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+/// A directory that every host has, and that is not its root.
+const ASIDE: &str = "/dev";
+
 impl Ladder<'_> {
     pub(super) fn root(&mut self, image: Image) -> Result<(), Failure> {
         match (image, self.is_new(Namespace::Mount)) {
@@ -108,19 +111,24 @@ impl Ladder<'_> {
         below: Vec<PathBuf>,
     ) -> (PathBuf, Vec<RootfsStep>) {
         let scratch = RootfsStep::MakeScratch { size: self.spec.scratch_size };
-        let idmapped = |steps: Vec<RootfsStep>| {
-            self.idmap(Idmapped::Base, below).into_iter().chain(steps).collect()
+        let idmapped = |path: &Path, steps: Vec<RootfsStep>| {
+            let place = if path == Path::new("/") { Path::new(ASIDE) } else { path };
+            let of = Idmapped::Base(c_string(place));
+            self.idmap(of, below).into_iter().chain(steps).collect()
         };
         match image {
             // A copy of the directory's mounts is taken before the scratch is attached over it, or
             // it would hold the scratch too.
             Image::Directory(path) if self.spec.writing != Writing::Ephemeral => {
                 let bound = RootfsStep::MakeTree { from: Tree::Base, attributes };
-                (path, idmapped(vec![bound, scratch]))
+                let steps = idmapped(&path, vec![bound, scratch]);
+                (path, steps)
             }
             Image::Directory(path) | Image::Tree(path) => {
                 let marks = self.overlay_marks();
-                (path, idmapped(vec![scratch, RootfsStep::MakeOverlay { marks, attributes }]))
+                let over = RootfsStep::MakeOverlay { marks, attributes };
+                let steps = idmapped(&path, vec![scratch, over]);
+                (path, steps)
             }
             Image::ToUnpack(origin) | Image::PerRun { origin, .. } => {
                 let mut unpack = vec![
@@ -129,7 +137,8 @@ impl Ladder<'_> {
                     RootfsStep::MakeTree { from: Tree::Scratch, attributes },
                 ];
                 unpack.extend(self.idmap(Idmapped::Root, Vec::new()));
-                (PathBuf::from("/"), unpack)
+                let base = if self.has_builder() { ASIDE } else { "/" };
+                (base.into(), unpack)
             }
         }
     }

@@ -208,10 +208,12 @@ pub enum Source {
 }
 
 /// A tree of mounts that is shown with other owners.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Idmapped {
-    /// The directory that was opened first, which then is a copy of itself.
-    Base,
+    /// The directory that was opened first, which then is a copy of itself, attached here: over it,
+    /// or somewhere else where it is the caller's own root. Who has something mounted over that is
+    /// in a chroot for the kernel, and makes no user namespace, user_namespaces(7).
+    Base(CString),
     /// The root, before it is attached.
     Root,
     /// What will be mounted, by its slot.

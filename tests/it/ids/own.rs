@@ -177,6 +177,18 @@ fn nothing_is_written_over_owners_that_the_container_does_not_have() {
 }
 
 #[test]
+fn the_hosts_own_root_is_shown_with_its_owners_and_without_its_views_of_the_kernel() {
+    need!(root);
+    let script = "stat -c %u:%g /etc/passwd; id -u; ls /sys/kernel/debug | wc -l; touch /etc/x";
+    let run = own_ids().opt(["--rootfs", "/", "--read-only", "--hide", "/etc/shadow"]);
+    let ran = run.clone().sh(script).ran();
+    assert_eq!(ran.stdout, "0:0\n0\n0\n", "{ran:?}");
+    assert!(ran.stderr.contains("Read-only file system"), "{ran:?}");
+    let shadow = run.sh("cat /etc/shadow").ran();
+    assert!(shadow.stderr.contains("No such file"), "{shadow:?}");
+}
+
+#[test]
 fn a_node_in_the_root_cannot_be_opened_and_one_that_is_bound_can() {
     need!(root);
     let root = tree("node");
