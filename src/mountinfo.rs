@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// A line of /proc/PID/mountinfo, proc_pid_mountinfo(5).
@@ -58,6 +59,40 @@ pub fn under<'a>(mounts: &[&'a MountInfo], path: &Path) -> Option<&'a MountInfo>
         found = mount;
     }
     Some(found)
+}
+
+/// Every path of the host that shows what this one shows, or a part of it: itself, and what is
+/// mounted of its file system elsewhere.
+pub fn aliases(path: &Path, mounts: &[MountInfo]) -> Vec<PathBuf> {
+    let all: Vec<&MountInfo> = mounts.iter().collect();
+    let within = under(&all, path).and_then(|mount| {
+        let below = path.strip_prefix(&mount.point).ok()?;
+        Some((mount.device, joined(&mount.root, below)))
+    });
+    let others = within.into_iter().flat_map(|(device, within)| {
+        let of_it = mounts.iter().filter(move |mount| mount.device == device);
+        of_it.filter_map(move |mount| {
+            let whole = within.strip_prefix(&mount.root).ok();
+            let whole = whole.map(|below| joined(&mount.point, below));
+            let part = || mount.root.starts_with(&within).then(|| mount.point.clone());
+            whole.or_else(part).filter(|other| is_seen(other, mount))
+        })
+    });
+    let mut found = vec![path.to_owned()];
+    found.extend(others);
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+/// Whether a path shows this mount, and none that lies over it.
+fn is_seen(path: &Path, mount: &MountInfo) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|stat| stat.dev() == mount.device)
+}
+
+/// A path with nothing behind it stays without a slash.
+pub fn joined(path: &Path, below: &Path) -> PathBuf {
+    if below.as_os_str().is_empty() { path.to_owned() } else { path.join(below) }
 }
 
 /// The mounts in a table; a line that is none is passed over.

@@ -205,19 +205,18 @@ pub fn allow_writing(mount: impl AsFd) -> Result<()> {
     sys::mount_setattr(mount.as_fd(), c"", libc::AT_EMPTY_PATH, &attr)
 }
 
-/// Shows the owners of a detached mount as a user namespace maps them, mount_setattr(2). With a
-/// path it is that of a mount below, in the same detached tree.
+/// Shows the owners of a detached mount as a user namespace maps them, mount_setattr(2).
 ///
 /// # Errors
 /// EINVAL for a file system that cannot be shown so, or a mount that is attached; EPERM for one
 /// that is shown so already.
-pub fn idmap(tree: impl AsFd, path: &CStr, user_namespace: impl AsFd) -> Result<()> {
+pub fn idmap(mount: impl AsFd, user_namespace: impl AsFd) -> Result<()> {
     let attr = MountAttr {
         set: MountAttrFlags::MOUNT_ATTR_IDMAP.bits().into(),
         userns_fd: user_namespace.as_fd().as_raw_fd() as u64,
         ..MountAttr::default()
     };
-    sys::mount_setattr(tree.as_fd(), path, libc::AT_EMPTY_PATH, &attr)
+    sys::mount_setattr(mount.as_fd(), c"", libc::AT_EMPTY_PATH, &attr)
 }
 
 /// Attaches a detached mount on top of what `target` shows.

@@ -15,6 +15,9 @@ pub(super) fn switch(text: &str) -> Result<Switch, String> {
     }
 }
 
+/// Each block of 65,536 has a lock.
+const MOST_IDS: u32 = 1 << 24;
+
 /// A range of ids outside, `START[:COUNT]`.
 pub(super) fn ids(text: &str) -> Result<Ids, String> {
     let (start, count) = text.split_once(':').unwrap_or((text, ""));
@@ -29,6 +32,7 @@ pub(super) fn ids(text: &str) -> Result<Ids, String> {
     match (ids.start, ids.count) {
         (0, _) => Err("0 outside is the host's root".into()),
         (_, 0) => Err("a range has at least one id".into()),
+        (_, count) if count > MOST_IDS => Err(format!("a range has at most {MOST_IDS} ids")),
         // 4294967295 is no id, setreuid(2).
         _ if end > u64::from(u32::MAX) => Err("the range ends behind the last id".into()),
         _ => Ok(ids),

@@ -26,9 +26,10 @@ use crate::self_exe;
 use crate::spec::{First, Ready, Rootfs, Spec, Stdio, Verbosity, has_range};
 use crate::sys;
 use crate::walls::id_range::IdRange;
+use caps::Capability;
 use nix::sys::signalfd::SignalFd;
 use rustix::fd::OwnedFd;
-use rustix::fs::{Mode, OFlags, fcntl_setfl};
+use rustix::fs::{Mode, OFlags, Uid, fchown, fcntl_setfl};
 use rustix::io::Errno;
 use rustix::process::{
     PidfdFlags, Resource, Rlimit, WaitId, WaitIdOptions, getpid, getrlimit, pidfd_open, setrlimit,
@@ -123,7 +124,8 @@ fn run_told(spec: &Spec, host: &Host, info: &mut Events) -> Result<Exit, Unsucce
         .transpose()?
         .map(Rc::new);
     let plan = plan(spec, host, image, &streams, range)?;
-    let (mut ours, theirs) = both_sides(spec, &streams, outer.as_ref())?;
+    let (mut ours, theirs) =
+        both_sides(spec, &streams, outer.as_ref(), cmds_uid(&plan, spec, host))?;
     let voice = Voice { talk: spec.talk, line_end: if outer.is_some() { "\r\n" } else { "\n" } };
     let run = Run { spec, host, plan: &plan, voice };
     begin_the_story(run, held.as_ref());
@@ -223,11 +225,18 @@ impl Theirs {
     }
 }
 
+/// What CMD's uid is outside, where the caller may give it files.
+fn cmds_uid(plan: &Plan, spec: &Spec, host: &Host) -> Option<u32> {
+    let uid = plan.maps.as_ref().map_or(Some(spec.uid), |maps| maps.outside(spec.uid));
+    uid.filter(|_| host.uid == 0 && host.holds(Capability::CAP_CHOWN))
+}
+
 /// Makes what the processes have between them.
 fn both_sides(
     spec: &Spec,
     streams: &Streams,
     outer: Option<&Outer>,
+    uid: Option<u32>,
 ) -> Result<(Ours, Theirs), Failure> {
     let own_pty = outer.is_some() && !spec.namespaces.is_new(Namespace::Mount);
     let ptmx = own_pty.then(host_ptmx).transpose().map_err(io("cannot open /dev/ptmx"))?;
@@ -244,6 +253,10 @@ fn both_sides(
     let (said, ready) = ready_pipe(spec)?.unzip();
     let (pipes, ends) =
         stream_relay::pipes(&streams.each).map_err(io("cannot make a pipe for a stream"))?;
+    // CMD opens them by /dev/stdout and its like.
+    for pipe in ends.iter().chain([&ready]).flatten() {
+        fchown(pipe, uid.map(Uid::from_raw), None).map_err(io("cannot give CMD a pipe"))?;
+    }
     let signals =
         signals::listen().map_err(|errno| io("cannot listen for signals")(of_nix(errno)))?;
     let pair = || control::wire().map_err(io("cannot make a socket pair"));

@@ -56,7 +56,7 @@ impl RunOptions {
             files.nothing_to_undo()?;
             self.no_directory_to_undo(&rootfs)?;
         }
-        self.check_ids(&namespaces, &rootfs, host)?;
+        self.check_ids(&namespaces, (&rootfs, &files), cap_mask, host)?;
         let workdir = self.workdir.as_deref().unwrap_or(Path::new("/"));
         if !workdir.is_absolute() {
             return Err(Failure::new(format!("--workdir {} is not absolute", shown(workdir))));

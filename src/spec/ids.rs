@@ -1,15 +1,16 @@
 //! Which ids the container has, `--ids`, and who may be left what root inside writes, `--suid-ok`.
 
 use super::arguments::Words;
-use super::{Rootfs, RunOptions, Writing, shown};
-use crate::error::Failure;
+use super::{FileOptions, Rootfs, RunOptions, Writing, shown};
+use crate::error::{Failure, errno_of};
 use crate::host::{Host, UserNamespace};
+use crate::mountinfo::{self, MountInfo};
 use crate::namespace::{Choice, Namespace, Namespaces, Switch};
 pub use crate::walls::id_range::{COUNT, Ids};
 use caps::Capability;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The ids of root's containers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +46,8 @@ impl RunOptions {
     pub(super) fn check_ids(
         &self,
         namespaces: &Namespaces,
-        rootfs: &Rootfs,
+        (rootfs, files): (&Rootfs, &FileOptions),
+        cap_mask: u64,
         host: &Host,
     ) -> Result<(), Failure> {
         let has_range = has_range(namespaces, host);
@@ -54,51 +56,75 @@ impl RunOptions {
                 .why("root of the machine gives them, with --user yes and --mount yes")
                 .man("user_namespaces(7)"));
         }
-        let idmapped = self.files.binds.iter().filter(|bind| bind.idmapped == Switch::Yes);
+        let idmapped = files.binds.iter().filter(|bind| bind.idmapped == Switch::Yes);
         if let (Some(bind), false) = (idmapped.clone().next(), has_range) {
             let target = shown(&bind.target);
             return Err(Failure::new(format!("--bind {target}: idmap needs ids of its own"))
                 .why("root of the machine gives them, with --user yes and --mount yes")
                 .man("mount_setattr(2)"));
         }
-        if self.ids.suid_ok == Switch::Yes {
+        if has_range && cap_mask & Capability::CAP_SYS_ADMIN.bitmask() != 0 {
+            files.nothing_to_undo_in_the_kernels_places()?;
+        }
+        if !has_range || self.ids.suid_ok == Switch::Yes {
             return Ok(());
         }
-        if let Rootfs::Directory(directory) = rootfs
-            && has_range
-            && self.writing == Writing::Allowed
-        {
-            only_root_reaches(directory)?;
+        let writable = idmapped.filter(|bind| bind.writable == Switch::Yes);
+        let mut written: Vec<&Path> = writable.map(|bind| bind.source.as_path()).collect();
+        if let (Rootfs::Directory(directory), Writing::Allowed) = (rootfs, self.writing) {
+            written.push(directory);
         }
-        let mut written =
-            idmapped.filter(|bind| bind.writable == Switch::Yes && bind.source.is_dir());
-        written.try_for_each(|bind| only_root_reaches(&bind.source))
+        if written.is_empty() {
+            return Ok(());
+        }
+        let mounts = mountinfo::read().map_err(|error| {
+            Failure::new("cannot read /proc/self/mountinfo").errno(errno_of(&error))
+        })?;
+        for place in written {
+            only_root_reaches(place, place, &mounts)?;
+            let below = mounts.iter().map(|mount| mount.point.as_path());
+            let mut below = below.filter(|point| *point != place && point.starts_with(place));
+            below.try_for_each(|point| only_root_reaches(place, point, &mounts))?;
+        }
+        Ok(())
     }
 }
 
 /// Whether the container has ids of its own: root of the machine gives them, and to show files with
 /// them takes mounts.
 pub fn has_range(namespaces: &Namespaces, host: &Host) -> bool {
+    // To mount, to write the maps, to give files to who is 0 inside.
+    let rights = [
+        Capability::CAP_SYS_ADMIN,
+        Capability::CAP_SETUID,
+        Capability::CAP_SETGID,
+        Capability::CAP_CHOWN,
+    ];
     host.uid == 0
-        && host.holds(Capability::CAP_SYS_ADMIN)
+        && rights.into_iter().all(|right| host.holds(right))
         && host.user_namespace == UserNamespace::Initial
         && *namespaces.get(Namespace::User) == Choice::New
         && namespaces.is_new(Namespace::Mount)
 }
 
 /// What root inside writes belongs on the disk to the host's root: a set-user-ID file there gives
-/// its rights to whoever can run it. Some directory on the way must be root's alone.
-fn only_root_reaches(directory: &Path) -> Result<(), Failure> {
+/// its rights to whoever can run it. A directory above it must be root's alone, wherever it is
+/// mounted: one that root inside has he can open to others.
+fn only_root_reaches(ordered: &Path, path: &Path, mounts: &[MountInfo]) -> Result<(), Failure> {
     const OTHERS_SEARCH: u32 = 0o011;
     let keeps_out = |path: &Path| {
         fs::metadata(path).is_ok_and(|stat| stat.uid() == 0 && stat.mode() & OTHERS_SEARCH == 0)
     };
-    if directory.ancestors().any(keeps_out) {
+    let is_reached = |path: &PathBuf| !path.ancestors().skip(1).any(keeps_out);
+    let Some(open) = mountinfo::aliases(path, mounts).into_iter().find(is_reached) else {
         return Ok(());
-    }
-    let shown = shown(directory);
-    Err(Failure::new(format!("{shown}: others can reach what root inside would write there"))
-        .why("a set-user-ID file that it leaves is the host's root's")
-        .remedy(format!("chmod 700 {shown}, --read-only, --ephemeral, or --suid-ok"))
+    };
+    let (ordered, open) = (shown(ordered), shown(&open));
+    Err(Failure::new(format!("{ordered}: others can reach what root inside would write there"))
+        .why(format!(
+            "no directory above {open} is root's and closed to others, and a set-user-ID file that \
+             it leaves is the host's root's"
+        ))
+        .remedy("a place below a directory of mode 700, --read-only, --ephemeral, or --suid-ok")
         .man("chmod(2)"))
 }

@@ -8,7 +8,8 @@ use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::process::{
-    Pid, Signal, WaitId, WaitIdOptions, pidfd_send_signal, set_parent_process_death_signal, waitid,
+    Pid, Signal, WaitId, WaitIdOptions, getpid, getppid, pidfd_send_signal,
+    set_parent_process_death_signal, waitid,
 };
 use std::fmt::Write as _;
 use std::fs;
@@ -115,14 +116,17 @@ impl IdMaps {
     /// # Errors
     /// Those of clone3(2) and of [`IdMaps::write`].
     pub fn namespace(&self) -> Result<OwnedFd, SysError> {
+        let maker = Some(getpid());
         // SAFETY: who makes the root file system has one thread.
         #[allow(unsafe_code, reason = "clone3(2) with one thread")]
         let cloned = unsafe { sys::clone3(libc::CLONE_NEWUSER as u64) }?;
         let Some((pid, pidfd)) = cloned else {
             let _ = set_parent_process_death_signal(Some(Signal::KILL));
-            loop {
+            // It may have ended before that.
+            while getppid() == maker {
                 let _ = poll(&mut [], None);
             }
+            sys::exit_now(0)
         };
         let namespace = self.write(pid).and_then(|()| {
             let path = format!("/proc/{}/ns/user", pid.as_raw_nonzero());

@@ -11,8 +11,8 @@ use crate::mounts::{self, Attributes};
 use crate::namespace::Switch;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{
-    AtFlags, Dir, FileType, Gid, Mode, OFlags, Uid, fchown, fstat, mkdirat, openat, readlinkat,
-    statat, symlinkat, unlinkat,
+    AtFlags, Dir, FileType, Gid, Mode, OFlags, Uid, chownat, fchown, fstat, mkdirat, openat,
+    readlinkat, statat, symlinkat, unlinkat,
 };
 use rustix::io::Errno;
 use std::ffi::{CStr, CString, OsStr};
@@ -206,12 +206,16 @@ fn other_entries(dir: &OwnedFd, hidden: &[&OsStr]) -> Result<Vec<CString>, Errno
 /// Shows an entry of one directory in another: a link is a link of the same text, everything else
 /// a mount. One that has vanished meanwhile is passed over.
 fn show(from: &OwnedFd, to: &OwnedFd, name: &CStr) -> Result<(), Errno> {
-    let kind = match statat(from, name, AtFlags::SYMLINK_NOFOLLOW) {
+    let stat = match statat(from, name, AtFlags::SYMLINK_NOFOLLOW) {
         Err(Errno::NOENT) => return Ok(()),
-        stat => FileType::from_raw_mode(stat?.st_mode),
+        stat => stat?,
     };
-    if kind == FileType::Symlink {
-        return symlinkat(readlinkat(from, name, Vec::new())?, to, name);
+    if FileType::from_raw_mode(stat.st_mode) == FileType::Symlink {
+        symlinkat(readlinkat(from, name, Vec::new())?, to, name)?;
+        let (uid, gid) = (Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid));
+        // An owner that the user namespace does not map cannot be given.
+        let _ = chownat(to, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW);
+        return Ok(());
     }
     let entry = match mounts::copy_entry(from, name) {
         Err(Errno::NOENT) => return Ok(()),

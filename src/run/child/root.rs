@@ -4,7 +4,7 @@ use super::scratch::{TREE, unpack_into_run_directory};
 use super::targets::mount_id;
 use super::{Child, opened};
 use crate::beneath::{self, AtOnce, Kind, Links, Lookup, Missing};
-use crate::error::SysError;
+use crate::error::{SysError, printable};
 use crate::mounts;
 use crate::namespace::Switch;
 use crate::rootfs::writer::write_all;
@@ -13,7 +13,7 @@ use crate::spec::Sysctl;
 use crate::walls::idmap::IdMaps;
 use crate::walls::proc_masks::{self, Hidden, Masks};
 use crate::walls::{dev, root};
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, fchown, open, unlinkat};
 use rustix::io::Errno;
 use rustix::process::fchdir;
@@ -91,29 +91,34 @@ impl Child<'_> {
         Ok(())
     }
 
-    /// What is mounted below and cannot be shown so keeps its owners: they are nobody inside.
+    /// Each mount by itself: the kernel shows none so that is attached already, also to another
+    /// detached one. What is mounted below and cannot be shown so keeps its owners: they are nobody
+    /// inside.
     fn idmap(&mut self, of: &Idmapped, maps: &IdMaps, below: &[PathBuf]) -> Result<(), SysError> {
         let namespace = maps.namespace()?;
-        let show = |tree: BorrowedFd<'_>| {
-            mounts::idmap(tree, c"", &namespace)?;
-            for path in below {
-                let path = CString::new(path.as_os_str().as_bytes());
-                let _ = path.map(|path| mounts::idmap(tree, &path, &namespace));
-            }
-            Ok::<_, Errno>(())
-        };
         match of {
-            Idmapped::Root => show(opened(self.root.as_ref())?)?,
-            Idmapped::Bind(slot) => show(self.mount(*slot)?)?,
+            Idmapped::Root => mounts::idmap(opened(self.root.as_ref())?, namespace)?,
+            Idmapped::Bind { slot, .. } => mounts::idmap(self.mount(*slot)?, namespace)?,
             Idmapped::Base(place) => {
                 let base = opened(self.base.as_ref())?;
-                let copy = if below.is_empty() {
-                    mounts::copy_mount(base, c"")?
-                } else {
-                    mounts::copy_tree(base, c"", mounts::Attributes::NONE)?
-                };
-                show(copy.as_fd())?;
+                let copy = mounts::copy_mount(base, c"")?;
+                mounts::idmap(&copy, &namespace)?;
+                // All of them before the first one is attached, perhaps over a part of the others.
+                let parts = below.iter().map(|path| {
+                    let text = CString::new(path.as_os_str().as_bytes()).unwrap_or_default();
+                    let part =
+                        mounts::copy_mount(base, &text).map_err(|errno| named(path, errno))?;
+                    let _ = mounts::idmap(&part, &namespace);
+                    Ok((path, part))
+                });
+                let parts = parts.collect::<Result<Vec<_>, SysError>>()?;
                 mounts::attach(&copy, open_base(place)?)?;
+                for (path, part) in parts {
+                    let target = beneath::open(&copy, path, OFlags::PATH, Mode::empty());
+                    target
+                        .and_then(|target| mounts::attach(part, target))
+                        .map_err(|errno| named(path, errno))?;
+                }
                 self.base = Some(copy);
             }
         }
@@ -222,6 +227,10 @@ impl Child<'_> {
         }
         Ok(())
     }
+}
+
+fn named(path: &Path, errno: Errno) -> SysError {
+    SysError::new(errno, printable(&path.to_string_lossy()))
 }
 
 fn open_base(path: &CStr) -> Result<OwnedFd, SysError> {

@@ -26,27 +26,25 @@ impl RootfsStep {
                 "mount_namespaces(7)",
             ),
             Self::Idmap { of, below, .. } => described(
-                match (of, below.is_empty()) {
-                    (Idmapped::Base(_), true) => {
-                        "clone3(CLONE_NEWUSER), open_tree(root, OPEN_TREE_CLONE), \
-                         mount_setattr(MOUNT_ATTR_IDMAP), move_mount()"
+                match of {
+                    Idmapped::Base(_) => format!(
+                        "clone3(CLONE_NEWUSER), open_tree({}, OPEN_TREE_CLONE), \
+                         mount_setattr(MOUNT_ATTR_IDMAP), move_mount()",
+                        if below.is_empty() { "root" } else { "root and each mount below it" }
+                    ),
+                    Idmapped::Root | Idmapped::Bind { .. } => {
+                        "clone3(CLONE_NEWUSER), mount_setattr(MOUNT_ATTR_IDMAP)".into()
                     }
-                    (Idmapped::Base(_), false) => {
-                        "clone3(CLONE_NEWUSER), open_tree(root, OPEN_TREE_CLONE|AT_RECURSIVE), \
-                         mount_setattr(MOUNT_ATTR_IDMAP), move_mount()"
-                    }
-                    (Idmapped::Root | Idmapped::Bind(_), _) => {
-                        "clone3(CLONE_NEWUSER), mount_setattr(MOUNT_ATTR_IDMAP)"
-                    }
-                }
-                .into(),
+                },
                 match of {
                     Idmapped::Base(_) | Idmapped::Root => {
-                        "show the root file system with the container's ids"
+                        "show the root file system with the container's ids".into()
                     }
-                    Idmapped::Bind(_) => "show a bind with the container's ids",
-                }
-                .into(),
+                    Idmapped::Bind { source, .. } => {
+                        let source = printable(&source.to_string_lossy());
+                        format!("show {source} with the container's ids")
+                    }
+                },
                 "owners inside are those on disk, though root inside is nobody outside",
                 "mount_setattr(2)",
             ),

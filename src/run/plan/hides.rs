@@ -7,11 +7,9 @@ use crate::mountinfo::{self, MountInfo};
 use crate::namespace::Switch;
 use crate::rootfs::Image;
 use crate::run::step::RootfsStep;
-use crate::spec::{FileOrder, Hide, Writing, shown};
+use crate::spec::{FileOrder, Hide, RootSwitch, Writing, shown};
 use caps::Capability;
 use rustix::fs::{FileType, Mode, OFlags, Stat, fstat, open};
-use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// A tree that is seen inside.
@@ -142,7 +140,7 @@ impl Ladder<'_> {
     /// A right over the caller's own namespaces goes around every mount.
     fn warn_of_rights(&mut self) {
         // What the builder mounts is locked, and a file handle is opened by the host's root alone.
-        if self.has_builder() {
+        if self.has_builder() && self.spec.root == RootSwitch::Pivot {
             return;
         }
         let rights = [Capability::CAP_SYS_ADMIN, Capability::CAP_DAC_READ_SEARCH];
@@ -172,7 +170,7 @@ impl Hidden {
         let host = deepest(&self.inside, seen).and_then(|number| {
             let tree = seen.get(number)?;
             let below = self.inside.strip_prefix(&tree.inside).ok()?;
-            Some((joined(tree.host.as_deref()?, below), number))
+            Some((mountinfo::joined(tree.host.as_deref()?, below), number))
         });
         Self { host, ..self }
     }
@@ -192,14 +190,14 @@ fn other_names(
 ) -> Result<Vec<PathBuf>, Failure> {
     let Some((host, own)) = &hidden.host else { return Ok(Vec::new()) };
     let (mut names, mut shows) = (Vec::new(), vec![*own]);
-    for alias in aliases(host, mounts) {
+    for alias in mountinfo::aliases(host, mounts) {
         for (number, tree) in seen.iter().enumerate() {
             let Some(of_tree) = &tree.host else { continue };
             if of_tree.starts_with(&alias) && !tree.inside.starts_with(&hidden.inside) {
                 return Err(contradiction(hidden, tree, of_tree));
             }
             let Ok(below) = alias.strip_prefix(of_tree) else { continue };
-            let inside = joined(&tree.inside, below);
+            let inside = mountinfo::joined(&tree.inside, below);
             if deepest(&inside, seen) == Some(number) && !inside.starts_with(&hidden.inside) {
                 shows.push(number);
                 names.push(inside);
@@ -227,40 +225,6 @@ fn contradiction(hidden: &Hidden, tree: &Seen, host: &Path) -> Failure {
     Failure::new(format!("{path} is hidden, and ordered to be seen on {target}"))
         .why(format!("{} of the host is in it", shown(host)))
         .remedy(format!("a target below {path} to show it there"))
-}
-
-/// Every path of the host that shows what this one shows, or a part of it: itself, and what is
-/// mounted of its file system elsewhere.
-fn aliases(path: &Path, mounts: &[MountInfo]) -> Vec<PathBuf> {
-    let all: Vec<&MountInfo> = mounts.iter().collect();
-    let within = mountinfo::under(&all, path).and_then(|mount| {
-        let below = path.strip_prefix(&mount.point).ok()?;
-        Some((mount.device, joined(&mount.root, below)))
-    });
-    let others = within.into_iter().flat_map(|(device, within)| {
-        let of_it = mounts.iter().filter(move |mount| mount.device == device);
-        of_it.filter_map(move |mount| {
-            let whole = within.strip_prefix(&mount.root).ok();
-            let whole = whole.map(|below| joined(&mount.point, below));
-            let part = || mount.root.starts_with(&within).then(|| mount.point.clone());
-            whole.or_else(part).filter(|other| is_seen(other, mount))
-        })
-    });
-    let mut found = vec![path.to_owned()];
-    found.extend(others);
-    found.sort_unstable();
-    found.dedup();
-    found
-}
-
-/// Whether a path shows this mount, and none that lies over it.
-fn is_seen(path: &Path, mount: &MountInfo) -> bool {
-    fs::symlink_metadata(path).is_ok_and(|stat| stat.dev() == mount.device)
-}
-
-/// A path with nothing behind it stays without a slash.
-fn joined(path: &Path, below: &Path) -> PathBuf {
-    if below.as_os_str().is_empty() { path.to_owned() } else { path.join(below) }
 }
 
 fn below_root(path: &Path) -> PathBuf {

@@ -91,7 +91,7 @@ impl Ladder<'_> {
         // What is the host's, too, before the scratch lies over a part of it, or the ids of the
         // container are shown there.
         self.make_mounts(|mount| matches!(mount.source, Source::Host(_)));
-        self.idmap_binds()?;
+        self.idmap_binds();
         std::mem::take(&mut self.lowers).into_iter().for_each(|step| self.rung(step));
         steps.into_iter().for_each(|step| self.rung(step));
         if !self.scratch_files.is_empty() {
@@ -154,17 +154,16 @@ impl Ladder<'_> {
     }
 
     /// The binds that are ordered so.
-    fn idmap_binds(&mut self) -> Result<(), Failure> {
+    fn idmap_binds(&mut self) {
         let ordered = self.spec.files.binds.iter().filter(|bind| bind.idmapped == Switch::Yes);
         for bind in ordered {
             let target = bind.target.strip_prefix("/").unwrap_or(&bind.target);
             let mut all = self.mounts.iter().filter(|mount| mount.ordered == Switch::Yes);
             let Some(mount) = all.find(|mount| mount.target == target) else { continue };
-            let below = kernel_files::mounted_below(&bind.source)?;
-            let step = self.idmap(Idmapped::Bind(mount.slot), below);
+            let of = Idmapped::Bind { slot: mount.slot, source: bind.source.clone() };
+            let step = self.idmap(of, Vec::new());
             step.into_iter().for_each(|step| self.rung(step));
         }
-        Ok(())
     }
 
     /// The root as the ids of the container see it, where they are not those of the host.

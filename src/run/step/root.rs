@@ -216,8 +216,13 @@ pub enum Idmapped {
     Base(CString),
     /// The root, before it is attached.
     Root,
-    /// What will be mounted, by its slot.
-    Bind(usize),
+    /// A bind, but for what is mounted below it.
+    Bind {
+        /// Its slot.
+        slot: usize,
+        /// What it shows.
+        source: PathBuf,
+    },
 }
 
 /// A tree of mounts that the root is a copy of.

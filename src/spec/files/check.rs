@@ -45,22 +45,42 @@ impl FileOptions {
     /// # Errors
     /// What was ordered to be hidden or read-only.
     pub(in crate::spec) fn nothing_to_undo(&self) -> Result<(), Failure> {
-        let undone = self.parents_first().into_iter().find(|order| match order {
-            FileOrder::Hide(_) => true,
-            FileOrder::Bind(bind) => bind.writable == Switch::No,
-            FileOrder::Tmpfs(tmpfs) => tmpfs.writable == Switch::No,
-            FileOrder::Overlay(_) => false,
-        });
-        undone.map_or(Ok(()), |order| {
-            Err(can_be_undone(&format!("{} {}", order.option(), shown(order.target()))))
-        })
+        nothing_undone(self.parents_first().into_iter().filter(is_kept))
     }
+
+    /// The same where only what lies on or below /dev, /proc and /sys is mounted in there.
+    ///
+    /// # Errors
+    /// The same, and what is shown with the container's ids.
+    pub(in crate::spec) fn nothing_to_undo_in_the_kernels_places(&self) -> Result<(), Failure> {
+        let places = ["/dev", "/proc", "/sys"].map(Path::new);
+        let is_idmapped = |order: &FileOrder<'_>| matches!(order, FileOrder::Bind(bind) if bind.idmapped == Switch::Yes);
+        nothing_undone(self.parents_first().into_iter().filter(|order| {
+            places.iter().any(|place| order.target().starts_with(place))
+                && (is_kept(order) || is_idmapped(order))
+        }))
+    }
+}
+
+fn is_kept(order: &FileOrder<'_>) -> bool {
+    match order {
+        FileOrder::Hide(_) => true,
+        FileOrder::Bind(bind) => bind.writable == Switch::No,
+        FileOrder::Tmpfs(tmpfs) => tmpfs.writable == Switch::No,
+        FileOrder::Overlay(_) => false,
+    }
+}
+
+fn nothing_undone<'a>(mut undone: impl Iterator<Item = FileOrder<'a>>) -> Result<(), Failure> {
+    undone.next().map_or(Ok(()), |order| {
+        Err(can_be_undone(&format!("{} {}", order.option(), shown(order.target()))))
+    })
 }
 
 /// CMD would have the right to take it away.
 pub(in crate::spec) fn can_be_undone(order: &str) -> Failure {
     Failure::new(format!("{order}: CMD has CAP_SYS_ADMIN, and can undo it"))
-        .why("the mounts of a plain user are made in the user namespace of the container")
+        .why("it is mounted in the user namespace of the container")
         .remedy("leave out the capability")
         .man("mount_namespaces(7)")
 }

@@ -1,6 +1,7 @@
 //! Whose id is whose: ranges of a plain user, and what is left without them.
 
 pub(crate) mod own;
+mod owners;
 
 use crate::need;
 use crate::support::{NOBODY, Ran, binary, ended, scratch, shell};

@@ -1,16 +1,28 @@
 //! Containers of root with ids of their own.
 
 use crate::need;
-use crate::support::{
-    NOBODY, Rustic, children_of, end, ended, eventually, payload, scratch, shell, tree,
-};
+use crate::support::{Rustic, children_of, end, ended, eventually, scratch, shell, tree};
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
-use std::path::Path;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 
 /// A run of root with ids of its own.
 pub(crate) fn own_ids() -> Rustic {
     Rustic::run().ns("user", "yes")
+}
+
+/// A directory that only root reaches what is in.
+pub(super) fn closed(name: &str) -> PathBuf {
+    let dir = scratch(name);
+    fs::set_permissions(&dir, fs::Permissions::from_mode(0o700)).unwrap();
+    dir
+}
+
+/// A root in one.
+pub(super) fn closed_tree(name: &str) -> PathBuf {
+    let root = closed(name).join("root");
+    fs::rename(tree(&format!("{name}-tree")), &root).unwrap();
+    root
 }
 
 /// Where the ids of a running container begin outside.
@@ -72,127 +84,45 @@ fn root_inside_reads_nothing_that_is_roots_alone() {
 }
 
 #[test]
-fn owners_are_right_inside_whatever_the_root_is_made_of() {
+fn what_can_be_undone_in_dev_proc_and_sys_is_refused() {
     need!(root);
-    let image = scratch("owners").join("image.tar");
-    let script = format!(
-        "mkdir -p root/bin root/etc root/var root/proc root/sys root/dev && \
-         touch root/etc/hosts root/etc/hostname root/etc/resolv.conf && cp {payload} root/bin/payload && echo x >root/etc/shadow && \
-         chown 0:42 root/etc/shadow && echo y >root/var/mail && chown 8:1000 root/var/mail && \
-         tar -C root -cf {image} .",
-        payload = payload().display(),
-        image = image.display()
-    );
-    let dir = scratch("owners-in");
-    let made = ended(shell(&["sh"], &script).current_dir(&dir));
-    assert_eq!(made.code, 0, "{made:?}");
-    let root = dir.join("root");
-    fs::set_permissions(&root, fs::Permissions::from_mode(0o700)).unwrap();
-    let (image, root) = (image.to_str().unwrap(), root.to_str().unwrap());
-    for options in [
-        &["--rootfs", image][..],
-        &["--rootfs", image, "--store", "/dev/null/none"],
-        &["--rootfs", root],
-        &["--rootfs", root, "--ephemeral"],
-        &["--rootfs", root, "--read-only"],
-    ] {
-        for run in [own_ids(), Rustic::run()] {
-            let run = run.opt(options.iter().copied());
-            let ran = run.opt(["payload", "owners", "/etc/shadow", "/var/mail", "/bin"]).ran();
-            if options.contains(&"/dev/null/none") && ran.code == 125 {
-                continue;
-            }
-            assert_eq!(
-                ran.stdout, "/etc/shadow 0:42\n/var/mail 8:1000\n/bin 0:0\n",
-                "{options:?} {ran:?}"
-            );
-        }
+    let dir = closed("undone");
+    let bind = |rest: &str| format!("{}:{rest}", dir.display());
+    let run = || own_ids().opt(["--caps", "all"]);
+    for order in [bind("/dev/data:ro"), bind("/dev/data:idmap"), bind("/proc/tty:ro")] {
+        let ran = run().opt(["--bind", &order, "true"]).ran();
+        ran.fails(125, &["CMD has CAP_SYS_ADMIN, and can undo it"]);
     }
+    run().opt(["--hide", "/proc/cpuinfo", "true"]).ran().fails(125, &["--hide /proc/cpuinfo"]);
+    // The control: without the right nobody inside can.
+    let look = "touch /dev/data/x; mount -o remount,rw,bind /dev/data";
+    let kept = own_ids().opt(["--bind", &bind("/dev/data:ro")]).sh(look).ran();
+    assert!(kept.code != 0 && !dir.join("x").exists(), "{kept:?}");
 }
 
 #[test]
-fn what_root_inside_writes_into_a_directory_is_roots_and_others_must_not_reach_it() {
+fn streams_can_be_opened_by_their_names() {
     need!(root);
-    let root = tree("written");
-    for file in ["hosts", "hostname", "resolv.conf"] {
-        fs::write(root.join("etc").join(file), "").unwrap();
+    let dir = scratch("streams");
+    let (out, err) = (dir.join("out"), dir.join("err"));
+    for run in ["--user yes", "--user no", "--uid 1000", "--user yes --uid 1000"] {
+        let script = format!(
+            "exec \"$RUSTIC\" run {run} sh -c 'echo o >/dev/stdout; echo e >/dev/stderr' >{} 2>{}",
+            out.display(),
+            err.display()
+        );
+        let ran = ended(&mut shell(&["sh"], &script));
+        let said = [&out, &err].map(|file| fs::read_to_string(file).unwrap());
+        assert_eq!((ran.code, said), (0, ["o\n".to_owned(), "e\n".to_owned()]), "{run}");
     }
-    let run = || own_ids().opt(["--rootfs", root.to_str().unwrap()]);
-    // Every directory above it is everybody's.
-    let reached = run().opt(["payload", "true"]).ran();
-    reached.fails(125, &["others can reach", "chmod 700", "--suid-ok"]);
-    for option in ["--read-only", "--ephemeral", "--suid-ok"] {
-        run().opt([option, "payload", "true"]).ran().ok();
-    }
-    fs::set_permissions(&root, fs::Permissions::from_mode(0o700)).unwrap();
-    run().opt(["payload", "make", "/etc/new"]).ran().ok();
-    let made = fs::metadata(root.join("etc/new")).unwrap();
-    assert_eq!((made.uid(), made.gid()), (0, 0));
-    // The control: without ids of its own there is nothing that a directory would add to it.
-    Rustic::run().opt(["--rootfs", root.to_str().unwrap(), "payload", "true"]).ran().ok();
-}
-
-#[test]
-fn a_bind_shows_owners_as_they_are_on_disk_where_that_is_ordered() {
-    need!(root);
-    let dir = scratch("idmapped");
-    fs::write(dir.join("key"), "SECRET").unwrap();
-    chown(dir.join("key"), Some(33), Some(42)).unwrap();
-    fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).unwrap();
-    let bind = |options: &str| ["--bind".to_owned(), format!("{}:/mnt{options}", dir.display())];
-    let look = "ls -n /mnt/key | cut -c14-40; cat /mnt/key; echo new >/mnt/new";
-    own_ids().opt(bind(":idmap")).sh(look).ran().fails(125, &["others can reach", "--suid-ok"]);
-    let read_only = own_ids().opt(bind(":idmap:ro")).sh(look).ran();
-    assert!(read_only.stdout.contains("33") && read_only.stdout.contains("42"), "{read_only:?}");
-    assert!(read_only.stderr.contains("Read-only file system"), "{read_only:?}");
-    // The control: without it they are nobody's.
-    let plain = own_ids().opt(bind("")).sh(look).ran();
-    assert!(plain.stdout.contains("65534") && !dir.join("new").exists(), "{plain:?}");
-    fs::set_permissions(&dir, fs::Permissions::from_mode(0o700)).unwrap();
-    let written = own_ids().opt(bind(":idmap")).sh(look).ran();
-    assert!(written.stdout.contains("SECRET"), "{written:?}");
-    let new = fs::metadata(dir.join("new")).unwrap();
-    assert_eq!((new.uid(), new.gid()), (0, 0));
-    Rustic::run().opt(bind(":idmap")).opt(["true"]).ran().fails(125, &["idmap", "--user yes"]);
-}
-
-#[test]
-fn nothing_is_written_over_owners_that_the_container_does_not_have() {
-    need!(root);
-    let root = tree("owners-over");
-    let run = |run: Rustic| {
-        let run = run.opt(["--rootfs", root.to_str().unwrap(), "--ephemeral"]);
-        run.opt(["payload", "make", "/etc/new"]).ran()
-    };
-    run(Rustic::run().nobody()).fails(125, &["--ephemeral", "belongs to 0:0"]);
-    for path in [root.clone(), root.join("etc"), root.join("bin")] {
-        chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
-    }
-    assert_eq!(run(Rustic::run().nobody()).ok(), "done\n");
-    // Through an idmapped mount owners are as they are on disk.
-    assert_eq!(run(own_ids()).ok(), "done\n");
-    chown(root.join("etc"), Some(70_000), Some(0)).unwrap();
-    run(own_ids()).fails(125, &["/etc belongs to 70000:0"]);
-    assert_eq!(run(Rustic::run()).ok(), "done\n");
-}
-
-#[test]
-fn the_hosts_own_root_is_shown_with_its_owners_and_without_its_views_of_the_kernel() {
-    need!(root);
-    let script = "stat -c %u:%g /etc/passwd; id -u; ls /sys/kernel/debug | wc -l; touch /etc/x";
-    let run = own_ids().opt(["--rootfs", "/", "--read-only", "--hide", "/etc/shadow"]);
-    let ran = run.clone().sh(script).ran();
-    assert_eq!(ran.stdout, "0:0\n0\n0\n", "{ran:?}");
-    assert!(ran.stderr.contains("Read-only file system"), "{ran:?}");
-    let shadow = run.sh("cat /etc/shadow").ran();
-    assert!(shadow.stderr.contains("No such file"), "{shadow:?}");
+    let ready = "echo READY=1 >/dev/fd/3";
+    own_ids().opt(["--ready", "app"]).sh(ready).ran().ok();
 }
 
 #[test]
 fn a_node_in_the_root_cannot_be_opened_and_one_that_is_bound_can() {
     need!(root);
-    let root = tree("node");
-    fs::set_permissions(&root, fs::Permissions::from_mode(0o700)).unwrap();
+    let root = closed_tree("node");
     // The memory of /dev/zero by another name.
     let node = root.join("zero");
     let made = ended(&mut shell(&["sh"], &format!("mknod -m 666 {} c 1 5", node.display())));

@@ -1,0 +1,176 @@
+//! Whose files are, inside and on the disk, where root's containers have ids of their own.
+
+use super::own::{closed, closed_tree, own_ids};
+use crate::need;
+use crate::support::{NOBODY, Rustic, ended, payload, scratch, shell, tree};
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::path::Path;
+
+#[test]
+fn owners_are_right_inside_whatever_the_root_is_made_of() {
+    need!(root);
+    let image = scratch("owners").join("image.tar");
+    let script = format!(
+        "mkdir -p root/bin root/etc root/var root/proc root/sys root/dev && \
+         touch root/etc/hosts root/etc/hostname root/etc/resolv.conf && cp {payload} root/bin/payload && echo x >root/etc/shadow && \
+         chown 0:42 root/etc/shadow && echo y >root/var/mail && chown 8:1000 root/var/mail && \
+         tar -C root -cf {image} .",
+        payload = payload().display(),
+        image = image.display()
+    );
+    let dir = closed("owners-in");
+    let made = ended(shell(&["sh"], &script).current_dir(&dir));
+    assert_eq!(made.code, 0, "{made:?}");
+    let root = dir.join("root");
+    let (image, root) = (image.to_str().unwrap(), root.to_str().unwrap());
+    for options in [
+        &["--rootfs", image][..],
+        &["--rootfs", image, "--store", "/dev/null/none"],
+        &["--rootfs", root],
+        &["--rootfs", root, "--ephemeral"],
+        &["--rootfs", root, "--read-only"],
+    ] {
+        for run in [own_ids(), Rustic::run()] {
+            let run = run.opt(options.iter().copied());
+            let ran = run.opt(["payload", "owners", "/etc/shadow", "/var/mail", "/bin"]).ran();
+            if options.contains(&"/dev/null/none") && ran.code == 125 {
+                continue;
+            }
+            assert_eq!(
+                ran.stdout, "/etc/shadow 0:42\n/var/mail 8:1000\n/bin 0:0\n",
+                "{options:?} {ran:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_root_inside_writes_into_a_directory_is_roots_and_others_must_not_reach_it() {
+    need!(root);
+    let root = tree("written");
+    for file in ["hosts", "hostname", "resolv.conf"] {
+        fs::write(root.join("etc").join(file), "").unwrap();
+    }
+    let run = || own_ids().opt(["--rootfs", root.to_str().unwrap()]);
+    // Every directory above it is everybody's. Its own mode is no wall: root inside may change it.
+    fs::set_permissions(&root, fs::Permissions::from_mode(0o700)).unwrap();
+    let reached = run().opt(["payload", "true"]).ran();
+    reached.fails(125, &["others can reach", "mode 700", "--suid-ok"]);
+    for option in ["--read-only", "--ephemeral", "--suid-ok"] {
+        run().opt([option, "payload", "true"]).ran().ok();
+    }
+    let root = closed_tree("written-closed");
+    let run = || own_ids().opt(["--rootfs", root.to_str().unwrap()]);
+    run().opt(["payload", "make", "/etc/new"]).ran().ok();
+    let made = fs::metadata(root.join("etc/new")).unwrap();
+    assert_eq!((made.uid(), made.gid()), (0, 0));
+    // The control: without ids of its own there is nothing that a directory would add to it.
+    Rustic::run().opt(["--rootfs", root.to_str().unwrap(), "payload", "true"]).ran().ok();
+}
+
+#[test]
+fn a_bind_shows_owners_as_they_are_on_disk_where_that_is_ordered() {
+    need!(root);
+    let dir = closed("idmapped").join("dir");
+    fs::create_dir(&dir).unwrap();
+    fs::write(dir.join("key"), "SECRET").unwrap();
+    chown(dir.join("key"), Some(33), Some(42)).unwrap();
+    let bind = |options: &str| ["--bind".to_owned(), format!("{}:/mnt{options}", dir.display())];
+    let look = "stat -c %u:%g /mnt/key; cat /mnt/key; echo new >/mnt/new";
+    let read_only = own_ids().opt(bind(":idmap:ro")).sh(look).ran();
+    assert_eq!(read_only.stdout, "33:42\nSECRET", "{read_only:?}");
+    assert!(read_only.stderr.contains("Read-only file system"), "{read_only:?}");
+    // The control: without it they are nobody's.
+    let plain = own_ids().opt(bind("")).sh(look).ran();
+    assert!(plain.stdout.contains("65534") && !dir.join("new").exists(), "{plain:?}");
+    own_ids().opt(bind(":idmap")).sh(look).ran().ok();
+    let new = fs::metadata(dir.join("new")).unwrap();
+    assert_eq!((new.uid(), new.gid()), (0, 0));
+    Rustic::run().opt(bind(":idmap")).opt(["true"]).ran().fails(125, &["idmap", "--user yes"]);
+}
+
+#[test]
+fn nothing_that_others_reach_by_any_way_is_written_as_the_hosts_root() {
+    need!(root);
+    let open = scratch("reached");
+    fs::set_permissions(&open, fs::Permissions::from_mode(0o700)).unwrap();
+    fs::write(open.join("file"), "").unwrap();
+    let refused = |source: &Path| {
+        let bind = format!("{}:/mnt:idmap", source.display());
+        let ran = own_ids().opt(["--bind", &bind, "true"]).ran();
+        ran.fails(125, &["others can reach", "--suid-ok"]);
+    };
+    // Itself, which root inside may open to all; through a link; a file.
+    refused(&open);
+    let dir = closed("reached-closed");
+    symlink(&open, dir.join("link")).unwrap();
+    refused(&dir.join("link"));
+    fs::set_permissions(&open, fs::Permissions::from_mode(0o755)).unwrap();
+    refused(&open.join("file"));
+    // Another mount of it, and a mount of something else in it.
+    let script = |mount: &str| {
+        format!(
+            "mkdir -p {closed}/d/sub {open}/alias && mount --bind {mount} && exec \"$RUSTIC\" run \
+             --user yes --bind {closed}/d:/mnt:idmap true",
+            closed = dir.display(),
+            open = open.display()
+        )
+    };
+    let (d, open) = (dir.join("d"), open.display());
+    let (alias, sub) =
+        (format!("{} {open}/alias", d.display()), format!("{open} {}/sub", d.display()));
+    for mount in [alias, sub] {
+        let ran = ended(&mut shell(&["unshare", "--mount", "sh"], &script(&mount)));
+        assert!(ran.code == 125 && ran.stderr.contains("others can reach"), "{mount}: {ran:?}");
+    }
+    // The control: without either it starts.
+    let bind = format!("{}:/mnt:idmap", d.display());
+    own_ids().opt(["--bind", &bind, "true"]).ran().ok();
+}
+
+#[test]
+fn mounts_below_a_directory_root_have_their_owners_too() {
+    need!(root);
+    let root = closed_tree("below");
+    let script = format!(
+        "mkdir -p {root}/data && mount -t tmpfs data {root}/data && echo x >{root}/data/f && chown \
+         7:8 {root}/data/f && exec \"$RUSTIC\" run --user yes --rootfs {root} payload owners \
+         /data/f /data",
+        root = root.display()
+    );
+    let ran = ended(&mut shell(&["unshare", "--mount", "sh"], &script));
+    assert_eq!(ran.stdout, "/data/f 7:8\n/data 0:0\n", "{ran:?}");
+}
+
+#[test]
+fn nothing_is_written_over_owners_that_the_container_does_not_have() {
+    need!(root);
+    let root = tree("owners-over");
+    let run = |run: Rustic| {
+        let run = run.opt(["--rootfs", root.to_str().unwrap(), "--ephemeral"]);
+        run.opt(["payload", "make", "/etc/new"]).ran()
+    };
+    run(Rustic::run().nobody()).fails(125, &["--ephemeral", "belongs to 0:0"]);
+    for path in [root.clone(), root.join("etc"), root.join("bin")] {
+        chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
+    }
+    assert_eq!(run(Rustic::run().nobody()).ok(), "done\n");
+    // Through an idmapped mount owners are as they are on disk.
+    assert_eq!(run(own_ids()).ok(), "done\n");
+    chown(root.join("etc"), Some(70_000), Some(0)).unwrap();
+    run(own_ids()).fails(125, &["/etc belongs to 70000:0"]);
+    assert_eq!(run(Rustic::run()).ok(), "done\n");
+}
+
+#[test]
+fn the_hosts_own_root_is_shown_with_its_owners_and_without_its_views_of_the_kernel() {
+    need!(root);
+    let script = "stat -c %u:%g /etc/passwd; id -u; ls /sys/kernel/debug | wc -l; touch /etc/x";
+    let run = own_ids().opt(["--rootfs", "/", "--read-only", "--hide", "/etc/shadow"]);
+    let ran = run.clone().sh(script).ran();
+    assert_eq!(ran.stdout, "0:0\n0\n0\n", "{ran:?}");
+    assert!(ran.stderr.contains("Read-only file system"), "{ran:?}");
+    let shadow = run.sh("cat /etc/shadow").ran();
+    assert!(shadow.stderr.contains("No such file"), "{shadow:?}");
+}
