@@ -3,14 +3,11 @@
 use crate::error::{SysError, errno_of};
 use crate::host::{Extent, Host, contains};
 use crate::sys;
-use rustix::event::poll;
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{Mode, OFlags, open};
-use rustix::io::{Errno, retry_on_intr};
-use rustix::process::{
-    Pid, Signal, WaitId, WaitIdOptions, getpid, getppid, pidfd_send_signal,
-    set_parent_process_death_signal, waitid,
-};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::{Errno, read, retry_on_intr};
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -116,23 +113,21 @@ impl IdMaps {
     /// # Errors
     /// Those of clone3(2) and of [`IdMaps::write`].
     pub fn namespace(&self) -> Result<OwnedFd, SysError> {
-        let maker = Some(getpid());
+        // It lives until the other end of a pipe is closed, whatever becomes of who holds that.
+        let (held, open) = pipe_with(PipeFlags::CLOEXEC)?;
         // SAFETY: who makes the root file system has one thread.
         #[allow(unsafe_code, reason = "clone3(2) with one thread")]
         let cloned = unsafe { sys::clone3(libc::CLONE_NEWUSER as u64) }?;
         let Some((pid, pidfd)) = cloned else {
-            let _ = set_parent_process_death_signal(Some(Signal::KILL));
-            // It may have ended before that.
-            while getppid() == maker {
-                let _ = poll(&mut [], None);
-            }
+            drop(open);
+            let _ = retry_on_intr(|| read(&held, &mut [0]));
             sys::exit_now(0)
         };
         let namespace = self.write(pid).and_then(|()| {
             let path = format!("/proc/{}/ns/user", pid.as_raw_nonzero());
-            Ok(open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?)
+            Ok(rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?)
         });
-        let _ = pidfd_send_signal(&pidfd, Signal::KILL);
+        drop(open);
         let _ = retry_on_intr(|| waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED));
         namespace
     }
