@@ -34,6 +34,7 @@ fn runners(rustic: &str, root: &str) -> Result<Vec<Runner>> {
         Runner::new("rustic run --seccomp none", &[rustic, "run", "--seccomp", "none", "true"]),
         Runner::new("rustic run --stdio inherit", &[rustic, "run", "--stdio", "inherit", "true"]),
         Runner::new("rustic run --proc open", &[rustic, "run", "--proc", "open", "true"]),
+        Runner::new("rustic run --user yes", &[rustic, "run", "--user", "yes", "true"]),
         Runner::new("rustic run --rootfs DIR", &[rustic, "run", "--rootfs", root, "true"]),
         Runner::new(
             format!("{}, chroot", first_line("unshare", &["--version"])?),
