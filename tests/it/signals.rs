@@ -103,9 +103,11 @@ fn sigwinch_kills_nobody() {
 #[test]
 fn a_signal_before_cmd_runs_ends_the_start() {
     need!(root);
-    for delay in 0..20 {
+    // With a builder there is more before CMD, and another process that waits.
+    for (delay, user) in (0..20).flat_map(|delay| [(delay, "no"), (delay, "yes")]) {
         let days = days();
-        let child = Rustic::run().opt(["sleep"]).opt(days.clone()).started();
+        let run = Rustic::run().ns("user", user).opt(["sleep"]).opt(days.clone());
+        let child = run.started();
         std::thread::sleep(std::time::Duration::from_micros(delay * 300));
         send(&child, Signal::SIGTERM);
         let ran = finish(child);

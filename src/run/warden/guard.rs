@@ -65,9 +65,16 @@ impl Warden<'_> {
         let mut ward = match self.start(inheritance, gate, go) {
             Ok(ward) => ward,
             Err((step, error)) => {
-                let _ = self.wire.send(&Report::fault(step, error), None);
+                // A start that a signal has ended has not failed.
+                let ending = self.asked.get().map_or_else(
+                    || {
+                        let _ = self.wire.send(&Report::fault(step, error), None);
+                        Ending::Code(Exit::Failed.code())
+                    },
+                    Ending::Signal,
+                );
                 self.clear(None);
-                self.finish(Ending::Code(Exit::Failed.code()))
+                self.finish(ending)
             }
         };
         loop {
@@ -214,13 +221,18 @@ impl Warden<'_> {
             Fate::Arrives
         };
         if lost == Fate::Lost {
-            self.asked = self.asked.or(Some(number));
+            self.ask(number);
             send(ward, Signal::KILL);
         }
     }
 
+    /// Notes the first signal that ends the container.
+    pub(super) fn ask(&self, number: i32) {
+        self.asked.set(self.asked.get().or(Some(number)));
+    }
+
     fn ending(&self, ward: &Ward) -> Ending {
-        match (reap(ward), self.asked) {
+        match (reap(ward), self.asked.get()) {
             (Ok(Ending::Signal(libc::SIGKILL)), Some(asked)) => Ending::Signal(asked),
             (Ok(ending), _) => ending,
             // How it ended is not known, and not guessed.

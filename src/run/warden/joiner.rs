@@ -7,7 +7,7 @@ use crate::error::{SysError, of_nix};
 use crate::namespace::Namespaces;
 use crate::namespace::Switch;
 use crate::run::child::Child;
-use crate::run::control::{FarEnd, NearEnd, Report, wire};
+use crate::run::control::{FarEnd, NearEnd, Order, Report, wire};
 use crate::run::wire::Received;
 use crate::sys;
 use crate::walls::idmap::Writer;
@@ -84,6 +84,12 @@ impl Warden<'_> {
             }
             if ready.is_ok() && told {
                 return near.wait();
+            }
+            if ordered
+                && let Received::Message(Order::Signal(number) | Order::Typed(number), _) =
+                    self.wire.receive()
+            {
+                self.ask(number);
             }
             break;
         }

@@ -20,6 +20,7 @@ use crate::sys;
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::process::Pid;
+use std::cell::Cell;
 
 /// What the warden is given.
 pub struct Given<'a> {
@@ -36,7 +37,7 @@ pub fn main(plan: &Plan, given: Given<'_>) -> ! {
     let blocked = signals::block_all();
     let Given { wire, child, gate } = given;
     let outer = child.outer.cloned();
-    let warden = Warden { plan, wire, outer, asked: None };
+    let warden = Warden { plan, wire, outer, asked: Cell::new(None) };
     if let Err(errno) = blocked {
         warden.refuse(errno, "blocking its signals");
     }
@@ -58,7 +59,7 @@ struct Warden<'a> {
     wire: FarEnd,
     outer: Option<Outer>,
     /// The signal that was passed on and would have been lost, in whose place SIGKILL was sent.
-    asked: Option<i32>,
+    asked: Cell<Option<i32>>,
 }
 
 /// The child, as its parent sees it.
