@@ -92,16 +92,11 @@ const MOUNT: [Reason; 3] = [
     ),
 ];
 
-const USER: [Reason; 3] = [
+const USER: [Reason; 2] = [
     of(
         Walls::These(&[Wall::Keyring]),
         Condition::Any,
         "a user namespace has user keyrings of its own",
-    ),
-    of(
-        Walls::These(&[Wall::Fds]),
-        Condition::Any,
-        "root inside is another uid outside, to whom a file of the host's root is not open",
     ),
     of(
         CROSSED_BY_RIGHTS,

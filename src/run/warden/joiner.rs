@@ -61,7 +61,7 @@ impl Warden<'_> {
             }
             Received::Failed(errno) => Err(errno.into()),
             Received::Message(..) | Received::Nothing | Received::Closed => {
-                Err(SysError::new(Errno::CHILD, "the process that joins them has ended"))
+                Err(SysError::new(Errno::CHILD, "the process that clones the child has ended"))
             }
         }
     }
