@@ -3,13 +3,14 @@
 use super::from_environment;
 use super::namespaces::NamespaceOptions;
 use super::values::{
-    capabilities, id, ids, proc_view, read_only, ready, root_switch, seccomp, stdio, switch,
-    sysctl, variable,
+    capabilities, groups, id, ids, proc_view, read_only, ready, root_switch, seccomp, stdio,
+    switch, sysctl, variable,
 };
 use crate::namespace::Switch;
 use crate::spec::{
     Bind, Capabilities, FileOptions, First, Hide, IdOptions, Ids, KernelOptions, Overlay, ProcView,
-    Ready, RootSwitch, RunOptions, Seccomp, Stdio, Sysctl, Tmpfs, Variable, Writing, size,
+    Ready, RootSwitch, RunOptions, Seccomp, Stdio, Supplementary, Sysctl, Tmpfs, Variable, Writing,
+    size,
 };
 use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser};
@@ -93,6 +94,9 @@ pub(super) struct Container {
     /// Group id inside [default: the number of --uid]
     #[arg(long, value_name = "N", value_parser = id, help_heading = "Process")]
     gid: Option<u32>,
+    /// Keep the caller's supplementary groups, which are given up otherwise
+    #[arg(long, value_name = "keep", value_parser = groups, help_heading = "Process")]
+    groups: Option<Supplementary>,
     /// With --user yes, as root: which ids outside are those from 0 up inside [default: 65,536 that
     /// nobody has]
     #[arg(long, value_name = "START[:COUNT]", value_parser = ids, help_heading = "Process")]
@@ -187,6 +191,7 @@ impl Container {
             workdir: self.workdir,
             uid: self.uid,
             gid: self.gid,
+            groups: self.groups.unwrap_or(Supplementary::Dropped),
             ids: IdOptions {
                 range: self.ids,
                 suid_ok: if self.suid_ok { Switch::Yes } else { Switch::No },

@@ -6,7 +6,8 @@ use crate::host::Host;
 use crate::namespace::{Choice, Namespace, Switch};
 use crate::spec::{
     Bind, Capabilities, FileOptions, First, Hide, IdOptions, Ids, KernelOptions, Overlay, ProcView,
-    Ready, RootSwitch, RunOptions, Seccomp, Stdio, Sysctl, Tmpfs, Variable, Verbosity, Writing,
+    Ready, RootSwitch, RunOptions, Seccomp, Stdio, Supplementary, Sysctl, Tmpfs, Variable,
+    Verbosity, Writing,
 };
 use proptest::collection::vec;
 use proptest::option::of;
@@ -120,6 +121,7 @@ prop_compose! {
         gid in of(0..u32::MAX),
         range in of((1..1_u32 << 31, 1..1_u32 << 24)),
         suid_ok in switch(),
+        groups in prop_oneof![Just(Supplementary::Dropped), Just(Supplementary::Kept)],
         env in vec(variable(), 0..3),
         caps in capabilities(),
         stdio in prop_oneof![Just(Stdio::Guarded), Just(Stdio::Inherit)],
@@ -127,7 +129,7 @@ prop_compose! {
         cmd in vec(word(), 0..4),
     ) -> RunOptions {
         RunOptions {
-            hostname, workdir, uid, gid, env, caps, stdio, first, cmd,
+            hostname, workdir, uid, gid, groups, env, caps, stdio, first, cmd,
             ids: IdOptions { range: range.map(|(start, count)| Ids { start, count }), suid_ok },
             ..RunOptions::default()
         }
@@ -164,11 +166,11 @@ prop_compose! {
 prop_compose! {
     fn options()(files in files(), process in process(), besides in besides()) -> RunOptions {
         let RunOptions {
-            hostname, workdir, uid, gid, ids, env, caps, stdio, first, cmd, ..
+            hostname, workdir, uid, gid, groups, ids, env, caps, stdio, first, cmd, ..
         } = process;
         let RunOptions { rootfs, root, writing, scratch_size, files, store, .. } = files;
         RunOptions {
-            hostname, workdir, uid, gid, ids, env, caps, stdio, first, cmd,
+            hostname, workdir, uid, gid, groups, ids, env, caps, stdio, first, cmd,
             rootfs, root, writing, scratch_size, files, store,
             ..besides
         }

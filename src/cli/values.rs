@@ -2,8 +2,8 @@
 
 use crate::namespace::Switch;
 use crate::spec::{
-    Capabilities, IDS_OF_A_RANGE, Ids, ProcView, Ready, RootSwitch, Seccomp, Stdio, Sysctl,
-    Variable, Writing,
+    Capabilities, IDS_OF_A_RANGE, Ids, ProcView, Ready, RootSwitch, Seccomp, Stdio, Supplementary,
+    Sysctl, Variable, Writing,
 };
 use std::ffi::OsString;
 
@@ -12,6 +12,13 @@ pub(super) fn switch(text: &str) -> Result<Switch, String> {
         "yes" => Ok(Switch::Yes),
         "no" => Ok(Switch::No),
         _ => Err("say 'yes' or 'no'".into()),
+    }
+}
+
+pub(super) fn groups(text: &str) -> Result<Supplementary, String> {
+    match text {
+        "keep" => Ok(Supplementary::Kept),
+        _ => Err("say 'keep', or nothing: they are given up".into()),
     }
 }
 

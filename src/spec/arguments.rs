@@ -2,7 +2,8 @@
 
 use crate::namespace::{Choice, Namespace};
 use crate::spec::{
-    Capabilities, First, Ready, RootSwitch, RunOptions, Stdio, Variable, Verbosity, Writing,
+    Capabilities, First, Ready, RootSwitch, RunOptions, Stdio, Supplementary, Variable, Verbosity,
+    Writing,
 };
 use std::ffi::{OsStr, OsString};
 
@@ -45,6 +46,7 @@ impl RunOptions {
             workdir: _,
             uid: _,
             gid: _,
+            groups: _,
             ids: _,
             env: _,
             caps: _,
@@ -99,6 +101,9 @@ impl RunOptions {
         words.given("workdir", self.workdir.as_ref());
         words.given("uid", self.uid.map(|uid| uid.to_string()));
         words.given("gid", self.gid.map(|gid| gid.to_string()));
+        if self.groups == Supplementary::Kept {
+            words.value("groups", "keep");
+        }
         self.ids.say(words);
         for variable in &self.env {
             match variable {

@@ -57,10 +57,7 @@ impl RunOptions {
             self.no_directory_to_undo(&rootfs)?;
         }
         self.check_ids(&namespaces, (&rootfs, &files), cap_mask, host)?;
-        let workdir = self.workdir.as_deref().unwrap_or(Path::new("/"));
-        if !workdir.is_absolute() {
-            return Err(Failure::new(format!("--workdir {} is not absolute", shown(workdir))));
-        }
+        let workdir = self.checked_workdir()?;
         let cmd = if self.cmd.is_empty() { vec![OsString::from("sh")] } else { self.cmd.clone() };
         Ok(Spec {
             namespaces,
@@ -74,9 +71,10 @@ impl RunOptions {
             store,
             store_by_name: if self.store.is_some() { Switch::Yes } else { Switch::No },
             hostname,
-            workdir: c_string(workdir.as_os_str(), "--workdir")?,
+            workdir,
             uid,
             gid: self.gid.unwrap_or(uid),
+            groups: self.groups,
             ids: self.ids,
             env,
             cap_mask,
@@ -103,6 +101,14 @@ impl RunOptions {
                 .with(namespace, given.clone().unwrap_or(namespace.default_for(host.uid)));
         }
         Ok(namespaces)
+    }
+
+    fn checked_workdir(&self) -> Result<CString, Failure> {
+        let workdir = self.workdir.as_deref().unwrap_or(Path::new("/"));
+        if !workdir.is_absolute() {
+            return Err(Failure::new(format!("--workdir {} is not absolute", shown(workdir))));
+        }
+        c_string(workdir.as_os_str(), "--workdir")
     }
 
     fn root_switch(&self, namespaces: &Namespaces) -> Result<RootSwitch, Failure> {

@@ -2,7 +2,9 @@
 
 use super::check::PODMANS_ELEVEN;
 use crate::namespace::{Choice, Namespace, Switch};
-use crate::spec::{ProcView, RootSwitch, Rootfs, Seccomp, Spec, Stdio, Writing, shown};
+use crate::spec::{
+    ProcView, RootSwitch, Rootfs, Seccomp, Spec, Stdio, Supplementary, Writing, shown,
+};
 use caps::Capability;
 use std::path::{Path, PathBuf};
 
@@ -41,6 +43,8 @@ pub enum Opening {
     Nest,
     /// A root that is entered by chroot(2).
     Chroot,
+    /// `--groups keep`.
+    Groups,
     /// Capabilities, a bit each, beyond those that every container has.
     Rights(u64),
 }
@@ -69,6 +73,7 @@ impl Opening {
             | Self::Seccomp
             | Self::Nest
             | Self::Chroot
+            | Self::Groups
             | Self::Rights(_) => None,
         }
     }
@@ -83,6 +88,7 @@ impl Opening {
             Self::Seccomp => "seccomp",
             Self::Nest => "nest",
             Self::Chroot => "chroot",
+            Self::Groups => "groups",
             Self::Rights(_) => "rights",
         }
     }
@@ -153,6 +159,13 @@ impl Spec {
                 Opening::Chroot,
                 "the chroot",
                 "a directory that somebody outside hands in leads to the host's tree",
+            ),
+            (
+                self.groups == Supplementary::Kept,
+                Opening::Groups,
+                "--groups keep",
+                "CMD may do with the host's files what the caller's supplementary groups may, where it \
+                    sees them",
             ),
             (
                 self.kernel.nest == Switch::Yes,

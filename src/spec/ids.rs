@@ -21,6 +21,15 @@ pub struct IdOptions {
     pub suid_ok: Switch,
 }
 
+/// The caller's supplementary groups, in CMD.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Supplementary {
+    /// Given up, where the kernel lets that be done.
+    Dropped,
+    /// Kept on purpose.
+    Kept,
+}
+
 impl Default for IdOptions {
     fn default() -> Self {
         Self { range: None, suid_ok: Switch::No }

@@ -14,7 +14,7 @@ mod rootfs;
 pub use check::is_hostname;
 pub use door::{Door, Opening};
 pub use files::{Bind, FileOptions, FileOrder, Hide, Overlay, Tmpfs, size};
-pub use ids::{COUNT as IDS_OF_A_RANGE, IdOptions, Ids, has_range};
+pub use ids::{COUNT as IDS_OF_A_RANGE, IdOptions, Ids, Supplementary, has_range};
 pub use kernel::{KernelOptions, ProcView, Seccomp, Sysctl};
 pub use options::RunOptions;
 pub use rootfs::store;
@@ -189,6 +189,8 @@ pub struct Spec {
     pub uid: u32,
     /// Group id inside.
     pub gid: u32,
+    /// What becomes of the caller's supplementary groups.
+    pub groups: Supplementary,
     /// What ids outside they are.
     pub ids: IdOptions,
     /// CMD's environment but for HOME, USER and LOGNAME, which the image's passwd decides unless given: `K=V`

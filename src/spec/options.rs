@@ -3,7 +3,7 @@
 use crate::namespace::{Choice, Namespace, Switch};
 use crate::spec::{
     Capabilities, FileOptions, First, IdOptions, KernelOptions, ProcView, Ready, RootSwitch,
-    Rootfs, Spec, Stdio, Variable, Verbosity, Writing,
+    Rootfs, Spec, Stdio, Supplementary, Variable, Verbosity, Writing,
 };
 use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -24,6 +24,7 @@ pub struct RunOptions {
     pub workdir: Option<PathBuf>,
     pub uid: Option<u32>,
     pub gid: Option<u32>,
+    pub groups: Supplementary,
     pub ids: IdOptions,
     pub env: Vec<Variable>,
     pub caps: Capabilities,
@@ -58,6 +59,7 @@ impl Default for RunOptions {
             workdir: None,
             uid: None,
             gid: None,
+            groups: Supplementary::Dropped,
             ids: IdOptions::default(),
             env: Vec::new(),
             caps: Capabilities::Default,
@@ -116,6 +118,7 @@ impl Spec {
             workdir: Some(os_string(&self.workdir).into()),
             uid: Some(self.uid),
             gid: Some(self.gid),
+            groups: self.groups,
             ids: self.ids,
             env: self.env.iter().map(variable).collect(),
             caps: self.caps.clone(),

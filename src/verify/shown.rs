@@ -62,6 +62,7 @@ pub fn mounts(
             | Opening::Seccomp
             | Opening::Nest
             | Opening::Chroot
+            | Opening::Groups
             | Opening::Rights(_) => None,
         };
         let ordered = door.opening.files().map(|files| (name, files.source, files.target));

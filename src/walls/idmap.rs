@@ -5,7 +5,7 @@ use crate::host::{Extent, Host, contains};
 use crate::sys;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
-use rustix::io::{Errno, read, retry_on_intr};
+use rustix::io::{Errno, read, retry_on_intr, write};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 use std::fmt::Write as _;
@@ -113,7 +113,7 @@ impl IdMaps {
     /// # Errors
     /// Those of clone3(2) and of [`IdMaps::write`].
     pub fn namespace(&self) -> Result<OwnedFd, SysError> {
-        // It lives until the other end of a pipe is closed, whatever becomes of who holds that.
+        // It lives until it is told to end by a pipe, or whoever holds the other end is gone.
         let (held, open) = pipe_with(PipeFlags::CLOEXEC)?;
         // SAFETY: who makes the root file system has one thread.
         #[allow(unsafe_code, reason = "clone3(2) with one thread")]
@@ -127,6 +127,7 @@ impl IdMaps {
             let path = format!("/proc/{}/ns/user", pid.as_raw_nonzero());
             Ok(rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?)
         });
+        let _ = write(&open, &[0]);
         drop(open);
         let _ = retry_on_intr(|| waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED));
         namespace

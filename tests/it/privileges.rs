@@ -131,6 +131,22 @@ fn ids_are_the_ordered_ones_and_no_group_of_the_caller_is_left() {
 }
 
 #[test]
+fn the_callers_groups_are_kept_where_that_is_ordered() {
+    need!(root);
+    for (user, groups) in [("no", "10 20"), ("yes", "65534 65534")] {
+        let ran = |keep: &[&str]| {
+            let run = Rustic::run().under(["setpriv", "--groups", "10,20"]).ns("user", user);
+            run.opt(keep.iter().copied()).opt(["grep", "Groups", "/proc/self/status"]).ran().ok()
+        };
+        assert_eq!(ran(&["--groups", "keep"]).split_once(':').unwrap().1.trim(), groups);
+        assert_eq!(ran(&[]).split_once(':').unwrap().1.trim(), "");
+    }
+    Rustic::run().opt(["--groups", "x", "true"]).ran().fails(125, &["say 'keep'"]);
+    let told = Rustic::run().opt(["-v", "--groups", "keep", "true"]).ran().stderr;
+    assert!(told.contains("a door: --groups keep: "), "{told}");
+}
+
+#[test]
 fn a_plain_user_is_0_inside_and_himself_outside() {
     need!(root);
     assert_eq!(Rustic::run().nobody().opt(["id", "-u"]).ran().ok(), "0\n");

@@ -84,7 +84,6 @@ impl Child<'_> {
     fn become_root(&self) -> Result<(), SysError> {
         privileges::set_gid(0)?;
         privileges::set_uid(0)?;
-        privileges::drop_groups()?;
         set_parent_process_death_signal(Some(Signal::KILL))?;
         if matches!(self.given.gate.receive(), Received::Closed) {
             sys::exit_now(Exit::Failed.code());

@@ -25,7 +25,7 @@ impl ChildStep {
                 "prctl(2)",
             ),
             Self::BecomeRoot => described(
-                "setresgid(0, 0, 0), setresuid(0, 0, 0), setgroups(0)".into(),
+                "setresgid(0, 0, 0), setresuid(0, 0, 0)".into(),
                 "become root of the user namespace".into(),
                 "its map has no place for the host's root, who has cloned it",
                 "user_namespaces(7)",

@@ -5,7 +5,7 @@ use crate::error::Failure;
 use crate::host::{Host, contains};
 use crate::namespace::{Choice, Namespace, Switch};
 use crate::run::step::ChildStep;
-use crate::spec::{Capabilities, First, Seccomp, Spec, shown};
+use crate::spec::{Capabilities, First, Seccomp, Spec, Supplementary, shown};
 use crate::walls::id_range::IdRange;
 use crate::walls::idmap::{IdMaps, Writer};
 use crate::walls::privileges::{Credentials, Groups, Keep};
@@ -33,9 +33,9 @@ pub(super) fn maps(spec: &Spec, host: &Host, range: Option<&IdRange>) -> Option<
 pub(super) fn ordered(spec: &Spec, host: &Host, maps: Option<&IdMaps>) -> Credentials {
     // Denied in a user namespace, setgroups(2) is denied in every one below.
     let allowed = spec.inside.as_ref().map_or(host.setgroups, |inside| inside.setgroups);
-    let groups = match (maps.map(|maps| &maps.writer), allowed) {
-        (Some(Writer::OneId), _) | (_, Switch::No) => Groups::Kept,
-        (_, Switch::Yes) => Groups::Dropped,
+    let groups = match (spec.groups, maps.map(|maps| &maps.writer), allowed) {
+        (Supplementary::Kept, ..) | (_, Some(Writer::OneId), _) | (.., Switch::No) => Groups::Kept,
+        (Supplementary::Dropped, _, Switch::Yes) => Groups::Dropped,
     };
     let keep = if spec.caps == Capabilities::Default { Keep::Default } else { Keep::Named };
     Credentials::ordered(spec.uid, spec.gid, spec.cap_mask, keep, groups, host.last_cap)
@@ -115,7 +115,7 @@ impl Ladder<'_> {
         }
         if credentials.groups == Groups::Dropped {
             self.rung(ChildStep::DropGroups);
-        } else {
+        } else if self.spec.groups == Supplementary::Dropped {
             self.remarks.push(
                 "user: setgroups is denied in this user namespace: the caller's \
                 supplementary groups stay"
