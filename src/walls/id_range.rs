@@ -12,7 +12,6 @@ use rustix::fd::OwnedFd;
 use rustix::fs::{FlockOperation, Mode, OFlags, fchmod, flock, fstat, mkdir, open, stat, unlink};
 use rustix::io::Errno;
 use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// Ids in a range: as many as an image can name, and a place for nobody's 65534.
@@ -247,18 +246,19 @@ impl Used {
 
 /// The maps of processes that are in another user namespace than this one.
 fn of_processes() -> Option<Vec<(Ids, String)>> {
-    let own = fs::metadata("/proc/self/ns/user").ok()?.ino();
+    // Its name alone: to follow the link would make an inode of each.
+    let own = fs::read_link("/proc/self/ns/user").ok()?;
     let mut seen = vec![own];
     let mut used = Vec::new();
     for entry in fs::read_dir("/proc").ok()?.flatten() {
         if !entry.file_name().as_encoded_bytes().first().is_some_and(u8::is_ascii_digit) {
             continue;
         }
-        let Ok(namespace) = fs::metadata(entry.path().join("ns/user")) else { continue };
-        if seen.contains(&namespace.ino()) {
+        let Ok(namespace) = fs::read_link(entry.path().join("ns/user")) else { continue };
+        if seen.contains(&namespace) {
             continue;
         }
-        seen.push(namespace.ino());
+        seen.push(namespace);
         for map in ["uid_map", "gid_map"] {
             let path = entry.path().join(map);
             let text = fs::read_to_string(&path).unwrap_or_default();

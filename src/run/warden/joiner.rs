@@ -17,8 +17,8 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::AsFd;
 use rustix::io::Errno;
 use rustix::process::{
-    DumpableBehavior, Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process, pidfd_open,
-    set_dumpable_behavior, set_parent_process_death_signal, waitid,
+    DumpableBehavior, Pid, PidfdFlags, Signal, kill_process, pidfd_open, set_dumpable_behavior,
+    set_parent_process_death_signal,
 };
 
 /// clone(2): the child's parent is the caller's.
@@ -48,9 +48,8 @@ impl Warden<'_> {
                 end.know_peer(pidfd);
             }
         }
-        let told = self.hear_joiner(&near, joiner, start);
-        let _ = rustix::io::retry_on_intr(|| waitid(WaitId::Pid(joiner), WaitIdOptions::EXITED));
-        match told {
+        start.joiner = Some(joiner);
+        match self.hear_joiner(&near, joiner, start) {
             Received::Message(Report::Started(pid), Some(pidfd)) => {
                 let pid = Pid::from_raw(pid).ok_or(Errno::CHILD)?;
                 self.begin(pid, pidfd, start);

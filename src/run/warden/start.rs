@@ -13,8 +13,8 @@ use crate::spec::Verbosity;
 use crate::sys;
 use crate::walls::idmap::Writer;
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::io::{Errno, fcntl_dupfd_cloexec};
-use rustix::process::{Pid, getpid, set_child_subreaper, setsid};
+use rustix::io::{Errno, fcntl_dupfd_cloexec, retry_on_intr};
+use rustix::process::{Pid, WaitId, WaitIdOptions, getpid, set_child_subreaper, setsid, waitid};
 
 /// What is not there before the child is cloned, and what the child is given then.
 pub(super) struct Start<'a> {
@@ -23,6 +23,8 @@ pub(super) struct Start<'a> {
     ward: Option<Ward>,
     /// What the parent has been given of mount targets.
     pub(super) passed: Vec<OwnedFd>,
+    /// Who has cloned the child from inside, to be reaped.
+    pub(super) joiner: Option<Pid>,
 }
 
 impl Warden<'_> {
@@ -39,6 +41,7 @@ impl Warden<'_> {
             gate: Some(gate),
             ward: None,
             passed: Vec::new(),
+            joiner: None,
         };
         let mut last = 0;
         for (number, whole, step) in self.plan.warden() {
@@ -52,6 +55,7 @@ impl Warden<'_> {
                 let _ = self.wire.send(&Report::Done(number), None);
             }
         }
+        let joiner = start.joiner;
         let ward = start.ward.ok_or_else(|| (last, SysError::from(Errno::CHILD)))?;
         if let Some(gate) = &ward.gate {
             match gate.send(&go, None) {
@@ -62,6 +66,10 @@ impl Warden<'_> {
                     return Err((last, SysError::new(errno, "letting the child go on")));
                 }
             }
+        }
+        // When the child is on its way: what ends with the joiner's mount namespace takes time.
+        if let Some(joiner) = joiner {
+            let _ = retry_on_intr(|| waitid(WaitId::Pid(joiner), WaitIdOptions::EXITED));
         }
         Ok(ward)
     }
