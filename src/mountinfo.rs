@@ -1,5 +1,6 @@
 //! The mounts of a mount namespace, proc_pid_mountinfo(5).
 
+use crate::error::{Failure, errno_of};
 use std::ffi::OsString;
 use std::fs;
 use std::io;
@@ -39,6 +40,14 @@ pub struct MountInfo {
 /// No /proc.
 pub fn read() -> io::Result<Vec<MountInfo>> {
     fs::read("/proc/self/mountinfo").map(|table| parse(&table))
+}
+
+/// The same, for a start that cannot go on without them.
+///
+/// # Errors
+/// No /proc.
+pub fn here() -> Result<Vec<MountInfo>, Failure> {
+    read().map_err(|error| Failure::new("cannot read /proc/self/mountinfo").errno(errno_of(&error)))
 }
 
 /// The mount that a path is on, found as the kernel finds it: from the root on, to whatever is

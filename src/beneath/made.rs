@@ -7,9 +7,8 @@
 
 use super::lookup::Kind;
 use super::make::{as_the_owner_of, flags, make, remove_unfinished, share, unmake};
-use super::mark::{is_marked, keeping_the_mark, settled};
+use super::mark::{PAUSES, is_marked, keeping_the_mark, pause, settled};
 use super::{kept_open, open};
-use rustix::event::{Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, flock, fstat, statat};
 use rustix::io::{Errno, Result};
@@ -40,14 +39,10 @@ impl MadeTarget {
     /// # Errors
     /// EROFS, EACCES; EBUSY where somebody has held an exclusive lock on it for ten seconds.
     pub fn claim(parent: BorrowedFd<'_>, name: &Path, kind: Kind) -> Result<Option<Self>> {
-        const TIMES: usize = 2_000;
-        const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 5_000_000 };
-        for _ in 0..TIMES {
+        for _ in 0..PAUSES {
             match Self::try_claim(parent, name, kind) {
                 // Made by another run meanwhile, just being taken away by one, or locked by it.
-                Err(Errno::EXIST | Errno::NOENT | Errno::AGAIN) => {
-                    let _ = poll(&mut [], Some(&PAUSE));
-                }
+                Err(Errno::EXIST | Errno::NOENT | Errno::AGAIN) => pause(),
                 claimed => return claimed,
             }
         }

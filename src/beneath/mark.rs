@@ -30,9 +30,7 @@ pub(super) fn is_marked(stat: &Stat) -> bool {
 /// # Errors
 /// EBADF for an O_PATH descriptor.
 pub(super) fn settled(file: impl AsFd) -> Result<Stat> {
-    const TIMES: usize = 2_000;
-    const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 5_000_000 };
-    for _ in 0..TIMES {
+    for _ in 0..PAUSES {
         let stat = fstat(&file)?;
         if is_marked(&stat) || !was_changed_just_now(&stat) {
             return Ok(stat);
@@ -41,9 +39,18 @@ pub(super) fn settled(file: impl AsFd) -> Result<Stat> {
             // It may have got its mark, and lost its last user, since it was looked at.
             return fstat(&file);
         }
-        let _ = poll(&mut [], Some(&PAUSE));
+        pause();
     }
     fstat(file)
+}
+
+/// So often is another run waited for: ten seconds.
+pub(super) const PAUSES: usize = 2_000;
+
+/// Five milliseconds.
+pub(super) fn pause() {
+    const TIME: Timespec = Timespec { tv_sec: 0, tv_nsec: 5_000_000 };
+    let _ = poll(&mut [], Some(&TIME));
 }
 
 /// Says that a run uses a file, as long as the descriptor is open: by a read lock of the open file

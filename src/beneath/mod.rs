@@ -24,6 +24,13 @@ use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, chmodat, openat2};
 use rustix::io::{Errno, Result, fcntl_dupfd_cloexec};
 use std::path::Path;
 
+/// Whether a path inside, absolute or relative to the root, is one of the kernel's places or below
+/// it: what stands there shows namespaces, and no link of an image leads a target there.
+pub fn is_of_the_kernel(path: &Path) -> bool {
+    let path = path.strip_prefix("/").unwrap_or(path);
+    ["dev", "proc", "sys"].into_iter().any(|own| path.starts_with(own))
+}
+
 /// openat2(2) refuses with EAGAIN when a rename races with it; so often is it asked again.
 const RACES: usize = 32;
 

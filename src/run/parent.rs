@@ -19,7 +19,7 @@ use crate::run::pty::{Outer, Terminals, host_ptmx};
 use crate::run::signals;
 use crate::run::step::ParentStep;
 use crate::run::stream_relay::{self, Ends, Pipes};
-use crate::run::streams::{self, Streams};
+use crate::run::streams::Streams;
 use crate::run::supervise::{Connections, Run, Supervisor, Unsuccessful, Wires};
 use crate::run::warden::{self, Given};
 use crate::self_exe;
@@ -76,11 +76,8 @@ fn plan(
         Stdio::Guarded => Terminals::of_the_caller(),
         Stdio::Inherit => Terminals::default(),
     };
-    // Every id of a range has one outside: the plan has none that is not in it.
-    let outside = range.as_ref().map_or(spec.uid, |range| range.ids.start.saturating_add(spec.uid));
-    let pipe_owners = streams::pipe_owners(&streams.each, spec, host, outside);
     let streams = streams.each.clone();
-    Plan::new(Ingredients { spec, host, image, terminals, streams, pipe_owners, queue, range })
+    Plan::new(Ingredients { spec, host, image, terminals, streams, queue, range })
 }
 
 /// Starts CMD as `spec` wants it and waits for its end.
@@ -227,8 +224,7 @@ impl Theirs {
 
 /// What CMD's uid is outside, where the caller may give it files.
 fn cmds_uid(plan: &Plan, spec: &Spec, host: &Host) -> Option<u32> {
-    let uid = plan.maps.as_ref().map_or(Some(spec.uid), |maps| maps.outside(spec.uid));
-    uid.filter(|_| host.uid == 0 && host.holds(Capability::CAP_CHOWN))
+    plan.outside(spec.uid).filter(|_| host.uid == 0 && host.holds(Capability::CAP_CHOWN))
 }
 
 /// Makes what the processes have between them.

@@ -63,8 +63,8 @@ fn execute(step: &ParentStep, run: Run<'_>) -> Result<Option<Made>, SysError> {
             let (spec, host) = (run.spec, run.host);
             // The program inside opens it after its uid has changed, and the child before.
             let opener = if spec.ready == Ready::App { spec.uid } else { 0 };
-            let opener = run.plan.maps.as_ref().map_or(Some(opener), |maps| maps.outside(opener));
-            let given = opener.filter(|&opener| opener != host.uid && host.uid == 0);
+            let given =
+                run.plan.outside(opener).filter(|&opener| opener != host.uid && host.uid == 0);
             let queue = Queue::make(name, host.msg_max, given)?;
             Ok(Some(Made { resource: Resource::Queue(name.clone()), open: Some(queue) }))
         }

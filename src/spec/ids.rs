@@ -2,7 +2,7 @@
 
 use super::arguments::Words;
 use super::{FileOptions, Rootfs, RunOptions, Writing, shown};
-use crate::error::{Failure, errno_of};
+use crate::error::Failure;
 use crate::host::{Host, UserNamespace};
 use crate::mountinfo::{self, MountInfo};
 use crate::namespace::{Choice, Namespace, Namespaces, Switch};
@@ -86,9 +86,7 @@ impl RunOptions {
         if written.is_empty() {
             return Ok(());
         }
-        let mounts = mountinfo::read().map_err(|error| {
-            Failure::new("cannot read /proc/self/mountinfo").errno(errno_of(&error))
-        })?;
+        let mounts = mountinfo::here()?;
         for place in written {
             only_root_reaches(place, place, &mounts)?;
             let below = mounts.iter().map(|mount| mount.point.as_path());

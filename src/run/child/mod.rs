@@ -1,7 +1,8 @@
 //! The child: inside its new namespaces it walks the plan, one step after another, and becomes CMD.
 //! Where root has a user namespace with ids of its own, the same process before that clone is the
-//! *builder*: it walks the first part, with the rights of the host's root. It never returns and runs no destructor of the parent. What can be known before is in the plan;
-//! it decides only by what it alone sees: the image's passwd, its own id map, a refused keyring.
+//! *builder*: it walks the first part, with the rights of the host's root. It never returns and runs
+//! no destructor of the parent. What can be known before is in the plan; it decides only by what it
+//! alone sees: the image's passwd, its own id map, a refused keyring.
 //!
 //! [`root`] executes the steps of its root file system, with the [`scratch`] tmpfs, the [`targets`]
 //! of mounts and what [`hide`]s; [`process`] the others: [`find`] looks for CMD, [`stdio`] has those

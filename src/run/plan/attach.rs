@@ -2,8 +2,8 @@
 //! of the new namespaces, where there is a builder, and the rest after.
 
 use super::ladder::{Ladder, RootPlace};
-use super::mounts::is_of_the_kernel;
 use super::root::is_childs;
+use crate::beneath::is_of_the_kernel;
 use crate::namespace::Switch;
 use crate::run::pty::Terminals;
 use crate::run::step::{ChildStep, RootfsStep};

@@ -60,9 +60,8 @@ pub(super) fn ids_are_mapped(spec: &Spec, host: &Host, maps: &IdMaps) -> Result<
     }
     Err(failure
         .why(match maps.writer {
-            Writer::OneId => "without subordinate ids a plain user has one id inside, 0",
             Writer::Joiner | Writer::Nobody => "the user namespace that is joined has no such id",
-            Writer::Privileged | Writer::Range | Writer::Helpers { .. } => {
+            Writer::Privileged | Writer::Range | Writer::OneId | Writer::Helpers { .. } => {
                 "it lies outside the ids that are mapped"
             }
         })
@@ -89,7 +88,10 @@ pub(super) fn owners_are_mapped(maps: &IdMaps, directory: &Path) -> Result<(), F
         if !maps.has_owner(stat.uid(), stat.gid()) {
             let (shown, uid, gid) = (shown(&path), stat.uid(), stat.gid());
             return Err(Failure::new(format!("--ephemeral: {shown} belongs to {uid}:{gid}"))
-                .why("the container's user namespace has no such owner: nothing could be written over it")
+                .why(
+                    "the container's user namespace has no such owner: nothing could be written \
+                     over it",
+                )
                 .remedy("an archive of it, an own copy, or --read-only")
                 .man("user_namespaces(7)"));
         }

@@ -1,13 +1,14 @@
 //! Where what is to be hidden is, and under which other names it is seen.
 
 use super::ladder::Ladder;
+use super::mounts::below_root;
 use crate::beneath::Tree;
-use crate::error::{Failure, errno_of};
+use crate::error::Failure;
 use crate::mountinfo::{self, MountInfo};
 use crate::namespace::Switch;
 use crate::rootfs::Image;
 use crate::run::step::RootfsStep;
-use crate::spec::{FileOrder, Hide, RootSwitch, Writing, shown};
+use crate::spec::{FileOrder, Hide, RootSwitch, Rootfs, Writing, shown};
 use caps::Capability;
 use rustix::fs::{FileType, Mode, OFlags, Stat, fstat, open};
 use std::path::{Path, PathBuf};
@@ -44,9 +45,7 @@ impl Ladder<'_> {
             return Ok(Vec::new());
         }
         let (mut tree, seen) = self.trees(image)?;
-        let mounts = mountinfo::read().map_err(|error| {
-            Failure::new("cannot read /proc/self/mountinfo").errno(errno_of(&error))
-        })?;
+        let mounts = mountinfo::here()?;
         let mut steps = Vec::new();
         let mut names = Vec::new();
         for hide in &self.spec.files.hides {
@@ -79,7 +78,7 @@ impl Ladder<'_> {
             Some(image) => opened(image).and_then(Tree::new).map_err(failed(image))?,
             None => Tree::unknown(),
         };
-        let is_callers = matches!(self.spec.rootfs, crate::spec::Rootfs::Directory(_));
+        let is_callers = matches!(self.spec.rootfs, Rootfs::Directory(_));
         let mut seen = vec![Seen {
             inside: "/".into(),
             host: image.filter(|_| is_callers).map(Path::to_owned),
@@ -225,10 +224,6 @@ fn contradiction(hidden: &Hidden, tree: &Seen, host: &Path) -> Failure {
     Failure::new(format!("{path} is hidden, and ordered to be seen on {target}"))
         .why(format!("{} of the host is in it", shown(host)))
         .remedy(format!("a target below {path} to show it there"))
-}
-
-fn below_root(path: &Path) -> PathBuf {
-    path.strip_prefix("/").unwrap_or(path).into()
 }
 
 const fn yes_if(condition: bool) -> Switch {

@@ -3,7 +3,7 @@
 
 use super::ladder::{KernelFiles, Ladder, SysView};
 use crate::beneath::Kind;
-use crate::error::{Failure, errno_of};
+use crate::error::Failure;
 use crate::mountinfo::{self, MountInfo};
 use crate::namespace::{Namespace, Switch};
 use crate::run::step::{Place, RootfsStep};
@@ -33,7 +33,7 @@ impl Ladder<'_> {
     ) -> Result<(), Failure> {
         let masked = self.spec.kernel.proc_view == ProcView::Masked;
         let bound_sys = sys == SysView::Callers;
-        let mounts = if bound_sys || directory.is_some() { mounts_here()? } else { Vec::new() };
+        let mounts = if bound_sys || directory.is_some() { mountinfo::here()? } else { Vec::new() };
         let mut files = KernelFiles::default();
         if masked {
             files.proc = listed(&proc_masks::PROC);
@@ -149,7 +149,7 @@ impl Ladder<'_> {
         if places.is_empty() {
             return Ok(());
         }
-        let mounts = mounts_here()?;
+        let mounts = mountinfo::here()?;
         for (source, target) in places {
             for view in hidden(mounts.iter().filter(|mount| is_view(mount)), &source) {
                 let path = shown(&target.join(view.path));
@@ -169,17 +169,12 @@ fn is_seen(mount: &MountInfo) -> bool {
     std::fs::symlink_metadata(&mount.point).is_ok_and(|stat| stat.dev() == mount.device)
 }
 
-fn mounts_here() -> Result<Vec<MountInfo>, Failure> {
-    mountinfo::read()
-        .map_err(|error| Failure::new("cannot read /proc/self/mountinfo").errno(errno_of(&error)))
-}
-
 /// The same, whatever it is, for a directory alone.
 ///
 /// # Errors
 /// A table of mounts that cannot be read.
 pub(super) fn mounted_below(directory: &Path) -> Result<Vec<PathBuf>, Failure> {
-    let mounts = mounts_here()?;
+    let mounts = mountinfo::here()?;
     Ok(hidden(mounts.iter(), directory).into_iter().map(|below| below.path).collect())
 }
 

@@ -7,7 +7,7 @@ use crate::ready::queue::Name;
 use crate::rootfs::Image;
 use crate::run::resource::Resource;
 use crate::run::step::{ChildStep, Mount, ParentStep, RootfsStep, Step, WardenStep};
-use crate::run::streams::Stream;
+use crate::run::streams::{Stream, pipe_owners};
 use crate::spec::{Spec, Writing};
 use crate::walls::idmap::{IdMaps, Writer};
 use crate::walls::proc_masks::Hidden;
@@ -168,10 +168,11 @@ impl<'a> Ladder<'a> {
         const USUAL: usize = 96;
         // A mount, its target and the directory that it is in, twice over.
         const OF_AN_ORDER: usize = 6;
-        let most = USUAL + OF_AN_ORDER * self.spec.files.parents_first().len();
+        let orders = self.spec.files.parents_first().len();
+        let most = USUAL + OF_AN_ORDER * orders;
         let soft = getrlimit(rustix::process::Resource::Nofile).current?;
         // The usual ones are nobody's order.
-        let is_low = !self.spec.files.is_empty() && soft < most as u64;
+        let is_low = orders > 0 && soft < most as u64;
         is_low.then(|| {
             self.rung(ParentStep::RaiseDescriptorLimit);
             soft
@@ -179,14 +180,15 @@ impl<'a> Ladder<'a> {
     }
 
     /// The caller's streams: those that need views, and pipes that become CMD's.
-    pub(super) fn open_streams(&mut self, streams: [Stream; 3], pipe_owners: Vec<(usize, u32)>) {
+    pub(super) fn open_streams(&mut self, streams: [Stream; 3]) {
         let views: Vec<usize> = (0..3).filter(|&n| streams[n] == Stream::View).collect();
         if !views.is_empty() {
             self.rung(ParentStep::OpenViews(views));
         }
+        let uid = self.outside(self.spec.uid);
+        let pipe_owners = pipe_owners(&streams, self.spec, self.host, uid);
         if !pipe_owners.is_empty() {
             self.resources.push(Resource::PipeOwners(pipe_owners.clone()));
-            let uid = self.outside(self.spec.uid);
             self.rung(ParentStep::GivePipes { before: pipe_owners, uid });
         }
         self.streams = streams;

@@ -64,8 +64,6 @@ pub struct Ingredients<'a> {
     pub terminals: Terminals,
     /// What CMD gets as standard streams.
     pub streams: [Stream; 3],
-    /// The owners of pipes among them, which have to be CMD's.
-    pub pipe_owners: Vec<(usize, u32)>,
     /// The queue's name, where one is wanted.
     pub queue: Option<Name>,
     /// The range of ids that the container has for itself, where it has one.
@@ -79,7 +77,7 @@ impl Plan {
     /// An order that cannot be met on this host, an id that the user namespace will not have above
     /// all.
     pub fn new(from: Ingredients<'_>) -> Result<Self, Failure> {
-        let Ingredients { spec, host, image, terminals, streams, pipe_owners, queue, range } = from;
+        let Ingredients { spec, host, image, terminals, streams, queue, range } = from;
         let maps = credentials::maps(spec, host, range.as_deref());
         if let Some(maps) = &maps {
             credentials::ids_are_mapped(spec, host, maps)?;
@@ -89,7 +87,7 @@ impl Plan {
         let mut ladder = Ladder::new(spec, host, maps.as_ref());
         ladder.resources.extend(range.map(Resource::IdRange));
         let soft_limit = ladder.raise_descriptor_limit();
-        ladder.open_streams(streams, pipe_owners);
+        ladder.open_streams(streams);
         ladder.make_queue(queue.as_ref());
         ladder.clone_child(&image);
         ladder.root(image)?;
@@ -122,6 +120,11 @@ impl Plan {
         let namespaces = spec.namespaces.clone();
         let slots = mounts.len();
         Ok(Self { steps, resources, slots, queue, namespaces, maps, remarks, warnings })
+    }
+
+    /// What a uid inside is for the parent; `None` for one that the container does not have.
+    pub fn outside(&self, uid: u32) -> Option<u32> {
+        self.maps.as_ref().map_or(Some(uid), |maps| maps.outside(uid))
     }
 
     /// The steps of one side, with their numbers.

@@ -9,7 +9,7 @@ use crate::run::step::{Mount, Source};
 use crate::spec::is_hostname;
 use crate::walls::dev;
 use std::ffi::{CStr, CString};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 /// Sizes of /dev, which holds names alone, and of /dev/shm, in bytes.
@@ -159,9 +159,9 @@ fn new(fs: &'static CStr) -> Source {
     Source::New { fs, options: Vec::new() }
 }
 
-/// Whether a mount shows new namespaces, or lies on one that does, and so is made inside of them.
-pub(super) fn is_of_the_kernel(target: &Path) -> bool {
-    ["dev", "proc", "sys"].into_iter().any(|own| target.starts_with(own))
+/// A path inside, relative to the root.
+pub(super) fn below_root(path: &Path) -> PathBuf {
+    path.strip_prefix("/").unwrap_or(path).into()
 }
 
 /// A new tmpfs of this mode, with room for so many bytes.

@@ -1,7 +1,7 @@
 //! The mounts that were ordered, parents first, and those that --read-only leaves to be written.
 
 use super::ladder::{Ladder, NO_SUID_DEV, c_string};
-use super::mounts::tmpfs_options;
+use super::mounts::{below_root, tmpfs_options};
 use crate::beneath::{Kind, Missing};
 use crate::error::Failure;
 use crate::mounts::{Attributes, OverlayMarks};
@@ -33,7 +33,8 @@ impl Ladder<'_> {
                 continue;
             }
             let source = self.tmpfs_of_root(mode, TEMPORARY_SIZE);
-            let mount = Mount::new(source, NO_SUID_DEV, below_root(target), Kind::Directory);
+            let mount =
+                Mount::new(source, NO_SUID_DEV, below_root(Path::new(target)), Kind::Directory);
             self.add(Mount { missing: Missing::Skipped, ..mount });
         }
     }
@@ -60,8 +61,11 @@ impl Ladder<'_> {
                 }
                 FileOrder::Hide(_) => {
                     // In its place among the others, which may lie below it.
-                    let at = |step: &RootfsStep| matches!(step, RootfsStep::Hide { path, .. } if *path == target);
-                    let step = hides.iter().position(at).map(|place| hides.remove(place));
+                    let is_this = |step: &RootfsStep| match step {
+                        RootfsStep::Hide { path, .. } => *path == target,
+                        _ => false,
+                    };
+                    let step = hides.iter().position(is_this).map(|place| hides.remove(place));
                     self.ordered.extend(step);
                     continue;
                 }
@@ -140,9 +144,4 @@ fn bound(bind: &Bind) -> (Source, Attributes, Kind) {
         if bind.writable == Switch::No { Attributes::READ_ONLY } else { Attributes::NONE };
     let kind = if is(std::fs::FileType::is_dir) { Kind::Directory } else { Kind::File };
     (Source::Host(c_string(&bind.source)), attributes.union(read_only), kind)
-}
-
-fn below_root(target: impl AsRef<Path>) -> PathBuf {
-    let target = target.as_ref();
-    target.strip_prefix("/").unwrap_or(target).into()
 }

@@ -4,7 +4,8 @@ use super::credentials::owners_are_mapped;
 use super::hides::tree_of;
 use super::kernel_files;
 use super::ladder::{Ladder, NO_SUID_DEV, RootPlace, SysView, c_string};
-use super::mounts::is_of_the_kernel;
+use super::mounts::below_root;
+use crate::beneath::is_of_the_kernel;
 use crate::error::Failure;
 use crate::mounts::Attributes;
 use crate::namespace::{Namespace, Switch};
@@ -157,7 +158,7 @@ impl Ladder<'_> {
     fn idmap_binds(&mut self) {
         let ordered = self.spec.files.binds.iter().filter(|bind| bind.idmapped == Switch::Yes);
         for bind in ordered {
-            let target = bind.target.strip_prefix("/").unwrap_or(&bind.target);
+            let target = below_root(&bind.target);
             let mut all = self.mounts.iter().filter(|mount| mount.ordered == Switch::Yes);
             let Some(mount) = all.find(|mount| mount.target == target) else { continue };
             let of = Idmapped::Bind { slot: mount.slot, source: bind.source.clone() };

@@ -1,6 +1,6 @@
 //! The child's steps while it builds what is seen of files.
 
-use crate::beneath::{Kind, Links, Missing};
+use crate::beneath::{Kind, Links, Missing, is_of_the_kernel};
 use crate::mounts::{Attributes, FsOption, OverlayMarks};
 use crate::namespace::Switch;
 use crate::rootfs::Origin;
@@ -176,8 +176,7 @@ pub struct Mount {
 impl Mount {
     /// One of the container's own, whose target is made where it is missing.
     pub fn new(source: Source, attributes: Attributes, target: PathBuf, kind: Kind) -> Self {
-        let kernels = ["dev", "proc", "sys"].into_iter().any(|own| target.starts_with(own));
-        let links = if kernels { Links::Refused } else { Links::Inside };
+        let links = if is_of_the_kernel(&target) { Links::Refused } else { Links::Inside };
         let (missing, ordered) = (Missing::Made, Switch::No);
         Self { slot: 0, source, attributes, target, kind, links, missing, ordered }
     }

@@ -1,6 +1,7 @@
 //! What fits together of the mounts that were ordered, and with the host.
 
 use super::{Bind, FileOptions, FileOrder, Hide, Overlay};
+use crate::beneath::is_of_the_kernel;
 use crate::error::{Failure, without_number};
 use crate::namespace::Switch;
 use crate::spec::{rootfs::no_mounts_below, shown};
@@ -53,11 +54,12 @@ impl FileOptions {
     /// # Errors
     /// The same, and what is shown with the container's ids.
     pub(in crate::spec) fn nothing_to_undo_in_the_kernels_places(&self) -> Result<(), Failure> {
-        let places = ["/dev", "/proc", "/sys"].map(Path::new);
-        let is_idmapped = |order: &FileOrder<'_>| matches!(order, FileOrder::Bind(bind) if bind.idmapped == Switch::Yes);
+        let is_idmapped = |order: &FileOrder<'_>| match order {
+            FileOrder::Bind(bind) => bind.idmapped == Switch::Yes,
+            FileOrder::Tmpfs(_) | FileOrder::Overlay(_) | FileOrder::Hide(_) => false,
+        };
         nothing_undone(self.parents_first().into_iter().filter(|order| {
-            places.iter().any(|place| order.target().starts_with(place))
-                && (is_kept(order) || is_idmapped(order))
+            is_of_the_kernel(order.target()) && (is_kept(order) || is_idmapped(order))
         }))
     }
 }
@@ -100,8 +102,7 @@ fn below_root(target: &Path, option: &str) -> Result<(), Failure> {
 
 /// The kernel's own files and rustic's devices have masks of their own.
 fn among_files(hide: &Hide) -> Result<(), Failure> {
-    let kernels = ["/dev", "/proc", "/sys"].into_iter().any(|own| hide.path.starts_with(own));
-    if !kernels {
+    if !is_of_the_kernel(&hide.path) {
         return Ok(());
     }
     let (option, path) = (FileOrder::Hide(hide).option(), shown(&hide.path));

@@ -118,11 +118,6 @@ impl<'a> FileOrder<'a> {
 }
 
 impl FileOptions {
-    /// Whether nothing was ordered.
-    pub fn is_empty(&self) -> bool {
-        self.parents_first().is_empty()
-    }
-
     /// All of them, parents first: the order in which they are mounted, whatever the one was in
     /// which they were given.
     pub fn parents_first(&self) -> Vec<FileOrder<'_>> {

@@ -5,6 +5,7 @@ use crate::need;
 use crate::support::{Rustic, archive, ended, payload, scratch, shell, tree};
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::path::Path;
 
 #[test]
 fn a_path_is_hidden_under_its_other_names_too() {
@@ -42,19 +43,28 @@ fn a_path_is_hidden_under_its_other_names_too() {
     }
 }
 
+/// With a directory of the project mounted on another one, what is hidden is read by neither name;
+/// the control, without the order, reads it.
+fn is_hidden_beside_a_mount(dir: &Path, mounted: &str, hide: &str, look: &str) {
+    let look = |hide: &str| {
+        let script = format!(
+            "mkdir -p {dir}/other && mount --bind {dir}/{mounted} {dir}/other && exec \"$RUSTIC\" \
+             run --bind {dir}:/p {hide} sh -c '{look}'",
+            dir = dir.display()
+        );
+        ended(&mut shell(&["unshare", "--mount", "sh"], &script))
+    };
+    let ran = look(hide);
+    assert!(!ran.stdout.contains("SECRET") && ran.stderr.contains("No such file"), "{ran:?}");
+    assert!(look("").stdout.contains("SECRET"));
+}
+
 #[test]
 fn a_mount_of_the_host_is_another_name() {
     need!(root);
     let dir = project("mounted");
-    let script = format!(
-        "mkdir -p {dir}/other && mount --bind {dir}/conf {dir}/other && exec \"$RUSTIC\" run --bind \
-         {dir}:/p --hide /p/conf/key sh -c 'cat /p/other/key /p/conf/key; ls /p/other'",
-        dir = dir.display()
-    );
-    let ran = ended(&mut shell(&["unshare", "--mount", "sh"], &script));
-    assert!(!ran.stdout.contains("SECRET") && ran.stderr.contains("No such file"), "{ran:?}");
-    let open = script.replace("--hide /p/conf/key", "");
-    assert!(ended(&mut shell(&["unshare", "--mount", "sh"], &open)).stdout.contains("SECRET"));
+    let look = "cat /p/other/key /p/conf/key; ls /p/other";
+    is_hidden_beside_a_mount(&dir, "conf", "--hide /p/conf/key", look);
 }
 
 #[test]
@@ -72,15 +82,8 @@ fn a_mount_of_a_part_of_what_is_hidden_is_another_name() {
     let dir = project("part");
     fs::create_dir(dir.join("conf/sub")).unwrap();
     fs::write(dir.join("conf/sub/key"), "SECRET\n").unwrap();
-    let script = format!(
-        "mkdir -p {dir}/other && mount --bind {dir}/conf/sub {dir}/other && exec \"$RUSTIC\" run \
-         --bind {dir}:/p --hide /p/conf sh -c 'cat /p/other/key /p/conf/sub/key'",
-        dir = dir.display()
-    );
-    let ran = ended(&mut shell(&["unshare", "--mount", "sh"], &script));
-    assert!(!ran.stdout.contains("SECRET") && ran.stderr.contains("No such file"), "{ran:?}");
-    let open = script.replace("--hide /p/conf", "");
-    assert!(ended(&mut shell(&["unshare", "--mount", "sh"], &open)).stdout.contains("SECRET"));
+    let look = "cat /p/other/key /p/conf/sub/key";
+    is_hidden_beside_a_mount(&dir, "conf/sub", "--hide /p/conf", look);
 }
 
 #[test]
