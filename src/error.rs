@@ -2,22 +2,25 @@
 
 use crate::exit::Exit;
 use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::fmt;
 
 /// What could not be done. The first line names the thing; `why`, `remedy` and `man` follow where
 /// they help.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Failure {
     /// What failed, as in "cannot mount proc on /proc".
     pub what: String,
     /// What the kernel answered.
+    #[serde(with = "errno_on_a_wire")]
     pub errno: Option<Errno>,
     /// The cause, where it is known.
     pub why: Option<String>,
     /// What the user can do about it.
     pub remedy: Option<String>,
     /// The manual page that explains it.
-    pub man: Option<&'static str>,
+    pub man: Option<Cow<'static, str>>,
     /// The exit code that goes with it.
     pub exit: Exit,
 }
@@ -59,7 +62,7 @@ impl Failure {
     /// With the manual page.
     #[must_use]
     pub fn man(mut self, man: &'static str) -> Self {
-        self.man = Some(man);
+        self.man = Some(Cow::Borrowed(man));
         self
     }
 
@@ -93,7 +96,7 @@ impl fmt::Display for Failure {
                 write!(f, "\n  {label}   {}", printable(text))?;
             }
         }
-        match self.man {
+        match &self.man {
             Some(man) => write!(f, "\n  man   {man}"),
             None => Ok(()),
         }
@@ -101,6 +104,26 @@ impl fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
+
+/// An errno as its number.
+mod errno_on_a_wire {
+    use rustix::io::Errno;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(
+        errno: &Option<Errno>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        errno.map(Errno::raw_os_error).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Errno>, D::Error> {
+        let number = Option::<i32>::deserialize(deserializer)?;
+        Ok(number.filter(|number| (1..4096).contains(number)).map(Errno::from_raw_os_error))
+    }
+}
 
 /// What a system call answered, with the detail that only the place of the call knows.
 #[derive(Debug)]

@@ -1,5 +1,6 @@
 //! Exit codes as a type: those of chroot(1) and podman(1), and 128+n for signal n.
 
+use serde::{Deserialize, Serialize};
 use std::process::ExitCode;
 
 /// What a death of CMD by SIGSYS means: said by the parent, or by the reaper, which ends with a
@@ -10,7 +11,7 @@ pub const FORBIDDEN_CALL: &str = "CMD was ended by SIGSYS, which a seccomp filte
     for any call. strace -f shows which one, seccomp(2)";
 
 /// How rustic ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Exit {
     /// CMD ended by itself with this code.
     Command(u8),

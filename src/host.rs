@@ -3,13 +3,14 @@
 use crate::error::Failure;
 use crate::namespace::Switch;
 use rustix::process::{Resource, getegid, geteuid, getpid, getrlimit};
+use serde::{Deserialize, Serialize};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::str::FromStr;
 
 /// A line of `/proc/PID/uid_map`: `count` ids from `inside` on are those from `outside` on,
 /// user_namespaces(7).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Extent {
     /// First id in the namespace.
     pub inside: u32,

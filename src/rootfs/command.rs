@@ -65,7 +65,7 @@ pub fn act(
 ) -> Result<String, Failure> {
     // Every mode is given in full where something is made.
     rustix::process::umask(rustix::fs::Mode::empty());
-    let opened = || {
+    let opened = |host: &Host| {
         let root = store
             .ok_or_else(|| Failure::new("there is no place for a store").remedy("--store DIR"))?;
         Store::open(root, host, Switch::Yes, Making::Yes)?
@@ -75,7 +75,16 @@ pub fn act(
         RootfsCommand::Import { name, file, limits } => {
             let archive = archive(file)
                 .map_err(|failure| swapped(failure, file, Path::new(name), "import NAME FILE"))?;
-            import(&opened()?, name, &archive, *limits)?
+            let store = opened(host)?;
+            match (import(&store, name, &archive, *limits), store.refused()) {
+                // Tried, and not guessed: then every file is the caller's.
+                (Err(_), Some(why)) => {
+                    let host = Host { ranges_refused: Some(why.clone()), ..host.clone() };
+                    let (value, text) = import(&opened(&host)?, name, &archive, *limits)?;
+                    (value, format!("{text}  one owner for every file: {}\n", printable(&why)))
+                }
+                (imported, _) => imported?,
+            }
         }
         RootfsCommand::List => match store {
             Some(root) => list(&Store::open_to_look(root, host)?)?,
@@ -84,7 +93,7 @@ pub fn act(
         // Where there is no store there is nothing to remove, and none is made for it.
         RootfsCommand::Remove(words) => match store.filter(|root| !root.exists()) {
             Some(root) => remove(&Store::open_to_look(root, host)?, words)?,
-            None => remove(&opened()?, words)?,
+            None => remove(&opened(host)?, words)?,
         },
         RootfsCommand::Unpack { file, directory, limits } => {
             let archive = archive(file)

@@ -13,6 +13,7 @@ mod copy;
 mod directory;
 pub mod entry;
 pub mod format;
+pub mod keeper;
 pub mod meter;
 pub mod no_root;
 pub mod policy;

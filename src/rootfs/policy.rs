@@ -29,7 +29,6 @@ pub const LARGEST_WINDOW: u64 = 128 << 20;
 pub enum Rule {
     Number(&'static str),
     Owner(u64),
-    Unmapped(u32, u32),
     Nameless,
     NulInName,
     Climbs,
@@ -88,7 +87,6 @@ impl Rule {
         match self {
             Self::Number(_) => "its {} is not a number that fits",
             Self::Owner(_) => "{} is no user or group id: they end at 4294967294",
-            Self::Unmapped(..) => "its owner {} is not mapped in this user namespace",
             Self::Nameless => "it has no name",
             Self::NulInName => "a NUL byte inside a name",
             Self::Climbs => "'..' in a name would lead outside",
@@ -149,7 +147,6 @@ impl Rule {
         match self {
             Self::Number(text) | Self::Foreign(text) => (*text).to_owned(),
             Self::Owner(number) | Self::Bytes(number) | Self::Entries(number) => number.to_string(),
-            Self::Unmapped(uid, gid) => format!("{uid}:{gid}"),
             Self::Kind(flag) => flag.escape_ascii().to_string(),
             Self::LinkMissing(name)
             | Self::LinkToDirectory(name)

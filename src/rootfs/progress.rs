@@ -65,6 +65,10 @@ impl Watch for Bar {
         if self.since.elapsed() > PATIENCE {
             self.show(so_far);
         }
+        self.heed()
+    }
+
+    fn heed(&mut self) -> Result<(), Failure> {
         let heard = self.signals.as_ref().and_then(|signals| signals.read_signal().ok().flatten());
         match heard.map(|signal| signal.ssi_signo as i32) {
             Some(number) => {

@@ -22,8 +22,13 @@ pub struct UnpackReport {
     pub devices: u64,
     /// Device nodes that were left out, because only root outside a user namespace can make them.
     pub devices_skipped: u64,
+    /// Entries that belong to others than root, as in the archive.
+    pub other_owners: u64,
     /// Entries that belong to who unpacked them, in place of another owner.
     pub owners_squashed: u64,
+    /// Entries that belong to root, without their set-ID bits, because the user namespace lacks
+    /// their owner.
+    pub owners_unmapped: u64,
     /// Bytes of all files, holes included.
     pub bytes: u64,
     /// Extended attributes that were set.
@@ -69,6 +74,11 @@ impl UnpackReport {
                 self.owners_squashed,
                 "other owner (everything is yours)",
                 "other owners (everything is yours)",
+            ),
+            (
+                self.owners_unmapped,
+                "owner that is not mapped here (it is root's)",
+                "owners that are not mapped here (they are root's)",
             ),
         ];
         let mut left: Vec<_> =

@@ -1,7 +1,7 @@
 //! The directories of runs without a mount namespace: one each, locked while its warden lives,
 //! removed by it. What a killed warden has left is swept by a later run.
 
-use crate::rootfs::remove;
+use crate::rootfs::keeper::Keeper;
 use rustix::fd::{IntoRawFd, OwnedFd};
 use rustix::fs::{CWD, FlockOperation, Mode, OFlags, flock, mkdirat, openat};
 use rustix::io::Result;
@@ -54,7 +54,7 @@ fn locked(path: &Path) -> Result<OwnedFd> {
 
 /// Removes what nobody has locked any more, of this user's, in a folder. What cannot be removed is
 /// left to its owner.
-pub fn sweep(folder: &Path, uid: u32) {
+pub fn sweep(folder: &Path, uid: u32, keeper: &Keeper) {
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let old = entry.metadata().is_ok_and(|stat| {
             stat.is_dir()
@@ -65,7 +65,7 @@ pub fn sweep(folder: &Path, uid: u32) {
             && entry.file_name().to_string_lossy().starts_with(PREFIX)
             && locked(&entry.path()).is_ok()
         {
-            let _ = remove::tree(&entry.path());
+            let _ = keeper.remove(&entry.path());
         }
     }
 }
@@ -91,10 +91,11 @@ mod tests {
             made("rustic-run-3", 100),
         );
         let lock = locked(&held).unwrap();
-        sweep(folder.path(), rustix::process::geteuid().as_raw());
+        let host = crate::host::Host::read().unwrap();
+        sweep(folder.path(), host.uid, &Keeper::of(&host));
         assert!(!old.exists() && young.exists() && other.exists() && held.exists());
         drop(lock);
-        sweep(folder.path(), rustix::process::geteuid().as_raw());
+        sweep(folder.path(), host.uid, &Keeper::of(&host));
         assert!(!held.exists());
     }
 }

@@ -9,6 +9,14 @@ pub trait Watch {
     /// # Errors
     /// The end of the unpack, with its reason.
     fn look(&mut self, so_far: Progress) -> Result<(), Failure>;
+
+    /// Called while another process unpacks, which tells how far it is.
+    ///
+    /// # Errors
+    /// The end of the unpack, with its reason.
+    fn heed(&mut self) -> Result<(), Failure> {
+        Ok(())
+    }
 }
 
 /// A watcher that shows nothing and never ends an unpack.

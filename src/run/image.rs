@@ -1,14 +1,18 @@
 //! The root file system of a run: found, and unpacked where it has to be.
 
-use crate::error::Failure;
+use super::plan::maps;
+use crate::error::{Failure, printable};
 use crate::host::Host;
 use crate::namespace::{Namespace, Switch};
+use crate::rootfs::keeper::{FileIds, Keeper};
 use crate::rootfs::progress::Bar;
 use crate::rootfs::run_directory;
-use crate::rootfs::store::{LeasedTree, Making, Store};
+use crate::rootfs::store::{LeasedTree, Making, OwnersSeen, Store};
 use crate::rootfs::writer::UnpackLimits;
 use crate::rootfs::{Archive, Image, Origin};
+use crate::run::supervise::Unsuccessful;
 use crate::spec::{Rootfs, Spec};
+use crate::walls::idmap::Writer;
 use std::path::PathBuf;
 
 /// A root file system, and the lock that keeps it where it is: this process and the warden hold it
@@ -16,42 +20,77 @@ use std::path::PathBuf;
 pub(super) struct Found {
     pub image: Image,
     pub held: Option<LeasedTree>,
+    /// What may surprise about its owners.
+    pub warning: Option<String>,
+    /// What -v says of it.
+    pub remark: Option<String>,
+}
+
+impl Found {
+    fn without_store(image: Image) -> Self {
+        Self { image, held: None, warning: None, remark: None }
+    }
 }
 
 /// The root file system, unpacked into the store where it has to be, and where something is to be
 /// made at all.
-pub(super) fn find_image(spec: &Spec, host: &Host, making: Making) -> Result<Found, Failure> {
+///
+/// # Errors
+/// An archive that cannot be unpacked, a store that cannot be used, an image whose owners the
+/// container would see wrong; the refusal of newuidmap(1), where it was needed.
+pub(super) fn find_image(spec: &Spec, host: &Host, making: Making) -> Result<Found, Unsuccessful> {
     let archive = match &spec.rootfs {
         Rootfs::Directory(path) => {
-            return Ok(Found { image: Image::Directory(path.clone()), held: None });
+            return Ok(Found::without_store(Image::Directory(path.clone())));
         }
         Rootfs::Stored(name) => return find_stored(name, spec, host, making),
         Rootfs::Archive(path) => Archive::File(path.clone()),
         Rootfs::Builtin => Archive::builtin()?,
     };
     let store = open_store(spec, host, spec.store_by_name, making)?;
-    if spec.namespaces.is_new(Namespace::Mount) {
-        let Some(store) = store else {
-            return Ok(Found { image: Image::ToUnpack(Origin::Archive(archive)), held: None });
-        };
-        let held = store.tree(
-            &archive,
-            making,
-            UnpackLimits::default(),
-            &mut Bar::new(format!("unpacking {}", archive.short_name())),
-        )?;
-        return Ok(Found { image: Image::Tree(held.tree.clone()), held: Some(held) });
+    if !spec.namespaces.is_new(Namespace::Mount) {
+        let image = per_run(Origin::Archive(archive), store.as_ref(), host, making)?;
+        return Ok(Found::without_store(image));
     }
-    Ok(Found {
-        image: per_run(Origin::Archive(archive), store.as_ref(), host, making)?,
-        held: None,
-    })
+    let Some(store) = store else {
+        return Ok(Found::without_store(Image::ToUnpack(Origin::Archive(archive))));
+    };
+    let mut bar = Bar::new(format!("unpacking {}", archive.short_name()));
+    let held = store.tree(&archive, making, UnpackLimits::default(), &mut bar);
+    let held =
+        held.map_err(|failure| store.refused().map_or(failure.into(), Unsuccessful::NoRanges))?;
+    match owners_seen(&held, spec, host) {
+        OwnersSeen::Wrong => Ok(Found {
+            remark: Some("root: unpacked for this run, as the store has it for other ids".into()),
+            ..Found::without_store(Image::ToUnpack(Origin::Archive(archive)))
+        }),
+        OwnersSeen::Lost | OwnersSeen::Right => {
+            let warning = lost(&held, &store, spec, host)?;
+            let image = Image::Tree(held.tree.clone());
+            Ok(Found { image, held: Some(held), warning, remark: None })
+        }
+    }
 }
 
-fn find_stored(name: &str, spec: &Spec, host: &Host, making: Making) -> Result<Found, Failure> {
+fn find_stored(
+    name: &str,
+    spec: &Spec,
+    host: &Host,
+    making: Making,
+) -> Result<Found, Unsuccessful> {
     let store = open_store(spec, host, Switch::Yes, making)?
         .ok_or_else(|| Failure::new("the store cannot be written"))?;
     let held = store.named(name, making)?;
+    if owners_seen(&held, spec, host) == OwnersSeen::Wrong {
+        return Err(Failure::new(format!(
+            "the image '{}' was unpacked for other ids than this container has",
+            printable(name)
+        ))
+        .why("its files would belong to nobody here, or to somebody else")
+        .remedy("rustic rootfs rm and import, where newuidmap maps the same ids as for run")
+        .man("subuid(5)")
+        .into());
+    }
     let image = if spec.namespaces.is_new(Namespace::Mount) {
         Image::Tree(held.tree.clone())
     } else {
@@ -62,7 +101,49 @@ fn find_stored(name: &str, spec: &Spec, host: &Host, making: Making) -> Result<F
             making,
         )?
     };
-    Ok(Found { image, held: Some(held) })
+    let warning = lost(&held, &store, spec, host)?;
+    Ok(Found { image, held: Some(held), warning, remark: None })
+}
+
+/// How the owners of a tree look to the container.
+fn owners_seen(held: &LeasedTree, spec: &Spec, host: &Host) -> OwnersSeen {
+    let record = held.record.as_ref();
+    record
+        .map_or(OwnersSeen::Right, |record| record.owners_seen(container_ids(spec, host).as_ref()))
+}
+
+/// The warning of owners that were lost, where they could be kept: that is tried before it is said.
+fn lost(
+    held: &LeasedTree,
+    store: &Store,
+    spec: &Spec,
+    host: &Host,
+) -> Result<Option<String>, Unsuccessful> {
+    if owners_seen(held, spec, host) != OwnersSeen::Lost {
+        return Ok(None);
+    }
+    store.try_ids().map_err(Unsuccessful::NoRanges)?;
+    Ok(Some(
+        "the image was unpacked with one owner for every file; rustic rootfs rm and import again \
+         keep them"
+            .into(),
+    ))
+}
+
+/// The ids of the container, as the owners of files are to it; `None` where it has every id.
+fn container_ids(spec: &Spec, host: &Host) -> Option<FileIds> {
+    match maps(spec, host, None) {
+        // One to one with the caller's.
+        None => FileIds::of_root(host),
+        Some(maps) if maps.writer == Writer::Privileged => FileIds::of_root(host),
+        Some(maps) => {
+            let seen = spec.inside.as_ref().filter(|_| maps.writer != Writer::OneId);
+            Some(match seen {
+                Some(inside) => FileIds { uids: inside.uids.clone(), gids: inside.gids.clone() },
+                None => FileIds { uids: maps.uids, gids: maps.gids },
+            })
+        }
+    }
 }
 
 fn open_store(
@@ -85,7 +166,7 @@ fn per_run(
         Store::runs,
     );
     if making == Making::Yes {
-        run_directory::sweep(&runs, host.uid);
+        run_directory::sweep(&runs, host.uid, &Keeper::of(host));
     }
     let directory = run_directory::name_in(&runs)
         .map_err(|errno| Failure::new("cannot name a directory").errno(errno))?;

@@ -51,7 +51,8 @@ pub fn planned(spec: &Spec, host: &Host) -> Result<Plan, Failure> {
         .then(|| IdRange::look(spec.ids.range))
         .transpose()?
         .map(Rc::new);
-    plan(spec, host, find_image(spec, host, Making::No)?.image, &streams, range)
+    let found = find_image(spec, host, Making::No).map_err(Unsuccessful::failure)?;
+    plan(spec, host, found.image, &streams, range)
 }
 
 fn plan(
@@ -94,10 +95,7 @@ pub fn run(spec: &Spec, host: &Host) -> Result<Exit, Failure> {
         }
         result => result,
     };
-    let result = result.map_err(|unsuccessful| match unsuccessful {
-        Unsuccessful::Failed(failure) => failure,
-        Unsuccessful::NoRanges(why) => Failure::new("cannot map the ids").why(why),
-    });
+    let result = result.map_err(Unsuccessful::failure);
     info.exited(result.as_ref().map_or_else(|failure| failure.exit, |exit| *exit));
     result
 }
@@ -114,13 +112,15 @@ fn run_told(spec: &Spec, host: &Host, info: &mut Events) -> Result<Exit, Unsucce
     };
     // Neither here nor in the warden, which inherits it, is the lock given back before the
     // container has ended.
-    let Found { image, held } = find_image(spec, host, Making::Yes)?;
+    let Found { image, held, warning, remark } = find_image(spec, host, Making::Yes)?;
     // Held by every process of the run, as the root file system is.
     let range = has_range(&spec.namespaces, host)
         .then(|| IdRange::take(spec.ids.range))
         .transpose()?
         .map(Rc::new);
-    let plan = plan(spec, host, image, &streams, range)?;
+    let mut plan = plan(spec, host, image, &streams, range)?;
+    plan.warnings.extend(warning);
+    plan.remarks.extend(remark);
     let (mut ours, theirs) =
         both_sides(spec, &streams, outer.as_ref(), cmds_uid(&plan, spec, host))?;
     let voice = Voice { talk: spec.talk, line_end: if outer.is_some() { "\r\n" } else { "\n" } };

@@ -1,7 +1,7 @@
 //! Where everything lies in a store.
 
 use crate::error::{Failure, errno_of};
-use crate::rootfs::writer::UnpackRights;
+use crate::rootfs::keeper::Keeper;
 use rustix::io::Errno;
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use std::path::PathBuf;
 #[derive(Debug)]
 pub struct Store {
     pub(super) root: PathBuf,
-    pub(super) rights: UnpackRights,
+    pub(super) keeper: Keeper,
 }
 
 /// The directories of a store.
@@ -24,6 +24,20 @@ impl Store {
     /// Where runs without a mount namespace have their directories.
     pub fn runs(&self) -> PathBuf {
         self.root.join("runs")
+    }
+
+    /// Why newuidmap(1) or newgidmap(1) does not map the caller's subordinate ids, once that was
+    /// tried for a tree.
+    pub fn refused(&self) -> Option<String> {
+        self.keeper.refused()
+    }
+
+    /// Tries whether the caller's subordinate ids can be mapped.
+    ///
+    /// # Errors
+    /// What newuidmap(1) or newgidmap(1) said.
+    pub fn try_ids(&self) -> Result<(), String> {
+        self.keeper.prepare().map_err(|failure| failure.why.unwrap_or_default())
     }
 
     pub(super) fn image(&self, digest: &str) -> PathBuf {

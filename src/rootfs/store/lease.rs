@@ -19,6 +19,8 @@ pub struct LeasedTree {
     pub digest: String,
     /// What was unpacked, where it was unpacked just now.
     pub unpacked: Option<Record>,
+    /// What is known of it, where who uses it may see other owners.
+    pub record: Option<Record>,
     pub(super) _lock: Option<Lock>,
 }
 
@@ -50,6 +52,7 @@ impl Store {
                 tree,
                 digest: digest.to_owned(),
                 unpacked: None,
+                record: None,
                 _lock: None,
             }));
         }
@@ -62,6 +65,7 @@ impl Store {
             tree,
             digest: digest.to_owned(),
             unpacked: None,
+            record: self.keeper.ids.as_ref().and_then(|_| self.record(digest)),
             _lock: Some(lock),
         }))
     }

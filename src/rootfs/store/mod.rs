@@ -19,10 +19,13 @@ mod lock;
 mod names;
 mod open;
 mod record;
+mod removal;
 mod staging;
 mod tree;
 
 pub use layout::Store;
 pub use lease::LeasedTree;
-pub use names::{Listed, Removed, SHORT, has, is_digest, is_name, taken};
+pub use names::{Listed, SHORT, has, is_digest, is_name, taken};
 pub use open::Making;
+pub use record::OwnersSeen;
+pub use removal::Removed;

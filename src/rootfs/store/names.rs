@@ -1,6 +1,5 @@
-//! The images of a store by name: giving names, listing, removing.
+//! The images of a store by name: giving names, listing.
 
-use super::digest_cache;
 use super::layout::{RECORD, Store};
 use super::lease::LeasedTree;
 use super::lock::{Lock, Use};
@@ -8,14 +7,11 @@ use super::open::Making;
 use super::record::Record;
 use crate::error::Failure;
 use crate::namespace::Switch;
-use crate::rootfs::remove;
 use crate::rootfs::watch::Unwatched;
-use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 /// An image of the store with all its names.
 #[derive(Debug)]
@@ -30,23 +26,14 @@ pub struct Listed {
     pub used: Switch,
 }
 
-/// What a removal took away.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Removed {
-    /// The name, and the image with it.
-    Image,
-    /// The name alone: the image has others.
-    Name,
-}
-
 /// An image that was looked for.
 pub struct ImageMatch {
     /// Its digest.
-    digest: String,
+    pub(super) digest: String,
     /// How many names it would keep.
-    others: usize,
+    pub(super) others: usize,
     /// The names that go with it.
-    names: Vec<String>,
+    pub(super) names: Vec<String>,
 }
 
 /// Whether a word can be the name of an image: one to 64 letters, digits, dots, hyphens and
@@ -85,10 +72,6 @@ fn digest_of(root: &Path, name: &str) -> Option<String> {
     let digest = target.file_name()?.to_str()?;
     root.join("roots").join(digest).exists().then(|| digest.to_owned())
 }
-
-/// How long a removal waits for an image that is used for a moment only, by an import of the same
-/// archive.
-const PATIENCE: Duration = Duration::from_millis(500);
 
 impl Store {
     /// The tree of a name, or of what a digest begins with.
@@ -129,51 +112,6 @@ impl Store {
             .map_err(|errno| self.failed(errno))
     }
 
-    /// Takes a name away, or what its digest begins with; and with the last name the image.
-    ///
-    /// # Errors
-    /// No such image, or one that is in use.
-    pub fn remove(&self, word: &str) -> Result<Removed, Failure> {
-        if !self.root.exists() {
-            return Err(self.nameless(word));
-        }
-        let found = self.find(word)?;
-        // Whoever names an image holds its lock, and then waits for that of the names: here it goes
-        // in the same order.
-        let lock = match found.others {
-            0 => Some(self.unused(&found.digest, word)?),
-            _ => None,
-        };
-        let names = self.waited(&self.names_lock(), Use::Exclusive, &mut Unwatched)?;
-        // Until the locks were there names could come and go.
-        let now = self.find(word)?;
-        let (lock, digest) = match lock {
-            Some(lock) if (now.others, &now.digest) == (0, &found.digest) => (lock, now.digest),
-            _ if now.others == 0 => {
-                return Err(Failure::new(format!(
-                    "'{word}' was given to another image while it was removed"
-                )));
-            }
-            _ => {
-                self.unname(word)?;
-                return Ok(Removed::Name);
-            }
-        };
-        now.names.iter().try_for_each(|name| self.unname(name))?;
-        drop(names);
-        digest_cache::forget(&self.root.join("seen"), &digest);
-        // Out of sight at once; what is killed from here on is swept.
-        let staging = self.staging(&digest);
-        remove::tree(&staging)
-            .and_then(|()| {
-                renameat_with(CWD, self.image(&digest), CWD, &staging, RenameFlags::NOREPLACE)
-            })
-            .and_then(|()| remove::tree(&staging))
-            .map_err(|errno| self.failed(errno))?;
-        lock.remove();
-        Ok(Removed::Image)
-    }
-
     /// The image that a word stands for, a name or what a digest begins with.
     ///
     /// # Errors
@@ -201,22 +139,14 @@ impl Store {
         }
     }
 
-    fn unname(&self, name: &str) -> Result<(), Failure> {
-        fs::remove_file(self.root.join("names").join(name)).map_err(|error| self.failed_io(&error))
+    /// Whether an image has a name.
+    pub(super) fn is_named(&self, digest: &str) -> Result<bool, Failure> {
+        let images = self.images()?;
+        Ok(images.iter().any(|(found, names)| found == digest && !names.is_empty()))
     }
 
-    /// The lock of an image that nobody uses.
-    fn unused(&self, digest: &str, word: &str) -> Result<Lock, Failure> {
-        let since = Instant::now();
-        let patience = || if since.elapsed() < PATIENCE { Ok(()) } else { Err(Errno::WOULDBLOCK) };
-        Lock::wait(&self.lock(digest), Use::Exclusive, patience).map_err(|errno| match errno {
-            Errno::WOULDBLOCK => Failure::new(format!(
-                "cannot remove '{word}': it is in use, by a container that \
-                    runs on it or by an import"
-            ))
-            .remedy("end the container first"),
-            errno => self.failed(errno),
-        })
+    pub(super) fn unname(&self, name: &str) -> Result<(), Failure> {
+        fs::remove_file(self.root.join("names").join(name)).map_err(|error| self.failed_io(&error))
     }
 
     /// Every image, by name, those without a name last.
@@ -275,7 +205,7 @@ impl Store {
         Ok(images.into_iter().map(|(names, digest)| (digest, names)).collect())
     }
 
-    fn nameless(&self, word: &str) -> Failure {
+    pub(super) fn nameless(&self, word: &str) -> Failure {
         Failure::new(format!("no image '{word}' in the store {}", self.root.display()))
             .remedy("rustic rootfs list shows what is there")
     }

@@ -6,8 +6,7 @@ use super::lock::{Lock, Use};
 use crate::error::{Failure, errno_of};
 use crate::host::Host;
 use crate::namespace::Switch;
-use crate::rootfs::remove;
-use crate::rootfs::writer::UnpackRights;
+use crate::rootfs::keeper::Keeper;
 use rustix::io::Errno;
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
@@ -45,7 +44,7 @@ impl Store {
         by_name: Switch,
         making: Making,
     ) -> Result<Option<Self>, Failure> {
-        let store = Self { root: root.to_owned(), rights: UnpackRights::of(host) };
+        let store = Self { root: root.to_owned(), keeper: Keeper::of(host) };
         if making == Making::No {
             // It could be made where the nearest folder that is there can be written.
             let there = root.ancestors().find(|path| path.exists());
@@ -125,7 +124,7 @@ impl Store {
     pub fn open_to_look(root: &Path, host: &Host) -> Result<Self, Failure> {
         let making = if root.exists() { Making::Yes } else { Making::No };
         let opened = Self::open(root, host, Switch::No, making)?;
-        Ok(opened.unwrap_or_else(|| Self { root: root.to_owned(), rights: UnpackRights::of(host) }))
+        Ok(opened.unwrap_or_else(|| Self { root: root.to_owned(), keeper: Keeper::of(host) }))
     }
 
     /// Removes what killed unpacks have left: a lock that is free and stands for no image, and the
@@ -138,8 +137,8 @@ impl Store {
             }
             if let Ok(lock) = Lock::take(&self.lock(&key), Use::Exclusive)
                 && !self.image(&key).exists()
+                && self.keeper.remove(&self.staging(&key)).is_ok()
             {
-                let _ = remove::tree(&self.staging(&key));
                 lock.remove();
             }
         }

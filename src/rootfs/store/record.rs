@@ -1,5 +1,6 @@
 //! What is kept of an image beside its files.
 
+use crate::rootfs::keeper::FileIds;
 use crate::rootfs::report::UnpackReport;
 use serde::{Deserialize, Serialize};
 
@@ -16,4 +17,31 @@ pub struct Record {
     pub unpacked_at: u64,
     /// What was made.
     pub report: UnpackReport,
+    /// The ids that the owners on disk are; none where they are those of the archive.
+    #[serde(default)]
+    pub ids: Option<FileIds>,
+}
+
+/// How the owners of a tree look from a user namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OwnersSeen {
+    /// As well as they can.
+    Right,
+    /// Lost when it was unpacked: here they could be kept.
+    Lost,
+    /// As somebody else's: it was unpacked for other ids.
+    Wrong,
+}
+
+impl Record {
+    /// How the owners look to who has these ids; none is every id.
+    pub fn owners_seen(&self, ids: Option<&FileIds>) -> OwnersSeen {
+        let lost = self.report.owners_squashed + self.report.owners_unmapped;
+        match self.ids.as_ref() {
+            same if same == ids => OwnersSeen::Right,
+            _ if self.report.other_owners > 0 => OwnersSeen::Wrong,
+            _ if lost > 0 && !ids.is_some_and(FileIds::is_one) => OwnersSeen::Lost,
+            _ => OwnersSeen::Right,
+        }
+    }
 }

@@ -39,7 +39,7 @@ impl Store {
                     // What is in the store under a digest is what has that digest, also when the
                     // file was changed after it was hashed.
                     if found != digest {
-                        let _ = remove::tree(&self.staging(digest));
+                        let _ = self.keeper.remove(&self.staging(digest));
                         return Err(archive.blame(Failure::new("it was changed while it was read")));
                     }
                     self.settle(digest, digest).map(|()| record)
@@ -71,7 +71,7 @@ impl Store {
             let lock = self.lock_to_make(&digest, watch)?;
             let known = self.image(&digest).is_dir();
             if known {
-                remove::tree(&self.staging(&key)).map_err(|errno| self.failed(errno))?;
+                self.keeper.remove(&self.staging(&key)).map_err(|errno| self.failed(errno))?;
             } else {
                 self.settle(&key, &digest)?;
             }
@@ -94,10 +94,17 @@ impl Store {
         watch: &mut dyn Watch,
     ) -> Result<(String, Record), Failure> {
         let staging = self.staging(key);
-        remove::tree(&staging).map_err(|errno| self.failed(errno))?;
-        let result = self.stage_into(&staging, archive, limits, watch);
+        self.keeper.remove(&staging).map_err(|errno| self.failed(errno))?;
+        let result = self.keeper.with(watch, |watch| {
+            let staged = self.stage_into(&staging, archive, limits, watch);
+            if staged.is_err() {
+                // Here, for who has started this may have been killed.
+                let _ = remove::tree(&staging);
+            }
+            staged
+        });
         if result.is_err() {
-            let _ = remove::tree(&staging);
+            let _ = self.keeper.remove(&staging);
         }
         result
     }
@@ -112,7 +119,7 @@ impl Store {
         DirBuilder::new().mode(0o700).create(staging).map_err(|error| self.failed_io(&error))?;
         let tree = directory::make(&staging.join(TREE)).map_err(|errno| self.failed(errno))?;
         let unpack = Unpack {
-            rights: self.rights,
+            rights: self.keeper.rights(),
             limits,
             threads: Threads::Two,
             hashing: Hashing::Wanted,
@@ -127,6 +134,7 @@ impl Store {
             archive_bytes: length,
             unpacked_at: now,
             report,
+            ids: self.keeper.ids.clone(),
         };
         let text = serde_json::to_vec_pretty(&record)
             .map_err(|error| Failure::new(format!("cannot write the record: {error}")))?;
@@ -149,7 +157,7 @@ impl Store {
             renameat_with(CWD, &staging, CWD, self.image(digest), RenameFlags::NOREPLACE)
         });
         settled.map_err(|errno| {
-            let _ = remove::tree(&staging);
+            let _ = self.keeper.remove(&staging);
             self.failed(errno)
         })
     }

@@ -3,7 +3,9 @@
 use super::digest_cache::FileStamp;
 use super::layout::Store;
 use super::lease::LeasedTree;
+use super::lock::{Lock, Use};
 use super::open::Making;
+use super::record::{OwnersSeen, Record};
 use crate::error::Failure;
 use crate::rootfs::archive::Archive;
 use crate::rootfs::watch::Watch;
@@ -35,6 +37,10 @@ impl Store {
         }
         let Identified { digest, new } = self.identify(archive, watch)?;
         let held = match self.held(&digest, making, watch)? {
+            Some(held) => self.unless_lost(held, watch)?,
+            None => None,
+        };
+        let held = match held {
             Some(held) => held,
             None => self.unpacked(archive, &digest, limits, watch)?,
         };
@@ -42,6 +48,26 @@ impl Store {
             look.remember(&self.root.join("seen"), &digest);
         }
         Ok(held)
+    }
+
+    /// Removes a tree whose owners were lost where they can be kept now, so that it is unpacked
+    /// anew; not one that has a name, or that is used.
+    fn unless_lost(
+        &self,
+        held: LeasedTree,
+        watch: &mut dyn Watch,
+    ) -> Result<Option<LeasedTree>, Failure> {
+        let ids = self.keeper.ids.as_ref();
+        let is_lost = |record: &Record| record.owners_seen(ids) == OwnersSeen::Lost;
+        if !held.record.as_ref().is_some_and(is_lost) || self.is_named(&held.digest)? {
+            return Ok(Some(held));
+        }
+        let digest = held.digest.clone();
+        drop(held);
+        if Lock::take(&self.lock(&digest), Use::Exclusive).is_ok() {
+            let _ = self.remove(&digest);
+        }
+        self.held(&digest, Making::Yes, watch)
     }
 
     /// The digest of an archive: by how its file looks, where that is known, or by reading it.

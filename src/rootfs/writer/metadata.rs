@@ -11,10 +11,13 @@ use crate::rootfs::policy::Rule;
 use rustix::fd::BorrowedFd;
 use rustix::fs::{
     AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags, chownat, fchmod,
-    fchown, fsetxattr, fstat, futimens, openat, statat, utimensat,
+    fchown, fremovexattr, fsetxattr, fstat, futimens, openat, statat, utimensat,
 };
-use rustix::io::Errno;
+use rustix::io::{Errno, Result};
 use std::path::Path;
+
+/// What access control lists that are left out are counted as.
+const LIST: &str = "access control list";
 
 /// What becomes of an extended attribute.
 enum XattrDecision {
@@ -30,9 +33,11 @@ fn fate(name: &[u8], owners: Owners) -> XattrDecision {
     match (name, owners) {
         (name, _) if name.starts_with(b"user.overlay.") => XattrDecision::LeftOut("user.overlay.*"),
         (name, _) if name.starts_with(b"user.") => XattrDecision::Kept,
-        (b"security.capability" | ACCESS | DEFAULT, Owners::Kept) => XattrDecision::Kept,
+        (b"security.capability" | ACCESS | DEFAULT, Owners::Kept | Owners::KeptWhereMapped) => {
+            XattrDecision::Kept
+        }
         (b"security.capability", Owners::Squashed) => XattrDecision::LeftOut("security.capability"),
-        (ACCESS | DEFAULT, Owners::Squashed) => XattrDecision::LeftOut("access control list"),
+        (ACCESS | DEFAULT, Owners::Squashed) => XattrDecision::LeftOut(LIST),
         (name, _) if name.starts_with(b"trusted.") => XattrDecision::LeftOut("trusted.*"),
         (name, _) if name.starts_with(b"security.") => XattrDecision::LeftOut("security.*"),
         _ => XattrDecision::LeftOut("system.*"),
@@ -48,20 +53,23 @@ impl TreeWriter<'_> {
         fd: BorrowedFd<'_>,
         entry: &Entry,
         kind: FileType,
-    ) -> Result<(), WriteError> {
+    ) -> std::result::Result<(), WriteError> {
         let metadata = &entry.metadata;
         // A directory may have been there before its entry came.
-        if let Some((uid, gid)) = self.owner(metadata)
-            && (kind == FileType::Directory || !self.is_born_with_owner(metadata))
-        {
-            fchown(fd, Some(uid), Some(gid)).map_err(|errno| unmapped(errno, metadata))?;
-        }
-        let attributes = self.kept(metadata);
+        let given = match self.owner(metadata) {
+            Some((uid, gid))
+                if kind == FileType::Directory || !self.is_born_with_owner(metadata) =>
+            {
+                fchown(fd, Some(uid), Some(gid))
+            }
+            _ => Ok(()),
+        };
+        let mode = self.count_owner(metadata, given)?;
+        let attributes = self.kept(fd, metadata);
         for (name, value) in attributes.iter().filter(|(name, _)| ![ACCESS, DEFAULT].contains(name))
         {
             fsetxattr(fd, *name, value, XattrFlags::empty())?;
         }
-        let mode = Mode::from_raw_mode(metadata.mode);
         let list = |name: &[u8]| {
             attributes.iter().find(|(found, _)| *found == name).map(|(_, value)| value.to_vec())
         };
@@ -91,17 +99,21 @@ impl TreeWriter<'_> {
 
     /// Gives a symlink, a fifo or a device its metadata: opening a fifo would wait for its other
     /// end, and a device would do who knows what.
-    pub(super) fn dress_by_name(&mut self, entry: &Entry, name: &Path) -> Result<(), WriteError> {
+    pub(super) fn dress_by_name(
+        &mut self,
+        entry: &Entry,
+        name: &Path,
+    ) -> std::result::Result<(), WriteError> {
         let metadata = &entry.metadata;
-        if !self.kept(metadata).is_empty() {
+        if !self.wanted(metadata).is_empty() {
             return Err(Rule::AttributeKind.into());
         }
         let owner = self.owner(metadata).filter(|_| !self.is_born_with_owner(metadata));
+        let given = owner.map_or(Ok(()), |(uid, gid)| {
+            chownat(self.parent.fd(), name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
+        });
+        let mode = self.count_owner(metadata, given)?;
         let dir = self.parent.fd();
-        if let Some((uid, gid)) = owner {
-            chownat(dir, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
-                .map_err(|errno| unmapped(errno, metadata))?;
-        }
         if !matches!(entry.kind, EntryKind::Symlink(_)) {
             let node = openat(
                 dir,
@@ -112,7 +124,7 @@ impl TreeWriter<'_> {
             if FileType::from_raw_mode(fstat(&node)?.st_mode) == FileType::Symlink {
                 return Err(Errno::LOOP.into());
             }
-            beneath::chmod(&node, Mode::from_raw_mode(metadata.mode))?;
+            beneath::chmod(&node, mode)?;
         }
         utimensat(dir, name, &times(metadata.mtime), AtFlags::SYMLINK_NOFOLLOW)?;
         let held = !beyond_every_file_system(metadata.mtime)
@@ -120,14 +132,29 @@ impl TreeWriter<'_> {
         if held { Ok(()) } else { Err(Rule::Time.into()) }
     }
 
-    /// The owner that an entry is to get, and if that is who unpacks in place of another, it is
-    /// counted.
-    fn owner(&mut self, metadata: &Metadata) -> Option<(Uid, Gid)> {
-        if self.rights.owners == Owners::Kept {
-            return Some((Uid::from_raw(metadata.uid), Gid::from_raw(metadata.gid)));
+    /// The owner that an entry is to get, where that need not be who unpacks.
+    fn owner(&self, metadata: &Metadata) -> Option<(Uid, Gid)> {
+        let owner = (Uid::from_raw(metadata.uid), Gid::from_raw(metadata.gid));
+        (self.rights.owners != Owners::Squashed).then_some(owner)
+    }
+
+    /// Counts what has become of the owner of an entry; the mode that it may have.
+    fn count_owner(&mut self, metadata: &Metadata, given: Result<()>) -> Result<Mode> {
+        let mode = Mode::from_raw_mode(metadata.mode);
+        let others = u64::from((metadata.uid, metadata.gid) != (0, 0));
+        match (self.rights.owners, given) {
+            (Owners::Squashed, _) => self.report.owners_squashed += others,
+            // chown(2) with an id that the user namespace does not map.
+            (Owners::KeptWhereMapped, Err(Errno::INVAL)) => {
+                self.report.owners_unmapped += 1;
+                return Ok(mode - (Mode::SUID | Mode::SGID));
+            }
+            (Owners::Kept | Owners::KeptWhereMapped, given) => {
+                given?;
+                self.report.other_owners += others;
+            }
         }
-        self.report.owners_squashed += u64::from((metadata.uid, metadata.gid) != (0, 0));
-        None
+        Ok(mode)
     }
 
     /// Whether what was made just now has its owner already.
@@ -136,8 +163,26 @@ impl TreeWriter<'_> {
         (metadata.uid, metadata.gid) == own && self.parent.group() == Some(own.1)
     }
 
+    /// The attributes of an open file that are to be set, and can be.
+    fn kept<'e>(
+        &mut self,
+        fd: BorrowedFd<'_>,
+        metadata: &'e Metadata,
+    ) -> Vec<(&'e [u8], &'e [u8])> {
+        let mut kept = self.wanted(metadata);
+        if self.rights.owners == Owners::KeptWhereMapped {
+            let lists = kept.extract_if(.., |(name, list)| {
+                [ACCESS, DEFAULT].contains(name) && names_unmapped(fd, name, list)
+            });
+            for _ in lists {
+                *self.report.attributes_left_out.entry(LIST.into()).or_default() += 1;
+            }
+        }
+        kept
+    }
+
     /// The attributes that are to be set; the others are counted.
-    fn kept<'e>(&mut self, metadata: &'e Metadata) -> Vec<(&'e [u8], &'e [u8])> {
+    fn wanted<'e>(&mut self, metadata: &'e Metadata) -> Vec<(&'e [u8], &'e [u8])> {
         let mut kept = Vec::new();
         for (name, value) in &metadata.attributes {
             match fate(name, self.rights.owners) {
@@ -155,12 +200,12 @@ impl TreeWriter<'_> {
     }
 }
 
-fn unmapped(errno: Errno, metadata: &Metadata) -> WriteError {
-    match errno {
-        // chown(2) with an id that the user namespace does not map.
-        Errno::INVAL => Rule::Unmapped(metadata.uid, metadata.gid).into(),
-        errno => errno.into(),
-    }
+/// Whether an access control list names an id that the user namespace does not map: setxattr(2)
+/// refuses it with EINVAL. It is tried, and taken away again: it is set when its time has come.
+fn names_unmapped(fd: BorrowedFd<'_>, name: &[u8], list: &[u8]) -> bool {
+    let set = fsetxattr(fd, name, list, XattrFlags::empty());
+    let _ = set.is_ok().then(|| fremovexattr(fd, name));
+    set == Err(Errno::INVAL)
 }
 
 fn times(mtime: Time) -> Timestamps {

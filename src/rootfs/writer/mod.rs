@@ -15,4 +15,4 @@ pub use content::{Content, Take, write_all};
 pub use entries::TreeWriter;
 pub use limits::UnpackLimits;
 pub(super) use parent::times_of;
-pub use rights::{Devices, Owners, UnpackRights};
+pub use rights::{Devices, Owners, UnpackRights, is_whole};

@@ -1,6 +1,6 @@
 //! What the one who unpacks may give to files.
 
-use crate::host::{Host, UserNamespace};
+use crate::host::{Extent, Host, UserNamespace};
 use caps::Capability;
 
 /// What becomes of owners other than the one who unpacks.
@@ -8,6 +8,9 @@ use caps::Capability;
 pub enum Owners {
     /// Each entry gets the ids that the archive has.
     Kept,
+    /// Each entry gets them where the user namespace has them. The others belong to who unpacks,
+    /// without the set-ID bits that would be somebody else's then, and are counted.
+    KeptWhereMapped,
     /// Everything belongs to who unpacks, and is counted.
     Squashed,
 }
@@ -30,13 +33,34 @@ pub struct UnpackRights {
     pub devices: Devices,
 }
 
+impl Owners {
+    /// What root of a user namespace can give, by its map of user ids.
+    pub fn of_root(uid_map: &[Extent]) -> Self {
+        match uid_map {
+            map if is_whole(map) => Self::Kept,
+            [Extent { count: 1, .. }] => Self::Squashed,
+            _ => Self::KeptWhereMapped,
+        }
+    }
+}
+
+/// Whether a map has every id there is.
+pub fn is_whole(map: &[Extent]) -> bool {
+    matches!(map, [Extent { inside: 0, count: u32::MAX, .. }])
+}
+
 impl UnpackRights {
+    /// Those of root in a user namespace with this map of user ids.
+    pub fn in_user_namespace(uid_map: &[Extent]) -> Self {
+        Self { owners: Owners::of_root(uid_map), devices: Devices::Skipped }
+    }
+
     /// Those of the caller: root keeps owners, and outside a user namespace makes device nodes.
     pub fn of(host: &Host) -> Self {
         let nodes =
             host.user_namespace == UserNamespace::Initial && host.holds(Capability::CAP_MKNOD);
         Self {
-            owners: if host.uid == 0 { Owners::Kept } else { Owners::Squashed },
+            owners: if host.uid == 0 { Owners::of_root(&host.uid_map) } else { Owners::Squashed },
             devices: if nodes && host.uid == 0 { Devices::Made } else { Devices::Skipped },
         }
     }

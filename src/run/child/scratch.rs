@@ -3,6 +3,7 @@
 use super::targets::mount_id;
 use super::{Child, opened};
 use crate::error::SysError;
+use crate::host::extents;
 use crate::mounts;
 use crate::rootfs::Origin;
 use crate::rootfs::meter::Hashing;
@@ -128,7 +129,8 @@ fn make_directory(parent: BorrowedFd<'_>, name: &CStr, mode: u32) -> Result<Owne
 /// Unpacks for this container alone: device nodes of the archive are left out, because nothing here
 /// keeps them from being opened.
 fn unpack(origin: &Origin, into: BorrowedFd<'_>) -> Result<(), SysError> {
-    let owners = if archive_owners_can_be_kept() { Owners::Kept } else { Owners::Squashed };
+    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    let owners = Owners::of_root(&extents(&map).unwrap_or_default());
     let rights = UnpackRights { owners, devices: Devices::Skipped };
     let unpack = Unpack {
         rights,
@@ -141,10 +143,4 @@ fn unpack(origin: &Origin, into: BorrowedFd<'_>) -> Result<(), SysError> {
         .unpack(unpack, into)
         .map(drop)
         .map_err(|failure| SysError::new(failure.errno.unwrap_or(Errno::IO), failure.what))
-}
-
-/// Only a user namespace that maps every id can give files away to any of them.
-fn archive_owners_can_be_kept() -> bool {
-    std::fs::read_to_string("/proc/self/uid_map")
-        .is_ok_and(|map| map.split_whitespace().eq(["0", "0", "4294967295"]))
 }

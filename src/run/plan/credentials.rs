@@ -15,7 +15,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// The ids of the container's user namespace; `None` where it has the caller's.
-pub(super) fn maps(spec: &Spec, host: &Host, range: Option<&IdRange>) -> Option<IdMaps> {
+pub(in crate::run) fn maps(spec: &Spec, host: &Host, range: Option<&IdRange>) -> Option<IdMaps> {
     let inside = spec.inside.as_ref();
     match (spec.namespaces.get(Namespace::User), inside.filter(|_| spec.joins.owner.is_some())) {
         (Choice::Shared, _) | (Choice::Join(_), None) => None,

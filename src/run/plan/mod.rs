@@ -14,6 +14,8 @@ mod ordered;
 mod process;
 mod root;
 
+pub(super) use credentials::maps;
+
 use crate::error::Failure;
 use crate::host::Host;
 use crate::namespace::{Choice, Namespace, Namespaces};
@@ -78,7 +80,7 @@ impl Plan {
     /// all.
     pub fn new(from: Ingredients<'_>) -> Result<Self, Failure> {
         let Ingredients { spec, host, image, terminals, streams, queue, range } = from;
-        let maps = credentials::maps(spec, host, range.as_deref());
+        let maps = maps(spec, host, range.as_deref());
         if let Some(maps) = &maps {
             credentials::ids_are_mapped(spec, host, maps)?;
         }

@@ -97,6 +97,16 @@ pub enum Unsuccessful {
     NoRanges(String),
 }
 
+impl Unsuccessful {
+    /// What the user is told, where it is not tried again.
+    pub fn failure(self) -> Failure {
+        match self {
+            Self::Failed(failure) => failure,
+            Self::NoRanges(why) => Failure::new("cannot map the ids").why(why),
+        }
+    }
+}
+
 impl From<Failure> for Unsuccessful {
     fn from(failure: Failure) -> Self {
         Self::Failed(failure)

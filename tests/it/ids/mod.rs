@@ -2,6 +2,7 @@
 
 pub(crate) mod own;
 mod owners;
+pub(crate) mod store;
 
 use crate::need;
 use crate::support::{NOBODY, Ran, binary, ended, scratch, shell};
@@ -13,7 +14,7 @@ use std::path::PathBuf;
 /// and /etc/subgid.
 pub(crate) struct Ranges {
     dir: PathBuf,
-    temporary: PathBuf,
+    pub(crate) temporary: PathBuf,
 }
 
 impl Ranges {
@@ -26,16 +27,33 @@ impl Ranges {
 
     /// Runs rustic through what stands before it; `prepare` is done as root before.
     pub(crate) fn ran(&self, prepare: &str, through: &str, args: &str) -> Ran {
+        self.does(prepare, &format!("{through} {} {args}", binary().display()))
+    }
+
+    /// Runs a script of the user's, who has a store in a home of his own, and `$RUSTIC`.
+    pub(crate) fn script(&self, script: &str) -> Ran {
+        let home = format!("XDG_DATA_HOME={home} HOME={home}", home = self.temporary.display());
+        let file = self.dir.join("script");
+        fs::write(&file, script).unwrap();
+        let rustic = binary();
+        self.does("", &format!("RUSTIC={} {home} sh -e {}", rustic.display(), file.display()))
+    }
+
+    fn does(&self, prepare: &str, command: &str) -> Ran {
         let script = format!(
             "touch /etc/subuid /etc/subgid; for name in uid gid; do \
              mount --bind {dir}/sub /etc/sub$name; done; {prepare} \
              exec setpriv --reuid {NOBODY} --regid {NOBODY} --clear-groups env -i PATH=$PATH \
-             TMPDIR={temporary} {through} {rustic} {args}",
+             TMPDIR={temporary} {command}",
             dir = self.dir.display(),
             temporary = self.temporary.display(),
-            rustic = binary().display()
         );
         ended(&mut shell(&["unshare", "--mount", "sh"], &script))
+    }
+
+    /// Other subordinate ids from now on.
+    pub(crate) fn are(&self, first: u32) {
+        fs::write(self.dir.join("sub"), format!("nobody:{first}:65536\n")).unwrap();
     }
 }
 

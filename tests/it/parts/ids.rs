@@ -1,12 +1,17 @@
-//! Ranges of ids that many containers take, hold and give back, and verify by users with ranges.
+//! Ranges of ids that many containers take, hold and give back; verify by users with ranges, and a
+//! whole system of theirs.
 
 use crate::ids::Ranges;
 use crate::ids::own::{cmd_of, own_ids, start_of};
+use crate::ids::store::tree;
+use crate::manifest::differences;
 use crate::need;
-use crate::support::{Rustic, apart, end, eventually, finish, until_line};
+use crate::support::{NOBODY, Rustic, apart, end, eventually, finish, roomy, until_line};
 use rustix::mount::{MountFlags, mount};
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::{MetadataExt, chown};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// The locks of the ranges that are taken.
@@ -77,4 +82,33 @@ fn verify_and_its_flips_are_as_ordered_for_users_with_ranges_and_without() {
             assert_eq!(ran.code, 0, "{prepare} {command}: {ran:?}");
         }
     }
+}
+
+#[test]
+fn a_debian_of_a_plain_user_is_what_podman_unshare_makes_of_it() {
+    need!(root);
+    let archive = std::env::var_os("RUSTIC_DEBIAN_ROOT").map(PathBuf::from);
+    need!(archive.is_some(), "RUSTIC_DEBIAN_ROOT names no archive; scripts/test --ids makes one");
+    let (user, podmans) = (Ranges::new(), roomy("podmans"));
+    chown(&podmans, Some(NOBODY), Some(NOBODY)).unwrap();
+    let script = format!(
+        "$RUSTIC rootfs import debian - <{archive} && mkdir -m 700 {podmans}/run {podmans}/home && \
+         mkdir {podmans}/tree && XDG_RUNTIME_DIR={podmans}/run HOME={podmans}/home podman \
+         unshare tar -C {podmans}/tree --numeric-owner --exclude ./dev/?* -xpf - <{archive}",
+        archive = archive.unwrap().display(),
+        podmans = podmans.display()
+    );
+    let made = user.script(&script);
+    assert_eq!(made.code, 0, "{made:?}");
+    let tree = tree(&user);
+    let same = |path: &String| !path.starts_with("dev");
+    let found: Vec<_> =
+        differences(&podmans.join("tree"), &tree).into_iter().filter(same).collect();
+    assert_eq!(found, Vec::<String>::new());
+    // The control: there are other owners, and the comparison sees one.
+    let shadow = tree.join("etc/shadow").metadata().unwrap();
+    assert_eq!((shadow.uid(), shadow.gid()), (65_534, 200_041));
+    chown(tree.join("etc/shadow"), Some(65_534), Some(200_042)).unwrap();
+    assert!(!differences(&podmans.join("tree"), &tree).is_empty());
+    let _ = fs::remove_dir_all(podmans);
 }

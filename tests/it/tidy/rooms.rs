@@ -48,7 +48,7 @@ fn every_room_knows_only_the_rooms_below_it() {
         ("src/sys/", &[]),
         ("src/walls/", &[]),
         ("src/ready/", &["ready"]),
-        ("src/rootfs/", &["rootfs"]),
+        ("src/rootfs/", &["rootfs", "walls"]),
         ("src/spec/", &["spec", "rootfs", "walls"]),
         ("src/cli/", &["spec", "rootfs", "verify"]),
         ("src/invoke/", &["invoke", "run", "ready", "walls"]),
