@@ -3,14 +3,14 @@
 use super::from_environment;
 use super::namespaces::NamespaceOptions;
 use super::values::{
-    capabilities, groups, id, ids, proc_view, read_only, ready, root_switch, seccomp, stdio,
-    switch, sysctl, variable,
+    capabilities, groups, ids, proc_view, read_only, ready, root_switch, seccomp, stdio, switch,
+    sysctl, user, variable,
 };
 use crate::namespace::Switch;
 use crate::spec::{
-    Bind, Capabilities, FileOptions, First, Hide, IdOptions, Ids, KernelOptions, Overlay, ProcView,
-    Ready, RootSwitch, RunOptions, Seccomp, Stdio, Supplementary, Sysctl, Tmpfs, Variable, Writing,
-    size,
+    Bind, Capabilities, FileOptions, First, Hide, IdOptions, IdOrder, Ids, KernelOptions, Overlay,
+    ProcView, Ready, RootSwitch, RunOptions, Seccomp, Stdio, Supplementary, Sysctl, Tmpfs,
+    UserOrder, Variable, Writing, size,
 };
 use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser};
@@ -88,12 +88,13 @@ pub(super) struct Container {
     /// Working directory inside
     #[arg(long, value_name = "DIR", help_heading = "Process")]
     workdir: Option<PathBuf>,
-    /// User id inside
-    #[arg(long, value_name = "N", value_parser = id, help_heading = "Process")]
-    uid: Option<u32>,
-    /// Group id inside [default: the number of --uid]
-    #[arg(long, value_name = "N", value_parser = id, help_heading = "Process")]
-    gid: Option<u32>,
+    /// User inside: a number, a name of the image's, or the caller's own number
+    #[arg(long, value_name = "N|NAME|keep", value_parser = user, help_heading = "Process")]
+    uid: Option<IdOrder>,
+    /// Group inside [default: with --uid the group and the supplementary groups that the image
+    /// gives the user]
+    #[arg(long, value_name = "N|NAME|keep", value_parser = user, help_heading = "Process")]
+    gid: Option<IdOrder>,
     /// Keep the caller's supplementary groups, which are given up otherwise
     #[arg(long, value_name = "keep", value_parser = groups, help_heading = "Process")]
     groups: Option<Supplementary>,
@@ -189,8 +190,7 @@ impl Container {
             store: self.store.or_else(|| from_environment("RUSTIC_STORE")),
             hostname: self.hostname,
             workdir: self.workdir,
-            uid: self.uid,
-            gid: self.gid,
+            user: UserOrder { uid: self.uid, gid: self.gid },
             groups: self.groups.unwrap_or(Supplementary::Dropped),
             ids: IdOptions {
                 range: self.ids,

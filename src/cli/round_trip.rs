@@ -5,9 +5,9 @@ use super::{Asked, parse};
 use crate::host::Host;
 use crate::namespace::{Choice, Namespace, Switch};
 use crate::spec::{
-    Bind, Capabilities, FileOptions, First, Hide, IdOptions, Ids, KernelOptions, Overlay, ProcView,
-    Ready, RootSwitch, RunOptions, Seccomp, Stdio, Supplementary, Sysctl, Tmpfs, Variable,
-    Verbosity, Writing,
+    Bind, Capabilities, FileOptions, First, Hide, IdOptions, IdOrder, Ids, KernelOptions, Overlay,
+    ProcView, Ready, RootSwitch, RunOptions, Seccomp, Stdio, Supplementary, Sysctl, Tmpfs,
+    UserOrder, Variable, Verbosity, Writing,
 };
 use proptest::collection::vec;
 use proptest::option::of;
@@ -37,6 +37,15 @@ fn path() -> impl Strategy<Value = PathBuf> {
 
 fn text() -> impl Strategy<Value = String> {
     "[a-zA-Z0-9=:.,_/-]{1,12}"
+}
+
+fn user() -> impl Strategy<Value = IdOrder> {
+    let name = "[a-z_][a-z0-9_.$-]{0,9}".prop_filter("an order", |name| name != "keep");
+    prop_oneof![
+        (0..u32::MAX).prop_map(IdOrder::Number),
+        name.prop_map(IdOrder::Name),
+        Just(IdOrder::Keep),
+    ]
 }
 
 fn switch() -> impl Strategy<Value = Switch> {
@@ -117,8 +126,8 @@ prop_compose! {
     fn process()(
         hostname in of(text()),
         workdir in of(path()),
-        uid in of(0..u32::MAX),
-        gid in of(0..u32::MAX),
+        uid in of(user()),
+        gid in of(user()),
         range in of((1..1_u32 << 31, 1..1_u32 << 24)),
         suid_ok in switch(),
         groups in prop_oneof![Just(Supplementary::Dropped), Just(Supplementary::Kept)],
@@ -129,7 +138,8 @@ prop_compose! {
         cmd in vec(word(), 0..4),
     ) -> RunOptions {
         RunOptions {
-            hostname, workdir, uid, gid, groups, env, caps, stdio, first, cmd,
+            hostname, workdir, groups, env, caps, stdio, first, cmd,
+            user: UserOrder { uid, gid },
             ids: IdOptions { range: range.map(|(start, count)| Ids { start, count }), suid_ok },
             ..RunOptions::default()
         }
@@ -166,11 +176,11 @@ prop_compose! {
 prop_compose! {
     fn options()(files in files(), process in process(), besides in besides()) -> RunOptions {
         let RunOptions {
-            hostname, workdir, uid, gid, groups, ids, env, caps, stdio, first, cmd, ..
+            hostname, workdir, user, groups, ids, env, caps, stdio, first, cmd, ..
         } = process;
         let RunOptions { rootfs, root, writing, scratch_size, files, store, .. } = files;
         RunOptions {
-            hostname, workdir, uid, gid, groups, ids, env, caps, stdio, first, cmd,
+            hostname, workdir, user, groups, ids, env, caps, stdio, first, cmd,
             rootfs, root, writing, scratch_size, files, store,
             ..besides
         }

@@ -2,8 +2,8 @@
 
 use crate::namespace::Switch;
 use crate::spec::{
-    Capabilities, IDS_OF_A_RANGE, Ids, ProcView, Ready, RootSwitch, Seccomp, Stdio, Supplementary,
-    Sysctl, Variable, Writing,
+    Capabilities, IDS_OF_A_RANGE, IdOrder, Ids, ProcView, Ready, RootSwitch, Seccomp, Stdio,
+    Supplementary, Sysctl, Variable, Writing,
 };
 use std::ffi::OsString;
 
@@ -105,14 +105,27 @@ pub(super) fn sysctl(text: &str) -> Result<Sysctl, String> {
     }
 }
 
-/// An id is decimal digits and nothing else: crun's CVE-2026-30892 made root of `--user 1`, and
-/// 4294967295 means "unchanged" to setuid.
-pub(super) fn id(text: &str) -> Result<u32, String> {
-    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+/// A user or a group: decimal digits and nothing else are a number. crun's CVE-2026-30892 made root
+/// of `--user 1`, and 4294967295 means "unchanged" to setuid.
+pub(super) fn user(text: &str) -> Result<IdOrder, String> {
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
     match text.parse::<u32>() {
-        Ok(id) if digits && id != u32::MAX => Ok(id),
-        _ => Err("an id is a decimal number from 0 to 4294967294".into()),
+        _ if text == "keep" => Ok(IdOrder::Keep),
+        Ok(id) if is_number && id != u32::MAX => Ok(IdOrder::Number(id)),
+        _ if is_name(text) => Ok(IdOrder::Name(text.to_owned())),
+        _ => {
+            Err("say a number from 0 to 4294967294, a name of the image's, or 'keep'; a group of \
+                  its own is --gid"
+                .into())
+        }
     }
+}
+
+/// Whether passwd(5) can have it, and no number was meant.
+fn is_name(text: &str) -> bool {
+    let fits = |c: char| !c.is_control() && !matches!(c, ':' | ',' | '/') && !c.is_whitespace();
+    text.starts_with(|c: char| !c.is_ascii_digit() && !matches!(c, '-' | '+'))
+        && text.chars().all(fits)
 }
 
 pub(super) fn variable(text: OsString) -> Result<Variable, String> {
@@ -152,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_is_decimal_digits_or_refused() {
+    fn a_user_is_decimal_digits_or_a_name_and_nothing_between() {
         for wrong in [
             "",
             "1:",
@@ -162,14 +175,18 @@ mod tests {
             "+1",
             "1 ",
             " 1",
-            "root",
             "4294967295",
             "4294967296",
             "1\n",
+            "a:b",
+            "1a",
+            "a b",
         ] {
-            assert!(id(wrong).is_err(), "{wrong:?}");
+            assert!(user(wrong).is_err(), "{wrong:?}");
         }
-        assert_eq!(id("01"), Ok(1));
-        assert_eq!(id("4294967294"), Ok(4_294_967_294));
+        assert_eq!(user("01"), Ok(IdOrder::Number(1)));
+        assert_eq!(user("4294967294"), Ok(IdOrder::Number(4_294_967_294)));
+        assert_eq!(user("keep"), Ok(IdOrder::Keep));
+        assert_eq!(user("www-data"), Ok(IdOrder::Name("www-data".into())));
     }
 }

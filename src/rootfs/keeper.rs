@@ -7,7 +7,7 @@ use crate::rootfs::remove;
 use crate::rootfs::watch::Watch;
 use crate::rootfs::writer::{UnpackRights, is_whole};
 use crate::sys;
-use crate::walls::idmap::{IdMaps, Writer};
+use crate::walls::idmap::{IdMaps, OwnIds, Writer};
 use nix::sys::prctl;
 use nix::sys::signal::Signal as NixSignal;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -45,6 +45,14 @@ impl FileIds {
         (!is_whole).then(|| Self { uids: host.uid_map.clone(), gids: host.gid_map.clone() })
     }
 
+    /// What root is outside.
+    pub fn root(&self) -> (Option<u32>, Option<u32>) {
+        let root = |map: &[Extent]| {
+            map.iter().find(|extent| extent.inside == 0).map(|extent| extent.outside)
+        };
+        (root(&self.uids), root(&self.gids))
+    }
+
     /// Whether no more than one owner can be kept.
     pub fn is_one(&self) -> bool {
         matches!(self.uids[..], [Extent { count: 1, .. }])
@@ -66,7 +74,7 @@ pub struct Keeper {
 impl Keeper {
     /// For this caller.
     pub fn of(host: &Host) -> Self {
-        let maps = (host.uid != 0).then(|| IdMaps::of(host, (0, 0)));
+        let maps = (host.uid != 0).then(|| IdMaps::of(host, OwnIds::default()));
         let ids = match &maps {
             Some(maps) => Some(FileIds { uids: maps.uids.clone(), gids: maps.gids.clone() }),
             None => FileIds::of_root(host),

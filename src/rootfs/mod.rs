@@ -14,12 +14,14 @@ mod directory;
 pub mod entry;
 pub mod format;
 pub mod keeper;
+pub mod look;
 pub mod meter;
 pub mod no_root;
 pub mod policy;
 pub mod progress;
 pub mod reader;
 pub mod remove;
+pub mod renumber;
 pub mod report;
 pub mod run_directory;
 pub mod store;
@@ -31,6 +33,7 @@ pub mod writer;
 pub use archive::Archive;
 
 use crate::error::{Failure, printable};
+use renumber::Renumber;
 use report::UnpackReport;
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{CWD, Mode, OFlags, openat};
@@ -50,6 +53,8 @@ pub enum Origin {
         name: String,
         /// The directory of its files there.
         tree: PathBuf,
+        /// Where its owners have other numbers than the container gives them.
+        renumber: Option<Renumber>,
     },
 }
 
@@ -74,7 +79,7 @@ impl Origin {
     ) -> Result<UnpackReport, Failure> {
         match self {
             Self::Archive(archive) => unpack.unpack(archive, into).map(|done| done.report),
-            Self::Stored { name, tree } => {
+            Self::Stored { name, tree, renumber } => {
                 let from = openat(
                     CWD,
                     tree,
@@ -87,7 +92,7 @@ impl Origin {
                 // What is in the store has met its limits already.
                 let limits = UnpackLimits { bytes: u64::MAX, entries: u64::MAX };
                 let mut writer = TreeWriter::new(into, unpack.rights, limits);
-                copy::tree(from.as_fd(), &mut writer)?;
+                copy::tree(from.as_fd(), renumber.as_ref(), &mut writer)?;
                 writer.finish()
             }
         }

@@ -6,6 +6,7 @@ use crate::host::Host;
 use crate::namespace::{Namespace, Switch};
 use crate::rootfs::keeper::{FileIds, Keeper};
 use crate::rootfs::progress::Bar;
+use crate::rootfs::renumber::Renumber;
 use crate::rootfs::run_directory;
 use crate::rootfs::store::{LeasedTree, Making, OwnersSeen, Store};
 use crate::rootfs::writer::UnpackLimits;
@@ -81,7 +82,9 @@ fn find_stored(
     let store = open_store(spec, host, Switch::Yes, making)?
         .ok_or_else(|| Failure::new("the store cannot be written"))?;
     let held = store.named(name, making)?;
-    if owners_seen(&held, spec, host) == OwnersSeen::Wrong {
+    let is_wrong = owners_seen(&held, spec, host) == OwnersSeen::Wrong;
+    let renumber = is_wrong.then(|| other_numbers(&held, &store, spec, host)).flatten();
+    if is_wrong && renumber.is_none() {
         return Err(Failure::new(format!(
             "the image '{}' was unpacked for other ids than this container has",
             printable(name)
@@ -91,18 +94,26 @@ fn find_stored(
         .man("subuid(5)")
         .into());
     }
-    let image = if spec.namespaces.is_new(Namespace::Mount) {
-        Image::Tree(held.tree.clone())
-    } else {
-        per_run(
-            Origin::Stored { name: name.to_owned(), tree: held.tree.clone() },
-            Some(&store),
-            host,
-            making,
-        )?
+    let is_mounted = spec.namespaces.is_new(Namespace::Mount);
+    let remark = renumber
+        .is_some()
+        .then(|| "root: copied for this run, in which its owners have other numbers".to_owned());
+    let origin = Origin::Stored { name: name.to_owned(), tree: held.tree.clone(), renumber };
+    let image = match (is_mounted, is_wrong) {
+        (true, false) => Image::Tree(held.tree.clone()),
+        (true, true) => Image::ToUnpack(origin),
+        (false, _) => per_run(origin, Some(&store), host, making)?,
     };
     let warning = lost(&held, &store, spec, host)?;
-    Ok(Found { image, held: Some(held), warning, remark: None })
+    Ok(Found { image, held: Some(held), warning, remark })
+}
+
+/// How owners get their numbers where the caller's own is kept: the same ids, in another order.
+fn other_numbers(held: &LeasedTree, store: &Store, spec: &Spec, host: &Host) -> Option<Renumber> {
+    let to = held.record.as_ref()?.ids.clone().filter(|ids| Some(ids) == store.ids())?;
+    let helped =
+        maps(spec, host, None).filter(|maps| matches!(maps.writer, Writer::Helpers { .. }))?;
+    Some(Renumber { from: FileIds { uids: helped.uids, gids: helped.gids }, to })
 }
 
 /// How the owners of a tree look to the container.

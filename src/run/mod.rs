@@ -15,6 +15,7 @@
 //! waits; [`warden`] clones, reaps and cleans; [`child`] walks the list and never returns.
 //! [`control`] is the protocol between them.
 
+mod account;
 pub mod child;
 pub mod control;
 pub mod describe;
@@ -40,4 +41,4 @@ pub mod supervise;
 pub mod warden;
 pub mod wire;
 
-pub use parent::{planned, run};
+pub use parent::{planned, run, with_named_user};

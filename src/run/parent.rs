@@ -8,6 +8,7 @@ use crate::ready::queue;
 use crate::rootfs::meter::Hashing;
 use crate::rootfs::store::{LeasedTree, Making};
 use crate::rootfs::{Archive, Image};
+use crate::run::account;
 use crate::run::child::Inheritance;
 use crate::run::control::{self, FarEnd, NearEnd, Order};
 use crate::run::events::Events;
@@ -52,7 +53,21 @@ pub fn planned(spec: &Spec, host: &Host) -> Result<Plan, Failure> {
         .transpose()?
         .map(Rc::new);
     let found = find_image(spec, host, Making::No).map_err(Unsuccessful::failure)?;
-    plan(spec, host, found.image, &streams, range)
+    let spec = spec.for_user(account::user(spec, host, &found.image)?);
+    plan(&spec, host, found.image, &streams, range)
+}
+
+/// The same with the ids of a user who was ordered by name, which only the root file system knows.
+///
+/// # Errors
+/// A root file system that cannot be had, or has no such user.
+pub fn with_named_user(spec: Spec, host: &Host) -> Result<Spec, Failure> {
+    if spec.user_order.name().is_none() {
+        return Ok(spec);
+    }
+    umask(Mode::empty());
+    let found = find_image(&spec, host, Making::Yes).map_err(Unsuccessful::failure)?;
+    Ok(spec.for_user(account::user(&spec, host, &found.image)?))
 }
 
 fn plan(
@@ -118,6 +133,7 @@ fn run_told(spec: &Spec, host: &Host, info: &mut Events) -> Result<Exit, Unsucce
         .then(|| IdRange::take(spec.ids.range))
         .transpose()?
         .map(Rc::new);
+    let spec = &spec.for_user(account::user(spec, host, &image)?);
     let mut plan = plan(spec, host, image, &streams, range)?;
     plan.warnings.extend(warning);
     plan.remarks.extend(remark);
@@ -224,7 +240,7 @@ impl Theirs {
 
 /// What CMD's uid is outside, where the caller may give it files.
 fn cmds_uid(plan: &Plan, spec: &Spec, host: &Host) -> Option<u32> {
-    plan.outside(spec.uid).filter(|_| host.uid == 0 && host.holds(Capability::CAP_CHOWN))
+    plan.outside(spec.user.uid).filter(|_| host.uid == 0 && host.holds(Capability::CAP_CHOWN))
 }
 
 /// Makes what the processes have between them.

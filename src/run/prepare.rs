@@ -62,7 +62,7 @@ fn execute(step: &ParentStep, run: Run<'_>) -> Result<Option<Made>, SysError> {
             run.voice.parent(&format!("opening message queue {}", name.shown()));
             let (spec, host) = (run.spec, run.host);
             // The program inside opens it after its uid has changed, and the child before.
-            let opener = if spec.ready == Ready::App { spec.uid } else { 0 };
+            let opener = if spec.ready == Ready::App { spec.user.uid } else { 0 };
             let given =
                 run.plan.outside(opener).filter(|&opener| opener != host.uid && host.uid == 0);
             let queue = Queue::make(name, host.msg_max, given)?;

@@ -3,7 +3,7 @@
 use crate::namespace::{Choice, Namespace};
 use crate::run::plan::Plan;
 use crate::run::step::Step;
-use crate::spec::{Door, RootSwitch, Spec, Verbosity, shown};
+use crate::spec::{Door, IdOrder, RootSwitch, Spec, Verbosity, shown};
 use crate::walls::idmap::Writer;
 use std::io::Write;
 
@@ -112,10 +112,14 @@ fn detail_of_new(namespace: Namespace, spec: &Spec, plan: &Plan) -> String {
                 format!(", 0 is {first} outside, which is nobody there")
             }
             Some(Writer::Helpers { .. }) => {
-                ", 0 is the caller, the others are its subordinate ids".into()
+                let own = match spec.user_order.uid {
+                    Some(IdOrder::Keep) => spec.user.uid,
+                    Some(IdOrder::Number(_) | IdOrder::Name(_)) | None => 0,
+                };
+                format!(", {own} is the caller, the others are its subordinate ids")
             }
             Some(Writer::OneId) | None => {
-                format!(", {} is the caller, and there is no other id", spec.uid)
+                format!(", {} is the caller, and there is no other id", spec.user.uid)
             }
             Some(Writer::Joiner | Writer::Nobody) => {
                 ", nested in the owner of what is joined, with its ids".into()

@@ -2,8 +2,8 @@
 
 use crate::namespace::{Choice, Namespace};
 use crate::spec::{
-    Capabilities, First, Ready, RootSwitch, RunOptions, Stdio, Supplementary, Variable, Verbosity,
-    Writing,
+    Capabilities, First, IdOrder, Ready, RootSwitch, RunOptions, Stdio, Supplementary, Variable,
+    Verbosity, Writing,
 };
 use std::ffi::{OsStr, OsString};
 
@@ -44,8 +44,7 @@ impl RunOptions {
             store: _,
             hostname: _,
             workdir: _,
-            uid: _,
-            gid: _,
+            user: _,
             groups: _,
             ids: _,
             env: _,
@@ -99,8 +98,8 @@ impl RunOptions {
     fn process_words(&self, words: &mut Words) {
         words.given("hostname", self.hostname.as_ref());
         words.given("workdir", self.workdir.as_ref());
-        words.given("uid", self.uid.map(|uid| uid.to_string()));
-        words.given("gid", self.gid.map(|gid| gid.to_string()));
+        words.given("uid", self.user.uid.as_ref().map(IdOrder::to_string));
+        words.given("gid", self.user.gid.as_ref().map(IdOrder::to_string));
         if self.groups == Supplementary::Kept {
             words.value("groups", "keep");
         }

@@ -48,7 +48,6 @@ impl RunOptions {
         {
             no_mounts_below("--ephemeral", dir)?;
         }
-        let uid = self.uid.unwrap_or(0);
         let env = self.environment()?;
         let cap_mask = self.cap_mask(&namespaces, root, host)?;
         let files = self.files.check()?;
@@ -72,8 +71,8 @@ impl RunOptions {
             store_by_name: if self.store.is_some() { Switch::Yes } else { Switch::No },
             hostname,
             workdir,
-            uid,
-            gid: self.gid.unwrap_or(uid),
+            user: self.user.numbers(host),
+            user_order: self.user,
             groups: self.groups,
             ids: self.ids,
             env,

@@ -10,6 +10,7 @@ mod join;
 mod kernel;
 mod options;
 mod rootfs;
+mod user;
 
 pub use check::is_hostname;
 pub use door::{Door, Opening};
@@ -18,6 +19,7 @@ pub use ids::{COUNT as IDS_OF_A_RANGE, IdOptions, Ids, Supplementary, has_range}
 pub use kernel::{KernelOptions, ProcView, Seccomp, Sysctl};
 pub use options::RunOptions;
 pub use rootfs::store;
+pub use user::{IdOrder, UserIds, UserOrder};
 
 use crate::error::printable;
 use crate::namespace::{Namespaces, Switch};
@@ -185,10 +187,10 @@ pub struct Spec {
     pub hostname: Option<String>,
     /// Working directory inside.
     pub workdir: CString,
-    /// User id inside.
-    pub uid: u32,
-    /// Group id inside.
-    pub gid: u32,
+    /// Who CMD is, as it was ordered.
+    pub user_order: UserOrder,
+    /// Its ids, as far as they are known: the image has the names.
+    pub user: UserIds,
     /// What becomes of the caller's supplementary groups.
     pub groups: Supplementary,
     /// What ids outside they are.

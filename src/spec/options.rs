@@ -3,7 +3,7 @@
 use crate::namespace::{Choice, Namespace, Switch};
 use crate::spec::{
     Capabilities, FileOptions, First, IdOptions, KernelOptions, ProcView, Ready, RootSwitch,
-    Rootfs, Spec, Stdio, Supplementary, Variable, Verbosity, Writing,
+    Rootfs, Spec, Stdio, Supplementary, UserOrder, Variable, Verbosity, Writing,
 };
 use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -22,8 +22,7 @@ pub struct RunOptions {
     pub store: Option<PathBuf>,
     pub hostname: Option<String>,
     pub workdir: Option<PathBuf>,
-    pub uid: Option<u32>,
-    pub gid: Option<u32>,
+    pub user: UserOrder,
     pub groups: Supplementary,
     pub ids: IdOptions,
     pub env: Vec<Variable>,
@@ -57,8 +56,7 @@ impl Default for RunOptions {
             store: None,
             hostname: None,
             workdir: None,
-            uid: None,
-            gid: None,
+            user: UserOrder::default(),
             groups: Supplementary::Dropped,
             ids: IdOptions::default(),
             env: Vec::new(),
@@ -116,8 +114,7 @@ impl Spec {
             store: self.store.clone().filter(|_| self.store_by_name == Switch::Yes),
             hostname: self.hostname.clone(),
             workdir: Some(os_string(&self.workdir).into()),
-            uid: Some(self.uid),
-            gid: Some(self.gid),
+            user: self.user_order.clone(),
             groups: self.groups,
             ids: self.ids,
             env: self.env.iter().map(variable).collect(),

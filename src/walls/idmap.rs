@@ -47,28 +47,41 @@ pub enum Writer {
     },
 }
 
+/// The uid and gid that a plain user has inside.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OwnIds {
+    /// Where there is no other id.
+    pub alone: (u32, u32),
+    /// With subordinate ids around.
+    pub among_others: (u32, u32),
+}
+
 impl IdMaps {
     /// The maps for this caller: as root every id that the caller itself has, one to one; otherwise
-    /// 0 is the caller, and 1 and up are its subordinate ids where it has some, and the helpers are
-    /// installed and have not refused. Where there is one id alone the caller is who CMD is to be.
-    pub fn of(host: &Host, (uid, gid): (u32, u32)) -> Self {
+    /// that of the caller and around it its subordinate ids where it has some, and the helpers are
+    /// installed and have not refused.
+    pub fn of(host: &Host, own: OwnIds) -> Self {
         if host.uid == 0 {
             return Self::same(&host.uid_map, &host.gid_map, Writer::Privileged);
         }
-        let one = |inside, outside| vec![Extent { inside, outside, count: 1 }];
-        // What the helpers have refused was to be 0 and more.
-        let (uid, gid) = if host.ranges_refused.is_some() { (0, 0) } else { (uid, gid) };
+        // What the helpers have refused was to be among others.
+        let refused = host.ranges_refused.is_some();
+        let (uid, gid) = if refused { own.among_others } else { own.alone };
         let helpers = (program("newuidmap"), program("newgidmap"));
         let ranges = (subordinate("/etc/subuid", host.uid), subordinate("/etc/subgid", host.uid));
         match (helpers, ranges) {
             ((Some(uid), Some(gid)), (Some(uids), Some(gids))) if host.ranges_refused.is_none() => {
                 Self {
-                    uids: [one(0, host.uid), vec![uids]].concat(),
-                    gids: [one(0, host.gid), vec![gids]].concat(),
+                    uids: around(one(own.among_others.0, host.uid), uids),
+                    gids: around(one(own.among_others.1, host.gid), gids),
                     writer: Writer::Helpers { uid, gid },
                 }
             }
-            _ => Self { uids: one(uid, host.uid), gids: one(gid, host.gid), writer: Writer::OneId },
+            _ => Self {
+                uids: vec![one(uid, host.uid)],
+                gids: vec![one(gid, host.gid)],
+                writer: Writer::OneId,
+            },
         }
     }
 
@@ -166,6 +179,22 @@ impl IdMaps {
     }
 }
 
+fn one(inside: u32, outside: u32) -> Extent {
+    Extent { inside, outside, count: 1 }
+}
+
+/// One id, and those of a range from 0 up in what is left.
+fn around(own: Extent, range: Extent) -> Vec<Extent> {
+    let below = own.inside.min(range.count);
+    let first = Extent { inside: 0, outside: range.outside, count: below };
+    let rest = Extent {
+        inside: own.inside + 1,
+        outside: range.outside + below,
+        count: range.count - below,
+    };
+    [first, own, rest].into_iter().filter(|extent| extent.count > 0).collect()
+}
+
 fn translated(map: &[Extent], id: u32) -> Option<u32> {
     let extent = map.iter().find(|extent| contains(&[**extent], id))?;
     extent.outside.checked_add(id - extent.inside)
@@ -206,7 +235,7 @@ fn program(name: &str) -> Option<PathBuf> {
         .find(|path| path.is_file())
 }
 
-/// The first range of a user in subuid(5), mapped from 1 up. Users stand there by name or by
+/// The first range of a user in subuid(5). Users stand there by name or by
 /// number.
 fn subordinate(file: &str, uid: u32) -> Option<Extent> {
     let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
@@ -221,6 +250,20 @@ fn subordinate(file: &str, uid: u32) -> Option<Extent> {
         let first = fields.next()?.parse().ok()?;
         let count = fields.next()?.trim().parse().ok()?;
         let mine = Some(owner) == name.as_deref() || owner.parse() == Ok(uid);
-        (mine && count > 0).then_some(Extent { inside: 1, outside: first, count })
+        (mine && count > 0).then_some(Extent { inside: 0, outside: first, count })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_lies_around_the_callers_own_id() {
+        let range = Extent { inside: 0, outside: 100_000, count: 10 };
+        let lines = |inside| super::lines(&around(one(inside, 1000), range));
+        assert_eq!(lines(0), "0 1000 1\n1 100000 10\n");
+        assert_eq!(lines(4), "0 100000 4\n4 1000 1\n5 100004 6\n");
+        assert_eq!(lines(1000), "0 100000 10\n1000 1000 1\n");
+    }
 }

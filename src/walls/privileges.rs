@@ -14,8 +14,7 @@ pub struct Credentials {
     pub uid: u32,
     /// Real, effective and saved group id.
     pub gid: u32,
-    /// Whether the supplementary groups were given up; a user namespace of one id forbids
-    /// setgroups(2).
+    /// The supplementary groups; a user namespace of one id forbids setgroups(2).
     pub groups: Groups,
     /// The bounding set.
     pub bounding: u64,
@@ -28,10 +27,10 @@ pub struct Credentials {
 }
 
 /// The supplementary groups.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Groups {
-    /// None is left.
-    Dropped,
+    /// These, in ascending order, and none of the caller's.
+    Set(Vec<u32>),
     /// They stay as they are, because setgroups(2) is denied in the namespace.
     Kept,
 }
@@ -79,12 +78,14 @@ pub fn bound(unwanted: u64) -> Result<()> {
         .try_for_each(|cap| thread::remove_capability_from_bounding_set(capability(cap)))
 }
 
-/// Gives up every supplementary group.
+/// The supplementary groups; the caller's are given up.
 ///
 /// # Errors
-/// EPERM without CAP_SETGID, or where setgroups is denied.
-pub fn drop_groups() -> Result<()> {
-    thread::set_thread_groups(&[])
+/// EPERM without CAP_SETGID, or where setgroups is denied; EINVAL for an id that the user namespace
+/// does not map, and for more than 65,536.
+pub fn set_groups(groups: &[u32]) -> Result<()> {
+    let groups: Vec<Gid> = groups.iter().copied().map(Gid::from_raw).collect();
+    thread::set_thread_groups(&groups)
 }
 
 /// Real, effective and saved group id.
@@ -148,7 +149,7 @@ pub fn check(ordered: &Credentials) -> std::result::Result<(), SysError> {
     };
     let uid = nix::unistd::getresuid().map_err(SysError::from)?;
     let gid = nix::unistd::getresgid().map_err(SysError::from)?;
-    let groups = nix::unistd::getgroups().map_err(SysError::from)?.len();
+    let groups = nix::unistd::getgroups().map_err(SysError::from)?;
     let numbers = [
         (
             "Uid",
@@ -183,11 +184,11 @@ pub fn check(ordered: &Credentials) -> std::result::Result<(), SysError> {
             ));
         }
     }
-    if ordered.groups == Groups::Dropped && groups != 0 {
-        return Err(SysError::new(
-            Errno::PERM,
-            format!("Groups has {groups} and none was ordered"),
-        ));
+    let Groups::Set(wanted) = &ordered.groups else { return Ok(()) };
+    let mut found: Vec<u32> = groups.into_iter().map(nix::unistd::Gid::as_raw).collect();
+    found.sort_unstable();
+    if found == *wanted {
+        return Ok(());
     }
-    Ok(())
+    Err(SysError::new(Errno::PERM, format!("Groups is {found:?} and was ordered as {wanted:?}")))
 }

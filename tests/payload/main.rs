@@ -52,6 +52,7 @@ fn main() {
         ["climb", canary] => climb(canary),
         ["forbidden-call"] => forbidden_call(),
         ["change-streams"] => (0..3).for_each(change_stream),
+        ["who"] => who(),
         ["make", path] => {
             say(&std::fs::write(path, "")
                 .map_or_else(|error| error.to_string(), |()| "done".into()));
@@ -100,6 +101,21 @@ fn main() {
             exit(64);
         }
     }
+}
+
+/// The ids, and what the environment says of the user.
+fn who() {
+    let groups = rustix::process::getgroups().unwrap_or_default();
+    let groups: Vec<_> = groups.iter().map(|gid| gid.as_raw().to_string()).collect();
+    let variable = |name| std::env::var(name).unwrap_or_else(|_| "-".into());
+    println!(
+        "{}:{} {} {} {}",
+        rustix::process::getuid().as_raw(),
+        rustix::process::getgid().as_raw(),
+        groups.join(","),
+        variable("HOME"),
+        variable("USER")
+    );
 }
 
 fn become_program(words: &[&str]) {

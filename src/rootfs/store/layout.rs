@@ -1,7 +1,7 @@
 //! Where everything lies in a store.
 
 use crate::error::{Failure, errno_of};
-use crate::rootfs::keeper::Keeper;
+use crate::rootfs::keeper::{FileIds, Keeper};
 use rustix::io::Errno;
 use std::path::PathBuf;
 
@@ -30,6 +30,11 @@ impl Store {
     /// tried for a tree.
     pub fn refused(&self) -> Option<String> {
         self.keeper.refused()
+    }
+
+    /// The ids that its files are given now; none where every id is itself.
+    pub fn ids(&self) -> Option<&FileIds> {
+        self.keeper.ids.as_ref()
     }
 
     /// Tries whether the caller's subordinate ids can be mapped.

@@ -40,6 +40,9 @@ impl Record {
         match self.ids.as_ref() {
             same if same == ids => OwnersSeen::Right,
             _ if self.report.other_owners > 0 => OwnersSeen::Wrong,
+            Some(own) if !ids.is_some_and(|ids| ids.is_one() || ids.root() == own.root()) => {
+                OwnersSeen::Wrong
+            }
             _ if lost > 0 && !ids.is_some_and(FileIds::is_one) => OwnersSeen::Lost,
             _ => OwnersSeen::Right,
         }

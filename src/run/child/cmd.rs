@@ -8,7 +8,7 @@ use crate::run::{exec, init};
 use crate::self_exe;
 use crate::spec::{First, PROBE};
 use rustix::fd::{AsFd, AsRawFd, OwnedFd};
-use rustix::fs::{Mode, OFlags, open};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
 use rustix::process::umask;
 use std::ffi::CString;
@@ -82,11 +82,12 @@ fn hand_over(ready: &OwnedFd) -> Result<(), SysError> {
 /// HOME, and USER and LOGNAME where there is a name, from the image's own passwd, which libc would
 /// look for on the host. What it does not tell is root with `/root`, or nobody in particular with
 /// `/`.
-pub(super) fn account(uid: u32) -> Vec<CString> {
+pub(super) fn account(uid: u32, wanted: Option<&str>) -> Vec<CString> {
     const LONGEST: u64 = 1 << 20;
     let mut passwd = Vec::new();
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    if let Ok(file) = open(c"/etc/passwd", flags, Mode::empty()) {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let links = ResolveFlags::NO_MAGICLINKS;
+    if let Ok(file) = openat2(CWD, c"/etc/passwd", flags, Mode::empty(), links) {
         let _ = std::io::Read::read_to_end(
             &mut std::io::Read::take(std::fs::File::from(file), LONGEST),
             &mut passwd,
@@ -96,7 +97,8 @@ pub(super) fn account(uid: u32) -> Vec<CString> {
     let listed = passwd.split(|&byte| byte == b'\n').find_map(|line| {
         let mut fields = line.split(|&byte| byte == b':');
         let name = fields.next()?;
-        (fields.nth(1)? == uid_text.as_bytes()).then(|| Some((name, fields.nth(2)?)))?
+        let has_name = wanted.is_none_or(|wanted| wanted.as_bytes() == name);
+        (fields.nth(1)? == uid_text.as_bytes() && has_name).then(|| Some((name, fields.nth(2)?)))?
     });
     let (name, home) = match (listed, uid) {
         (Some((name, home)), _) if home.starts_with(b"/") => (name, home),

@@ -42,12 +42,12 @@ impl Child<'_> {
             ChildStep::NotifySocket(slot) => self.make_notify_socket(*slot),
             ChildStep::LimitQueues(bytes) => limit_queues(*bytes),
             ChildStep::CloseDescriptors { soft_limit } => self.close_descriptors(*soft_limit),
-            ChildStep::FindAccount(uid) => {
-                self.account = account(*uid);
+            ChildStep::FindAccount { uid, name } => {
+                self.account = account(*uid, name.as_deref());
                 Ok(())
             }
             ChildStep::DropBounding(unwanted) => Ok(privileges::bound(*unwanted)?),
-            ChildStep::DropGroups => Ok(privileges::drop_groups()?),
+            ChildStep::SetGroups(groups) => Ok(privileges::set_groups(groups)?),
             ChildStep::SetGid(gid) => Ok(privileges::set_gid(*gid)?),
             ChildStep::SetUid(uid) => Ok(privileges::set_uid(*uid)?),
             ChildStep::SetCapabilities(credentials) => set_capabilities(credentials),

@@ -117,8 +117,11 @@ impl ChildStep {
                 "a descriptor of a host directory crosses every wall (CVE-2024-21626)",
                 "close_range(2)",
             ),
-            Self::FindAccount(uid) => described(
-                format!("read /etc/passwd for uid {uid}"),
+            Self::FindAccount { uid, name } => described(
+                match name {
+                    Some(name) => format!("read /etc/passwd for {name}"),
+                    None => format!("read /etc/passwd for uid {uid}"),
+                },
                 "find HOME and USER".into(),
                 "the image knows where its users live",
                 "passwd(5)",
@@ -130,9 +133,12 @@ impl ChildStep {
                     it comes before the uid changes",
                 "capabilities(7)",
             ),
-            Self::DropGroups => described(
-                "setgroups(0)".into(),
-                "give up the supplementary groups".into(),
+            Self::SetGroups(groups) => described(
+                format!("setgroups({}, {groups:?})", groups.len()),
+                match groups.is_empty() {
+                    true => "give up the supplementary groups".into(),
+                    false => "take the supplementary groups of the image's user".into(),
+                },
                 "the caller's groups mean nothing inside",
                 "setgroups(2)",
             ),

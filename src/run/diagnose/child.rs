@@ -44,9 +44,9 @@ impl ChildStep {
             | Self::NotifySocket(_)
             | Self::LimitQueues(_)
             | Self::CloseDescriptors { .. }
-            | Self::FindAccount(_)
+            | Self::FindAccount { .. }
             | Self::DropBounding(_)
-            | Self::DropGroups
+            | Self::SetGroups(_)
             | Self::SetCapabilities(_)
             | Self::Chdir(_)
             | Self::NoNewPrivs

@@ -50,7 +50,7 @@ impl Ladder<'_> {
             self.rung(ChildStep::Terminal {
                 streams: terminals,
                 devpts: self.devpts,
-                uid: self.spec.uid,
+                uid: self.spec.user.uid,
             });
         }
     }

@@ -5,9 +5,9 @@ use crate::error::Failure;
 use crate::host::{Host, contains};
 use crate::namespace::{Choice, Namespace, Switch};
 use crate::run::step::ChildStep;
-use crate::spec::{Capabilities, First, Seccomp, Spec, Supplementary, shown};
+use crate::spec::{Capabilities, First, IdOrder, Seccomp, Spec, Supplementary, shown};
 use crate::walls::id_range::IdRange;
-use crate::walls::idmap::{IdMaps, Writer};
+use crate::walls::idmap::{IdMaps, OwnIds, Writer};
 use crate::walls::privileges::{Credentials, Groups, Keep};
 use crate::walls::seccomp::default::{self, FilterOptions};
 use crate::walls::seccomp::{self, SelfSignals};
@@ -20,12 +20,26 @@ pub(in crate::run) fn maps(spec: &Spec, host: &Host, range: Option<&IdRange>) ->
     match (spec.namespaces.get(Namespace::User), inside.filter(|_| spec.joins.owner.is_some())) {
         (Choice::Shared, _) | (Choice::Join(_), None) => None,
         (Choice::New, None) => Some(range.map_or_else(
-            || IdMaps::of(host, (spec.uid, spec.gid)),
+            || IdMaps::of(host, own_ids(spec, host)),
             |range| IdMaps::of_range(range.extent()),
         )),
         // Nested in the owner of what is joined: no more ids than that has.
         (Choice::New, Some(seen)) => Some(IdMaps::same(&seen.uids, &seen.gids, Writer::Joiner)),
         (Choice::Join(_), Some(seen)) => Some(IdMaps::same(&seen.uids, &seen.gids, Writer::Nobody)),
+    }
+}
+
+/// Where one id is mapped alone the caller is who CMD is to be, and root otherwise, if its own
+/// number is not to be kept.
+fn own_ids(spec: &Spec, host: &Host) -> OwnIds {
+    let kept = |order: &Option<IdOrder>, own| match order {
+        Some(IdOrder::Keep) => own,
+        Some(IdOrder::Number(_) | IdOrder::Name(_)) | None => 0,
+    };
+    let order = &spec.user_order;
+    OwnIds {
+        alone: (spec.user.uid, spec.user.gid),
+        among_others: (kept(&order.uid, host.uid), kept(&order.gid, host.gid)),
     }
 }
 
@@ -35,10 +49,10 @@ pub(super) fn ordered(spec: &Spec, host: &Host, maps: Option<&IdMaps>) -> Creden
     let allowed = spec.inside.as_ref().map_or(host.setgroups, |inside| inside.setgroups);
     let groups = match (spec.groups, maps.map(|maps| &maps.writer), allowed) {
         (Supplementary::Kept, ..) | (_, Some(Writer::OneId), _) | (.., Switch::No) => Groups::Kept,
-        (Supplementary::Dropped, _, Switch::Yes) => Groups::Dropped,
+        (Supplementary::Dropped, _, Switch::Yes) => Groups::Set(spec.user.groups.clone()),
     };
     let keep = if spec.caps == Capabilities::Default { Keep::Default } else { Keep::Named };
-    Credentials::ordered(spec.uid, spec.gid, spec.cap_mask, keep, groups, host.last_cap)
+    Credentials::ordered(spec.user.uid, spec.user.gid, spec.cap_mask, keep, groups, host.last_cap)
 }
 
 /// Whether the user namespace will have CMD's ids.
@@ -46,10 +60,18 @@ pub(super) fn ordered(spec: &Spec, host: &Host, maps: Option<&IdMaps>) -> Creden
 /// # Errors
 /// The option whose id it will not have.
 pub(super) fn ids_are_mapped(spec: &Spec, host: &Host, maps: &IdMaps) -> Result<(), Failure> {
-    let missing = match (contains(&maps.uids, spec.uid), contains(&maps.gids, spec.gid)) {
-        (false, _) => format!("--uid {}", spec.uid),
-        (_, false) => format!("--gid {}", spec.gid),
-        _ => return Ok(()),
+    let order = &spec.user_order;
+    let said = |order: &Option<IdOrder>| order.as_ref().map_or("0".into(), IdOrder::to_string);
+    // Where groups cannot be set there is one alone, and -v says so.
+    let mut groups = spec.user.groups.iter().filter(|_| maps.writer != Writer::OneId);
+    let group = groups.find(|&&gid| !contains(&maps.gids, gid));
+    let has_gid = contains(&maps.gids, spec.user.gid);
+    let missing = match (contains(&maps.uids, spec.user.uid), has_gid, group) {
+        (false, ..) => format!("--uid {}", said(&order.uid)),
+        (_, false, _) if order.gid.is_some() => format!("--gid {}", said(&order.gid)),
+        (_, false, _) => format!("--uid {}, of group {}", said(&order.uid), spec.user.gid),
+        (.., Some(gid)) => format!("--uid {}, of group {gid}", said(&order.uid)),
+        (true, true, None) => return Ok(()),
     };
     let failure = Failure::new(format!("{missing}: the user namespace will not have this id"));
     if let Some(refused) = &host.ranges_refused {
@@ -115,14 +137,20 @@ impl Ladder<'_> {
         if bounding & !credentials.bounding != 0 {
             self.rung(ChildStep::DropBounding(bounding & !credentials.bounding));
         }
-        if credentials.groups == Groups::Dropped {
-            self.rung(ChildStep::DropGroups);
-        } else if self.spec.groups == Supplementary::Dropped {
-            self.remarks.push(
-                "user: setgroups is denied in this user namespace: the caller's \
-                supplementary groups stay"
-                    .into(),
-            );
+        match (&credentials.groups, self.spec.groups) {
+            (Groups::Set(groups), _) => self.rung(ChildStep::SetGroups(groups.clone())),
+            (Groups::Kept, Supplementary::Kept) => {}
+            (Groups::Kept, Supplementary::Dropped) => {
+                let wanted: Vec<_> = self.spec.user.groups.iter().map(u32::to_string).collect();
+                let image = match wanted.is_empty() {
+                    true => String::new(),
+                    false => format!(", in place of {}", wanted.join(", ")),
+                };
+                self.remarks.push(format!(
+                    "user: setgroups is denied in this user namespace: the caller's \
+                     supplementary groups stay{image}"
+                ));
+            }
         }
         self.rung(ChildStep::SetGid(credentials.gid));
         self.rung(ChildStep::SetUid(credentials.uid));

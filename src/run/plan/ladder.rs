@@ -185,7 +185,7 @@ impl<'a> Ladder<'a> {
         if !views.is_empty() {
             self.rung(ParentStep::OpenViews(views));
         }
-        let uid = self.outside(self.spec.uid);
+        let uid = self.outside(self.spec.user.uid);
         let pipe_owners = pipe_owners(&streams, self.spec, self.host, uid);
         if !pipe_owners.is_empty() {
             self.resources.push(Resource::PipeOwners(pipe_owners.clone()));

@@ -100,7 +100,8 @@ impl Plan {
         ladder.keyring();
         ladder.readiness_opened(queue.as_ref());
         ladder.rung(ChildStep::CloseDescriptors { soft_limit });
-        ladder.rung(ChildStep::FindAccount(spec.uid));
+        let name = spec.user_order.name().map(str::to_owned);
+        ladder.rung(ChildStep::FindAccount { uid: spec.user.uid, name });
         ladder.name_refused_ranges();
         ladder.privileges(&credentials)?;
         let is_shared = *spec.namespaces.get(Namespace::Ipc) == Choice::Shared;

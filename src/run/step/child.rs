@@ -66,11 +66,16 @@ pub enum ChildStep {
         soft_limit: Option<u64>,
     },
     /// HOME, USER and LOGNAME, from the image's passwd.
-    FindAccount(u32),
+    FindAccount {
+        /// By uid,
+        uid: u32,
+        /// or by name.
+        name: Option<String>,
+    },
     /// Capabilities taken out of the bounding set, a bit each.
     DropBounding(u64),
-    /// The supplementary groups given up.
-    DropGroups,
+    /// The supplementary groups, in place of the caller's.
+    SetGroups(Vec<u32>),
     /// The group id.
     SetGid(u32),
     /// The user id; permitted capabilities are kept where it is not 0.

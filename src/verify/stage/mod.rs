@@ -70,8 +70,9 @@ impl Stage {
         let nonce = random::letters(8).map_err(failed("cannot get random bytes"))?;
         let secret = random::letters(16).map_err(failed("cannot get random bytes"))?;
         // Whoever has that uid inside has its keyring too.
-        let other_uid =
-            (spec.uid != host.uid && !spec.namespaces.is_new(Namespace::User)).then_some(spec.uid);
+        let uid = spec.user.uid;
+        let is_other = uid != host.uid && !spec.namespaces.is_new(Namespace::User);
+        let other_uid = is_other.then_some(uid);
         let directories: Vec<PathBuf> = directory::folders(&spec.files.binds)
             .into_iter()
             .map(|folder| folder.join(format!("rustic.{nonce}")))

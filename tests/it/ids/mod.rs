@@ -3,6 +3,7 @@
 pub(crate) mod own;
 mod owners;
 pub(crate) mod store;
+mod users;
 
 use crate::need;
 use crate::support::{NOBODY, Ran, binary, ended, scratch, shell};
@@ -66,7 +67,7 @@ fn subordinate_ids_are_used_where_the_user_has_some() {
     let user = Ranges::new();
     let map = user.ran("", "", MAP).ok();
     assert!(map.split_whitespace().eq(["0", "65534", "1", "1", "200000", "65536"]), "{map}");
-    assert_eq!(user.ran("", "", "run --uid 1000 id").ok(), "uid=1000 gid=1000\n");
+    assert_eq!(user.ran("", "", "run --uid 1000 id").ok(), "uid=1000 gid=0(root)\n");
     let script = "run --mount no --uid 1000 sh -c 'mkdir -m 700 /tmp/mine && touch /tmp/mine/file \
                   && ls /tmp/mine'";
     assert_eq!(user.ran("", "", script).ok(), "file\n");
