@@ -54,6 +54,8 @@ pub struct Host {
     pub user_namespace: UserNamespace,
     /// Whether setgroups(2) is allowed there, /proc/self/setgroups.
     pub setgroups: Switch,
+    /// Whether the caller may gain no rights by execve(2), PR_SET_NO_NEW_PRIVS, and so nothing below.
+    pub no_new_privs: Switch,
     /// Why newuidmap(1) or newgidmap(1) does not map the caller's subordinate ids, once it was
     /// tried.
     pub ranges_refused: Option<String>,
@@ -94,6 +96,10 @@ impl Host {
             setgroups: match fs::read_to_string("/proc/self/setgroups") {
                 Ok(text) if text.trim() == "deny" => Switch::No,
                 _ => Switch::Yes,
+            },
+            no_new_privs: match rustix::thread::no_new_privs() {
+                Ok(true) => Switch::Yes,
+                Ok(false) | Err(_) => Switch::No,
             },
             ranges_refused: None,
             msgqueue_limit: getrlimit(Resource::Msgqueue).current,

@@ -145,6 +145,12 @@ pub(super) struct Container {
         help_heading = KERNEL,
     )]
     nest: Switch,
+    /// Whether set-user-ID programs and file capabilities act, as su and sudo need
+    #[arg(
+        long, value_name = "yes|no", default_value = "no", value_parser = switch,
+        help_heading = KERNEL,
+    )]
+    new_privs: Switch,
     /// The kernel's own files in /proc and /sys: hidden or read-only (masked), or in sight, those
     /// of /proc to be written too (open)
     #[arg(
@@ -201,6 +207,7 @@ impl Container {
             kernel: KernelOptions {
                 seccomp: self.seccomp,
                 nest: self.nest,
+                new_privs: self.new_privs,
                 proc_view: self.proc,
                 sysctls: self.sysctl,
             },

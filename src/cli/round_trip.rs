@@ -150,6 +150,7 @@ prop_compose! {
     fn besides()(
         seccomp in prop_oneof![Just(Seccomp::Default), Just(Seccomp::None)],
         nest in switch(),
+        new_privs in switch(),
         proc_view in prop_oneof![Just(ProcView::Masked), Just(ProcView::Open)],
         sysctls in vec(("[a-z./]{1,9}", text()), 0..3),
         ready in of(prop_oneof![Just(Ready::Queue), Just(Ready::App), Just(Ready::None)]),
@@ -164,7 +165,7 @@ prop_compose! {
         RunOptions {
             ready, info_fd, talk, namespaces,
             kernel: KernelOptions {
-                seccomp, nest, proc_view,
+                seccomp, nest, new_privs, proc_view,
                 sysctls: sysctls.into_iter().map(|(key, value)| Sysctl { key, value }).collect(),
             },
             ready_timeout: Duration::from_secs(seconds.into()),

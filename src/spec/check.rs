@@ -6,7 +6,9 @@ use super::rootfs::{no_mounts_below, store};
 use crate::error::{Failure, printable};
 use crate::host::Host;
 use crate::namespace::{Choice, Namespace, Namespaces, Switch};
-use crate::spec::{Capabilities, Ready, RootSwitch, Rootfs, RunOptions, Spec, Writing, shown};
+use crate::spec::{
+    Capabilities, Ready, RootSwitch, Rootfs, RunOptions, Seccomp, Spec, Writing, shown,
+};
 use caps::Capability;
 use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -40,6 +42,7 @@ impl RunOptions {
         self.no_mounts_without_a_mount_namespace(&namespaces)?;
         self.check_kernel_options(&namespaces)?;
         self.check_rights(&namespaces, host)?;
+        self.check_new_privs(&namespaces, host)?;
         let hostname = self.hostname(&namespaces)?;
         let store = store(self.store.as_deref(), host)?;
         let rootfs = self.rootfs(store.as_deref())?;
@@ -160,6 +163,30 @@ impl RunOptions {
         ))
         .remedy("sudo, or --user yes")
         .man("capabilities(7)"))
+    }
+
+    /// Whether set-user-ID programs can act where that is ordered.
+    fn check_new_privs(&self, namespaces: &Namespaces, host: &Host) -> Result<(), Failure> {
+        if self.kernel.new_privs == Switch::No {
+            return Ok(());
+        }
+        if host.no_new_privs == Switch::Yes {
+            return Err(Failure::new("--new-privs yes: rustic itself runs under no_new_privs")
+                .why("what is inherited of it cannot be given up")
+                .remedy(
+                    "start rustic without it: a unit's NoNewPrivileges=no, no setpriv, no sandbox",
+                )
+                .man("PR_SET_NO_NEW_PRIVS(2const)"));
+        }
+        // Without no_new_privs that is the right to attach a filter, seccomp(2).
+        let has_own = *namespaces.get(Namespace::User) != Choice::Shared;
+        if self.kernel.seccomp == Seccomp::None || has_own || host.holds(Capability::CAP_SYS_ADMIN)
+        {
+            return Ok(());
+        }
+        Err(Failure::new("--new-privs yes: the seccomp filter needs CAP_SYS_ADMIN then")
+            .remedy("--user yes, or --seccomp none")
+            .man("seccomp(2)"))
     }
 
     /// The same for a directory of the caller's that is to be read-only.

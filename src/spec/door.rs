@@ -45,6 +45,8 @@ pub enum Opening {
     Chroot,
     /// `--groups keep`.
     Groups,
+    /// `--new-privs yes`.
+    NewPrivs,
     /// Capabilities, a bit each, beyond those that every container has.
     Rights(u64),
 }
@@ -74,6 +76,7 @@ impl Opening {
             | Self::Nest
             | Self::Chroot
             | Self::Groups
+            | Self::NewPrivs
             | Self::Rights(_) => None,
         }
     }
@@ -89,6 +92,7 @@ impl Opening {
             Self::Nest => "nest",
             Self::Chroot => "chroot",
             Self::Groups => "groups",
+            Self::NewPrivs => "new-privs",
             Self::Rights(_) => "rights",
         }
     }
@@ -166,6 +170,13 @@ impl Spec {
                 "--groups keep",
                 "CMD may do with the host's files what the caller's supplementary groups may, where it \
                     sees them",
+            ),
+            (
+                self.kernel.new_privs == Switch::Yes,
+                Opening::NewPrivs,
+                "--new-privs yes",
+                "a set-user-ID program inside has the rights of its owner, and may have every \
+                    capability of --caps",
             ),
             (
                 self.kernel.nest == Switch::Yes,

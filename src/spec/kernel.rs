@@ -12,6 +12,8 @@ pub struct KernelOptions {
     pub seccomp: Seccomp,
     /// Whether CMD may make user namespaces, and containers in them.
     pub nest: Switch,
+    /// Whether set-user-ID programs and file capabilities act.
+    pub new_privs: Switch,
     /// What is seen of the kernel's own files.
     pub proc_view: ProcView,
     /// Kernel parameters that are set before they become read-only.
@@ -23,6 +25,7 @@ impl Default for KernelOptions {
         Self {
             seccomp: Seccomp::Default,
             nest: Switch::No,
+            new_privs: Switch::No,
             proc_view: ProcView::Masked,
             sysctls: Vec::new(),
         }
@@ -33,7 +36,9 @@ impl KernelOptions {
     /// Says them as words of a command line.
     pub(super) fn say(&self, words: &mut Words) {
         words.value("seccomp", self.seccomp.word());
-        words.value("nest", if self.nest == Switch::Yes { "yes" } else { "no" });
+        for (name, switch) in [("nest", self.nest), ("new-privs", self.new_privs)] {
+            words.value(name, if switch == Switch::Yes { "yes" } else { "no" });
+        }
         words.value("proc", self.proc_view.word());
         for sysctl in &self.sysctls {
             words.value("sysctl", format!("{}={}", sysctl.key, sysctl.value));

@@ -63,6 +63,7 @@ pub fn mounts(
             | Opening::Nest
             | Opening::Chroot
             | Opening::Groups
+            | Opening::NewPrivs
             | Opening::Rights(_) => None,
         };
         let ordered = door.opening.files().map(|files| (name, files.source, files.target));

@@ -3,6 +3,7 @@
 
 use crate::error::SysError;
 use crate::host::capability;
+use crate::namespace::Switch;
 use rustix::io::{Errno, Result};
 use rustix::process::{Gid, Uid};
 use rustix::thread::{self, CapabilitySet, CapabilitySets};
@@ -22,6 +23,8 @@ pub struct Credentials {
     pub permitted: u64,
     /// Inheritable and ambient sets: how a uid other than 0 keeps capabilities through execve.
     pub ambient: u64,
+    /// Whether execve(2) may give more.
+    pub new_privs: Switch,
     /// The kernel's last capability.
     pub last_cap: u8,
 }
@@ -43,6 +46,7 @@ impl Credentials {
         caps: u64,
         keep: Keep,
         groups: Groups,
+        new_privs: Switch,
         last_cap: u8,
     ) -> Self {
         let (permitted, ambient) = match (uid, keep) {
@@ -50,7 +54,7 @@ impl Credentials {
             (_, Keep::Named) => (caps, caps),
             (_, Keep::Default) => (0, 0),
         };
-        Self { uid, gid, groups, bounding: caps, permitted, ambient, last_cap }
+        Self { uid, gid, groups, bounding: caps, permitted, ambient, new_privs, last_cap }
     }
 }
 
@@ -149,7 +153,6 @@ pub fn check(ordered: &Credentials) -> std::result::Result<(), SysError> {
     };
     let uid = nix::unistd::getresuid().map_err(SysError::from)?;
     let gid = nix::unistd::getresgid().map_err(SysError::from)?;
-    let groups = nix::unistd::getgroups().map_err(SysError::from)?;
     let numbers = [
         (
             "Uid",
@@ -174,7 +177,11 @@ pub fn check(ordered: &Credentials) -> std::result::Result<(), SysError> {
         ("CapEff", ordered.permitted, vec![sets.effective.bits()]),
         ("CapInh", ordered.ambient, vec![sets.inheritable.bits()]),
         ("CapAmb", ordered.ambient, vec![ambient]),
-        ("NoNewPrivs", 1, vec![thread::no_new_privs()?.into()]),
+        (
+            "NoNewPrivs",
+            u64::from(ordered.new_privs == Switch::No),
+            vec![thread::no_new_privs()?.into()],
+        ),
     ];
     for (field, wanted, found) in numbers {
         if let Some(other) = found.iter().find(|&&value: &&u64| value != wanted) {
@@ -184,10 +191,17 @@ pub fn check(ordered: &Credentials) -> std::result::Result<(), SysError> {
             ));
         }
     }
-    let Groups::Set(wanted) = &ordered.groups else { return Ok(()) };
+    match &ordered.groups {
+        Groups::Set(wanted) => groups_are(wanted),
+        Groups::Kept => Ok(()),
+    }
+}
+
+fn groups_are(wanted: &[u32]) -> std::result::Result<(), SysError> {
+    let groups = nix::unistd::getgroups().map_err(SysError::from)?;
     let mut found: Vec<u32> = groups.into_iter().map(nix::unistd::Gid::as_raw).collect();
     found.sort_unstable();
-    if found == *wanted {
+    if found == wanted {
         return Ok(());
     }
     Err(SysError::new(Errno::PERM, format!("Groups is {found:?} and was ordered as {wanted:?}")))

@@ -53,6 +53,7 @@ fn main() {
         ["forbidden-call"] => forbidden_call(),
         ["change-streams"] => (0..3).for_each(change_stream),
         ["who"] => who(),
+        ["rights"] => rights(),
         ["make", path] => {
             say(&std::fs::write(path, "")
                 .map_or_else(|error| error.to_string(), |()| "done".into()));
@@ -101,6 +102,12 @@ fn main() {
             exit(64);
         }
     }
+}
+
+/// The effective uid and capabilities.
+fn rights() {
+    let caps = rustix::thread::capabilities(None).map_or(0, |sets| sets.effective.bits());
+    println!("{} {caps:x}", rustix::process::geteuid().as_raw());
 }
 
 /// The ids, and what the environment says of the user.

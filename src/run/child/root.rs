@@ -37,7 +37,9 @@ impl Child<'_> {
             RootfsStep::FindCmd { cmd, env, workdir, mounts, hidden, .. } => {
                 self.find_cmd(cmd, env, workdir, mounts, hidden)?;
             }
-            RootfsStep::MakeScratch { size } => self.make_scratch(*size)?,
+            RootfsStep::MakeScratch { size, attributes } => {
+                self.make_scratch(*size, *attributes)?
+            }
             RootfsStep::WriteScratch(files) => self.write_scratch(files)?,
             RootfsStep::WriteFiles(files) => self.write_files(files)?,
             RootfsStep::OpenLower { slot, path } => self.mounts[*slot] = Some(open_base(path)?),

@@ -20,10 +20,13 @@ use std::ffi::{CStr, CString};
 use std::path::Path;
 
 impl Child<'_> {
-    pub(super) fn make_scratch(&mut self, size: u64) -> Result<(), SysError> {
+    pub(super) fn make_scratch(
+        &mut self,
+        size: u64,
+        attributes: mounts::Attributes,
+    ) -> Result<(), SysError> {
         let [size, inodes] = mounts::limits(size);
         let options = [(c"mode", CString::new("0755").ok()), size, inodes];
-        let attributes = mounts::Attributes::NO_SUID.union(mounts::Attributes::NO_DEVICES);
         let scratch = mounts::new(c"tmpfs", &options, attributes)?;
         // Layers of an overlay had to be attached mounts before Linux 6.15.
         mounts::attach(&scratch, opened(self.base.as_ref())?)?;

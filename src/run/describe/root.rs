@@ -71,7 +71,7 @@ impl RootfsStep {
                  the child's own",
                 "mount_namespaces(7)",
             ),
-            Self::MakeScratch { size } => described(
+            Self::MakeScratch { size, .. } => described(
                 format!("fsopen(\"tmpfs\"), fsconfig(size={size}), fsmount(), move_mount()"),
                 "make the scratch tmpfs".into(),
                 "what the container writes lives in its own mount namespace and vanishes with it",

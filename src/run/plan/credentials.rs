@@ -52,7 +52,9 @@ pub(super) fn ordered(spec: &Spec, host: &Host, maps: Option<&IdMaps>) -> Creden
         (Supplementary::Dropped, _, Switch::Yes) => Groups::Set(spec.user.groups.clone()),
     };
     let keep = if spec.caps == Capabilities::Default { Keep::Default } else { Keep::Named };
-    Credentials::ordered(spec.user.uid, spec.user.gid, spec.cap_mask, keep, groups, host.last_cap)
+    let (uid, gid) = (spec.user.uid, spec.user.gid);
+    let new_privs = spec.kernel.new_privs;
+    Credentials::ordered(uid, gid, spec.cap_mask, keep, groups, new_privs, host.last_cap)
 }
 
 /// Whether the user namespace will have CMD's ids.
@@ -132,6 +134,11 @@ impl Ladder<'_> {
     }
 
     pub(super) fn privileges(&mut self, credentials: &Credentials) -> Result<(), Failure> {
+        // Without no_new_privs CAP_SYS_ADMIN is the right to attach a filter, seccomp(2): it comes
+        // while that is held, and lets through what is still to be done.
+        if credentials.new_privs == Switch::Yes {
+            self.filter(credentials)?;
+        }
         let bounding =
             if self.maps.is_some() { self.host.known_caps() } else { self.host.bounding };
         if bounding & !credentials.bounding != 0 {
@@ -156,14 +163,28 @@ impl Ladder<'_> {
         self.rung(ChildStep::SetUid(credentials.uid));
         self.rung(ChildStep::SetCapabilities(credentials.clone()));
         self.rung(ChildStep::Chdir(self.spec.workdir.clone()));
-        self.rung(ChildStep::NoNewPrivs);
+        if credentials.new_privs == Switch::No {
+            self.rung(ChildStep::NoNewPrivs);
+        }
         self.rung(ChildStep::VerifyCredentials(credentials.clone()));
+        if credentials.new_privs == Switch::No {
+            self.filter(credentials)?;
+        }
+        Ok(())
+    }
+
+    fn filter(&mut self, credentials: &Credentials) -> Result<(), Failure> {
         if self.spec.kernel.seccomp == Seccomp::Default {
             // Only as PID 1 is CMD deaf to its own signals.
             let reaped = matches!(self.spec.first, First::Reaper | First::ReapedProbe(_));
             let pid_1 = self.is_new(Namespace::Pid) && !reaped;
             let self_signals = if pid_1 { SelfSignals::Told } else { SelfSignals::Untold };
-            let (capabilities, nest) = (credentials.permitted, self.spec.kernel.nest);
+            // What a set-user-ID program can come to counts as held.
+            let capabilities = match credentials.new_privs {
+                Switch::Yes => credentials.bounding,
+                Switch::No => credentials.permitted,
+            };
+            let nest = self.spec.kernel.nest;
             let policy = default::policy(FilterOptions { capabilities, nest, self_signals });
             let filter = seccomp::compile(&policy).map_err(|refusal| {
                 Failure::new(format!("cannot compile the seccomp filter: {refusal}"))

@@ -237,6 +237,14 @@ impl<'a> Ladder<'a> {
         self.rung(ChildStep::Session);
     }
 
+    /// What files of the image, of the caller and of CMD's own may not do.
+    pub(super) fn restrictions(&self) -> Attributes {
+        match self.spec.kernel.new_privs {
+            Switch::No => NO_SUID_DEV,
+            Switch::Yes => Attributes::NO_DEVICES,
+        }
+    }
+
     pub(super) fn take_streams(&mut self) {
         let taken = |stream: &Stream| !matches!(stream, Stream::Terminal | Stream::Passed);
         if self.streams.iter().any(taken) {

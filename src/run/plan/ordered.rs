@@ -1,6 +1,6 @@
 //! The mounts that were ordered, parents first, and those that --read-only leaves to be written.
 
-use super::ladder::{Ladder, NO_SUID_DEV, c_string};
+use super::ladder::{Ladder, c_string};
 use super::mounts::{below_root, tmpfs_options};
 use crate::beneath::{Kind, Missing};
 use crate::error::Failure;
@@ -33,8 +33,12 @@ impl Ladder<'_> {
                 continue;
             }
             let source = self.tmpfs_of_root(mode, TEMPORARY_SIZE);
-            let mount =
-                Mount::new(source, NO_SUID_DEV, below_root(Path::new(target)), Kind::Directory);
+            let mount = Mount::new(
+                source,
+                self.restrictions(),
+                below_root(Path::new(target)),
+                Kind::Directory,
+            );
             self.add(Mount { missing: Missing::Skipped, ..mount });
         }
     }
@@ -49,15 +53,15 @@ impl Ladder<'_> {
         for order in spec.files.parents_first() {
             let target = below_root(order.target());
             let (source, attributes, kind) = match order {
-                FileOrder::Bind(bind) => bound(bind),
+                FileOrder::Bind(bind) => bound(bind, self.restrictions()),
                 FileOrder::Tmpfs(ordered) => {
                     let size = ordered.size.unwrap_or(spec.scratch_size);
                     let source = self.tmpfs_of_root("1777", size);
-                    (source, NO_SUID_DEV, Kind::Directory)
+                    (source, self.restrictions(), Kind::Directory)
                 }
                 FileOrder::Overlay(overlay) => {
                     let (lower, marks) = (c_string(&overlay.lower), self.overlay_marks());
-                    (Source::Overlay { lower, marks }, NO_SUID_DEV, Kind::Directory)
+                    (Source::Overlay { lower, marks }, self.restrictions(), Kind::Directory)
                 }
                 FileOrder::Hide(_) => {
                     // In its place among the others, which may lie below it.
@@ -135,11 +139,11 @@ impl Ladder<'_> {
 }
 
 /// What a bind shows, and how. A device that is ordered by name is meant to be used.
-fn bound(bind: &Bind) -> (Source, Attributes, Kind) {
+fn bound(bind: &Bind, restrictions: Attributes) -> (Source, Attributes, Kind) {
     let kind = bind.source.metadata().map(|stat| stat.file_type());
     let is = |what: fn(&std::fs::FileType) -> bool| kind.as_ref().is_ok_and(what);
     let device = is(FileTypeExt::is_char_device) || is(FileTypeExt::is_block_device);
-    let attributes = if device { Attributes::NO_SUID } else { NO_SUID_DEV };
+    let attributes = if device { Attributes::NO_SUID } else { restrictions };
     let read_only =
         if bind.writable == Switch::No { Attributes::READ_ONLY } else { Attributes::NONE };
     let kind = if is(std::fs::FileType::is_dir) { Kind::Directory } else { Kind::File };

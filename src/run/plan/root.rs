@@ -3,7 +3,7 @@
 use super::credentials::owners_are_mapped;
 use super::hides::tree_of;
 use super::kernel_files;
-use super::ladder::{Ladder, NO_SUID_DEV, RootPlace, SysView, c_string};
+use super::ladder::{Ladder, RootPlace, SysView, c_string};
 use super::mounts::below_root;
 use crate::beneath::is_of_the_kernel;
 use crate::error::Failure;
@@ -13,7 +13,8 @@ use crate::rootfs::Image;
 use crate::run::resource::Resource;
 use crate::run::step::{ChildStep, Idmapped, Mount, RootfsStep, Source, Tree};
 use crate::run::streams::Stream;
-use crate::spec::{RootSwitch, Writing};
+use crate::spec::{RootSwitch, Writing, shown};
+use rustix::fs::{StatVfsMountFlags, statvfs};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -62,8 +63,11 @@ impl Ladder<'_> {
             (RootPlace::Callers, Writing::Refused | Writing::Strict) => Attributes::READ_ONLY,
             (RootPlace::Callers | RootPlace::Own, _) => Attributes::NONE,
         };
-        let attributes = NO_SUID_DEV.union(read_only);
+        let attributes = self.restrictions().union(read_only);
         let tree = tree_of(&image);
+        if let (Image::Directory(path), RootPlace::Callers) = (&image, self.place) {
+            self.lets_set_user_id(path)?;
+        }
         let directory = match &image {
             Image::Directory(path) => Some(path.clone()),
             Image::Tree(_) | Image::ToUnpack(_) | Image::PerRun { .. } => None,
@@ -104,6 +108,24 @@ impl Ladder<'_> {
         self.enter_root(&base, directory.as_deref())
     }
 
+    /// Whether set-user-ID programs of a directory act, where that is ordered: what is mounted
+    /// nosuid is shown so.
+    fn lets_set_user_id(&self, directory: &Path) -> Result<(), Failure> {
+        if self.spec.kernel.new_privs == Switch::No {
+            return Ok(());
+        }
+        match statvfs(directory) {
+            Ok(stat) if stat.f_flag.contains(StatVfsMountFlags::NOSUID) => {
+                let directory = shown(directory);
+                Err(Failure::new(format!("--new-privs yes: {directory} is mounted nosuid"))
+                    .why("no set-user-ID program of it acts")
+                    .remedy("--ephemeral, or a place that is mounted without nosuid")
+                    .man("mount(8)"))
+            }
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
     /// Where the root is made from, and how.
     fn base(
         &self,
@@ -111,7 +133,10 @@ impl Ladder<'_> {
         attributes: Attributes,
         below: Vec<PathBuf>,
     ) -> (PathBuf, Vec<RootfsStep>) {
-        let scratch = RootfsStep::MakeScratch { size: self.spec.scratch_size };
+        let scratch = RootfsStep::MakeScratch {
+            size: self.spec.scratch_size,
+            attributes: self.restrictions(),
+        };
         let idmapped = |path: &Path, steps: Vec<RootfsStep>| {
             let place = if path == Path::new("/") { Path::new(ASIDE) } else { path };
             let of = Idmapped::Base(c_string(place));

@@ -43,6 +43,8 @@ pub enum RootfsStep {
     MakeScratch {
         /// In bytes.
         size: u64,
+        /// What files in it may not do.
+        attributes: Attributes,
     },
     /// The files of /etc that are the container's own, in the scratch tmpfs, to be shown over those
     /// of a directory: name and content.
