@@ -23,7 +23,7 @@ use crate::verify::probes::pid::inside::PidCrossing;
 use crate::verify::probes::root::inside::RootCrossing;
 use crate::verify::probes::terminal::TerminalCrossing;
 use crate::verify::probes::time::TimeCrossing;
-use crate::verify::probes::user::UserCrossing;
+use crate::verify::probes::user::inside::UserCrossing;
 use crate::verify::probes::uts::UtsCrossing;
 use crate::verify::protocol::{
     Crossing, Ground, HELLO, LONGEST, Numbered, Outcome, Reply, Request, Topic,

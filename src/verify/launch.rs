@@ -3,7 +3,7 @@
 
 use crate::error::{errno_text, of_nix};
 use crate::host::capability;
-use crate::namespace::{Namespace, Namespaces};
+use crate::namespace::{Namespace, Namespaces, Switch};
 use crate::spec::{Door, Opening, PROBE, RunOptions};
 use crate::sys;
 use crate::verify::child::ended_within;
@@ -28,6 +28,8 @@ use std::path::PathBuf;
 pub struct Ordered {
     /// Its namespaces.
     pub namespaces: Namespaces,
+    /// Whether its ids are nobody's outside.
+    pub own_ids: Switch,
     /// The capabilities of what runs inside, a bit each.
     pub cap_mask: u64,
     /// The capabilities beyond those that every container has.

@@ -71,7 +71,13 @@ const fn of(walls: Walls, scope: Condition, text: &'static str) -> Reason {
     Reason { walls, scope, text }
 }
 
-const MOUNT: [Reason; 3] = [
+const MOUNT: [Reason; 4] = [
+    of(
+        Walls::These(&[Wall::User]),
+        Condition::UserNamespace,
+        "without a mount namespace no idmapped mount shows owners as they are, and root has no ids \
+            of its own",
+    ),
     of(
         Walls::These(&[Wall::Fds, Wall::Kernel, Wall::Terminal, Wall::Keyring, Wall::Devices]),
         Condition::Any,
@@ -112,7 +118,12 @@ const RIGHTS_OVER_A_SHARED_ONE: Reason = of(
 );
 
 const PID: [Reason; 3] = [
-    RIGHTS_OVER_A_SHARED_ONE,
+    of(
+        Walls::These(&[Wall::User]),
+        Condition::Any,
+        "a process outside can be named: signals reach it, and traces, as far as ids go; and rights \
+            over a shared namespace are those of the user namespace that owns it",
+    ),
     of(
         Walls::These(&[Wall::Root, Wall::Kernel, Wall::Keyring]),
         Condition::UserNamespace,

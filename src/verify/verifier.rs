@@ -3,8 +3,8 @@
 
 use crate::error::Failure;
 use crate::host::Host;
-use crate::namespace::{Choice, Namespace, Namespaces};
-use crate::spec::{Opening, Rootfs, RunOptions, Spec};
+use crate::namespace::{Choice, Namespace, Namespaces, Switch};
+use crate::spec::{Opening, Rootfs, RunOptions, Spec, has_range};
 use crate::test_switches;
 use crate::verify::launch::{Ordered, Role};
 use crate::verify::options::VerifyOptions;
@@ -28,6 +28,7 @@ pub struct Verifier<'a> {
     /// Gone before the stage: the canary process has a copy of the wire to the cleanup process.
     canaries: Canaries,
     stage: Stage,
+    host: &'a Host,
     order: &'a VerifyOptions,
     controls: Vec<Controlled>,
     /// Why the container with every wall could not be started.
@@ -48,7 +49,7 @@ impl<'a> Verifier<'a> {
     ///
     /// # Errors
     /// No stage: then nothing can be tried.
-    pub fn new(order: &'a VerifyOptions, spec: &Spec, host: &Host) -> Result<Self, Failure> {
+    pub fn new(order: &'a VerifyOptions, spec: &Spec, host: &'a Host) -> Result<Self, Failure> {
         let stage = Stage::build(host, spec)?;
         let shown: Vec<PathBuf> = directory(spec)
             .into_iter()
@@ -57,9 +58,10 @@ impl<'a> Verifier<'a> {
             .chain(spec.store.clone())
             .collect();
         let canaries = probes::plant(&stage, &shown);
-        let mut verifier = Self { canaries, stage, order, controls: Vec::new(), not_closed: None };
+        let (controls, not_closed) = (Vec::new(), None);
+        let mut verifier = Self { canaries, stage, host, order, controls, not_closed };
         let open = verifier.open_control();
-        let closed = verifier.closed_control(every_wall(spec));
+        let closed = verifier.closed_control(every_wall(spec, host));
         verifier.controls = open
             .into_iter()
             .zip(closed)
@@ -93,6 +95,7 @@ impl<'a> Verifier<'a> {
     pub fn verify(&self, spec: &Spec) -> VerifyReport {
         let ordered = Ordered {
             namespaces: spec.namespaces.clone(),
+            own_ids: own_ids(&spec.namespaces, self.host),
             cap_mask: spec.cap_mask,
             further_rights: spec.further_rights(),
             directory: directory(spec),
@@ -211,7 +214,7 @@ fn found(trial: &Trial, controlled: &Controlled) -> Finding {
 }
 
 /// The container with every wall: all eight namespaces, and otherwise what rustic does by itself.
-fn every_wall(spec: &Spec) -> Ordered {
+fn every_wall(spec: &Spec, host: &Host) -> Ordered {
     let namespaces = Namespace::ALL
         .into_iter()
         .fold(Namespaces::shared(), |all, namespace| all.with(namespace, Choice::New));
@@ -225,6 +228,7 @@ fn every_wall(spec: &Spec) -> Ordered {
         ..RunOptions::default()
     };
     Ordered {
+        own_ids: own_ids(&namespaces, host),
         namespaces,
         cap_mask: 0,
         further_rights: 0,
@@ -232,6 +236,10 @@ fn every_wall(spec: &Spec) -> Ordered {
         doors: Vec::new(),
         options,
     }
+}
+
+fn own_ids(namespaces: &Namespaces, host: &Host) -> Switch {
+    if has_range(namespaces, host) { Switch::Yes } else { Switch::No }
 }
 
 fn directory(spec: &Spec) -> Option<PathBuf> {

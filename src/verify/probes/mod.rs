@@ -49,7 +49,7 @@ fn probes_of(wall: Wall) -> &'static [&'static [Probe]] {
         Wall::Uts => &[&uts::PROBES],
         Wall::Net => &[&net::PROBES],
         Wall::Ipc => &[&ipc::PROBES],
-        Wall::User => &[&user::PROBES],
+        Wall::User => &[&user::PROBES, &user::ids::PROBES],
         Wall::Cgroup => &[&cgroup::PROBES],
         Wall::Time => &[&time::PROBES],
         Wall::Fds => &[&fds::PROBES],
@@ -82,7 +82,8 @@ fn plant_of(wall: Wall, canaries: &mut Canaries, stage: &Stage, shown: &[PathBuf
         Wall::Fds => canaries.plant::<fds::canary::FdsCanary>(stage, shown),
         Wall::Keyring => canaries.plant::<keyring::KeyringCanary>(stage, shown),
         Wall::Kernel => canaries.plant::<kernel::canary::KernelCanary>(stage, shown),
-        Wall::Mnt | Wall::Uts | Wall::User | Wall::Cgroup | Wall::Terminal | Wall::Devices => {}
+        Wall::User => canaries.plant::<user::canary::UserCanary>(stage, shown),
+        Wall::Mnt | Wall::Uts | Wall::Cgroup | Wall::Terminal | Wall::Devices => {}
     }
 }
 

@@ -6,7 +6,7 @@ use crate::support::NAMES;
 use std::collections::BTreeSet;
 
 /// The probes of other walls that answer otherwise where processes outside can be named.
-const WITH_PID: [&str; 18] = [
+const WITH_PID: [&str; 20] = [
     "RV-CGR-04",
     "RV-CGR-06",
     "RV-DEV-01",
@@ -24,6 +24,8 @@ const WITH_PID: [&str; 18] = [
     "RV-ROOT-09",
     "RV-ROOT-13",
     "RV-TTY-03",
+    "RV-USR-08",
+    "RV-USR-09",
     "RV-UTS-04",
 ];
 

@@ -19,6 +19,7 @@ fn each_leak_is_named_at_exactly_its_wall() {
         ("terminal", "terminal", "RV-TTY-02", vec![]),
         ("chroot", "root", "RV-ROOT-02", vec![]),
         ("capability", "user", "RV-CAP-01", vec![]),
+        ("ids", "user", "RV-USR-02", vec!["--user", "yes"]),
         ("cgroup", "cgroup", "RV-CGR-05", vec![]),
         ("kernel", "kernel", "RV-KRN-01", vec![]),
         ("devices", "devices", "RV-DEV-02", vec![]),

@@ -3,6 +3,7 @@
 
 pub(crate) mod combinations;
 mod flip;
+mod ids;
 mod leaks;
 mod left;
 mod options;

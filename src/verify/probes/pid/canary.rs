@@ -96,7 +96,7 @@ impl PidCanary {
     }
 
     /// Who traces it, as the kernel tells it outside; 0 for nobody.
-    pub(super) fn tracer(&self) -> i32 {
+    pub fn tracer(&self) -> i32 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.number()));
         let status = status.unwrap_or_default();
         let line = status.lines().find_map(|line| line.strip_prefix("TracerPid:"));

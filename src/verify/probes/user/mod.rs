@@ -1,29 +1,26 @@
 //! Rights: what the inside may do to what belongs to the outside. A capability counts only over
 //! what its user namespace owns, user_namespaces(7); and of those that count, only the ordered ones
-//! may be there.
+//! may be there. Ids count by themselves: [`ids`].
+
+pub mod canary;
+pub mod ids;
+pub mod inside;
 
 use crate::error::errno_text;
 use crate::namespace::Namespace;
-use crate::sys::{handle, rights};
 use crate::verify::attempt::Try;
 use crate::verify::outside::Outside;
 use crate::verify::probe::{Direction, Effect, Probe};
 use crate::verify::probes::receipt::arrived;
 use crate::verify::probes::right::{Right, held_outside, none_to_keep};
-use crate::verify::protocol::{Crossing, Reply, Topic};
 use crate::verify::target::Target;
 use crate::verify::verdict::{Identity, Receipt};
 use crate::verify::wall::Wall;
 use caps::Capability;
-use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{Mode, OFlags, open};
+use inside::UserCrossing;
+use rustix::fd::AsFd;
 use rustix::io::Errno;
-use rustix::mount::{FsOpenFlags, fsopen};
-use rustix::net::{
-    AddressFamily, Ipv4Addr, SocketAddrAny, SocketAddrV4, SocketFlags, SocketType, bind,
-    getsockname, socket_with,
-};
-use serde::{Deserialize, Serialize};
+use rustix::net::{AddressFamily, SocketAddrV4, SocketFlags, SocketType, getsockname, socket_with};
 
 /// The probes.
 pub const PROBES: [Probe; 9] = [
@@ -220,68 +217,4 @@ fn chroot(outside: &Outside<'_>, subject: &Target) -> Try {
         outside,
         subject,
     )
-}
-
-/// What is tried inside. But for the first, none of it can do anything.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum UserCrossing {
-    /// bind(2) of the socket that was handed in.
-    Bind { port: u16 },
-    /// adjtimex(2).
-    Clock,
-    /// syslog(2).
-    Log,
-    /// swapon(2).
-    Swap,
-    /// finit_module(2).
-    Modules,
-    /// open_by_handle_at(2) with a handle of zeros.
-    Handle,
-    /// reboot(2).
-    Reboot,
-    /// fsopen(2), whose descriptor is closed again.
-    Mounts,
-    /// chroot(2) to where the root is.
-    Chroot,
-}
-
-impl Crossing for UserCrossing {
-    const TOPIC: Topic = Topic::Wall(Wall::User);
-
-    fn attempt(&self, passed: Option<OwnedFd>) -> Reply {
-        match self {
-            Self::Bind { port } => match passed {
-                Some(socket) => {
-                    let address: SocketAddrAny =
-                        SocketAddrV4::new(Ipv4Addr::LOCALHOST, *port).into();
-                    Reply::plain("bind", format!("127.0.0.1:{port}"), bind(socket, &address))
-                }
-                None => Reply::untried("bind", format!("127.0.0.1:{port}"), "no socket came in"),
-            },
-            Self::Clock => {
-                Reply::plain("adjtimex", "ADJ_TICK, 0", rights::adjust_clock_by_nothing())
-            }
-            Self::Log => Reply::of(
-                "syslog",
-                "SIZE_UNREAD",
-                rights::kernel_log_unread().map(|size| (size, String::new())),
-            ),
-            Self::Swap => Reply::plain("swapon", "NULL", rights::swap_on_nothing()),
-            Self::Modules => Reply::plain("finit_module", "-1", rights::load_module_from_nothing()),
-            Self::Handle => {
-                let opened =
-                    open("/", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-                        .and_then(|root| handle::open(root, 1, &[0; 8]));
-                Reply::plain("open_by_handle_at", "zeros", opened.map(drop))
-            }
-            Self::Reboot => Reply::plain("reboot", "0, 0, 0", rights::reboot_without_magic()),
-            Self::Mounts => Reply::plain(
-                "fsopen",
-                "tmpfs",
-                fsopen(c"tmpfs", FsOpenFlags::FSOPEN_CLOEXEC).map(drop),
-            ),
-            Self::Chroot => Reply::plain("chroot", "/", rustix::process::chroot("/")),
-        }
-    }
 }
