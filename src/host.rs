@@ -42,6 +42,8 @@ pub struct Host {
     pub held: u64,
     /// The caller's bounding set.
     pub bounding: u64,
+    /// The version of the kernel, major and minor, uname(2).
+    pub kernel: (u32, u32),
     /// The kernel's last capability, /proc/sys/kernel/cap_last_cap.
     pub last_cap: u8,
     /// The caller's own user id map.
@@ -86,6 +88,7 @@ impl Host {
             gid: getegid().as_raw(),
             held: sets.permitted.bits() & bounding,
             bounding,
+            kernel: version(&rustix::system::uname().release().to_string_lossy()),
             last_cap,
             uid_map: id_map("/proc/self/uid_map")?,
             gid_map: id_map("/proc/self/gid_map")?,
@@ -143,6 +146,13 @@ fn own_proc() -> Result<(), Failure> {
         .man("pid_namespaces(7)"))
 }
 
+/// The first two numbers of a release; 0 where there is none.
+fn version(release: &str) -> (u32, u32) {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse);
+    let mut next = || numbers.next().and_then(Result::ok).unwrap_or(0);
+    (next(), next())
+}
+
 fn number<T: FromStr>(path: &str) -> Result<T, Failure> {
     let text = fs::read_to_string(path)
         .map_err(|error| Failure::new(format!("cannot read {path}: {error}")))?;
@@ -168,6 +178,14 @@ fn extent(line: &str) -> Option<Extent> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_release_has_a_version() {
+        assert_eq!(version("6.18.44-fc-v657"), (6, 18));
+        assert_eq!(version("5.4"), (5, 4));
+        assert_eq!(version("7.0-rc1"), (7, 0));
+        assert_eq!(version("odd"), (0, 0));
+    }
 
     #[test]
     fn an_id_is_inside_its_extent_and_not_one_past_it() {

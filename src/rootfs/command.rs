@@ -255,6 +255,7 @@ fn unpack(
             limits,
             threads: Threads::Two,
             hashing: Hashing::Unwanted,
+            renumber: None,
             watch: &mut watch,
         };
         unpack.unpack(archive, into)

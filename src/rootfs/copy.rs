@@ -5,7 +5,6 @@ use crate::beneath;
 use crate::error::Failure;
 use crate::rootfs::entry::{Entry, EntryKind, EntryPath, Metadata, Stretch, Time};
 use crate::rootfs::policy::shown;
-use crate::rootfs::renumber::Renumber;
 use crate::rootfs::writer::{Content, Take, TreeWriter};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{
@@ -18,25 +17,18 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// Writes every file beneath `from`, with its owners by other numbers where that is wanted.
+/// Writes every file beneath `from`.
 ///
 /// # Errors
 /// What cannot be read or written, by name.
-pub(super) fn tree(
-    from: BorrowedFd<'_>,
-    renumber: Option<&Renumber>,
-    writer: &mut TreeWriter<'_>,
-) -> Result<(), Failure> {
+pub(super) fn tree(from: BorrowedFd<'_>, writer: &mut TreeWriter<'_>) -> Result<(), Failure> {
     let mut names: HashMap<u64, EntryPath> = HashMap::new();
     let mut next = vec![Vec::new()];
     while let Some(path) = next.pop() {
         let failed =
             |errno: Errno| Failure::new(format!("cannot copy '{}'", shown(&path))).errno(errno);
         let place = EntryPath::of(&path).map_err(|rule| rule.of(&path))?;
-        let (mut entry, mut file) = entry(from, &place, &mut names).map_err(failed)?;
-        if let Some(renumber) = renumber {
-            renumber.apply(&mut entry.metadata);
-        }
+        let (entry, mut file) = entry(from, &place, &mut names).map_err(failed)?;
         if entry.kind == EntryKind::Directory {
             next.extend(children(from, &place).map_err(failed)?);
         }

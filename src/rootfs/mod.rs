@@ -92,7 +92,8 @@ impl Origin {
                 // What is in the store has met its limits already.
                 let limits = UnpackLimits { bytes: u64::MAX, entries: u64::MAX };
                 let mut writer = TreeWriter::new(into, unpack.rights, limits);
-                copy::tree(from.as_fd(), renumber.as_ref(), &mut writer)?;
+                writer.renumber(renumber.as_ref().or(unpack.renumber));
+                copy::tree(from.as_fd(), &mut writer)?;
                 writer.finish()
             }
         }

@@ -6,6 +6,7 @@ use crate::rootfs::archive::{Archive, Opened};
 use crate::rootfs::format::Compression;
 use crate::rootfs::meter::Hashing;
 use crate::rootfs::reader::Reader;
+use crate::rootfs::renumber::Renumber;
 use crate::rootfs::report::UnpackReport;
 use crate::rootfs::stream::{Threads, WatchedStream};
 use crate::rootfs::watch::Watch;
@@ -37,6 +38,8 @@ pub struct Unpack<'a> {
     pub threads: Threads,
     /// Whether the archive is hashed on the way.
     pub hashing: Hashing,
+    /// Where owners are to have other numbers than in the archive.
+    pub renumber: Option<&'a Renumber>,
     /// Who is told how far it is, and may end it.
     pub watch: &'a mut dyn Watch,
 }
@@ -62,6 +65,7 @@ impl Unpack<'_> {
             self.watch,
         ));
         let mut writer = TreeWriter::new(into, self.rights, self.limits);
+        writer.renumber(self.renumber);
         let written = (|| {
             while let Some(entry) = reader.next_entry()? {
                 writer.write(&entry, &mut reader)?;

@@ -12,9 +12,10 @@ use crate::rootfs::store::{LeasedTree, Making, OwnersSeen, Store};
 use crate::rootfs::writer::UnpackLimits;
 use crate::rootfs::{Archive, Image, Origin};
 use crate::run::supervise::Unsuccessful;
-use crate::spec::{Rootfs, Spec};
+use crate::spec::{Rootfs, Spec, has_range};
 use crate::walls::idmap::Writer;
-use std::path::PathBuf;
+use rustix::fs::statfs;
+use std::path::{Path, PathBuf};
 
 /// A root file system, and the lock that keeps it where it is: this process and the warden hold it
 /// as long as the container lives.
@@ -65,6 +66,12 @@ pub(super) fn find_image(spec: &Spec, host: &Host, making: Making) -> Result<Fou
             remark: Some("root: unpacked for this run, as the store has it for other ids".into()),
             ..Found::without_store(Image::ToUnpack(Origin::Archive(archive)))
         }),
+        OwnersSeen::Lost | OwnersSeen::Right if !can_be_shown(&held.tree, spec, host) => {
+            let name = archive.short_name();
+            let (tree, renumber) = (held.tree.clone(), None);
+            let image = Image::ToUnpack(Origin::Stored { name, tree, renumber });
+            Ok(Found { image, held: Some(held), warning: None, remark: Some(NOT_SHOWN.into()) })
+        }
         OwnersSeen::Lost | OwnersSeen::Right => {
             let warning = lost(&held, &store, spec, host)?;
             let image = Image::Tree(held.tree.clone());
@@ -95,17 +102,33 @@ fn find_stored(
         .into());
     }
     let is_mounted = spec.namespaces.is_new(Namespace::Mount);
-    let remark = renumber
-        .is_some()
-        .then(|| "root: copied for this run, in which its owners have other numbers".to_owned());
+    let is_shown = !is_mounted || can_be_shown(&held.tree, spec, host);
+    let remark = match (is_wrong, is_shown) {
+        (true, _) => Some("root: copied for this run, in which its owners have other numbers"),
+        (false, false) => Some(NOT_SHOWN),
+        (false, true) => None,
+    };
     let origin = Origin::Stored { name: name.to_owned(), tree: held.tree.clone(), renumber };
-    let image = match (is_mounted, is_wrong) {
-        (true, false) => Image::Tree(held.tree.clone()),
-        (true, true) => Image::ToUnpack(origin),
+    let image = match (is_mounted, is_shown && !is_wrong) {
+        (true, true) => Image::Tree(held.tree.clone()),
+        (true, false) => Image::ToUnpack(origin),
         (false, _) => per_run(origin, Some(&store), host, making)?,
     };
     let warning = lost(&held, &store, spec, host)?;
-    Ok(Found { image, held: Some(held), warning, remark })
+    Ok(Found { image, held: Some(held), warning, remark: remark.map(str::to_owned) })
+}
+
+/// What is said where it cannot.
+const NOT_SHOWN: &str =
+    "root: copied for this run, because its file system is shown with no other owners";
+
+/// Whether the owners of a tree can be shown by an idmapped mount below an overlay, where root has
+/// ids of its own: overlayfs has none below it, and none on it before Linux 5.19.
+fn can_be_shown(tree: &Path, spec: &Spec, host: &Host) -> bool {
+    const OVERLAYFS_SUPER_MAGIC: i64 = 0x794c_7630;
+    !has_range(&spec.namespaces, host)
+        || host.kernel >= (5, 19)
+            && statfs(tree).is_ok_and(|stat| stat.f_type != OVERLAYFS_SUPER_MAGIC)
 }
 
 /// How owners get their numbers where the caller's own is kept: the same ids, in another order.
@@ -113,7 +136,8 @@ fn other_numbers(held: &LeasedTree, store: &Store, spec: &Spec, host: &Host) -> 
     let to = held.record.as_ref()?.ids.clone().filter(|ids| Some(ids) == store.ids())?;
     let helped =
         maps(spec, host, None).filter(|maps| matches!(maps.writer, Writer::Helpers { .. }))?;
-    Some(Renumber { from: FileIds { uids: helped.uids, gids: helped.gids }, to })
+    let from = FileIds { uids: helped.uids, gids: helped.gids };
+    Some(Renumber { from, to, root: (0, 0) })
 }
 
 /// How the owners of a tree look to the container.

@@ -251,7 +251,7 @@ fn both_sides(
     uid: Option<u32>,
 ) -> Result<(Ours, Theirs), Failure> {
     let own_pty = outer.is_some() && !spec.namespaces.is_new(Namespace::Mount);
-    let ptmx = own_pty.then(host_ptmx).transpose().map_err(io("cannot open /dev/ptmx"))?;
+    let ptmx = own_pty.then(|| host_ptmx(uid)).transpose().map_err(io("cannot open /dev/ptmx"))?;
     let own = match spec.first {
         First::Cmd => None,
         First::Reaper | First::Probe(_) | First::ReapedProbe(_) => {

@@ -3,7 +3,7 @@
 
 use crate::error::SysError;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{Mode, OFlags, fchown};
+use rustix::fs::{Mode, OFlags, fchown, fstat};
 use rustix::io::Result;
 use rustix::process::{Gid, Uid, getpgrp, ioctl_tiocsctty};
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt};
@@ -166,12 +166,19 @@ pub fn pair(ptmx: OwnedFd, outer: &Outer) -> Result<(OwnedFd, OwnedFd)> {
     Ok((ptmx, slave))
 }
 
-/// The multiplexer of the caller's own devpts, for a container without mounts.
+/// The multiplexer of the caller's own devpts, for a container without mounts. Its terminal is
+/// given to who is to have it, where the caller can do that.
 ///
 /// # Errors
 /// ENOENT without /dev/ptmx.
-pub fn host_ptmx() -> Result<OwnedFd> {
-    openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)
+pub fn host_ptmx(owner: Option<u32>) -> Result<OwnedFd> {
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+    let ptmx = openpt(flags)?;
+    if let Some(uid) = owner {
+        unlockpt(&ptmx)?;
+        fchown(ioctl_tiocgptpeer(&ptmx, flags)?, Some(Uid::from_raw(uid)), None::<Gid>)?;
+    }
+    Ok(ptmx)
 }
 
 /// The multiplexer of a devpts, by the descriptor of its mount.
@@ -187,9 +194,9 @@ pub fn ptmx_of(devpts: impl AsFd) -> Result<OwnedFd> {
 /// # Errors
 /// EPERM for a process that is no session leader.
 pub fn take(slave: &OwnedFd, streams: Terminals, uid: u32) -> std::result::Result<(), SysError> {
-    // The group stays: devpts gave it "tty". A uid that may not be given away here (one id mapped)
-    // is the same already.
-    if uid != 0 {
+    // The group stays: devpts gave it "tty". A uid that may not be given away here (one id mapped,
+    // or the host's terminals) is the same already.
+    if uid != 0 && fstat(slave)?.st_uid != uid {
         fchown(slave, Some(Uid::from_raw(uid)), None::<Gid>)?;
     }
     ioctl_tiocsctty(slave)?;

@@ -62,20 +62,22 @@ impl RunOptions {
         let has_range = has_range(namespaces, host);
         if self.ids.range.is_some() && !has_range {
             return Err(Failure::new("--ids: this container has no ids of its own")
-                .why("root of the machine gives them, with --user yes and --mount yes")
+                .why("root of the machine gives them, with --user yes")
                 .man("user_namespaces(7)"));
         }
         let idmapped = files.binds.iter().filter(|bind| bind.idmapped == Switch::Yes);
         if let (Some(bind), false) = (idmapped.clone().next(), has_range) {
             let target = shown(&bind.target);
             return Err(Failure::new(format!("--bind {target}: idmap needs ids of its own"))
-                .why("root of the machine gives them, with --user yes and --mount yes")
+                .why("root of the machine gives them, with --user yes")
                 .man("mount_setattr(2)"));
         }
         if has_range && cap_mask & Capability::CAP_SYS_ADMIN.bitmask() != 0 {
             files.nothing_to_undo_in_the_kernels_places()?;
         }
-        if !has_range || self.ids.suid_ok == Switch::Yes {
+        // Without a mount that shows other owners what is written is nobody's on the host.
+        let is_shown = has_range && namespaces.is_new(Namespace::Mount);
+        if !is_shown || self.ids.suid_ok == Switch::Yes {
             return Ok(());
         }
         let writable = idmapped.filter(|bind| bind.writable == Switch::Yes);
@@ -97,8 +99,7 @@ impl RunOptions {
     }
 }
 
-/// Whether the container has ids of its own: root of the machine gives them, and to show files with
-/// them takes mounts.
+/// Whether the container has ids of its own: root of the machine gives them.
 pub fn has_range(namespaces: &Namespaces, host: &Host) -> bool {
     // To mount, to write the maps, to give files to who is 0 inside.
     let rights = [
@@ -111,7 +112,6 @@ pub fn has_range(namespaces: &Namespaces, host: &Host) -> bool {
         && rights.into_iter().all(|right| host.holds(right))
         && host.user_namespace == UserNamespace::Initial
         && *namespaces.get(Namespace::User) == Choice::New
-        && namespaces.is_new(Namespace::Mount)
 }
 
 /// What root inside writes belongs on the disk to the host's root: a set-user-ID file there gives

@@ -71,13 +71,7 @@ const fn of(walls: Walls, scope: Condition, text: &'static str) -> Reason {
     Reason { walls, scope, text }
 }
 
-const MOUNT: [Reason; 4] = [
-    of(
-        Walls::These(&[Wall::User]),
-        Condition::UserNamespace,
-        "without a mount namespace no idmapped mount shows owners as they are, and root has no ids \
-            of its own",
-    ),
+const MOUNT: [Reason; 3] = [
     of(
         Walls::These(&[Wall::Fds, Wall::Kernel, Wall::Terminal, Wall::Keyring, Wall::Devices]),
         Condition::Any,

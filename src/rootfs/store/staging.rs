@@ -123,6 +123,7 @@ impl Store {
             limits,
             threads: Threads::Two,
             hashing: Hashing::Wanted,
+            renumber: None,
             watch,
         };
         let Unpacked { report, length, digest, compression, .. } =

@@ -12,6 +12,7 @@ use crate::error::Failure;
 use crate::namespace::Switch;
 use crate::rootfs::entry::{Entry, EntryKind, EntryPath, Stretch};
 use crate::rootfs::policy::Rule;
+use crate::rootfs::renumber::{Renumber, Renumbered};
 use crate::rootfs::report::UnpackReport;
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{
@@ -39,6 +40,7 @@ pub struct TreeWriter<'a> {
     skipped: BTreeSet<Vec<u8>>,
     skipped_bytes: usize,
     pub(super) report: UnpackReport,
+    renumber: Option<&'a Renumber>,
 }
 
 impl<'a> TreeWriter<'a> {
@@ -55,6 +57,15 @@ impl<'a> TreeWriter<'a> {
             skipped: BTreeSet::new(),
             skipped_bytes: 0,
             report: UnpackReport::default(),
+            renumber: None,
+        }
+    }
+
+    /// Gives owners other numbers than those that the entries have.
+    pub fn renumber(&mut self, renumber: Option<&'a Renumber>) {
+        self.renumber = renumber;
+        if let Some((uid, gid)) = renumber.map(|renumber| renumber.root) {
+            self.parent.made_for(Uid::from_raw(uid), Gid::from_raw(gid));
         }
     }
 
@@ -64,6 +75,13 @@ impl<'a> TreeWriter<'a> {
     /// An entry that breaks a rule or a limit, by name; a full disk. What was made until then stays
     /// for the caller to remove.
     pub fn write(&mut self, entry: &Entry, content: &mut impl Content) -> Result<(), Failure> {
+        let renumbered = self.renumber.map(|renumber| {
+            let mut entry = entry.clone();
+            let lost = renumber.apply(&mut entry.metadata) == Renumbered::Lost;
+            self.report.owners_unmapped += u64::from(lost);
+            entry
+        });
+        let entry = renumbered.as_ref().unwrap_or(entry);
         self.make(entry, content).map_err(|error| error.of(name_of(&entry.place)))
     }
 

@@ -5,7 +5,9 @@
 
 use crate::beneath;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{Mode, Stat, Timespec, Timestamps, UTIME_OMIT, fstat, futimens, mkdirat};
+use rustix::fs::{
+    Gid, Mode, Stat, Timespec, Timestamps, UTIME_OMIT, Uid, fchown, fstat, futimens, mkdirat,
+};
 use rustix::io::{Errno, Result};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -15,6 +17,9 @@ use std::path::Path;
 pub(super) struct ParentDirectory<'a> {
     root: BorrowedFd<'a>,
     current: Option<Current>,
+    /// Who the directories belong to that the archive has no entry for; who unpacks, where it is
+    /// not said.
+    owner: Option<(Uid, Gid)>,
 }
 
 struct Current {
@@ -26,7 +31,11 @@ struct Current {
 
 impl<'a> ParentDirectory<'a> {
     pub(super) fn new(root: BorrowedFd<'a>) -> Self {
-        Self { root, current: None }
+        Self { root, current: None, owner: None }
+    }
+
+    pub(super) fn made_for(&mut self, uid: Uid, gid: Gid) {
+        self.owner = Some((uid, gid));
     }
 
     /// Opens the directory at a plain path, and makes what is missing of it; how many were made.
@@ -91,7 +100,11 @@ impl<'a> ParentDirectory<'a> {
                     mkdirat(&here, name, Mode::from_raw_mode(0o755))?;
                     futimens(&here, &times)?;
                     made += 1;
-                    beneath::directory(&here, name)?
+                    let directory = beneath::directory(&here, name)?;
+                    if let Some((uid, gid)) = self.owner {
+                        fchown(&directory, Some(uid), Some(gid))?;
+                    }
+                    directory
                 }
                 found => found?,
             };

@@ -1,6 +1,6 @@
 //! The steps of the root file system, from the directory that it is made from to its masks.
 
-use super::scratch::{TREE, unpack_into_run_directory};
+use super::scratch::TREE;
 use super::targets::mount_id;
 use super::{Child, opened};
 use crate::beneath::{self, AtOnce, Kind, Links, Lookup, Missing};
@@ -43,9 +43,11 @@ impl Child<'_> {
             RootfsStep::WriteScratch(files) => self.write_scratch(files)?,
             RootfsStep::WriteFiles(files) => self.write_files(files)?,
             RootfsStep::OpenLower { slot, path } => self.mounts[*slot] = Some(open_base(path)?),
-            RootfsStep::UnpackIntoScratch(origin) => self.unpack_into_scratch(origin)?,
-            RootfsStep::UnpackIntoRunDirectory { origin, path } => {
-                self.base = Some(unpack_into_run_directory(origin, path)?);
+            RootfsStep::UnpackIntoScratch { origin, shift } => {
+                self.unpack_into_scratch(origin, shift.as_ref())?;
+            }
+            RootfsStep::UnpackIntoRunDirectory { origin, shift, path } => {
+                self.base = Some(self.unpack_into_run_directory(origin, shift.as_ref(), path)?);
             }
             RootfsStep::MakeOverlay { marks, attributes } => {
                 self.make_overlay(*marks, *attributes)?
@@ -99,7 +101,6 @@ impl Child<'_> {
     fn idmap(&mut self, of: &Idmapped, maps: &IdMaps, below: &[PathBuf]) -> Result<(), SysError> {
         let namespace = maps.namespace()?;
         match of {
-            Idmapped::Root => mounts::idmap(opened(self.root.as_ref())?, namespace)?,
             Idmapped::Bind { slot, .. } => mounts::idmap(self.mount(*slot)?, namespace)?,
             Idmapped::Base(place) => {
                 let base = opened(self.base.as_ref())?;

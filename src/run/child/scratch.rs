@@ -7,6 +7,7 @@ use crate::host::extents;
 use crate::mounts;
 use crate::rootfs::Origin;
 use crate::rootfs::meter::Hashing;
+use crate::rootfs::renumber::Renumber;
 use crate::rootfs::stream::Threads;
 use crate::rootfs::unpack::Unpack;
 use crate::rootfs::watch::Unwatched;
@@ -92,9 +93,28 @@ impl Child<'_> {
         Ok(())
     }
 
-    pub(super) fn unpack_into_scratch(&self, origin: &Origin) -> Result<(), SysError> {
+    pub(super) fn unpack_into_scratch(
+        &self,
+        origin: &Origin,
+        shift: Option<&Renumber>,
+    ) -> Result<(), SysError> {
         let tree = make_directory(opened(self.scratch.as_ref())?, TREE, 0o755)?;
-        unpack(origin, tree.as_fd())
+        self.give(&tree)?;
+        unpack(origin, shift, tree.as_fd())
+    }
+
+    pub(super) fn unpack_into_run_directory(
+        &self,
+        origin: &Origin,
+        shift: Option<&Renumber>,
+        path: &Path,
+    ) -> Result<OwnedFd, SysError> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let run = open(path, flags, Mode::empty())?;
+        let tree = make_directory(run.as_fd(), TREE, 0o755)?;
+        self.give(&tree)?;
+        unpack(origin, shift, tree.as_fd())?;
+        Ok(tree)
     }
 
     /// Taken off the base. What uses it keeps it alive.
@@ -105,14 +125,6 @@ impl Child<'_> {
         self.scratch = None;
         Ok(())
     }
-}
-
-pub(super) fn unpack_into_run_directory(origin: &Origin, path: &Path) -> Result<OwnedFd, SysError> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let run = open(path, flags, Mode::empty())?;
-    let tree = make_directory(run.as_fd(), TREE, 0o755)?;
-    unpack(origin, tree.as_fd())?;
-    Ok(tree)
 }
 
 /// The tree's name in the scratch tmpfs and in a run directory.
@@ -131,7 +143,7 @@ fn make_directory(parent: BorrowedFd<'_>, name: &CStr, mode: u32) -> Result<Owne
 
 /// Unpacks for this container alone: device nodes of the archive are left out, because nothing here
 /// keeps them from being opened.
-fn unpack(origin: &Origin, into: BorrowedFd<'_>) -> Result<(), SysError> {
+fn unpack(origin: &Origin, shift: Option<&Renumber>, into: BorrowedFd<'_>) -> Result<(), SysError> {
     let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
     let owners = Owners::of_root(&extents(&map).unwrap_or_default());
     let rights = UnpackRights { owners, devices: Devices::Skipped };
@@ -140,6 +152,7 @@ fn unpack(origin: &Origin, into: BorrowedFd<'_>) -> Result<(), SysError> {
         limits: UnpackLimits::default(),
         threads: Threads::One,
         hashing: Hashing::Unwanted,
+        renumber: shift,
         watch: &mut Unwatched,
     };
     origin

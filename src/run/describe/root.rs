@@ -32,12 +32,12 @@ impl RootfsStep {
                          mount_setattr(MOUNT_ATTR_IDMAP), move_mount()",
                         if below.is_empty() { "root" } else { "root and each mount below it" }
                     ),
-                    Idmapped::Root | Idmapped::Bind { .. } => {
+                    Idmapped::Bind { .. } => {
                         "clone3(CLONE_NEWUSER), mount_setattr(MOUNT_ATTR_IDMAP)".into()
                     }
                 },
                 match of {
-                    Idmapped::Base(_) | Idmapped::Root => {
+                    Idmapped::Base(_) => {
                         "show the root file system with the container's ids".into()
                     }
                     Idmapped::Bind { source, .. } => {
@@ -101,13 +101,13 @@ impl RootfsStep {
                 "opened while nothing of the container lies over it",
                 "open(2)",
             ),
-            Self::UnpackIntoScratch(origin) => described(
+            Self::UnpackIntoScratch { origin, .. } => described(
                 format!("unpack {origin} into the scratch tmpfs"),
                 format!("unpack {origin}"),
-                "no store can be written, so the image lives in the container's memory",
+                "the image lives in the container's memory, where no tree of a store serves it",
                 "tar(5)",
             ),
-            Self::UnpackIntoRunDirectory { origin, path } => described(
+            Self::UnpackIntoRunDirectory { origin, path, .. } => described(
                 format!("unpack {origin} into {}", printable(&path.to_string_lossy())),
                 format!("unpack {origin} into {}", printable(&path.to_string_lossy())),
                 "every path beneath the one directory, no symlink followed",

@@ -65,7 +65,7 @@ impl RootfsStep {
             | Self::TakeRoot { .. }
             | Self::MakeScratch { .. }
             | Self::WriteScratch(_)
-            | Self::UnpackIntoScratch(_)
+            | Self::UnpackIntoScratch { .. }
             | Self::UnpackIntoRunDirectory { .. }
             | Self::MakeOverlay { .. }
             | Self::MakeTree { .. }

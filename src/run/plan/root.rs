@@ -10,6 +10,7 @@ use crate::error::Failure;
 use crate::mounts::Attributes;
 use crate::namespace::{Namespace, Switch};
 use crate::rootfs::Image;
+use crate::rootfs::renumber::Renumber;
 use crate::run::resource::Resource;
 use crate::run::step::{ChildStep, Idmapped, Mount, RootfsStep, Source, Tree};
 use crate::run::streams::Stream;
@@ -26,7 +27,9 @@ impl Ladder<'_> {
         match (image, self.is_new(Namespace::Mount)) {
             (image, true) => self.mounted_root(image)?,
             (Image::PerRun { origin, directory }, false) => {
-                self.rung(RootfsStep::UnpackIntoRunDirectory { origin, path: directory });
+                let (shift, path) = (self.shift(), directory);
+                self.rung(RootfsStep::UnpackIntoRunDirectory { origin, shift, path });
+                self.end_building();
                 if self.owns_the_shared() {
                     self.rung(RootfsStep::DeviceNodes(None));
                 } else {
@@ -39,11 +42,20 @@ impl Ladder<'_> {
             }
             (Image::Tree(path), false) => {
                 self.rung(RootfsStep::OpenBase(c_string(&path)));
+                self.end_building();
                 self.rung(RootfsStep::Chroot);
             }
             (Image::Directory(path), false) => {
                 self.name_open_views(Some(&path))?;
                 self.rung(RootfsStep::OpenBase(c_string(&path)));
+                if self.has_builder() {
+                    self.remarks.push(
+                        "root: its files belong to nobody inside, because without mounts no \
+                            idmapped one shows their owners"
+                            .into(),
+                    );
+                }
+                self.end_building();
                 self.rung(RootfsStep::Chroot);
             }
             // An archive has a directory of its run here. Without one the chroot fails, having
@@ -157,12 +169,11 @@ impl Ladder<'_> {
                 (path, steps)
             }
             Image::ToUnpack(origin) | Image::PerRun { origin, .. } => {
-                let mut unpack = vec![
+                let unpack = vec![
                     scratch,
-                    RootfsStep::UnpackIntoScratch(origin),
+                    RootfsStep::UnpackIntoScratch { origin, shift: self.shift() },
                     RootfsStep::MakeTree { from: Tree::Scratch, attributes },
                 ];
-                unpack.extend(self.idmap(Idmapped::Root, Vec::new()));
                 let base = if self.has_builder() { ASIDE } else { "/" };
                 (base.into(), unpack)
             }
@@ -189,6 +200,19 @@ impl Ladder<'_> {
             let of = Idmapped::Bind { slot: mount.slot, source: bind.source.clone() };
             let step = self.idmap(of, Vec::new());
             step.into_iter().for_each(|step| self.rung(step));
+        }
+    }
+
+    /// What owners of an image become on disk, where root inside is another id outside.
+    fn shift(&self) -> Option<Renumber> {
+        let range = self.maps.filter(|_| self.has_builder())?.uids.first()?;
+        Some(Renumber::shifted(range.outside, range.count))
+    }
+
+    /// Where there are no mounts to be made, that is all that a builder does.
+    fn end_building(&mut self) {
+        if self.has_builder() {
+            self.begin_child();
         }
     }
 

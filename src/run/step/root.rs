@@ -4,6 +4,7 @@ use crate::beneath::{Kind, Links, Missing, is_of_the_kernel};
 use crate::mounts::{Attributes, FsOption, OverlayMarks};
 use crate::namespace::Switch;
 use crate::rootfs::Origin;
+use crate::rootfs::renumber::Renumber;
 use crate::spec::Sysctl;
 use crate::walls::idmap::IdMaps;
 use crate::walls::proc_masks::Hidden;
@@ -59,11 +60,18 @@ pub enum RootfsStep {
         path: CString,
     },
     /// An image, unpacked into the scratch tmpfs.
-    UnpackIntoScratch(Origin),
+    UnpackIntoScratch {
+        /// The image.
+        origin: Origin,
+        /// Where root inside is another id outside: what owners become on disk.
+        shift: Option<Renumber>,
+    },
     /// The image unpacked into the directory of this run.
     UnpackIntoRunDirectory {
         /// The image.
         origin: Origin,
+        /// As above.
+        shift: Option<Renumber>,
         /// The directory; the warden removes it.
         path: PathBuf,
     },
@@ -215,8 +223,6 @@ pub enum Idmapped {
     /// or somewhere else where it is the caller's own root. Who has something mounted over that is
     /// in a chroot for the kernel, and makes no user namespace, user_namespaces(7).
     Base(CString),
-    /// The root, before it is attached.
-    Root,
     /// A bind, but for what is mounted below it.
     Bind {
         /// Its slot.

@@ -4,8 +4,7 @@
 use super::Warden;
 use super::start::{Start, clone};
 use crate::error::{SysError, of_nix};
-use crate::namespace::Namespaces;
-use crate::namespace::Switch;
+use crate::namespace::{Namespace, Namespaces, Switch};
 use crate::run::child::Child;
 use crate::run::control::{FarEnd, NearEnd, Order, Report, wire};
 use crate::run::wire::Received;
@@ -146,14 +145,17 @@ impl Warden<'_> {
         Ok(())
     }
 
-    /// The root file system, in a mount namespace that the child gets a copy of.
+    /// The root file system, in a mount namespace that the child gets a copy of, if there is to be
+    /// one.
     fn build<'a>(
         &self,
         start: &mut Start<'a>,
         built: &mut Option<Child<'a>>,
     ) -> Result<(), SysError> {
         drop(start.gate.take());
-        unshare(CloneFlags::CLONE_NEWNS).map_err(of_nix)?;
+        if self.plan.namespaces.is_new(Namespace::Mount) {
+            unshare(CloneFlags::CLONE_NEWNS).map_err(of_nix)?;
+        }
         if let Some(inheritance) = start.inheritance.take() {
             built.insert(Child::new(self.plan, inheritance)).build(self.plan);
         }

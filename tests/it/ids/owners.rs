@@ -30,6 +30,7 @@ fn owners_are_right_inside_whatever_the_root_is_made_of() {
         &["--rootfs", root],
         &["--rootfs", root, "--ephemeral"],
         &["--rootfs", root, "--read-only"],
+        &["--rootfs", image, "--mount", "no"],
     ] {
         for run in [own_ids(), Rustic::run()] {
             let run = run.opt(options.iter().copied());
@@ -173,4 +174,46 @@ fn the_hosts_own_root_is_shown_with_its_owners_and_without_its_views_of_the_kern
     assert!(ran.stderr.contains("Read-only file system"), "{ran:?}");
     let shadow = run.sh("cat /etc/shadow").ran();
     assert!(shadow.stderr.contains("No such file"), "{shadow:?}");
+}
+
+#[test]
+fn an_image_that_no_idmapped_mount_can_show_has_its_owners_all_the_same() {
+    need!(root);
+    let dir = closed("overlay-store");
+    let image = crate::ids::store::image("overlay-image");
+    let script = format!(
+        "mount -t tmpfs t {dir} && cd {dir} && mkdir l u w m && mount -t overlay o -o \
+         lowerdir=l,upperdir=u,workdir=w m && chmod 700 m && export RUSTIC_STORE={dir}/m && \
+         $RUSTIC rootfs import box {image} >/dev/null && for root in box {image}; do for user in \
+         yes no; do $RUSTIC run --user $user --rootfs $root payload owners /etc/shadow \
+         /var/lib/db/f || exit; done; done && exec $RUSTIC run -v --user yes --rootfs box true",
+        dir = dir.display(),
+        image = image.display()
+    );
+    let ran = ended(&mut shell(&["unshare", "--mount", "sh"], &script));
+    assert_eq!(ran.stdout, "/etc/shadow 0:42\n/var/lib/db/f 70:71\n".repeat(4), "{ran:?}");
+    assert!(ran.stderr.contains("root: copied for this run"), "{ran:?}");
+}
+
+#[test]
+fn without_mounts_root_has_ids_of_its_own_too() {
+    need!(root);
+    let root = tree("owners-no-mounts");
+    fs::write(root.join("secret"), "SECRET").unwrap();
+    fs::set_permissions(root.join("secret"), fs::Permissions::from_mode(0o600)).unwrap();
+    fs::set_permissions(&root, fs::Permissions::from_mode(0o755)).unwrap();
+    let look = |run: Rustic| {
+        let run = run.ns("mount", "no").opt(["-v", "--rootfs", root.to_str().unwrap()]);
+        run.opt(["payload", "print", "/secret"]).ran()
+    };
+    let own = look(own_ids());
+    assert!(own.stdout.contains("Permission denied"), "{own:?}");
+    assert!(own.stderr.contains("root: its files belong to nobody inside"), "{own:?}");
+    // The control.
+    assert_eq!(look(Rustic::run()).stdout.trim(), "SECRET");
+    // What is unpacked for the run is gone after it.
+    let store = closed("no-mounts-store");
+    let run = own_ids().ns("mount", "no").store(&store);
+    assert_eq!(run.sh("touch /new; stat -c %u:%g /new").ran().ok(), "0:0\n");
+    assert_eq!(fs::read_dir(store.join("runs")).unwrap().count(), 0);
 }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 /// A root with other owners, a closed directory of one, a set-user-ID file of an id that no range
 /// has, and an access control list that names one.
-fn image(name: &str) -> PathBuf {
+pub(crate) fn image(name: &str) -> PathBuf {
     let dir = scratch(name);
     let script = format!(
         "mkdir -p root/bin root/etc root/var/lib root/proc root/sys root/dev && cd root && \

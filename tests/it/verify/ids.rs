@@ -17,8 +17,8 @@ fn what_belongs_to_the_outsides_root_is_held_where_ids_are_others() {
         // The control: without the wall each of them crosses.
         (&["--pid", "no"], "shared", "shared"),
         (&[], "shared", "untried"),
-        // A wall of rights, and none of ids; and another id without it.
-        (&["--user", "yes", "--mount", "no"], "untried", "untried"),
+        (&["--user", "yes", "--mount", "no"], "held", "untried"),
+        // Another id without the wall.
         (&["--pid", "no", "--uid", "1000"], "untried", "untried"),
     ] {
         let (code, report) = report(verify().opt(["--only", "user"]).opt(options.iter().copied()));
