@@ -36,13 +36,13 @@ pub enum Renumbered {
 }
 
 impl Renumber {
-    /// To the numbers outside of ids that begin there at `start`.
-    pub fn shifted(start: u32, count: u32) -> Self {
-        let ids = |inside| {
-            let map = vec![Extent { inside, outside: 0, count }];
-            FileIds { uids: map.clone(), gids: map }
+    /// To the numbers that ids have outside of a user namespace with these maps, and this root.
+    pub fn outside(uids: &[Extent], gids: &[Extent], root: (u32, u32)) -> Self {
+        let same = |map: &[Extent]| {
+            map.iter().map(|extent| Extent { inside: extent.outside, ..*extent }).collect()
         };
-        Self { from: ids(0), to: ids(start), root: (start, start) }
+        let from = FileIds { uids: uids.to_vec(), gids: gids.to_vec() };
+        Self { from, to: FileIds { uids: same(uids), gids: same(gids) }, root }
     }
 
     /// Changes the owner of a file, and the numbers in its attributes; a list that names what the
@@ -166,7 +166,8 @@ mod tests {
 
     #[test]
     fn what_the_other_side_lacks_is_roots_and_gives_nobody_rights() {
-        let renumber = Renumber::shifted(600_000, 65_536);
+        let map = [Extent { inside: 0, outside: 600_000, count: 65_536 }];
+        let renumber = Renumber::outside(&map, &map, (600_000, 600_000));
         let capability = [&0x0200_0001u32.to_le_bytes()[..], &[7; 16]].concat();
         let mut metadata = Metadata { uid: 33, gid: 42, mode: 0o4755, ..Metadata::default() };
         metadata.attributes = vec![(b"security.capability".to_vec(), capability)];

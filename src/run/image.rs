@@ -12,8 +12,8 @@ use crate::rootfs::store::{LeasedTree, Making, OwnersSeen, Store};
 use crate::rootfs::writer::UnpackLimits;
 use crate::rootfs::{Archive, Image, Origin};
 use crate::run::supervise::Unsuccessful;
-use crate::spec::{Rootfs, Spec, has_range};
-use crate::walls::idmap::Writer;
+use crate::spec::{Rootfs, Spec, has_other_ids};
+use crate::walls::idmap::{IdMaps, Writer};
 use rustix::fs::statfs;
 use std::path::{Path, PathBuf};
 
@@ -126,7 +126,7 @@ const NOT_SHOWN: &str =
 /// ids of its own: overlayfs has none below it, and none on it before Linux 5.19.
 fn can_be_shown(tree: &Path, spec: &Spec, host: &Host) -> bool {
     const OVERLAYFS_SUPER_MAGIC: i64 = 0x794c_7630;
-    !has_range(&spec.namespaces, host)
+    !has_other_ids(&spec.namespaces, host)
         || host.kernel >= (5, 19)
             && statfs(tree).is_ok_and(|stat| stat.f_type != OVERLAYFS_SUPER_MAGIC)
 }
@@ -170,7 +170,8 @@ fn container_ids(spec: &Spec, host: &Host) -> Option<FileIds> {
     match maps(spec, host, None) {
         // One to one with the caller's.
         None => FileIds::of_root(host),
-        Some(maps) if maps.writer == Writer::Privileged => FileIds::of_root(host),
+        // Shown as they are on disk.
+        Some(IdMaps { writer: Writer::Privileged | Writer::Outside, .. }) => FileIds::of_root(host),
         Some(maps) => {
             let seen = spec.inside.as_ref().filter(|_| maps.writer != Writer::OneId);
             Some(match seen {

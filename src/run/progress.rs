@@ -121,7 +121,7 @@ fn detail_of_new(namespace: Namespace, spec: &Spec, plan: &Plan) -> String {
             Some(Writer::OneId) | None => {
                 format!(", {} is the caller, and there is no other id", spec.user.uid)
             }
-            Some(Writer::Joiner | Writer::Nobody) => {
+            Some(Writer::Joiner | Writer::Nobody | Writer::Outside) => {
                 ", nested in the owner of what is joined, with its ids".into()
             }
         },

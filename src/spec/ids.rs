@@ -59,24 +59,24 @@ impl RunOptions {
         cap_mask: u64,
         host: &Host,
     ) -> Result<(), Failure> {
-        let has_range = has_range(namespaces, host);
-        if self.ids.range.is_some() && !has_range {
+        if self.ids.range.is_some() && !has_range(namespaces, host) {
             return Err(Failure::new("--ids: this container has no ids of its own")
                 .why("root of the machine gives them, with --user yes")
                 .man("user_namespaces(7)"));
         }
         let idmapped = files.binds.iter().filter(|bind| bind.idmapped == Switch::Yes);
-        if let (Some(bind), false) = (idmapped.clone().next(), has_range) {
+        let has_others = has_other_ids(namespaces, host);
+        if let (Some(bind), false) = (idmapped.clone().next(), has_others) {
             let target = shown(&bind.target);
             return Err(Failure::new(format!("--bind {target}: idmap needs ids of its own"))
                 .why("root of the machine gives them, with --user yes")
                 .man("mount_setattr(2)"));
         }
-        if has_range && cap_mask & Capability::CAP_SYS_ADMIN.bitmask() != 0 {
+        if has_others && cap_mask & Capability::CAP_SYS_ADMIN.bitmask() != 0 {
             files.nothing_to_undo_in_the_kernels_places()?;
         }
         // Without a mount that shows other owners what is written is nobody's on the host.
-        let is_shown = has_range && namespaces.is_new(Namespace::Mount);
+        let is_shown = has_others && namespaces.is_new(Namespace::Mount);
         if !is_shown || self.ids.suid_ok == Switch::Yes {
             return Ok(());
         }
@@ -101,6 +101,17 @@ impl RunOptions {
 
 /// Whether the container has ids of its own: root of the machine gives them.
 pub fn has_range(namespaces: &Namespaces, host: &Host) -> bool {
+    *namespaces.get(Namespace::User) == Choice::New && may_show_ids(host)
+}
+
+/// Whether the ids of the container are not the caller's: a range of its own, or those of a user
+/// namespace that root of the machine joins.
+pub fn has_other_ids(namespaces: &Namespaces, host: &Host) -> bool {
+    *namespaces.get(Namespace::User) != Choice::Shared && may_show_ids(host)
+}
+
+/// Whether the caller is root of the machine, who gives ids to others and shows files with them.
+pub(super) fn may_show_ids(host: &Host) -> bool {
     // To mount, to write the maps, to give files to who is 0 inside.
     let rights = [
         Capability::CAP_SYS_ADMIN,
@@ -111,7 +122,6 @@ pub fn has_range(namespaces: &Namespaces, host: &Host) -> bool {
     host.uid == 0
         && rights.into_iter().all(|right| host.holds(right))
         && host.user_namespace == UserNamespace::Initial
-        && *namespaces.get(Namespace::User) == Choice::New
 }
 
 /// What root inside writes belongs on the disk to the host's root: a set-user-ID file there gives

@@ -2,8 +2,9 @@
 //! descriptor.
 
 use crate::error::Failure;
-use crate::host::Host;
+use crate::host::{Host, contains};
 use crate::namespace::{Choice, Namespace, Namespaces, Switch};
+use crate::spec::ids::may_show_ids;
 use crate::spec::shown;
 use crate::sys::nsfs;
 use crate::walls::join::{Inside, Join, Joins};
@@ -41,13 +42,18 @@ pub(super) fn open_joins(namespaces: &mut Namespaces, host: &Host) -> Result<Joi
     if others.is_empty() {
         return Ok(Joined::default());
     }
+    let last = last(&mut others, host)?;
     let owner = owner(namespaces, &mut others, host)?;
     if *namespaces.get(Namespace::User) == Choice::New {
         no_foreign_proc(&others)?;
     }
-    let joins = Joins { owner, others };
+    let joins = Joins { owner, others, last };
     let inside = joins.look().map_err(|error| not_joined(&joins, error.errno, &error.detail))?;
-    let others_may_mount = joins.owner.as_ref().map_or(Switch::No, |join| may_mount(&join.file));
+    if let Some(join) = &joins.last {
+        has_root(join, &inside)?;
+    }
+    let entered = joins.owner.iter().chain(&joins.last).next();
+    let others_may_mount = entered.map_or(Switch::No, |join| may_mount(&join.file));
     Ok(Joined { joins, inside: Some(Inside { others_may_mount, ..inside }) })
 }
 
@@ -121,6 +127,27 @@ fn is_the_callers(join: &Join) -> Result<bool, Failure> {
     same.map_err(|errno| Failure::new(option(join.namespace, &join.path)).errno(errno))
 }
 
+/// The user namespace that root enters when the root file system is made: outside of it he has the
+/// right to show files with its ids.
+fn last(others: &mut Vec<Join>, host: &Host) -> Result<Option<Join>, Failure> {
+    let joined = others.iter().position(|join| join.namespace == Namespace::User);
+    match joined.filter(|_| host.holds(Capability::CAP_SYS_ADMIN)) {
+        Some(place) if may_show_ids(host) => Ok(Some(others.remove(place))),
+        Some(place) => Err(not_for_root(&others[place])),
+        None => Ok(None),
+    }
+}
+
+/// What is entered by who becomes root there.
+fn has_root(join: &Join, inside: &Inside) -> Result<(), Failure> {
+    if contains(&inside.uids_outside, 0) && contains(&inside.gids_outside, 0) {
+        return Ok(());
+    }
+    Err(Failure::new(format!("{}: it has no id 0", option(Namespace::User, &join.path)))
+        .why("rustic is root inside while it starts a container")
+        .man("user_namespaces(7)"))
+}
+
 /// The user namespace that must be entered first: the one that is joined, or where the caller has
 /// no right over the others the one that owns them. A joined one is taken out of `others`.
 fn owner(
@@ -131,10 +158,7 @@ fn owner(
     let joined = others.iter().position(|join| join.namespace == Namespace::User);
     let joined = joined.map(|place| others.remove(place));
     if host.holds(Capability::CAP_SYS_ADMIN) {
-        return match joined {
-            None => Ok(None),
-            Some(join) => Err(not_for_root(&join)),
-        };
+        return Ok(None);
     }
     if let Some(join) = &joined {
         made_by_the_caller(join, &join.file, host)?;
@@ -161,9 +185,13 @@ fn owner(
 
 fn not_for_root(join: &Join) -> Failure {
     let option = option(Namespace::User, &join.path);
-    Failure::new(format!("{option}: root cannot join a user namespace yet"))
-        .why("the owners of the root file system would have to be shifted to its ids")
+    Failure::new(format!("{option}: root of the machine alone can join it as root"))
+        .why(
+            "to show files with its ids takes CAP_SYS_ADMIN, CAP_SETUID, CAP_SETGID and CAP_CHOWN \
+             outside of every user namespace",
+        )
         .remedy("--user yes, or --user no")
+        .man("mount_setattr(2)")
 }
 
 fn same_owner(join: &Join, owner: &OwnedFd, first: &Join) -> Result<(), Failure> {

@@ -15,7 +15,7 @@ mod user;
 pub use check::is_hostname;
 pub use door::{Door, Opening};
 pub use files::{Bind, FileOptions, FileOrder, Hide, Overlay, Tmpfs, size};
-pub use ids::{COUNT as IDS_OF_A_RANGE, IdOptions, Ids, Supplementary, has_range};
+pub use ids::{COUNT as IDS_OF_A_RANGE, IdOptions, Ids, Supplementary, has_other_ids, has_range};
 pub use kernel::{KernelOptions, ProcView, Seccomp, Sysctl};
 pub use options::RunOptions;
 pub use rootfs::store;

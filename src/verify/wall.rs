@@ -98,7 +98,7 @@ impl Wall {
             Self::User => of(
                 Namespace::User,
                 "a capability inside counts for nothing outside",
-                "drop the capability, or give it a user namespace of its own",
+                "drop the capability, or give it a user namespace with ids of its own",
             ),
             Self::Cgroup => of(
                 Namespace::Cgroup,

@@ -4,7 +4,9 @@
 use crate::beneath;
 use crate::error::SysError;
 use rustix::fd::AsFd;
-use rustix::fs::{FileType, Mode, OFlags, fstat, makedev, mknodat, symlinkat};
+use rustix::fs::{
+    AtFlags, FileType, Gid, Mode, OFlags, Uid, chownat, fstat, makedev, mknodat, symlinkat,
+};
 use rustix::io::Errno;
 use std::path::Path;
 
@@ -27,16 +29,20 @@ pub const LINKS: [(&str, &str); 5] = [
     ("ptmx", "pts/ptmx"),
 ];
 
-/// Makes the nodes in `dev`, for everybody to read and write, and checks each after it is made.
+/// Makes the nodes in `dev`, for everybody to read and write, gives them to `owner` where that is
+/// not who makes them, and checks each after it is made.
 ///
 /// # Errors
 /// EPERM outside the initial user namespace; EEXIST where `dev` is not empty.
-pub fn make_nodes(dev: impl AsFd) -> Result<(), SysError> {
+pub fn make_nodes(dev: impl AsFd, owner: Option<(Uid, Gid)>) -> Result<(), SysError> {
     for (name, major, minor) in NODES {
         let named = |errno| SysError::new(errno, format!("/dev/{name}"));
         let device = makedev(major, minor);
         mknodat(&dev, name, FileType::CharacterDevice, Mode::from_raw_mode(0o666), device)
             .map_err(named)?;
+        if let Some((uid, gid)) = owner {
+            chownat(&dev, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW).map_err(named)?;
+        }
         let stat = fstat(
             beneath::open(&dev, Path::new(name), OFlags::PATH, Mode::empty()).map_err(named)?,
         )

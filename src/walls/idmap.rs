@@ -38,6 +38,9 @@ pub enum Writer {
     Joiner,
     /// Nobody: the namespace is joined, and has its maps.
     Nobody,
+    /// Nobody either, and the ids are given as they are outside: root joins it when the root file
+    /// system is made.
+    Outside,
     /// newuidmap(1) and newgidmap(1), for the ranges of subuid(5).
     Helpers {
         /// The path of newuidmap.
@@ -101,7 +104,7 @@ impl IdMaps {
         let has = |map: &[Extent], id: u32| {
             map.iter().any(|extent| {
                 let first = match self.writer {
-                    Writer::Range => extent.inside,
+                    Writer::Range | Writer::Outside => extent.inside,
                     Writer::Privileged
                     | Writer::OneId
                     | Writer::Joiner
@@ -117,7 +120,7 @@ impl IdMaps {
     /// The uid and gid outside of root inside, where root outside is nobody in it.
     pub fn owner(&self) -> Option<(u32, u32)> {
         let owner = (translated(&self.uids, 0)?, translated(&self.gids, 0)?);
-        (self.writer == Writer::Range).then_some(owner)
+        matches!(self.writer, Writer::Range | Writer::Outside).then_some(owner)
     }
 
     /// A user namespace with these maps, and nobody in it: for idmapped mounts, where only the
@@ -161,7 +164,7 @@ impl IdMaps {
     pub fn write(&self, pid: Pid) -> Result<(), SysError> {
         let proc = format!("/proc/{}", pid.as_raw_nonzero());
         match &self.writer {
-            Writer::Nobody => Ok(()),
+            Writer::Nobody | Writer::Outside => Ok(()),
             Writer::Privileged | Writer::Range | Writer::Joiner => {
                 put(&format!("{proc}/uid_map"), &lines(&self.uids))?;
                 put(&format!("{proc}/gid_map"), &lines(&self.gids))

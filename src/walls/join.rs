@@ -5,7 +5,7 @@ use crate::host::{Extent, extents};
 use crate::namespace::{Namespace, Switch};
 use crate::sys;
 use nix::sched::{CloneFlags, setns};
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::process::{WaitId, WaitIdOptions, waitid};
 use serde::{Deserialize, Serialize};
@@ -32,6 +32,14 @@ impl PartialEq for Join {
 
 impl Eq for Join {}
 
+impl Join {
+    fn enter(&self) -> Result<(), SysError> {
+        let kind = CloneFlags::from_bits_retain(self.namespace.clone_flag() as i32);
+        setns(self.file.as_fd(), kind)
+            .map_err(|errno| SysError::new(of_nix(errno), self.path.to_string_lossy()))
+    }
+}
+
 /// What is joined, in this order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Joins {
@@ -40,6 +48,9 @@ pub struct Joins {
     pub owner: Option<Join>,
     /// The others.
     pub others: Vec<Join>,
+    /// A user namespace that is entered last, when the root file system is made, because rustic has
+    /// its rights outside of it.
+    pub last: Option<Join>,
 }
 
 /// What is seen from inside of them.
@@ -49,6 +60,10 @@ pub struct Inside {
     pub uids: Vec<Extent>,
     /// The group ids there.
     pub gids: Vec<Extent>,
+    /// What the user ids are for rustic.
+    pub uids_outside: Vec<Extent>,
+    /// What the group ids are for rustic.
+    pub gids_outside: Vec<Extent>,
     /// Whether setgroups(2) is allowed.
     pub setgroups: Switch,
     /// The host name.
@@ -61,24 +76,29 @@ pub struct Inside {
 impl Joins {
     /// Whether nothing is joined.
     pub fn is_empty(&self) -> bool {
-        self.owner.is_none() && self.others.is_empty()
+        self.each().next().is_none()
     }
 
     /// All of them, in the order in which they are entered.
     pub fn each(&self) -> impl Iterator<Item = &Join> {
-        self.owner.iter().chain(&self.others)
+        self.owner.iter().chain(&self.others).chain(&self.last)
     }
 
-    /// Moves this process, which has one thread, into them; of a pid and a time namespace its
-    /// children become members.
+    /// Moves this process, which has one thread, into them, but for the last one; of a pid and a
+    /// time namespace its children become members.
     ///
     /// # Errors
     /// EPERM without CAP_SYS_ADMIN in the owner of one, which is named by its path.
     pub fn enter(&self) -> Result<(), SysError> {
-        self.each().try_for_each(|join| {
-            let path = join.path.to_string_lossy();
-            enter(join.file.as_fd(), join.namespace).map_err(|errno| SysError::new(errno, path))
-        })
+        self.owner.iter().chain(&self.others).try_for_each(Join::enter)
+    }
+
+    /// Moves it into the last one.
+    ///
+    /// # Errors
+    /// As of [`Joins::enter`].
+    pub fn enter_last(&self) -> Result<(), SysError> {
+        self.last.iter().try_for_each(Join::enter)
     }
 
     /// Looks around inside, in a process of its own. Nothing is changed.
@@ -86,27 +106,45 @@ impl Joins {
     /// # Errors
     /// As of [`Joins::enter`], before anything was made.
     pub fn look(&self) -> Result<Inside, SysError> {
-        let (mut answer, mut told) =
-            std::io::pipe().map_err(|error| SysError::from(errno_of(&error)))?;
+        let pipe = || std::io::pipe().map_err(|error| SysError::from(errno_of(&error)));
+        let ((mut answer, mut told), (mut stays, goes_on)) = (pipe()?, pipe()?);
         // SAFETY: options are checked before any thread is there.
         #[allow(unsafe_code, reason = "fork(2) with one thread")]
         let forked = unsafe { sys::fork() };
         let Some(child) = forked? else {
-            let seen = self.enter().and_then(|()| RawInside::look());
+            drop((answer, goes_on));
+            let entered = self.enter().and_then(|()| self.enter_last());
+            let seen = entered.and_then(|()| RawInside::look());
             let seen = seen.map_err(|error| (error.errno.raw_os_error(), error.detail));
             let text = serde_json::to_vec(&seen).unwrap_or_default();
             let _ = told.write_all(&text);
+            drop(told);
+            // For as long as it is looked at from outside.
+            let _ = stays.read(&mut [0]);
             sys::exit_now(0)
         };
-        drop(told);
+        drop((told, stays));
         let mut text = Vec::new();
         let read = answer.read_to_end(&mut text);
+        let outside = |name: &str| {
+            let path = format!("/proc/{}/{name}", child.as_raw_nonzero());
+            extents(&std::fs::read_to_string(path).ok()?)
+        };
+        let (uids_outside, gids_outside) = (outside("uid_map"), outside("gid_map"));
+        drop(goes_on);
         let _ = rustix::io::retry_on_intr(|| waitid(WaitId::Pid(child), WaitIdOptions::EXITED));
         read.map_err(|error| SysError::from(errno_of(&error)))?;
         let told: Result<RawInside, (i32, String)> =
             serde_json::from_slice(&text).map_err(|_| SysError::from(Errno::CHILD))?;
         match told {
-            Ok(told) => told.inside().ok_or_else(|| Errno::BADMSG.into()),
+            Ok(told) => {
+                let inside = told.inside().ok_or(Errno::BADMSG)?;
+                Ok(Inside {
+                    uids_outside: uids_outside.unwrap_or_default(),
+                    gids_outside: gids_outside.unwrap_or_default(),
+                    ..inside
+                })
+            }
             Err((errno, detail)) => {
                 Err(SysError::new(Errno::from_raw_os_error(errno.clamp(1, 4095)), detail))
             }
@@ -142,14 +180,11 @@ impl RawInside {
         Some(Inside {
             uids: extents(&self.uid_map)?,
             gids: extents(&self.gid_map)?,
+            uids_outside: Vec::new(),
+            gids_outside: Vec::new(),
             setgroups,
             hostname: self.hostname,
             others_may_mount: Switch::No,
         })
     }
-}
-
-fn enter(file: BorrowedFd<'_>, namespace: Namespace) -> rustix::io::Result<()> {
-    let kind = CloneFlags::from_bits_retain(namespace.clone_flag() as i32);
-    setns(file, kind).map_err(of_nix)
 }

@@ -10,7 +10,6 @@ use crate::namespace::Switch;
 use crate::rootfs::writer::write_all;
 use crate::run::step::{Idmapped, Mount, Place, RootfsStep, Source, Tree};
 use crate::spec::Sysctl;
-use crate::walls::idmap::IdMaps;
 use crate::walls::proc_masks::{self, Hidden, Masks};
 use crate::walls::{dev, root};
 use rustix::fd::{AsFd, OwnedFd};
@@ -27,7 +26,12 @@ impl Child<'_> {
         match step {
             RootfsStep::OpenBase(path) => self.base = Some(open_base(path)?),
             RootfsStep::MakePrivate => mounts::make_private()?,
-            RootfsStep::Idmap { of, maps, below } => self.idmap(of, maps, below)?,
+            RootfsStep::Idmap { of, joined: None, maps, below } => {
+                self.idmap(of, &maps.namespace()?, below)?;
+            }
+            RootfsStep::Idmap { of, joined: Some(join), below, .. } => {
+                self.idmap(of, &join.file, below)?;
+            }
             RootfsStep::MakeTargets(paths) => self.make_targets(paths)?,
             RootfsStep::StandInRoot => {
                 self.masks = self.masks.take().map(Masks::anew).transpose()?;
@@ -83,12 +87,12 @@ impl Child<'_> {
             RootfsStep::HideFiles => self.hide_files()?,
             RootfsStep::ProtectMounts(slots) => self.protect_mounts(slots)?,
             RootfsStep::ProtectRoot => mounts::forbid_writing(opened(self.root.as_ref())?)?,
-            RootfsStep::DeviceNodes(Some(slot)) => dev::make_nodes(self.mount(*slot)?)?,
+            RootfsStep::DeviceNodes(Some(slot)) => dev::make_nodes(self.mount(*slot)?, self.owner)?,
             RootfsStep::DeviceNodes(None) => {
                 let (base, dev) = (opened(self.base.as_ref())?, Path::new("dev"));
                 let (kind, links) = (Kind::Directory, Links::Refused);
                 let lookup = Lookup { path: dev, kind: Some(kind), links, missing: Missing::Made };
-                dev::make_nodes(beneath::target(base, lookup, &mut AtOnce)?.file)?;
+                dev::make_nodes(beneath::target(base, lookup, &mut AtOnce)?.file, self.owner)?;
             }
             RootfsStep::DeviceLinks(slot) => dev::make_links(self.mount(*slot)?)?,
         }
@@ -98,20 +102,24 @@ impl Child<'_> {
     /// Each mount by itself: the kernel shows none so that is attached already, also to another
     /// detached one. What is mounted below and cannot be shown so keeps its owners: they are nobody
     /// inside.
-    fn idmap(&mut self, of: &Idmapped, maps: &IdMaps, below: &[PathBuf]) -> Result<(), SysError> {
-        let namespace = maps.namespace()?;
+    fn idmap(
+        &mut self,
+        of: &Idmapped,
+        namespace: &OwnedFd,
+        below: &[PathBuf],
+    ) -> Result<(), SysError> {
         match of {
             Idmapped::Bind { slot, .. } => mounts::idmap(self.mount(*slot)?, namespace)?,
             Idmapped::Base(place) => {
                 let base = opened(self.base.as_ref())?;
                 let copy = mounts::copy_mount(base, c"")?;
-                mounts::idmap(&copy, &namespace)?;
+                mounts::idmap(&copy, namespace)?;
                 // All of them before the first one is attached, perhaps over a part of the others.
                 let parts = below.iter().map(|path| {
                     let text = CString::new(path.as_os_str().as_bytes()).unwrap_or_default();
                     let part =
                         mounts::copy_mount(base, &text).map_err(|errno| named(path, errno))?;
-                    let _ = mounts::idmap(&part, &namespace);
+                    let _ = mounts::idmap(&part, namespace);
                     Ok((path, part))
                 });
                 let parts = parts.collect::<Result<Vec<_>, SysError>>()?;

@@ -2,7 +2,6 @@
 //! of the new namespaces, where there is a builder, and the rest after.
 
 use super::ladder::{Ladder, RootPlace};
-use super::root::is_childs;
 use crate::beneath::is_of_the_kernel;
 use crate::namespace::Switch;
 use crate::run::pty::Terminals;
@@ -22,9 +21,16 @@ impl Ladder<'_> {
             self.rung(RootfsStep::MakeTargets(targets.into()));
             self.rung(RootfsStep::ProtectRoot);
         }
+        if let Some(dev) = self.dev.filter(|_| self.makes_nodes()) {
+            self.rung(RootfsStep::DeviceNodes(Some(dev)));
+        }
         self.rung(RootfsStep::StandInRoot);
         self.begin_child();
-        self.make_mounts(is_childs);
+        for mount in self.mounts.clone() {
+            if self.is_childs(&mount) {
+                self.rung(RootfsStep::Make(mount));
+            }
+        }
         self.rung(RootfsStep::TakeRoot {
             own: if self.place == RootPlace::Own { Switch::Yes } else { Switch::No },
             copied: match self.spec.root {

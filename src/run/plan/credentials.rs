@@ -17,6 +17,10 @@ use std::path::Path;
 /// The ids of the container's user namespace; `None` where it has the caller's.
 pub(in crate::run) fn maps(spec: &Spec, host: &Host, range: Option<&IdRange>) -> Option<IdMaps> {
     let inside = spec.inside.as_ref();
+    if let (Some(seen), Some(_)) = (inside, &spec.joins.last) {
+        let (uids, gids) = (seen.uids_outside.clone(), seen.gids_outside.clone());
+        return Some(IdMaps { uids, gids, writer: Writer::Outside });
+    }
     match (spec.namespaces.get(Namespace::User), inside.filter(|_| spec.joins.owner.is_some())) {
         (Choice::Shared, _) | (Choice::Join(_), None) => None,
         (Choice::New, None) => Some(range.map_or_else(
@@ -84,13 +88,15 @@ pub(super) fn ids_are_mapped(spec: &Spec, host: &Host, maps: &IdMaps) -> Result<
     }
     Err(failure
         .why(match maps.writer {
-            Writer::Joiner | Writer::Nobody => "the user namespace that is joined has no such id",
+            Writer::Joiner | Writer::Nobody | Writer::Outside => {
+                "the user namespace that is joined has no such id"
+            }
             Writer::Privileged | Writer::Range | Writer::OneId | Writer::Helpers { .. } => {
                 "it lies outside the ids that are mapped"
             }
         })
         .remedy(match maps.writer {
-            Writer::Joiner | Writer::Nobody => "an id that its uid_map has",
+            Writer::Joiner | Writer::Nobody | Writer::Outside => "an id that its uid_map has",
             Writer::Range => "an id of the container's range, or --ids START:COUNT with more",
             Writer::OneId | Writer::Privileged | Writer::Helpers { .. } => {
                 "add ranges to /etc/subuid and /etc/subgid and install newuidmap, or run as root"

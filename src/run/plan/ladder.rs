@@ -1,16 +1,18 @@
 //! The ladder while it is built, and the rungs that stand alone.
 
+use crate::beneath::is_of_the_kernel;
 use crate::host::{Host, UserNamespace};
 use crate::mounts::Attributes;
 use crate::namespace::{Choice, Namespace, Switch};
 use crate::ready::queue::Name;
 use crate::rootfs::Image;
 use crate::run::resource::Resource;
-use crate::run::step::{ChildStep, Mount, ParentStep, RootfsStep, Step, WardenStep};
+use crate::run::step::{ChildStep, Mount, ParentStep, RootfsStep, Source, Step, WardenStep};
 use crate::run::streams::{Stream, pipe_owners};
 use crate::spec::{Spec, Writing};
 use crate::walls::idmap::{IdMaps, Writer};
 use crate::walls::proc_masks::Hidden;
+use caps::Capability;
 use rustix::process::getrlimit;
 use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
@@ -134,7 +136,7 @@ impl<'a> Ladder<'a> {
 
     /// Whether a builder makes the root file system, outside of the user namespace.
     pub(super) fn has_builder(&self) -> bool {
-        self.maps.is_some_and(|maps| maps.writer == Writer::Range)
+        self.maps.is_some_and(|maps| maps.owner().is_some())
     }
 
     pub(super) fn is_new(&self, namespace: Namespace) -> bool {
@@ -150,6 +152,22 @@ impl<'a> Ladder<'a> {
     /// views of them.
     pub(super) fn owns_the_shared(&self) -> bool {
         self.maps.is_none() && self.host.user_namespace == UserNamespace::Initial
+    }
+
+    /// Whether device nodes can be made: by root of the machine, before the child is in a user
+    /// namespace.
+    pub(super) fn makes_nodes(&self) -> bool {
+        self.owns_the_shared() || (self.has_builder() && self.host.holds(Capability::CAP_MKNOD))
+    }
+
+    /// Whether a mount is a file system that only the child can make, in its new namespaces, or that
+    /// belongs to them.
+    pub(super) fn is_childs(&self, mount: &Mount) -> bool {
+        let has_nodes = Some(mount.slot) == self.dev && self.makes_nodes();
+        mount.ordered == Switch::No
+            && matches!(mount.source, Source::New { .. })
+            && is_of_the_kernel(&mount.target)
+            && !has_nodes
     }
 
     /// Whether a file system that shows a namespace may be mounted: the kernel asks for rights in
@@ -227,7 +245,8 @@ impl<'a> Ladder<'a> {
     /// The first steps of the child. The builder, where there was one, has done its part.
     pub(super) fn begin_child(&mut self) {
         self.building = Switch::No;
-        if let Some(maps) = self.maps.filter(|maps| maps.writer != Writer::Nobody) {
+        let is_joined = |maps: &IdMaps| matches!(maps.writer, Writer::Nobody | Writer::Outside);
+        if let Some(maps) = self.maps.filter(|maps| !is_joined(maps)) {
             self.rung(WardenStep::WriteIdMaps(maps.clone()));
         }
         self.rung(ChildStep::WaitForGo);

@@ -113,9 +113,13 @@ impl Ladder<'_> {
     /// /dev with its nodes, and its terminals.
     fn plan_devices(&mut self) {
         let no_suid_exec = Attributes::NO_SUID.union(Attributes::NO_EXEC);
-        let dev = self.mount(tmpfs("0755", DEV_SIZE), no_suid_exec, "dev", Kind::Directory);
-        self.dev = Some(dev);
-        if !self.owns_the_shared() {
+        let source = if self.makes_nodes() {
+            self.tmpfs_of_root("0755", DEV_SIZE)
+        } else {
+            tmpfs("0755", DEV_SIZE)
+        };
+        self.dev = Some(self.mount(source, no_suid_exec, "dev", Kind::Directory));
+        if !self.makes_nodes() {
             for (name, ..) in dev::NODES {
                 let node = Source::Host(c_string(&Path::new("/dev").join(name)));
                 // The node is the host's, and root of a user namespace may own it: read-only, its

@@ -95,7 +95,7 @@ impl Ladder<'_> {
     }
 
     /// A tmpfs that belongs to root inside, whoever makes it.
-    fn tmpfs_of_root(&self, mode: &str, size: u64) -> Source {
+    pub(super) fn tmpfs_of_root(&self, mode: &str, size: u64) -> Source {
         let mut options = tmpfs_options(mode, size);
         if let Some((uid, gid)) = self.maps.and_then(IdMaps::owner) {
             let number = |id: u32| CString::new(id.to_string()).ok();

@@ -5,7 +5,6 @@ use super::hides::tree_of;
 use super::kernel_files;
 use super::ladder::{Ladder, RootPlace, SysView, c_string};
 use super::mounts::below_root;
-use crate::beneath::is_of_the_kernel;
 use crate::error::Failure;
 use crate::mounts::Attributes;
 use crate::namespace::{Namespace, Switch};
@@ -29,8 +28,7 @@ impl Ladder<'_> {
             (Image::PerRun { origin, directory }, false) => {
                 let (shift, path) = (self.shift(), directory);
                 self.rung(RootfsStep::UnpackIntoRunDirectory { origin, shift, path });
-                self.end_building();
-                if self.owns_the_shared() {
+                if self.makes_nodes() {
                     self.rung(RootfsStep::DeviceNodes(None));
                 } else {
                     self.remarks.push(
@@ -38,6 +36,7 @@ impl Ladder<'_> {
                             .into(),
                     );
                 }
+                self.end_building();
                 self.rung(RootfsStep::Chroot);
             }
             (Image::Tree(path), false) => {
@@ -115,8 +114,12 @@ impl Ladder<'_> {
             let files = std::mem::take(&mut self.scratch_files);
             self.rung(RootfsStep::WriteScratch(files));
         }
-        let childs = if self.has_builder() { is_childs } else { |_: &Mount| false };
-        self.make_mounts(|mount| !matches!(mount.source, Source::Host(_)) && !childs(mount));
+        for mount in self.mounts.clone() {
+            let is_here = !self.has_builder() || !self.is_childs(&mount);
+            if is_here && !matches!(mount.source, Source::Host(_)) {
+                self.rung(RootfsStep::Make(mount));
+            }
+        }
         self.enter_root(&base, directory.as_deref())
     }
 
@@ -205,8 +208,8 @@ impl Ladder<'_> {
 
     /// What owners of an image become on disk, where root inside is another id outside.
     fn shift(&self) -> Option<Renumber> {
-        let range = self.maps.filter(|_| self.has_builder())?.uids.first()?;
-        Some(Renumber::shifted(range.outside, range.count))
+        let maps = self.maps.filter(|_| self.has_builder())?;
+        Some(Renumber::outside(&maps.uids, &maps.gids, maps.owner()?))
     }
 
     /// Where there are no mounts to be made, that is all that a builder does.
@@ -219,7 +222,7 @@ impl Ladder<'_> {
     /// The root as the ids of the container see it, where they are not those of the host.
     fn idmap(&self, of: Idmapped, below: Vec<PathBuf>) -> Option<RootfsStep> {
         let maps = self.maps.filter(|_| self.has_builder())?.clone();
-        Some(RootfsStep::Idmap { of, maps, below })
+        Some(RootfsStep::Idmap { of, joined: self.spec.joins.last.clone(), maps, below })
     }
 
     pub(super) fn make_mounts(&mut self, wanted: impl Fn(&Mount) -> bool) {
@@ -250,12 +253,4 @@ impl Ladder<'_> {
         });
         Ok(())
     }
-}
-
-/// Whether a mount is a file system that only the child can make, in its new namespaces, or that
-/// belongs to them.
-pub(super) fn is_childs(mount: &Mount) -> bool {
-    mount.ordered == Switch::No
-        && matches!(mount.source, Source::New { .. })
-        && is_of_the_kernel(&mount.target)
 }

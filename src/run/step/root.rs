@@ -7,6 +7,7 @@ use crate::rootfs::Origin;
 use crate::rootfs::renumber::Renumber;
 use crate::spec::Sysctl;
 use crate::walls::idmap::IdMaps;
+use crate::walls::join::Join;
 use crate::walls::proc_masks::Hidden;
 use std::ffi::{CStr, CString};
 use std::path::PathBuf;
@@ -23,6 +24,8 @@ pub enum RootfsStep {
     Idmap {
         /// Which tree.
         of: Idmapped,
+        /// The user namespace that has them, where it is joined.
+        joined: Option<Join>,
         /// The ids.
         maps: IdMaps,
         /// What is mounted below it, by paths relative to it: as far as it can be shown so.

@@ -112,6 +112,7 @@ impl Warden<'_> {
             .and_then(
                 |()| if builds == Switch::Yes { self.build(start, &mut built) } else { Ok(()) },
             )
+            .and_then(|()| joins.enter_last())
             .and_then(|()| Ok(clone(namespaces.clone_flags() | CLONE_PARENT)?));
         let cloned = match cloned {
             Ok(None) => {

@@ -90,7 +90,7 @@ impl Warden<'_> {
             }
             WardenStep::WriteIdMaps(maps) => match (&start.ward, &maps.writer) {
                 // Who has cloned the child inside has written them too.
-                (_, Writer::Joiner | Writer::Nobody) => Ok(()),
+                (_, Writer::Joiner | Writer::Nobody | Writer::Outside) => Ok(()),
                 (
                     Some(ward),
                     Writer::Privileged | Writer::Range | Writer::OneId | Writer::Helpers { .. },

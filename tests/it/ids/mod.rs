@@ -1,5 +1,6 @@
 //! Whose id is whose: ranges of a plain user, and what is left without them.
 
+mod joined;
 mod new_privs;
 pub(crate) mod own;
 mod owners;

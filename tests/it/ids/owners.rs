@@ -217,3 +217,20 @@ fn without_mounts_root_has_ids_of_its_own_too() {
     assert_eq!(run.sh("touch /new; stat -c %u:%g /new").ran().ok(), "0:0\n");
     assert_eq!(fs::read_dir(store.join("runs")).unwrap().count(), 0);
 }
+
+#[test]
+fn the_nodes_of_dev_are_the_containers_own_and_belong_to_root_inside() {
+    need!(root);
+    let host = || {
+        let stat = fs::metadata("/dev/zero").unwrap();
+        (stat.ino(), stat.mode(), stat.uid())
+    };
+    let before = host();
+    let script = "stat -c '%u:%g %a %t' /dev/zero; head -c 2 /dev/zero | wc -c; chmod 600 /dev/zero \
+                  && chown 7 /dev/zero && stat -c '%u %a' /dev/zero; mknod /dev/more c 1 3; echo $?";
+    for options in [&[][..], &["--mount", "no"], &["--read-only"], &["--caps", "all"]] {
+        let ran = own_ids().opt(options.iter().copied()).sh(script).ran();
+        assert_eq!(ran.stdout, "0:0 666 1\n2\n7 600\n1\n", "{options:?} {ran:?}");
+    }
+    assert_eq!(host(), before);
+}
