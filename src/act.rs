@@ -64,7 +64,7 @@ fn verify(asked: VerifyOrder) -> Result<Exit> {
     sys::ignore_sigxfsz();
     let host = Host::read()?;
     let spec = asked.wanted.clone().check(&host).map_err(|failure| failure.exit(Exit::Usage))?;
-    let spec = run::with_named_user(spec, &host)?;
+    let spec = run::with_image(spec, &host)?;
     let mut expected = asked.order.expected.iter();
     if let Some((wall, _)) = expected.find(|(wall, _)| !asked.order.walls.contains(wall)) {
         let failure = Failure::new(format!("--expect {}: this wall is not tried", wall.name()))

@@ -3,17 +3,19 @@
 use super::from_environment;
 use super::namespaces::NamespaceOptions;
 use super::values::{
-    capabilities, groups, ids, proc_view, read_only, ready, root_switch, seccomp, stdio, switch,
-    sysctl, user, variable,
+    capabilities, groups, ids, platform, proc_view, read_only, ready, root_switch, seccomp, stdio,
+    switch, sysctl, user, variable,
 };
 use crate::namespace::Switch;
+use crate::rootfs::image::{ImageChoice, Platform};
 use crate::spec::{
-    Bind, Capabilities, FileOptions, First, Hide, IdOptions, IdOrder, Ids, KernelOptions, Overlay,
-    ProcView, Ready, RootSwitch, RunOptions, Seccomp, Stdio, Supplementary, Sysctl, Tmpfs,
-    UserOrder, Variable, Writing, size,
+    Bind, Capabilities, FileOptions, First, Hide, IdOptions, IdOrder, Ids, ImageOptions,
+    KernelOptions, Overlay, ProcView, Ready, RootSwitch, RunOptions, Seccomp, Stdio, Supplementary,
+    Sysctl, Tmpfs, UserOrder, Variable, Writing, size,
 };
 use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser};
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 #[derive(Args)]
@@ -81,6 +83,23 @@ pub(super) struct Container {
     /// $XDG_DATA_HOME/rustic otherwise]
     #[arg(long, value_name = "DIR", help_heading = "Root file system")]
     store: Option<PathBuf>,
+
+    /// Whether an image's config gives what is not ordered: user, environment, working directory,
+    /// entrypoint, command, stop signal
+    #[arg(
+        long, value_name = "yes|no", default_value = "yes", value_parser = switch,
+        help_heading = "Root file system",
+    )]
+    image_config: Switch,
+    /// What stands in front of CMD, in place of the image's entrypoint and command; '' for nothing
+    #[arg(long, value_name = "WORD", help_heading = "Root file system")]
+    entrypoint: Option<OsString>,
+    /// Which image of an archive for several machines [default: this machine's]
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]", value_parser = platform, help_heading = "Root file system")]
+    platform: Option<Platform>,
+    /// Which image of an archive of several, by the name that it has there
+    #[arg(long = "ref", value_name = "NAME", help_heading = "Root file system")]
+    reference: Option<String>,
 
     /// Host name inside; asks for --uts yes [default: rustic]
     #[arg(long, value_name = "NAME", help_heading = "Process")]
@@ -196,6 +215,11 @@ impl Container {
             store: self.store.or_else(|| from_environment("RUSTIC_STORE")),
             hostname: self.hostname,
             workdir: self.workdir,
+            image: ImageOptions {
+                config: self.image_config,
+                entrypoint: self.entrypoint,
+                choice: ImageChoice { platform: self.platform, reference: self.reference },
+            },
             user: UserOrder { uid: self.uid, gid: self.gid },
             groups: self.groups.unwrap_or(Supplementary::Dropped),
             ids: IdOptions {

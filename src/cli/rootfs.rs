@@ -1,7 +1,9 @@
 //! `rustic rootfs` and its options.
 
 use super::from_environment;
+use super::values::platform;
 use crate::rootfs::command::{OutputFormat, RootfsCommand};
+use crate::rootfs::image::{ImageChoice, Platform};
 use crate::rootfs::writer;
 use crate::spec::size;
 use clap::{Args, Subcommand};
@@ -23,10 +25,13 @@ pub(super) enum RootfsArgs {
     Import {
         /// The name: letters, digits, dots, hyphens, underscores
         name: String,
-        /// A tar file, plain or compressed by gzip, zstd, xz or bzip2; - reads stdin
+        /// A tar archive or an image, plain or compressed by gzip, zstd, xz or bzip2, or an OCI
+        /// layout; - reads stdin
         file: PathBuf,
         #[command(flatten)]
         limits: Limits,
+        #[command(flatten)]
+        choice: Choice,
         #[command(flatten)]
         common: Common,
     },
@@ -47,12 +52,15 @@ pub(super) enum RootfsArgs {
     },
     /// Unpack a tar archive into a directory, which is made or must be empty
     Unpack {
-        /// A tar file, plain or compressed by gzip, zstd, xz or bzip2; - reads stdin
+        /// A tar archive or an image, plain or compressed by gzip, zstd, xz or bzip2, or an OCI
+        /// layout; - reads stdin
         file: PathBuf,
         /// The directory
         dir: PathBuf,
         #[command(flatten)]
         limits: Limits,
+        #[command(flatten)]
+        choice: Choice,
         /// Print one JSON value in place of text
         #[arg(long)]
         json: bool,
@@ -70,6 +78,22 @@ pub(super) struct Limits {
 }
 
 #[derive(Args)]
+pub(super) struct Choice {
+    /// Which image of an archive for several machines [default: this machine's]
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]", value_parser = platform)]
+    platform: Option<Platform>,
+    /// Which image of an archive of several, by the name that it has there
+    #[arg(long = "ref", value_name = "NAME")]
+    reference: Option<String>,
+}
+
+impl From<Choice> for ImageChoice {
+    fn from(choice: Choice) -> Self {
+        Self { platform: choice.platform, reference: choice.reference }
+    }
+}
+
+#[derive(Args)]
 pub(super) struct Common {
     /// Where unpacked images are kept [default: $RUSTIC_STORE, /var/lib/rustic as root,
     /// $XDG_DATA_HOME/rustic otherwise]
@@ -83,15 +107,17 @@ pub(super) struct Common {
 impl RootfsArgs {
     pub(super) fn order(self) -> RootfsOrder {
         let (command, Common { store, json }) = match self {
-            Self::Import { name, file, limits, common } => {
-                (RootfsCommand::Import { name, file, limits: limits.into() }, common)
+            Self::Import { name, file, limits, choice, common } => {
+                let (limits, choice) = (limits.into(), choice.into());
+                (RootfsCommand::Import { name, file, limits, choice }, common)
             }
             Self::List { common } => (RootfsCommand::List, common),
             Self::Rm { name, common } => (RootfsCommand::Remove(name), common),
-            Self::Unpack { file, dir, limits, json } => (
-                RootfsCommand::Unpack { file, directory: dir, limits: limits.into() },
-                Common { store: None, json },
-            ),
+            Self::Unpack { file, dir, limits, choice, json } => {
+                let (limits, choice) = (limits.into(), choice.into());
+                let command = RootfsCommand::Unpack { file, directory: dir, limits, choice };
+                (command, Common { store: None, json })
+            }
         };
         let output = if json { OutputFormat::Json } else { OutputFormat::Text };
         RootfsOrder { command, store: store.or_else(|| from_environment("RUSTIC_STORE")), output }

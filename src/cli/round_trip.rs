@@ -4,10 +4,11 @@
 use super::{Asked, parse};
 use crate::host::Host;
 use crate::namespace::{Choice, Namespace, Switch};
+use crate::rootfs::image::{ImageChoice, Platform};
 use crate::spec::{
-    Bind, Capabilities, FileOptions, First, Hide, IdOptions, IdOrder, Ids, KernelOptions, Overlay,
-    ProcView, Ready, RootSwitch, RunOptions, Seccomp, Stdio, Supplementary, Sysctl, Tmpfs,
-    UserOrder, Variable, Verbosity, Writing,
+    Bind, Capabilities, FileOptions, First, Hide, IdOptions, IdOrder, Ids, ImageOptions,
+    KernelOptions, Overlay, ProcView, Ready, RootSwitch, RunOptions, Seccomp, Stdio, Supplementary,
+    Sysctl, Tmpfs, UserOrder, Variable, Verbosity, Writing,
 };
 use proptest::collection::vec;
 use proptest::option::of;
@@ -122,10 +123,27 @@ prop_compose! {
     }
 }
 
+fn image() -> impl Strategy<Value = ImageOptions> {
+    let part = || "[a-z][a-z0-9]{0,5}";
+    let platform = (part(), part(), of(part())).prop_map(|(os, architecture, variant)| Platform {
+        os,
+        architecture,
+        variant,
+    });
+    (switch(), of(word()), of(platform), of(text())).prop_map(
+        |(config, entrypoint, platform, reference)| ImageOptions {
+            config,
+            entrypoint,
+            choice: ImageChoice { platform, reference },
+        },
+    )
+}
+
 prop_compose! {
     fn process()(
         hostname in of(text()),
         workdir in of(path()),
+        image in image(),
         uid in of(user()),
         gid in of(user()),
         range in of((1..1_u32 << 31, 1..1_u32 << 24)),
@@ -139,6 +157,7 @@ prop_compose! {
     ) -> RunOptions {
         RunOptions {
             hostname, workdir, groups, env, caps, stdio, first, cmd,
+            image,
             user: UserOrder { uid, gid },
             ids: IdOptions { range: range.map(|(start, count)| Ids { start, count }), suid_ok },
             ..RunOptions::default()
@@ -177,11 +196,11 @@ prop_compose! {
 prop_compose! {
     fn options()(files in files(), process in process(), besides in besides()) -> RunOptions {
         let RunOptions {
-            hostname, workdir, user, groups, ids, env, caps, stdio, first, cmd, ..
+            hostname, workdir, image, user, groups, ids, env, caps, stdio, first, cmd, ..
         } = process;
         let RunOptions { rootfs, root, writing, scratch_size, files, store, .. } = files;
         RunOptions {
-            hostname, workdir, user, groups, ids, env, caps, stdio, first, cmd,
+            hostname, workdir, image, user, groups, ids, env, caps, stdio, first, cmd,
             rootfs, root, writing, scratch_size, files, store,
             ..besides
         }

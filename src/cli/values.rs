@@ -1,6 +1,7 @@
 //! The values of options: what each may be, and what another launcher calls it.
 
 use crate::namespace::Switch;
+use crate::rootfs::image::Platform;
 use crate::spec::{
     Capabilities, IDS_OF_A_RANGE, IdOrder, Ids, ProcView, Ready, RootSwitch, Seccomp, Stdio,
     Supplementary, Sysctl, Variable, Writing,
@@ -103,6 +104,11 @@ pub(super) fn sysctl(text: &str) -> Result<Sysctl, String> {
         }
         _ => Err("a kernel parameter is KEY=VALUE, as net.ipv4.ip_forward=1".into()),
     }
+}
+
+/// The platform of an image.
+pub(super) fn platform(text: &str) -> Result<Platform, String> {
+    Platform::of(text).ok_or_else(|| "a platform is OS/ARCH, as linux/arm64".into())
 }
 
 /// A user or a group: decimal digits and nothing else are a number. crun's CVE-2026-30892 made root

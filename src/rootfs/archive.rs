@@ -2,10 +2,14 @@
 
 use crate::error::{Failure, printable, without_number};
 use crate::rootfs::builtin;
-use crate::rootfs::format::{self, BUFFER, Compression, Plain, Unfit};
+use crate::rootfs::format::{self, BUFFER, Compression, Entries, Plain, Unfit};
+use crate::rootfs::image;
 use crate::rootfs::meter::{Hashing, Meter, Metered, hexadecimal};
 use crate::rootfs::policy::unreadable;
 use crate::rootfs::watch::{Progress, Watch};
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{Mode, OFlags, open};
+use rustix::io::Errno;
 use sha2::{Digest, Sha256};
 use std::fmt;
 use std::fs::File;
@@ -19,6 +23,8 @@ pub enum Archive {
     Builtin,
     /// A file, absolute path.
     File(PathBuf),
+    /// A directory with an image that is not unpacked, absolute path.
+    Layout(PathBuf),
     /// What comes on stdin, once.
     Stdin,
     /// What comes out of a fifo or another thing that is no file, once.
@@ -29,7 +35,7 @@ impl fmt::Display for Archive {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Builtin => f.write_str("the built-in root"),
-            Self::File(path) | Self::Stream(path) => {
+            Self::File(path) | Self::Layout(path) | Self::Stream(path) => {
                 f.write_str(&printable(&path.to_string_lossy()))
             }
             Self::Stdin => f.write_str("stdin"),
@@ -64,7 +70,7 @@ impl Archive {
     /// A word for it, where there is little room.
     pub fn short_name(&self) -> String {
         match self {
-            Self::File(path) | Self::Stream(path) => printable(
+            Self::File(path) | Self::Layout(path) | Self::Stream(path) => printable(
                 &path
                     .file_name()
                     .map_or_else(|| path.to_string_lossy(), |name| name.to_string_lossy()),
@@ -83,8 +89,14 @@ impl Archive {
     /// # Errors
     /// A file that cannot be read, and what the watcher ends it with.
     pub fn digest(&self, watch: &mut dyn Watch) -> Result<String, Failure> {
-        if *self == Self::Builtin {
-            return Ok(builtin::DIGEST.to_owned());
+        match self {
+            Self::Builtin => return Ok(builtin::DIGEST.to_owned()),
+            // By what it names: the digests of everything else are in there.
+            Self::Layout(_) => {
+                let text = image::names_of(self.layout()?.as_fd())?;
+                return Ok(hexadecimal(&Sha256::digest(text)));
+            }
+            Self::File(_) | Self::Stdin | Self::Stream(_) => {}
         }
         let mut hash = Sha256::new();
         let (mut bytes, total) = self.bytes().map_err(|error| self.unreadable(&error))?;
@@ -103,6 +115,24 @@ impl Archive {
         }
     }
 
+    /// What a path of the caller's is.
+    pub fn at(path: PathBuf) -> Self {
+        if path.is_dir() { Self::Layout(path) } else { Self::File(path) }
+    }
+
+    /// The directory of an image, opened.
+    ///
+    /// # Errors
+    /// ENOTDIR for another kind of archive.
+    pub fn layout(&self) -> Result<OwnedFd, Failure> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let opened = match self {
+            Self::Layout(path) => open(path, flags, Mode::empty()),
+            Self::Builtin | Self::File(_) | Self::Stdin | Self::Stream(_) => Err(Errno::NOTDIR),
+        };
+        opened.map_err(|errno| Failure::new(format!("cannot read {self}")).errno(errno))
+    }
+
     /// Opens it, at its tar stream.
     ///
     /// # Errors
@@ -111,7 +141,7 @@ impl Archive {
         let (bytes, length) = self.bytes().map_err(|error| self.unreadable(&error))?;
         let meter = Meter::new(hashing);
         let metered = Metered::new(bytes, meter.clone());
-        match format::plain(metered, meter.counter()) {
+        match format::plain(metered, meter.counter(), Entries::Some) {
             Ok(plain) => Ok(Opened { plain, meter, length }),
             Err(Unfit::Unreadable(error)) if error.raw_os_error().is_none() => {
                 Err(self.blame(unreadable(error)))
@@ -139,7 +169,7 @@ impl Archive {
                 (Box::new(file), stat.is_file().then_some(stat.len()))
             }
             Self::Stdin => (Box::new(io::stdin()), None),
-            Self::Stream(path) => (Box::new(File::open(path)?), None),
+            Self::Layout(path) | Self::Stream(path) => (Box::new(File::open(path)?), None),
         })
     }
 

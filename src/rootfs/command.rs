@@ -5,13 +5,16 @@ use crate::host::Host;
 use crate::namespace::Switch;
 use crate::rootfs::archive::Archive;
 use crate::rootfs::directory;
+use crate::rootfs::image::{self, ImageChoice, ImageRecord};
+use crate::rootfs::listing;
 use crate::rootfs::meter::Hashing;
 use crate::rootfs::progress::Bar;
-use crate::rootfs::report::{size, thousands};
-use crate::rootfs::store::{self, Listed, Making, Removed, SHORT, Store};
+use crate::rootfs::report::size;
+use crate::rootfs::store::{self, Making, Removed, SHORT, Store};
 use crate::rootfs::stream::Threads;
 use crate::rootfs::unpack::Unpack;
-use crate::rootfs::writer::{UnpackLimits, UnpackRights};
+use crate::rootfs::writer::{SetIds, UnpackLimits, UnpackRights};
+use rustix::fd::AsFd;
 use serde_json::{Value, json};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -27,6 +30,8 @@ pub enum RootfsCommand {
         file: PathBuf,
         /// How much it may hold.
         limits: UnpackLimits,
+        /// Which image of several.
+        choice: ImageChoice,
     },
     /// Every image of the store.
     List,
@@ -40,6 +45,8 @@ pub enum RootfsCommand {
         directory: PathBuf,
         /// How much it may hold.
         limits: UnpackLimits,
+        /// Which image of several.
+        choice: ImageChoice,
     },
 }
 
@@ -72,33 +79,36 @@ pub fn act(
             .ok_or_else(|| Failure::new("the store cannot be written"))
     };
     let (value, text) = match command {
-        RootfsCommand::Import { name, file, limits } => {
+        RootfsCommand::Import { name, file, limits, choice } => {
             let archive = archive(file)
                 .map_err(|failure| swapped(failure, file, Path::new(name), "import NAME FILE"))?;
             let store = opened(host)?;
-            match (import(&store, name, &archive, *limits), store.refused()) {
+            let wanted = Wanted { archive: &archive, limits: *limits, choice };
+            match (import(&store, name, &wanted), store.refused()) {
                 // Tried, and not guessed: then every file is the caller's.
                 (Err(_), Some(why)) => {
                     let host = Host { ranges_refused: Some(why.clone()), ..host.clone() };
-                    let (value, text) = import(&opened(&host)?, name, &archive, *limits)?;
+                    let (value, text) = import(&opened(&host)?, name, &wanted)?;
                     (value, format!("{text}  one owner for every file: {}\n", printable(&why)))
                 }
                 (imported, _) => imported?,
             }
         }
         RootfsCommand::List => match store {
-            Some(root) => list(&Store::open_to_look(root, host)?)?,
-            None => list_of(&[]),
+            Some(root) => listing::of(&Store::open_to_look(root, host)?.list()?),
+            None => listing::of(&[]),
         },
         // Where there is no store there is nothing to remove, and none is made for it.
         RootfsCommand::Remove(words) => match store.filter(|root| !root.exists()) {
             Some(root) => remove(&Store::open_to_look(root, host)?, words)?,
             None => remove(&opened(host)?, words)?,
         },
-        RootfsCommand::Unpack { file, directory, limits } => {
+        RootfsCommand::Unpack { file, directory, limits, choice } => {
             let archive = archive(file)
                 .map_err(|failure| swapped(failure, file, directory, "unpack FILE DIR"))?;
-            unpack(&archive, directory, *limits, UnpackRights::of(host))?
+            let wanted = Wanted { archive: &archive, limits: *limits, choice };
+            let rights = UnpackRights { set_ids: SetIds::Dropped, ..UnpackRights::of(host) };
+            unpack(&wanted, directory, rights)?
         }
     };
     Ok(match output {
@@ -127,6 +137,10 @@ fn archive(file: &Path) -> Result<Archive, Failure> {
     };
     let kind = std::fs::metadata(file).map_err(failed)?.file_type();
     if kind.is_dir() {
+        let layout = std::fs::canonicalize(file).map(Archive::at).map_err(failed)?;
+        if image::kind_of(layout.layout()?.as_fd())?.is_some() {
+            return Ok(layout);
+        }
         return Err(Failure::new(format!("{} is a directory, not an archive", file.display()))
             .remedy("rustic run --rootfs DIR uses one as it is"));
     }
@@ -138,12 +152,15 @@ fn archive(file: &Path) -> Result<Archive, Failure> {
     }
 }
 
-fn import(
-    store: &Store,
-    name: &str,
-    archive: &Archive,
+/// What is unpacked, and how much of it.
+struct Wanted<'a> {
+    archive: &'a Archive,
     limits: UnpackLimits,
-) -> Result<(Value, String), Failure> {
+    choice: &'a ImageChoice,
+}
+
+fn import(store: &Store, name: &str, wanted: &Wanted<'_>) -> Result<(Value, String), Failure> {
+    let Wanted { archive, limits, choice } = *wanted;
     if !store::is_name(name) {
         return Err(Failure::new(format!("'{}' cannot be a name", printable(name))).why(
             "a name has 1 to 64 letters, digits, dots, hyphens or underscores, begins with a \
@@ -153,11 +170,11 @@ fn import(
     let mut watch = Bar::new(format!("unpacking {name}")).heeding_signals()?;
     // Said before the archive is unpacked for a name that it cannot have.
     if let Some(taken) = store.digest(name)
-        && (archive.comes_once() || store.identify(archive, &mut watch)?.digest != taken)
+        && (archive.comes_once() || store.identify(archive, choice, &mut watch)?.digest != taken)
     {
         return Err(store::taken(name));
     }
-    let held = store.tree(archive, Making::Yes, limits, &mut watch)?;
+    let held = store.tree(archive, choice, Making::Yes, limits, &mut watch)?;
     drop(watch);
     store.name(name, &held)?;
     let value = json!({
@@ -171,52 +188,14 @@ fn import(
     match &held.unpacked {
         None => text.push_str(", which is in the store already\n"),
         Some(record) => {
-            let _ = writeln!(text, " from {} of {}", size(record.archive_bytes), record.format);
-            record.report.lines().iter().for_each(|line| {
+            let _ = writeln!(text, " from {}", amount(record.archive_bytes, &record.format));
+            let image = record.image.iter().flat_map(ImageRecord::lines);
+            record.report.lines().into_iter().chain(image).for_each(|line| {
                 let _ = writeln!(text, "  {line}");
             });
         }
     }
     Ok((value, text))
-}
-
-fn list(store: &Store) -> Result<(Value, String), Failure> {
-    Ok(list_of(&store.list()?))
-}
-
-fn list_of(images: &[Listed]) -> (Value, String) {
-    let value = images
-        .iter()
-        .map(|Listed { digest, names, record, used }| {
-            let used = *used == Switch::Yes;
-            json!({ "names": names, "digest": digest, "used": used, "record": record })
-        })
-        .collect();
-    if images.is_empty() {
-        return (value, String::new());
-    }
-    let mut rows = vec![["NAME", "DIGEST", "SIZE", "FILES", "USED", "FROM"].map(str::to_owned)];
-    for Listed { digest, names, record, used } in images {
-        let known = record.as_ref().map(|record| {
-            (size(record.report.bytes), thousands(record.report.files), printable(&record.source))
-        });
-        let (bytes, files, source) = known.unwrap_or_else(|| ("?".into(), "?".into(), "?".into()));
-        let used = if *used == Switch::Yes { "yes" } else { "no" };
-        let names = if names.is_empty() { "-".into() } else { names.join(",") };
-        rows.push([names, digest.chars().take(SHORT).collect(), bytes, files, used.into(), source]);
-    }
-    let widths: Vec<usize> = (0..5)
-        .map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0))
-        .collect();
-    let mut text = String::new();
-    for row in rows {
-        for (cell, width) in row.iter().zip(&widths) {
-            let _ = write!(text, "{cell:<width$}  ");
-        }
-        text.push_str(&row[5]);
-        text.push('\n');
-    }
-    (value, text)
 }
 
 fn remove(store: &Store, words: &[String]) -> Result<(Value, String), Failure> {
@@ -242,12 +221,17 @@ fn remove(store: &Store, words: &[String]) -> Result<(Value, String), Failure> {
     Ok((Value::Array(values), text))
 }
 
+/// What was read; of a directory there is no length.
+fn amount(bytes: u64, format: &str) -> String {
+    if bytes == 0 { format.to_owned() } else { format!("{} of {format}", size(bytes)) }
+}
+
 fn unpack(
-    archive: &Archive,
+    wanted: &Wanted<'_>,
     target: &Path,
-    limits: UnpackLimits,
     rights: UnpackRights,
 ) -> Result<(Value, String), Failure> {
+    let Wanted { archive, limits, choice } = *wanted;
     let mut watch = Bar::new(format!("unpacking {}", archive.short_name())).heeding_signals()?;
     let done = directory::fill(target, |into| {
         let unpack = Unpack {
@@ -256,6 +240,7 @@ fn unpack(
             threads: Threads::Two,
             hashing: Hashing::Unwanted,
             renumber: None,
+            choice,
             watch: &mut watch,
         };
         unpack.unpack(archive, into)
@@ -263,17 +248,18 @@ fn unpack(
     drop(watch);
     let value = json!({
         "directory": target.to_string_lossy(),
-        "format": done.compression.name(),
+        "format": done.format,
+        "image": done.image,
         "archive_bytes": done.length,
         "report": done.report,
     });
     let mut text = format!(
-        "{}: from {} of {}\n",
+        "{}: from {}\n",
         printable(&target.to_string_lossy()),
-        size(done.length),
-        done.compression.name()
+        amount(done.length, &done.format)
     );
-    for line in done.report.lines() {
+    let image = done.image.iter().flat_map(ImageRecord::lines);
+    for line in done.report.lines().into_iter().chain(image) {
         let _ = writeln!(text, "  {line}");
     }
     Ok((value, text))

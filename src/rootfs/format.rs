@@ -45,6 +45,8 @@ impl Compression {
 #[derive(Debug, PartialEq, Eq)]
 enum Format {
     Tar,
+    /// Nothing but the end of one.
+    NoEntry,
     Compressed(Compression),
     Other(&'static str),
 }
@@ -79,7 +81,7 @@ impl Format {
             Some(block) if block[257..262] == *b"ustar" => {
                 Self::Other("a tar archive whose first header is damaged")
             }
-            Some(block) if *block == [0; 512] => Self::Other("a tar archive without an entry"),
+            Some(block) if *block == [0; 512] => Self::NoEntry,
             _ => Self::Other("of an unknown kind"),
         }
     }
@@ -107,14 +109,31 @@ impl From<io::Error> for Unfit {
     }
 }
 
+/// Whether an archive may have no entry: a root file system has some, a layer need not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entries {
+    /// One at least.
+    Some,
+    /// Perhaps none.
+    Any,
+}
+
 /// Decompresses a stream whose bytes `read` counts as they come.
 ///
 /// # Errors
 /// A file that cannot be read, or is neither tar nor a compressed tar.
-pub fn plain(bytes: impl Read + Send + 'static, read: Arc<AtomicU64>) -> Result<Plain, Unfit> {
+pub fn plain(
+    bytes: impl Read + Send + 'static,
+    read: Arc<AtomicU64>,
+    entries: Entries,
+) -> Result<Plain, Unfit> {
+    const NO_ENTRY: &str = "a tar archive without an entry";
     let (start, bytes) = peek(bytes)?;
     let compression = match Format::of(&start) {
-        Format::Tar => {
+        Format::NoEntry if entries == Entries::Some => {
+            return Err(Unfit::Other(NO_ENTRY, Compression::None));
+        }
+        Format::Tar | Format::NoEntry => {
             return Ok(Plain { stream: Box::new(bytes), compression: Compression::None });
         }
         Format::Other(kind) => return Err(Unfit::Other(kind, Compression::None)),
@@ -138,7 +157,8 @@ pub fn plain(bytes: impl Read + Send + 'static, read: Arc<AtomicU64>) -> Result<
     };
     let (start, stream) = peek(Measured { inner: decoder, read, written: 0 })?;
     match Format::of(&start) {
-        Format::Tar => Ok(Plain { stream: Box::new(stream), compression }),
+        Format::NoEntry if entries == Entries::Some => Err(Unfit::Other(NO_ENTRY, compression)),
+        Format::Tar | Format::NoEntry => Ok(Plain { stream: Box::new(stream), compression }),
         Format::Compressed(_) => Err(Unfit::Other("compressed twice", compression)),
         Format::Other(kind) => Err(Unfit::Other(kind, compression)),
     }

@@ -174,8 +174,9 @@ fn enter(namespace: &OwnedFd, parent: Pid) -> Result<(), Errno> {
     move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::User))?;
     crate::walls::privileges::set_gid(0)?;
     crate::walls::privileges::set_uid(0)?;
-    // A change of the uid clears it, prctl(2).
-    prctl::set_pdeathsig(NixSignal::SIGTERM).map_err(crate::error::of_nix)?;
+    // A change of the uid clears it, prctl(2). One that is stopped ends too: what is half done is
+    // swept by the next.
+    prctl::set_pdeathsig(NixSignal::SIGKILL).map_err(crate::error::of_nix)?;
     if getppid() == Some(parent) { Ok(()) } else { Err(Errno::SRCH) }
 }
 

@@ -10,10 +10,13 @@ pub mod archive;
 pub mod builtin;
 pub mod command;
 mod copy;
+mod count;
 mod directory;
 pub mod entry;
 pub mod format;
+pub mod image;
 pub mod keeper;
+mod listing;
 pub mod look;
 pub mod meter;
 pub mod no_root;
@@ -34,12 +37,11 @@ pub use archive::Archive;
 
 use crate::error::{Failure, printable};
 use renumber::Renumber;
-use report::UnpackReport;
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use std::fmt;
 use std::path::PathBuf;
-use unpack::Unpack;
+use unpack::{Unpack, Unpacked};
 use writer::{TreeWriter, UnpackLimits};
 
 /// Where the files of a root come from that is made for one run alone.
@@ -72,13 +74,9 @@ impl Origin {
     ///
     /// # Errors
     /// Those of [`Unpack::unpack`].
-    pub fn unpack(
-        &self,
-        unpack: Unpack<'_>,
-        into: BorrowedFd<'_>,
-    ) -> Result<UnpackReport, Failure> {
+    pub fn unpack(&self, unpack: Unpack<'_>, into: BorrowedFd<'_>) -> Result<Unpacked, Failure> {
         match self {
-            Self::Archive(archive) => unpack.unpack(archive, into).map(|done| done.report),
+            Self::Archive(archive) => unpack.unpack(archive, into),
             Self::Stored { name, tree, renumber } => {
                 let from = openat(
                     CWD,
@@ -94,7 +92,14 @@ impl Origin {
                 let mut writer = TreeWriter::new(into, unpack.rights, limits);
                 writer.renumber(renumber.as_ref().or(unpack.renumber));
                 copy::tree(from.as_fd(), &mut writer)?;
-                writer.finish()
+                Ok(Unpacked {
+                    root_named: writer.root_named(),
+                    report: writer.finish()?,
+                    length: 0,
+                    digest: None,
+                    format: "tree".to_owned(),
+                    image: None,
+                })
             }
         }
     }

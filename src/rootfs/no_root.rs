@@ -7,19 +7,9 @@ use std::path::Path;
 const MOST: usize = 64;
 
 /// Adds to a command that was not found what the directory is that was taken for a root file
-/// system: an image that is not unpacked, or a tree one level down.
+/// system: a tree one level down, or none.
 pub fn explain(directory: &Path, failure: Failure) -> Failure {
     let shown = |path: &Path| printable(&path.to_string_lossy());
-    if directory.join("oci-layout").is_file() {
-        return failure
-            .why(format!("{} is an OCI image layout and no root file system", shown(directory)))
-            .remedy("unpack it by podman or umoci, or import an archive of its tree");
-    }
-    if directory.join("manifest.json").is_file() {
-        return failure
-            .why(format!("{} is an unpacked docker save", shown(directory)))
-            .remedy("import the tree that podman export or docker export writes");
-    }
     if looks_like_a_root(directory) {
         return failure;
     }

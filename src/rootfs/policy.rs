@@ -63,9 +63,12 @@ pub enum Rule {
     Bytes(u64),
     Entries(u64),
     Closed,
+    LayerNames,
+    Mark,
+    MarkKind,
+    MarkOfOwn,
     Ratio,
     Window,
-    Foreign(&'static str),
 }
 
 impl fmt::Display for Rule {
@@ -136,16 +139,21 @@ impl Rule {
             Self::Closed => {
                 "too many directories that keep their owner out, or devices that are left out"
             }
+            Self::LayerNames => "a layer of too many names",
+            Self::Mark => "a whiteout of nothing that can be named, which engines take differently",
+            Self::MarkKind => "a whiteout that is no regular file",
+            Self::MarkOfOwn => {
+                "a whiteout of what the same layer has made, which engines take differently"
+            }
             Self::Ratio => "it grows more than {}-fold when it is decompressed, as a bomb does",
             Self::Window => "its decompression needs a window of more than {} MiB",
-            Self::Foreign(_) => "it is {}, not a root file system",
         }
     }
 
     /// What stands in the sentence for `{}`: what the archive has, or the limit that it breaks.
     fn argument(&self) -> String {
         match self {
-            Self::Number(text) | Self::Foreign(text) => (*text).to_owned(),
+            Self::Number(text) => (*text).to_owned(),
             Self::Owner(number) | Self::Bytes(number) | Self::Entries(number) => number.to_string(),
             Self::Kind(flag) => flag.escape_ascii().to_string(),
             Self::LinkMissing(name)
@@ -179,21 +187,17 @@ impl Rule {
             | Self::SparseMap
             | Self::Time
             | Self::SetId
-            | Self::Closed => String::new(),
+            | Self::Closed
+            | Self::LayerNames
+            | Self::Mark
+            | Self::MarkKind
+            | Self::MarkOfOwn => String::new(),
         }
     }
 
     /// The refusal of an entry.
     pub fn of(self, entry: &[u8]) -> Failure {
-        let failure = Failure::new(format!("archive entry '{}': {self}", shown(entry)));
-        if matches!(self, Self::Foreign(_)) {
-            failure.remedy(
-                "docker export CONTAINER (or podman's) writes the files: … | rustic rootfs \
-                    import NAME -",
-            )
-        } else {
-            failure
-        }
+        Failure::new(format!("archive entry '{}': {self}", shown(entry)))
     }
 }
 

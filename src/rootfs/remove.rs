@@ -2,7 +2,7 @@
 //! it, never through a symlink, and never into what is mounted in it.
 
 use crate::beneath;
-use rustix::fd::OwnedFd;
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{
     AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags, fchmod, fstat, openat, openat2,
     statat, unlinkat,
@@ -20,8 +20,16 @@ use std::path::Path;
 /// The first thing that could not be removed: EBUSY for a mount, EACCES for what belongs to another
 /// id, ESTALE for a directory that somebody has moved meanwhile.
 pub fn tree(path: &Path) -> Result<()> {
+    tree_in(CWD, path)
+}
+
+/// The same by a name in a directory that is open.
+///
+/// # Errors
+/// Those of [`tree`].
+pub fn tree_in(dir: impl AsFd, path: &Path) -> Result<()> {
     let name = CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::INVAL)?;
-    let top = |flags| openat(CWD, &name, flags, Mode::empty());
+    let top = |flags| openat(&dir, &name, flags, Mode::empty());
     let mut here = match open_to_empty(top) {
         Err(Errno::NOENT) => return Ok(()),
         result => result?,
@@ -47,7 +55,7 @@ pub fn tree(path: &Path) -> Result<()> {
             }
             unlinkat(&here, &emptied, AtFlags::REMOVEDIR)?;
         } else {
-            return unlinkat(CWD, &name, AtFlags::REMOVEDIR);
+            return unlinkat(&dir, &name, AtFlags::REMOVEDIR);
         }
     }
 }

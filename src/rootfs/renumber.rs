@@ -45,6 +45,11 @@ impl Renumber {
         Self { from, to: FileIds { uids: same(uids), gids: same(gids) }, root }
     }
 
+    /// Whether a number becomes another one.
+    pub fn changes(&self) -> bool {
+        self.from != self.to
+    }
+
     /// Changes the owner of a file, and the numbers in its attributes; a list that names what the
     /// other side lacks is left out.
     pub fn apply(&self, metadata: &mut Metadata) -> Renumbered {

@@ -29,6 +29,9 @@ pub struct UnpackReport {
     /// Entries that belong to root, without their set-ID bits, because the user namespace lacks
     /// their owner.
     pub owners_unmapped: u64,
+    /// Entries without the set-ID bits that they have in the archive, because everything belongs to
+    /// who unpacked it.
+    pub set_ids_dropped: u64,
     /// Bytes of all files, holes included.
     pub bytes: u64,
     /// Extended attributes that were set.
@@ -74,6 +77,11 @@ impl UnpackReport {
                 self.owners_squashed,
                 "other owner (everything is yours)",
                 "other owners (everything is yours)",
+            ),
+            (
+                self.set_ids_dropped,
+                "entry's set-ID bits (they would be yours)",
+                "entries' set-ID bits (they would be yours)",
             ),
             (
                 self.owners_unmapped,

@@ -4,6 +4,7 @@ use crate::error::Failure;
 use crate::namespace::Switch;
 use crate::rootfs::archive::{Archive, Opened};
 use crate::rootfs::format::Compression;
+use crate::rootfs::image::{self, ImageChoice, ImageRecord};
 use crate::rootfs::meter::Hashing;
 use crate::rootfs::reader::Reader;
 use crate::rootfs::renumber::Renumber;
@@ -11,7 +12,11 @@ use crate::rootfs::report::UnpackReport;
 use crate::rootfs::stream::{Threads, WatchedStream};
 use crate::rootfs::watch::Watch;
 use crate::rootfs::writer::{TreeWriter, UnpackLimits, UnpackRights};
-use rustix::fd::BorrowedFd;
+use crate::rootfs::{count, remove, run_directory};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{AtFlags, Dir, Mode, OFlags, fchmod, mkdirat, openat, renameat, statat};
+use std::ffi::CString;
+use std::path::Path;
 
 /// An archive, unpacked.
 #[derive(Debug)]
@@ -22,10 +27,12 @@ pub struct Unpacked {
     pub length: u64,
     /// Its sha256, where it was wanted.
     pub digest: Option<String>,
-    /// How it was compressed.
-    pub compression: Compression,
+    /// Its format, with how it was compressed.
+    pub format: String,
     /// Whether it has an entry for its root.
     pub root_named: Switch,
+    /// What is known of an image in layers.
+    pub image: Option<ImageRecord>,
 }
 
 /// How an archive is unpacked.
@@ -40,17 +47,52 @@ pub struct Unpack<'a> {
     pub hashing: Hashing,
     /// Where owners are to have other numbers than in the archive.
     pub renumber: Option<&'a Renumber>,
+    /// Which image of several is wanted.
+    pub choice: &'a ImageChoice,
     /// Who is told how far it is, and may end it.
     pub watch: &'a mut dyn Watch,
 }
 
 impl Unpack<'_> {
-    /// Unpacks into an empty directory.
+    /// Unpacks into an empty directory; of an image the layers, one over the other.
     ///
     /// # Errors
     /// A stream that is cut or damaged, an entry that breaks a rule, a full disk. What was unpacked
     /// until then stays for the caller to remove.
-    pub fn unpack(self, archive: &Archive, into: BorrowedFd<'_>) -> Result<Unpacked, Failure> {
+    pub fn unpack(mut self, archive: &Archive, into: BorrowedFd<'_>) -> Result<Unpacked, Failure> {
+        let blamed = |failure| archive.blame(failure);
+        if let Archive::Layout(_) = archive {
+            let layout = archive.layout()?;
+            let (report, image) = self.layers(layout.as_fd(), None, into).map_err(blamed)?;
+            let format = image::kind_of(layout.as_fd())?.unwrap_or("an image").to_owned();
+            let digest = archive.digest(self.watch)?;
+            return Ok(Unpacked {
+                report,
+                length: 0,
+                digest: Some(digest),
+                format,
+                root_named: Switch::Yes,
+                image: Some(image),
+            });
+        }
+        let mut unpacked = self.files(archive, into)?;
+        if !has_programs(into)
+            && let Some(kind) = image::kind_of(into).map_err(blamed)?
+        {
+            let (name, held) = aside(into).map_err(|errno| {
+                Failure::new("cannot put the image's own files aside").errno(errno)
+            })?;
+            let (report, image) = self.layers(held.as_fd(), Some(&name), into).map_err(blamed)?;
+            let removed = remove::tree_in(into, Path::new(&name));
+            removed.map_err(|errno| Failure::new("cannot remove the layers").errno(errno))?;
+            unpacked.format = format!("{kind}, {}", unpacked.format);
+            (unpacked.report, unpacked.image) = (report, Some(image));
+        }
+        Ok(unpacked)
+    }
+
+    /// The files of an archive, as they are.
+    fn files(&mut self, archive: &Archive, into: BorrowedFd<'_>) -> Result<Unpacked, Failure> {
         let Opened { plain, meter, length } = archive.open(self.hashing)?;
         let compression = plain.compression;
         // Below that a thread costs more than it gives, and plain bytes are read as fast as they
@@ -79,10 +121,66 @@ impl Unpack<'_> {
             report,
             length: meter.read(),
             digest: meter.digest(),
-            compression,
+            format: compression.name().to_owned(),
             root_named,
+            image: None,
         })
     }
+
+    /// The layers of an image that lies in a directory.
+    fn layers(
+        &mut self,
+        layout: BorrowedFd<'_>,
+        aside: Option<&str>,
+        into: BorrowedFd<'_>,
+    ) -> Result<(UnpackReport, ImageRecord), Failure> {
+        let mut writer = TreeWriter::new(into, self.rights, self.limits);
+        writer.renumber(self.renumber);
+        if let Some(name) = aside {
+            writer.keep_aside(name.as_bytes());
+        }
+        let image = image::unpack(layout, self.choice, &mut writer, self.threads, self.watch)?;
+        // Some of what layers have made others have removed.
+        let there = count::counts(into, aside)?;
+        let report = writer.finish()?;
+        let UnpackReport {
+            files, directories, symlinks, hard_links, fifos, devices, bytes, ..
+        } = there;
+        let report = UnpackReport {
+            files,
+            directories,
+            symlinks,
+            hard_links,
+            fifos,
+            devices,
+            bytes,
+            ..report
+        };
+        Ok((report, image))
+    }
+}
+
+/// Whether a directory is a root file system, whatever its files are called.
+fn has_programs(directory: BorrowedFd<'_>) -> bool {
+    let is_there = |name| statat(directory, name, AtFlags::SYMLINK_NOFOLLOW).is_ok();
+    ["bin", "usr", "sbin", "etc"].into_iter().any(is_there)
+}
+
+/// Moves what is in a directory into a new one in it, which nobody can name before.
+fn aside(directory: BorrowedFd<'_>) -> rustix::io::Result<(String, OwnedFd)> {
+    let name = format!(".rustic-image-{}", run_directory::random()?);
+    let names: Vec<CString> = Dir::read_from(directory)?
+        .map(|entry| Ok(entry?.file_name().to_owned()))
+        .collect::<rustix::io::Result<_>>()?;
+    mkdirat(directory, &name, Mode::RWXU)?;
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let held = openat(directory, &name, flags, Mode::empty())?;
+    for from in names.iter().filter(|name| ![c".", c".."].contains(&name.as_c_str())) {
+        renameat(directory, from, &held, from)?;
+    }
+    // What the archive says of its own top says nothing of the image's.
+    fchmod(directory, Mode::from_raw_mode(0o755))?;
+    Ok((name, held))
 }
 
 /// Bytes of an archive that is unpacked by one thread.

@@ -1,9 +1,11 @@
 //! The root file system of a run: found, and unpacked where it has to be.
 
+use super::account;
 use super::plan::maps;
 use crate::error::{Failure, printable};
 use crate::host::Host;
 use crate::namespace::{Namespace, Switch};
+use crate::rootfs::image::ImageRecord;
 use crate::rootfs::keeper::{FileIds, Keeper};
 use crate::rootfs::progress::Bar;
 use crate::rootfs::renumber::Renumber;
@@ -14,7 +16,8 @@ use crate::rootfs::{Archive, Image, Origin};
 use crate::run::supervise::Unsuccessful;
 use crate::spec::{Rootfs, Spec, has_other_ids};
 use crate::walls::idmap::{IdMaps, Writer};
-use rustix::fs::statfs;
+use rustix::fs::{Mode, statfs};
+use rustix::process::umask;
 use std::path::{Path, PathBuf};
 
 /// A root file system, and the lock that keeps it where it is: this process and the warden hold it
@@ -25,12 +28,25 @@ pub(super) struct Found {
     /// What may surprise about its owners.
     pub warning: Option<String>,
     /// What -v says of it.
-    pub remark: Option<String>,
+    pub remarks: Vec<String>,
 }
 
 impl Found {
     fn without_store(image: Image) -> Self {
-        Self { image, held: None, warning: None, remark: None }
+        Self { image, held: None, warning: None, remarks: Vec::new() }
+    }
+
+    fn of_store(
+        image: Image,
+        held: LeasedTree,
+        warning: Option<String>,
+        remark: Option<&str>,
+    ) -> Self {
+        let layered = held.record.as_ref().and_then(|record| record.image.as_ref());
+        let said = layered.map(ImageRecord::lines).unwrap_or_default();
+        let said = said.into_iter().map(|line| format!("root: {line}"));
+        let remarks = said.chain(remark.map(str::to_owned)).collect();
+        Self { image, held: Some(held), warning, remarks }
     }
 }
 
@@ -46,36 +62,45 @@ pub(super) fn find_image(spec: &Spec, host: &Host, making: Making) -> Result<Fou
             return Ok(Found::without_store(Image::Directory(path.clone())));
         }
         Rootfs::Stored(name) => return find_stored(name, spec, host, making),
-        Rootfs::Archive(path) => Archive::File(path.clone()),
+        Rootfs::Archive(path) => Archive::at(path.clone()),
         Rootfs::Builtin => Archive::builtin()?,
     };
     let store = open_store(spec, host, spec.store_by_name, making)?;
-    if !spec.namespaces.is_new(Namespace::Mount) {
-        let image = per_run(Origin::Archive(archive), store.as_ref(), host, making)?;
-        return Ok(Found::without_store(image));
-    }
-    let Some(store) = store else {
-        return Ok(Found::without_store(Image::ToUnpack(Origin::Archive(archive))));
+    let is_mounted = spec.namespaces.is_new(Namespace::Mount);
+    let store = match store {
+        Some(store) if is_mounted || archive != Archive::Builtin => store,
+        store if is_mounted => {
+            let _ = store;
+            return Ok(Found::without_store(Image::ToUnpack(Origin::Archive(archive))));
+        }
+        store => {
+            let image = per_run(Origin::Archive(archive), store.as_ref(), host, making)?;
+            return Ok(Found::without_store(image));
+        }
     };
     let mut bar = Bar::new(format!("unpacking {}", archive.short_name()));
-    let held = store.tree(&archive, making, UnpackLimits::default(), &mut bar);
+    let (choice, limits) = (&spec.image.choice, UnpackLimits::default());
+    let held = store.tree(&archive, choice, making, limits, &mut bar);
     let held =
         held.map_err(|failure| store.refused().map_or(failure.into(), Unsuccessful::NoRanges))?;
+    if !is_mounted {
+        return in_run_directory(&archive, held, &store, spec, host, making);
+    }
     match owners_seen(&held, spec, host) {
         OwnersSeen::Wrong => Ok(Found {
-            remark: Some("root: unpacked for this run, as the store has it for other ids".into()),
+            remarks: vec!["root: unpacked for this run, as the store has it for other ids".into()],
             ..Found::without_store(Image::ToUnpack(Origin::Archive(archive)))
         }),
         OwnersSeen::Lost | OwnersSeen::Right if !can_be_shown(&held.tree, spec, host) => {
             let name = archive.short_name();
             let (tree, renumber) = (held.tree.clone(), None);
             let image = Image::ToUnpack(Origin::Stored { name, tree, renumber });
-            Ok(Found { image, held: Some(held), warning: None, remark: Some(NOT_SHOWN.into()) })
+            Ok(Found::of_store(image, held, None, Some(NOT_SHOWN)))
         }
         OwnersSeen::Lost | OwnersSeen::Right => {
             let warning = lost(&held, &store, spec, host)?;
             let image = Image::Tree(held.tree.clone());
-            Ok(Found { image, held: Some(held), warning, remark: None })
+            Ok(Found::of_store(image, held, warning, None))
         }
     }
 }
@@ -115,7 +140,31 @@ fn find_stored(
         (false, _) => per_run(origin, Some(&store), host, making)?,
     };
     let warning = lost(&held, &store, spec, host)?;
-    Ok(Found { image, held: Some(held), warning, remark: remark.map(str::to_owned) })
+    Ok(Found::of_store(image, held, warning, remark))
+}
+
+/// The tree of an archive, copied for a run that has no mounts; the archive itself where the tree
+/// has other ids.
+fn in_run_directory(
+    archive: &Archive,
+    held: LeasedTree,
+    store: &Store,
+    spec: &Spec,
+    host: &Host,
+    making: Making,
+) -> Result<Found, Unsuccessful> {
+    let is_image = held.record.as_ref().is_some_and(|record| record.image.is_some());
+    let origin = match owners_seen(&held, spec, host) {
+        OwnersSeen::Wrong if !is_image => Origin::Archive(archive.clone()),
+        OwnersSeen::Wrong | OwnersSeen::Lost | OwnersSeen::Right => Origin::Stored {
+            name: archive.short_name(),
+            tree: held.tree.clone(),
+            renumber: other_numbers(&held, store, spec, host).filter(|numbers| numbers.changes()),
+        },
+    };
+    let warning = lost(&held, store, spec, host)?;
+    let image = per_run(origin, Some(store), host, making)?;
+    Ok(Found::of_store(image, held, warning, None))
 }
 
 /// What is said where it cannot.
@@ -207,4 +256,28 @@ fn per_run(
     let directory = run_directory::name_in(&runs)
         .map_err(|errno| Failure::new("cannot name a directory").errno(errno))?;
     Ok(Image::PerRun { origin, directory })
+}
+
+/// The same with what only the root file system knows: the config of an image, and who a user is
+/// that was ordered by name.
+///
+/// # Errors
+/// A root file system that cannot be had, or has no such user.
+pub fn with_image(spec: Spec, host: &Host) -> Result<Spec, Failure> {
+    let is_image = matches!(spec.rootfs, Rootfs::Archive(_) | Rootfs::Stored(_));
+    if spec.user_order.name().is_none() && !is_image {
+        return Ok(spec);
+    }
+    umask(Mode::empty());
+    let found = find_image(&spec, host, Making::Yes).map_err(Unsuccessful::failure)?;
+    resolved(&spec, host, &found)
+}
+
+pub(super) fn resolved(spec: &Spec, host: &Host, found: &Found) -> Result<Spec, Failure> {
+    let record = found.held.as_ref().and_then(|held| held.record.as_ref());
+    let image = record.and_then(|record| record.image.as_ref());
+    let spec = image.map_or_else(|| Ok(spec.clone()), |image| spec.for_image(&image.config))?;
+    let spec = Spec { user: spec.user_order.numbers(host), ..spec };
+    let user = account::user(&spec, host, &found.image)?;
+    Ok(spec.for_user(user))
 }

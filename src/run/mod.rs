@@ -41,4 +41,5 @@ pub mod supervise;
 pub mod warden;
 pub mod wire;
 
-pub use parent::{planned, run, with_named_user};
+pub use image::with_image;
+pub use parent::{planned, run};

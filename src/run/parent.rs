@@ -8,11 +8,10 @@ use crate::ready::queue;
 use crate::rootfs::meter::Hashing;
 use crate::rootfs::store::{LeasedTree, Making};
 use crate::rootfs::{Archive, Image};
-use crate::run::account;
 use crate::run::child::Inheritance;
 use crate::run::control::{self, FarEnd, NearEnd, Order};
 use crate::run::events::Events;
-use crate::run::image::{Found, find_image};
+use crate::run::image::{Found, find_image, resolved};
 use crate::run::plan::{Ingredients, Plan};
 use crate::run::prepare::prepare;
 use crate::run::progress::Voice;
@@ -44,8 +43,10 @@ use std::rc::Rc;
 /// Those of [`Plan::new`], and a root file system that is not one.
 pub fn planned(spec: &Spec, host: &Host) -> Result<Plan, Failure> {
     Events::over(spec.info_fd)?;
-    if let Rootfs::Archive(path) = &spec.rootfs {
-        Archive::File(path.clone()).open(Hashing::Unwanted)?;
+    if let Rootfs::Archive(path) = &spec.rootfs
+        && !path.is_dir()
+    {
+        Archive::at(path.clone()).open(Hashing::Unwanted)?;
     }
     let streams = Streams::look(spec, host)?;
     let range = has_range(&spec.namespaces, host)
@@ -53,21 +54,8 @@ pub fn planned(spec: &Spec, host: &Host) -> Result<Plan, Failure> {
         .transpose()?
         .map(Rc::new);
     let found = find_image(spec, host, Making::No).map_err(Unsuccessful::failure)?;
-    let spec = spec.for_user(account::user(spec, host, &found.image)?);
+    let spec = resolved(spec, host, &found)?;
     plan(&spec, host, found.image, &streams, range)
-}
-
-/// The same with the ids of a user who was ordered by name, which only the root file system knows.
-///
-/// # Errors
-/// A root file system that cannot be had, or has no such user.
-pub fn with_named_user(spec: Spec, host: &Host) -> Result<Spec, Failure> {
-    if spec.user_order.name().is_none() {
-        return Ok(spec);
-    }
-    umask(Mode::empty());
-    let found = find_image(&spec, host, Making::Yes).map_err(Unsuccessful::failure)?;
-    Ok(spec.for_user(account::user(&spec, host, &found.image)?))
 }
 
 fn plan(
@@ -127,16 +115,17 @@ fn run_told(spec: &Spec, host: &Host, info: &mut Events) -> Result<Exit, Unsucce
     };
     // Neither here nor in the warden, which inherits it, is the lock given back before the
     // container has ended.
-    let Found { image, held, warning, remark } = find_image(spec, host, Making::Yes)?;
-    // Held by every process of the run, as the root file system is.
+    let found = find_image(spec, host, Making::Yes)?;
+    let spec = &resolved(spec, host, &found)?;
+    let Found { image, held, warning, remarks } = found;
+    // Held by this process and the warden, as the root file system is.
     let range = has_range(&spec.namespaces, host)
         .then(|| IdRange::take(spec.ids.range))
         .transpose()?
         .map(Rc::new);
-    let spec = &spec.for_user(account::user(spec, host, &image)?);
     let mut plan = plan(spec, host, image, &streams, range)?;
     plan.warnings.extend(warning);
-    plan.remarks.extend(remark);
+    plan.remarks.extend(remarks);
     let (mut ours, theirs) =
         both_sides(spec, &streams, outer.as_ref(), cmds_uid(&plan, spec, host))?;
     let voice = Voice { talk: spec.talk, line_end: if outer.is_some() { "\r\n" } else { "\n" } };

@@ -44,6 +44,7 @@ impl RunOptions {
             store: _,
             hostname: _,
             workdir: _,
+            image: _,
             user: _,
             groups: _,
             ids: _,
@@ -98,6 +99,7 @@ impl RunOptions {
     fn process_words(&self, words: &mut Words) {
         words.given("hostname", self.hostname.as_ref());
         words.given("workdir", self.workdir.as_ref());
+        self.image.say(words);
         words.given("uid", self.user.uid.as_ref().map(IdOrder::to_string));
         words.given("gid", self.user.gid.as_ref().map(IdOrder::to_string));
         if self.groups == Supplementary::Kept {

@@ -2,7 +2,7 @@
 
 use super::files::can_be_undone;
 use super::join::{Joined, open_joins};
-use super::rootfs::{no_mounts_below, store};
+use super::rootfs::store;
 use crate::error::{Failure, printable};
 use crate::host::Host;
 use crate::namespace::{Choice, Namespace, Namespaces, Switch};
@@ -10,7 +10,7 @@ use crate::spec::{
     Capabilities, Ready, RootSwitch, Rootfs, RunOptions, Seccomp, Spec, Writing, shown,
 };
 use caps::Capability;
-use std::ffi::{CString, OsStr, OsString};
+use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -46,11 +46,6 @@ impl RunOptions {
         let hostname = self.hostname(&namespaces)?;
         let store = store(self.store.as_deref(), host)?;
         let rootfs = self.rootfs(store.as_deref())?;
-        if self.writing == Writing::Ephemeral
-            && let Rootfs::Directory(dir) = &rootfs
-        {
-            no_mounts_below("--ephemeral", dir)?;
-        }
         let env = self.environment()?;
         let cap_mask = self.cap_mask(&namespaces, root, host)?;
         let files = self.files.check()?;
@@ -60,8 +55,8 @@ impl RunOptions {
         }
         self.check_ids(&namespaces, (&rootfs, &files), cap_mask, host)?;
         let workdir = self.checked_workdir()?;
-        let cmd = if self.cmd.is_empty() { vec![OsString::from("sh")] } else { self.cmd.clone() };
-        Ok(Spec {
+        let process = self.process(&workdir)?;
+        let spec = Spec {
             namespaces,
             joins,
             inside,
@@ -73,6 +68,9 @@ impl RunOptions {
             store,
             store_by_name: if self.store.is_some() { Switch::Yes } else { Switch::No },
             hostname,
+            image: self.image,
+            process,
+            stop_signal: None,
             workdir,
             user: self.user.numbers(host),
             user_order: self.user,
@@ -80,7 +78,7 @@ impl RunOptions {
             ids: self.ids,
             env,
             cap_mask,
-            cmd: cmd.iter().map(|word| c_string(word, "CMD")).collect::<Result<_, _>>()?,
+            cmd: Vec::new(),
             caps: self.caps,
             kernel: self.kernel,
             stdio: self.stdio,
@@ -90,7 +88,8 @@ impl RunOptions {
             ready_timeout: self.ready_timeout,
             info_fd: self.info_fd,
             talk: self.talk,
-        })
+        };
+        spec.with_own_command()
     }
 
     fn namespaces(&self, host: &Host) -> Result<Namespaces, Failure> {

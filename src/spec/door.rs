@@ -1,6 +1,7 @@
 //! Doors: what was ordered and opens a wall. It is allowed, and said.
 
 use super::check::PODMANS_ELEVEN;
+use crate::host::Extent;
 use crate::namespace::{Choice, Namespace, Switch};
 use crate::spec::{
     ProcView, RootSwitch, Rootfs, Seccomp, Spec, Stdio, Supplementary, Writing, shown,
@@ -110,7 +111,14 @@ impl Spec {
             "who holds CAP_SYS_ADMIN in the user namespace that is entered can reach the caller's \
              files while this container starts",
         );
-        climbs.into_iter().chain(entered).map(str::to_owned).collect()
+        let outside = self.joins.last.as_ref().and(self.inside.as_ref());
+        let is_root = outside.is_some_and(|inside| {
+            let of_root = |extent: &Extent| extent.outside == 0;
+            inside.uids_outside.iter().any(of_root)
+        });
+        let is_root = is_root
+            .then_some("the user namespace that is entered has the host's root among its ids");
+        climbs.into_iter().chain(entered).chain(is_root).map(str::to_owned).collect()
     }
 
     /// What was ordered besides namespaces that opens a wall.

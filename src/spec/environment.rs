@@ -19,29 +19,32 @@ impl RunOptions {
         if let Some(term) = std::env::var_os("TERM") {
             variables.insert("TERM".into(), term);
         }
-        for variable in &self.env {
-            match variable {
-                Variable::Set(name, value) => variables.insert(name.clone(), value.clone()),
-                Variable::PassOn(name) => match std::env::var_os(name) {
-                    Some(value) => variables.insert(name.clone(), value),
-                    None => {
-                        return Err(Failure::new(format!(
-                            "--env {}: the caller has no such variable",
-                            printable(&name.to_string_lossy())
-                        ))
-                        .remedy("--env NAME=VALUE"));
-                    }
-                },
-            };
+        for line in self.ordered_variables()? {
+            let line = line.into_bytes();
+            let end = line.iter().position(|&byte| byte == b'=').unwrap_or(line.len());
+            let text = |bytes: &[u8]| OsString::from_vec(bytes.to_vec());
+            variables.insert(text(&line[..end]), text(line.get(end + 1..).unwrap_or_default()));
         }
-        variables
-            .into_iter()
-            .map(|(name, value)| {
-                let mut line = name.into_vec();
-                line.push(b'=');
-                line.extend(value.into_vec());
-                c_string(OsStr::from_bytes(&line), "--env")
-            })
-            .collect()
+        variables.into_iter().map(|(name, value)| line(name, value)).collect()
     }
+
+    /// What was ordered, in its order.
+    pub(super) fn ordered_variables(&self) -> Result<Vec<CString>, Failure> {
+        let of = |variable: &Variable| match variable {
+            Variable::Set(name, value) => line(name.clone(), value.clone()),
+            Variable::PassOn(name) => match std::env::var_os(name) {
+                Some(value) => line(name.clone(), value),
+                None => Err(Failure::new(format!(
+                    "--env {}: the caller has no such variable",
+                    printable(&name.to_string_lossy())
+                ))
+                .remedy("--env NAME=VALUE")),
+            },
+        };
+        self.env.iter().map(of).collect()
+    }
+}
+
+fn line(name: OsString, value: OsString) -> Result<CString, Failure> {
+    c_string(OsStr::from_bytes(&[name.as_bytes(), b"=", value.as_bytes()].concat()), "--env")
 }

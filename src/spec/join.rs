@@ -57,12 +57,24 @@ pub(super) fn open_joins(namespaces: &mut Namespaces, host: &Host) -> Result<Joi
     Ok(Joined { joins, inside: Some(Inside { others_may_mount, ..inside }) })
 }
 
-/// Whether a process that the caller can look into is in this user namespace and has CAP_SYS_ADMIN
-/// in its bounding set.
+/// Whether a process that the caller can look into is in this user namespace, or in one between it
+/// and the caller's, and has CAP_SYS_ADMIN in its bounding set.
 fn may_mount(user_namespace: &OwnedFd) -> Switch {
     let file = |stat: Stat| (stat.st_dev, stat.st_ino);
-    let Ok(wanted) = fstat(user_namespace).map(file) else { return Switch::Yes };
-    let is_there = |process: &Path| stat(process.join("ns/user")).map(file) == Ok(wanted);
+    let own = stat("/proc/self/ns/user").map(file);
+    let mut entered = Vec::new();
+    let mut above = user_namespace.try_clone().ok();
+    while let Some(namespace) = above {
+        match fstat(&namespace).map(file) {
+            found if found == own => break,
+            Ok(found) => entered.push(found),
+            Err(_) => return Switch::Yes,
+        }
+        above = nsfs::parent(&namespace).ok();
+    }
+    let is_there = |process: &Path| {
+        stat(process.join("ns/user")).map(file).is_ok_and(|found| entered.contains(&found))
+    };
     let may = |process: &Path| {
         let status = std::fs::read_to_string(process.join("status")).unwrap_or_default();
         let line = status.lines().find_map(|line| line.strip_prefix("CapBnd:"));

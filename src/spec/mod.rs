@@ -6,6 +6,7 @@ mod door;
 mod environment;
 mod files;
 mod ids;
+mod image;
 mod join;
 mod kernel;
 mod options;
@@ -16,6 +17,7 @@ pub use check::is_hostname;
 pub use door::{Door, Opening};
 pub use files::{Bind, FileOptions, FileOrder, Hide, Overlay, Tmpfs, size};
 pub use ids::{COUNT as IDS_OF_A_RANGE, IdOptions, Ids, Supplementary, has_other_ids, has_range};
+pub use image::{ImageOptions, Process};
 pub use kernel::{KernelOptions, ProcView, Seccomp, Sysctl};
 pub use options::RunOptions;
 pub use rootfs::store;
@@ -185,6 +187,12 @@ pub struct Spec {
     pub store_by_name: Switch,
     /// Host name inside; `None` with `--uts no`.
     pub hostname: Option<String>,
+    /// What is wanted of an image.
+    pub image: ImageOptions,
+    /// What CMD is run with, as it was ordered.
+    pub process: Process,
+    /// What SIGTERM becomes.
+    pub stop_signal: Option<i32>,
     /// Working directory inside.
     pub workdir: CString,
     /// Who CMD is, as it was ordered.

@@ -2,8 +2,8 @@
 
 use crate::namespace::{Choice, Namespace, Switch};
 use crate::spec::{
-    Capabilities, FileOptions, First, IdOptions, KernelOptions, ProcView, Ready, RootSwitch,
-    Rootfs, Spec, Stdio, Supplementary, UserOrder, Variable, Verbosity, Writing,
+    Capabilities, FileOptions, First, IdOptions, ImageOptions, KernelOptions, ProcView, Ready,
+    RootSwitch, Rootfs, Spec, Stdio, Supplementary, UserOrder, Variable, Verbosity, Writing,
 };
 use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -22,6 +22,7 @@ pub struct RunOptions {
     pub store: Option<PathBuf>,
     pub hostname: Option<String>,
     pub workdir: Option<PathBuf>,
+    pub image: ImageOptions,
     pub user: UserOrder,
     pub groups: Supplementary,
     pub ids: IdOptions,
@@ -56,6 +57,7 @@ impl Default for RunOptions {
             store: None,
             hostname: None,
             workdir: None,
+            image: ImageOptions::default(),
             user: UserOrder::default(),
             groups: Supplementary::Dropped,
             ids: IdOptions::default(),
@@ -113,11 +115,12 @@ impl Spec {
             files: self.files.clone(),
             store: self.store.clone().filter(|_| self.store_by_name == Switch::Yes),
             hostname: self.hostname.clone(),
-            workdir: Some(os_string(&self.workdir).into()),
+            workdir: self.process.workdir.as_ref().map(|path| os_string(path).into()),
+            image: self.image.clone(),
             user: self.user_order.clone(),
             groups: self.groups,
             ids: self.ids,
-            env: self.env.iter().map(variable).collect(),
+            env: self.process.env.iter().map(variable).collect(),
             caps: self.caps.clone(),
             kernel: self.kernel.clone(),
             stdio: self.stdio,
@@ -126,7 +129,7 @@ impl Spec {
             ready_timeout: self.ready_timeout,
             info_fd: self.info_fd,
             talk: self.talk,
-            cmd: self.cmd.iter().map(os_string).collect(),
+            cmd: self.process.cmd.iter().map(os_string).collect(),
         }
     }
 }

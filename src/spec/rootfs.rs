@@ -3,8 +3,9 @@
 use crate::error::{Failure, without_number};
 use crate::host::Host;
 use crate::mountinfo;
-use crate::rootfs::store;
-use crate::spec::{Rootfs, RunOptions, shown};
+use crate::rootfs::{Archive, image, store};
+use crate::spec::{Rootfs, RunOptions, Writing, shown};
+use rustix::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 impl RunOptions {
@@ -42,7 +43,12 @@ impl RunOptions {
                 Failure::new(format!("--rootfs {}: {}", shown(given), without_number(&error)))
             })?
             .file_type();
-        if kind.is_dir() {
+        if kind.is_dir() && holds_an_image(&path) {
+            Ok(Rootfs::Archive(path))
+        } else if kind.is_dir() {
+            if self.writing == Writing::Ephemeral {
+                no_mounts_below("--ephemeral", &path)?;
+            }
             Ok(Rootfs::Directory(path))
         } else if kind.is_file() {
             Ok(Rootfs::Archive(path))
@@ -54,6 +60,17 @@ impl RunOptions {
             .remedy("rustic rootfs import NAME - reads a stream"))
         }
     }
+}
+
+/// Whether a directory is an image that is not unpacked, and not a root file system.
+fn holds_an_image(path: &Path) -> bool {
+    let has = |name: &str| path.join(name).exists();
+    let looks_like_one = has("manifest.json") || (has("oci-layout") && has("index.json"));
+    looks_like_one
+        && !["bin", "usr", "sbin", "etc"].into_iter().any(has)
+        && Archive::at(path.to_owned())
+            .layout()
+            .is_ok_and(|layout| matches!(image::kind_of(layout.as_fd()), Ok(Some(_))))
 }
 
 /// Why a word is no image of the store.

@@ -6,6 +6,7 @@ use rustix::io::Result;
 
 /// `_IO(0xb7, n)` of linux/nsfs.h.
 const NS_GET_USERNS: libc::Ioctl = 0xb701;
+const NS_GET_PARENT: libc::Ioctl = 0xb702;
 const NS_GET_NSTYPE: libc::Ioctl = 0xb703;
 const NS_GET_OWNER_UID: libc::Ioctl = 0xb704;
 
@@ -27,6 +28,18 @@ pub fn kind(namespace: impl AsFd) -> Result<u64> {
 pub fn owner(namespace: impl AsFd) -> Result<OwnedFd> {
     // SAFETY: the request takes no argument and returns a new descriptor.
     let fd = unsafe { libc::ioctl(namespace.as_fd().as_raw_fd(), NS_GET_USERNS) };
+    let fd = checked(fd.into())? as RawFd;
+    // SAFETY: the kernel has just made it for this call, and nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// The user namespace that it was made in (Linux 4.9).
+///
+/// # Errors
+/// EPERM where that is not the caller's own nor below it.
+pub fn parent(user_namespace: impl AsFd) -> Result<OwnedFd> {
+    // SAFETY: the request takes no argument and returns a new descriptor.
+    let fd = unsafe { libc::ioctl(user_namespace.as_fd().as_raw_fd(), NS_GET_PARENT) };
     let fd = checked(fd.into())? as RawFd;
     // SAFETY: the kernel has just made it for this call, and nobody else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })

@@ -6,6 +6,7 @@ use crate::error::SysError;
 use rustix::fd::AsFd;
 use rustix::fs::{
     AtFlags, FileType, Gid, Mode, OFlags, Uid, chownat, fstat, makedev, mknodat, symlinkat,
+    unlinkat,
 };
 use rustix::io::Errno;
 use std::path::Path;
@@ -33,13 +34,19 @@ pub const LINKS: [(&str, &str); 5] = [
 /// not who makes them, and checks each after it is made.
 ///
 /// # Errors
-/// EPERM outside the initial user namespace; EEXIST where `dev` is not empty.
+/// EPERM outside the initial user namespace; EISDIR for a directory of such a name.
 pub fn make_nodes(dev: impl AsFd, owner: Option<(Uid, Gid)>) -> Result<(), SysError> {
     for (name, major, minor) in NODES {
         let named = |errno| SysError::new(errno, format!("/dev/{name}"));
         let device = makedev(major, minor);
-        mknodat(&dev, name, FileType::CharacterDevice, Mode::from_raw_mode(0o666), device)
-            .map_err(named)?;
+        let make =
+            || mknodat(&dev, name, FileType::CharacterDevice, Mode::from_raw_mode(0o666), device);
+        match make() {
+            // An image may have something of that name; devices of its own were left out.
+            Err(Errno::EXIST) => unlinkat(&dev, name, AtFlags::empty()).and_then(|()| make()),
+            made => made,
+        }
+        .map_err(named)?;
         if let Some((uid, gid)) = owner {
             chownat(&dev, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW).map_err(named)?;
         }

@@ -263,8 +263,9 @@ fn of_processes() -> Option<Vec<(Ids, String)>> {
             let path = entry.path().join(map);
             let text = fs::read_to_string(&path).unwrap_or_default();
             let ids = extents(&text).unwrap_or_default().into_iter();
-            // One to one they are those of its maker, and no range of its own.
-            let ids = ids.filter(|extent| extent.inside != extent.outside);
+            // From 0 one to one they are those of its maker, and no range of its own. Others that
+            // are one to one a container may have written, to be taken for such.
+            let ids = ids.filter(|extent| (extent.inside, extent.outside) != (0, 0));
             let ids = ids.map(|extent| Ids { start: extent.outside, count: extent.count });
             used.extend(ids.map(|ids| (ids, path.display().to_string())));
         }

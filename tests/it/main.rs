@@ -15,6 +15,7 @@ mod support; //     the frame: starting rustic, looking at the host, cleaning up
 // A run as its user sees it.
 mod cli; //         options, help, wrong calls
 mod explain; //     --explain, --dry-run and what strace saw
+mod images; //      layers, their kinds and configs
 mod invoke; //      the article's program
 mod ready; //       the queue, seen and not seen, and the other ways to say ready
 mod run; //         what CMD sees and how its end is reported

@@ -53,6 +53,15 @@ fn main() {
         ["forbidden-call"] => forbidden_call(),
         ["change-streams"] => (0..3).for_each(change_stream),
         ["who"] => who(),
+        ["args", words @ ..] => println!("{}", words.join("|")),
+        ["env", name] => println!("{}", std::env::var(name).unwrap_or_else(|_| "-".into())),
+        ["cwd"] => println!("{}", std::env::current_dir().unwrap_or_default().display()),
+        ["up-and-wait"] => {
+            println!("up");
+            loop {
+                rustix::event::pause();
+            }
+        }
         ["rights"] => rights(),
         ["make", path] => {
             say(&std::fs::write(path, "")

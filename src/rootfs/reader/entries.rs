@@ -2,7 +2,6 @@
 //! it, and the end.
 
 use super::extension::{Extension, long_name};
-use super::foreign::Marks;
 use super::header::{self, BLOCK, checksum_holds, fits, text};
 use super::pax::{Records, Scope};
 use crate::error::Failure;
@@ -21,20 +20,12 @@ pub struct Reader<R> {
     padding: u64,
     /// What global headers said.
     globals: Records,
-    /// What the top of the archive looks like, to tell another kind of archive.
-    marks: Marks,
 }
 
 impl<R: BufRead> Reader<R> {
     /// Over a stream that is decompressed already.
     pub fn new(stream: R) -> Self {
-        Self {
-            stream,
-            content: 0,
-            padding: 0,
-            globals: Records::default(),
-            marks: Marks::default(),
-        }
+        Self { stream, content: 0, padding: 0, globals: Records::default() }
     }
 
     /// The next entry; `None` behind the last one, when the two blocks of zeros are there and
@@ -74,11 +65,7 @@ impl<R: BufRead> Reader<R> {
     fn entry_behind(&mut self, extension: Extension, header: &Header) -> Result<Entry, Failure> {
         let effective = extension.effective(header, &self.globals)?;
         let named = effective.name.clone();
-        let entry = self.entry(header, effective).map_err(|problem| problem.of(&named))?;
-        match self.marks.look(&entry) {
-            Some(kind) => Err(Rule::Foreign(kind).of(&named)),
-            None => Ok(entry),
-        }
+        self.entry(header, effective).map_err(|problem| problem.of(&named))
     }
 
     /// Reads an extended header.

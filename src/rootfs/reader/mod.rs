@@ -5,7 +5,6 @@ mod acl;
 mod entries;
 mod entry;
 mod extension;
-mod foreign;
 mod header;
 mod pax;
 mod sparse;

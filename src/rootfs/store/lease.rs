@@ -5,6 +5,7 @@ use super::lock::{Lock, Use};
 use super::open::Making;
 use super::record::Record;
 use crate::error::Failure;
+use crate::rootfs::builtin;
 use crate::rootfs::watch::{Progress, Watch};
 use rustix::io::Errno;
 use std::path::{Path, PathBuf};
@@ -19,7 +20,7 @@ pub struct LeasedTree {
     pub digest: String,
     /// What was unpacked, where it was unpacked just now.
     pub unpacked: Option<Record>,
-    /// What is known of it, where who uses it may see other owners.
+    /// What is known of it, but of the built-in root where owners are what they are.
     pub record: Option<Record>,
     pub(super) _lock: Option<Lock>,
 }
@@ -52,7 +53,7 @@ impl Store {
                 tree,
                 digest: digest.to_owned(),
                 unpacked: None,
-                record: None,
+                record: self.known(digest),
                 _lock: None,
             }));
         }
@@ -65,9 +66,15 @@ impl Store {
             tree,
             digest: digest.to_owned(),
             unpacked: None,
-            record: self.keeper.ids.as_ref().and_then(|_| self.record(digest)),
+            record: self.known(digest),
             _lock: Some(lock),
         }))
+    }
+
+    /// The record, where who uses the tree needs it.
+    fn known(&self, digest: &str) -> Option<Record> {
+        let is_plain = digest == builtin::DIGEST && self.keeper.ids.is_none();
+        (!is_plain).then(|| self.record(digest)).flatten()
     }
 
     /// A lock, when others have given it back.

@@ -1,5 +1,6 @@
 //! What is kept of an image beside its files.
 
+use crate::rootfs::image::ImageRecord;
 use crate::rootfs::keeper::FileIds;
 use crate::rootfs::report::UnpackReport;
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,9 @@ pub struct Record {
     /// The ids that the owners on disk are; none where they are those of the archive.
     #[serde(default)]
     pub ids: Option<FileIds>,
+    /// What is known of an image in layers.
+    #[serde(default)]
+    pub image: Option<ImageRecord>,
 }
 
 /// How the owners of a tree look from a user namespace.

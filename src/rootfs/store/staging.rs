@@ -6,8 +6,10 @@ use super::lease::LeasedTree;
 use super::lock::Use;
 use super::open::Making;
 use super::record::Record;
+use super::tree::keyed;
 use crate::error::Failure;
 use crate::rootfs::archive::Archive;
+use crate::rootfs::image::ImageChoice;
 use crate::rootfs::meter::Hashing;
 use crate::rootfs::stream::Threads;
 use crate::rootfs::unpack::{Unpack, Unpacked};
@@ -18,7 +20,8 @@ use rustix::fd::AsFd;
 use rustix::fs::{CWD, Mode, OFlags, RenameFlags, openat, renameat_with, syncfs};
 use rustix::io::Errno;
 use std::fs::{self, DirBuilder};
-use std::os::unix::fs::DirBuilderExt;
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -26,7 +29,7 @@ impl Store {
     /// Unpacks an archive, unless somebody else did so while the lock was waited for.
     pub(super) fn unpacked(
         &self,
-        archive: &Archive,
+        wanted: (&Archive, &ImageChoice),
         digest: &str,
         limits: UnpackLimits,
         watch: &mut dyn Watch,
@@ -35,12 +38,14 @@ impl Store {
         loop {
             let lock = self.lock_to_make(digest, watch)?;
             if let Some(lock) = lock.filter(|_| !self.image(digest).is_dir()) {
-                match self.stage(archive, digest, limits, watch).and_then(|(found, record)| {
+                match self.stage(wanted, digest, limits, watch).and_then(|(found, record)| {
                     // What is in the store under a digest is what has that digest, also when the
                     // file was changed after it was hashed.
                     if found != digest {
                         let _ = self.keeper.remove(&self.staging(digest));
-                        return Err(archive.blame(Failure::new("it was changed while it was read")));
+                        return Err(wanted
+                            .0
+                            .blame(Failure::new("it was changed while it was read")));
                     }
                     self.settle(digest, digest).map(|()| record)
                 }) {
@@ -60,13 +65,13 @@ impl Store {
     /// Unpacks what comes once, whose digest is known at the end only.
     pub(super) fn streamed(
         &self,
-        archive: &Archive,
+        wanted: (&Archive, &ImageChoice),
         limits: UnpackLimits,
         watch: &mut dyn Watch,
     ) -> Result<LeasedTree, Failure> {
         let key = run_directory::random().map_err(|errno| self.failed(errno))?;
         let own = self.waited(&self.lock(&key), Use::Exclusive, watch)?;
-        let staged = self.stage(archive, &key, limits, watch);
+        let staged = self.stage(wanted, &key, limits, watch);
         let settled = staged.and_then(|(digest, record)| {
             let lock = self.lock_to_make(&digest, watch)?;
             let known = self.image(&digest).is_dir();
@@ -88,15 +93,15 @@ impl Store {
     /// read.
     fn stage(
         &self,
-        archive: &Archive,
+        wanted: (&Archive, &ImageChoice),
         key: &str,
         limits: UnpackLimits,
         watch: &mut dyn Watch,
     ) -> Result<(String, Record), Failure> {
         let staging = self.staging(key);
-        self.keeper.remove(&staging).map_err(|errno| self.failed(errno))?;
+        self.keeper.remove(&staging).map_err(|errno| self.not_swept(&staging, errno))?;
         let result = self.keeper.with(watch, |watch| {
-            let staged = self.stage_into(&staging, archive, limits, watch);
+            let staged = self.stage_into(&staging, wanted, limits, watch);
             if staged.is_err() {
                 // Here, for who has started this may have been killed.
                 let _ = remove::tree(&staging);
@@ -112,7 +117,7 @@ impl Store {
     fn stage_into(
         &self,
         staging: &Path,
-        archive: &Archive,
+        (archive, choice): (&Archive, &ImageChoice),
         limits: UnpackLimits,
         watch: &mut dyn Watch,
     ) -> Result<(String, Record), Failure> {
@@ -124,23 +129,42 @@ impl Store {
             threads: Threads::Two,
             hashing: Hashing::Wanted,
             renumber: None,
+            choice,
             watch,
         };
-        let Unpacked { report, length, digest, compression, .. } =
+        let Unpacked { report, length, digest, format, image, .. } =
             unpack.unpack(archive, tree.as_fd())?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_secs());
         let record = Record {
             source: archive.to_string(),
-            format: compression.name().to_owned(),
+            format,
             archive_bytes: length,
             unpacked_at: now,
             report,
             ids: self.keeper.ids.clone(),
+            image,
         };
         let text = serde_json::to_vec_pretty(&record)
             .map_err(|error| Failure::new(format!("cannot write the record: {error}")))?;
-        fs::write(staging.join(RECORD), text).map_err(|error| self.failed_io(&error))?;
-        Ok((digest.unwrap_or_default(), record))
+        let mut record_file = fs::OpenOptions::new();
+        let created = record_file.write(true).create_new(true).mode(0o600);
+        created
+            .open(staging.join(RECORD))
+            .and_then(|mut file| file.write_all(&text))
+            .map_err(|error| self.failed_io(&error))?;
+        Ok((keyed(digest.unwrap_or_default(), choice), record))
+    }
+
+    /// What an interrupted unpack has left cannot be removed.
+    fn not_swept(&self, staging: &Path, errno: Errno) -> Failure {
+        let failure = Failure::new(format!("cannot remove {}", staging.display())).errno(errno);
+        match self.keeper.refused() {
+            Some(why) => failure
+                .why(format!("an unpack with subordinate ids has left it, and {why}"))
+                .remedy("the same where newuidmap works")
+                .man("newuidmap(1)"),
+            None => failure,
+        }
     }
 
     /// Moves a staged image to where it belongs, when it is on the disk: after a loss of power a

@@ -8,8 +8,21 @@ use super::open::Making;
 use super::record::{OwnersSeen, Record};
 use crate::error::Failure;
 use crate::rootfs::archive::Archive;
+use crate::rootfs::image::ImageChoice;
+use crate::rootfs::meter::hexadecimal;
 use crate::rootfs::watch::Watch;
 use crate::rootfs::writer::UnpackLimits;
+use sha2::{Digest, Sha256};
+
+/// The digest that a tree is kept under: of the archive, and where one of its images was chosen of
+/// the choice too.
+pub(super) fn keyed(digest: String, choice: &ImageChoice) -> String {
+    if choice.is_default() {
+        return digest;
+    }
+    let choice = serde_json::to_string(choice).unwrap_or_default();
+    hexadecimal(&Sha256::digest(format!("{digest} {choice}")))
+}
 
 /// An archive whose digest is known.
 pub struct Identified {
@@ -28,21 +41,22 @@ impl Store {
     pub fn tree(
         &self,
         archive: &Archive,
+        choice: &ImageChoice,
         making: Making,
         limits: UnpackLimits,
         watch: &mut dyn Watch,
     ) -> Result<LeasedTree, Failure> {
         if archive.comes_once() {
-            return self.streamed(archive, limits, watch);
+            return self.streamed((archive, choice), limits, watch);
         }
-        let Identified { digest, new } = self.identify(archive, watch)?;
+        let Identified { digest, new } = self.identify(archive, choice, watch)?;
         let held = match self.held(&digest, making, watch)? {
             Some(held) => self.unless_lost(held, watch)?,
             None => None,
         };
         let held = match held {
             Some(held) => held,
-            None => self.unpacked(archive, &digest, limits, watch)?,
+            None => self.unpacked((archive, choice), &digest, limits, watch)?,
         };
         if let (Some(look), Making::Yes) = (new, making) {
             look.remember(&self.root.join("seen"), &digest);
@@ -77,15 +91,20 @@ impl Store {
     pub fn identify(
         &self,
         archive: &Archive,
+        choice: &ImageChoice,
         watch: &mut dyn Watch,
     ) -> Result<Identified, Failure> {
         let look = match archive {
             Archive::File(path) => FileStamp::at(path),
-            Archive::Builtin | Archive::Stdin | Archive::Stream(_) => None,
+            Archive::Builtin | Archive::Layout(_) | Archive::Stdin | Archive::Stream(_) => None,
         };
         match look.as_ref().and_then(|look| look.digest(&self.root.join("seen"))) {
-            Some(digest) => Ok(Identified { digest, new: None }),
-            None => Ok(Identified { digest: archive.digest(watch)?, new: look }),
+            Some(digest) => Ok(Identified { digest: keyed(digest, choice), new: None }),
+            None => {
+                let digest = keyed(archive.digest(watch)?, choice);
+                // What is remembered of the file is the digest of all of it.
+                Ok(Identified { digest, new: look.filter(|_| choice.is_default()) })
+            }
         }
     }
 }

@@ -56,6 +56,19 @@ impl Closed {
         }
     }
 
+    /// A tree that is gone.
+    pub(super) fn forget(&mut self, place: &EntryPath) {
+        let below = [place.bytes(), b"/"].concat();
+        let is_gone = |key: &Vec<u8>| key == place.bytes() || key.starts_with(&below);
+        self.waiting.retain(|key, waiting| {
+            let gone = is_gone(key);
+            if gone {
+                self.bytes -= waiting.bytes(key);
+            }
+            !gone
+        });
+    }
+
     /// Closes them, the last by name first, so that each comes before those that it lies in: a
     /// closed one lets nobody through.
     pub(super) fn close(self, root: BorrowedFd<'_>) -> Result<(), (Vec<u8>, Errno)> {

@@ -26,7 +26,9 @@ use std::path::Path;
 
 /// Makes files of entries, beneath one directory.
 pub struct TreeWriter<'a> {
-    root: BorrowedFd<'a>,
+    pub(super) root: BorrowedFd<'a>,
+    /// The name in the root that is none of the tree's: what layers are read from.
+    pub(super) kept_aside: Option<Vec<u8>>,
     pub(super) rights: UnpackRights,
     /// Who makes the files.
     pub(super) own: (Uid, Gid),
@@ -37,7 +39,7 @@ pub struct TreeWriter<'a> {
     root_named: Switch,
     /// The places of devices that were left out, and how many bytes they take: a hard link to one
     /// is left out too.
-    skipped: BTreeSet<Vec<u8>>,
+    pub(super) skipped: BTreeSet<Vec<u8>>,
     skipped_bytes: usize,
     pub(super) report: UnpackReport,
     renumber: Option<&'a Renumber>,
@@ -48,6 +50,7 @@ impl<'a> TreeWriter<'a> {
     pub fn new(root: BorrowedFd<'a>, rights: UnpackRights, limits: UnpackLimits) -> Self {
         Self {
             root,
+            kept_aside: None,
             rights,
             own: (geteuid(), getegid()),
             limits,

@@ -4,7 +4,7 @@
 use super::closed::{ACCESS, DEFAULT, Postponed};
 use super::entries::TreeWriter;
 use super::failure::WriteError;
-use super::rights::Owners;
+use super::rights::{Owners, SetIds};
 use crate::beneath;
 use crate::rootfs::entry::{Entry, EntryKind, Metadata, Time};
 use crate::rootfs::policy::Rule;
@@ -15,6 +15,10 @@ use rustix::fs::{
 };
 use rustix::io::{Errno, Result};
 use std::path::Path;
+
+/// The attributes that have numbers of users and groups in them.
+const NUMBERED: [&[u8]; 3] = [ACCESS, DEFAULT, CAPABILITY];
+const CAPABILITY: &[u8] = b"security.capability";
 
 /// What access control lists that are left out are counted as.
 const LIST: &str = "access control list";
@@ -64,7 +68,7 @@ impl TreeWriter<'_> {
             }
             _ => Ok(()),
         };
-        let mode = self.count_owner(metadata, given)?;
+        let mode = self.count_owner(metadata, kind, given)?;
         let attributes = self.kept(fd, metadata);
         for (name, value) in attributes.iter().filter(|(name, _)| ![ACCESS, DEFAULT].contains(name))
         {
@@ -112,7 +116,7 @@ impl TreeWriter<'_> {
         let given = owner.map_or(Ok(()), |(uid, gid)| {
             chownat(self.parent.fd(), name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
         });
-        let mode = self.count_owner(metadata, given)?;
+        let mode = self.count_owner(metadata, FileType::Unknown, given)?;
         let dir = self.parent.fd();
         if !matches!(entry.kind, EntryKind::Symlink(_)) {
             let node = openat(
@@ -139,11 +143,24 @@ impl TreeWriter<'_> {
     }
 
     /// Counts what has become of the owner of an entry; the mode that it may have.
-    fn count_owner(&mut self, metadata: &Metadata, given: Result<()>) -> Result<Mode> {
+    fn count_owner(
+        &mut self,
+        metadata: &Metadata,
+        kind: FileType,
+        given: Result<()>,
+    ) -> Result<Mode> {
         let mode = Mode::from_raw_mode(metadata.mode);
         let others = u64::from((metadata.uid, metadata.gid) != (0, 0));
         match (self.rights.owners, given) {
-            (Owners::Squashed, _) => self.report.owners_squashed += others,
+            (Owners::Squashed, _) => {
+                self.report.owners_squashed += others;
+                let set_ids = Mode::SUID | Mode::SGID;
+                let is_program = kind != FileType::Directory && mode.intersects(set_ids);
+                if self.rights.set_ids == SetIds::Dropped && is_program {
+                    self.report.set_ids_dropped += 1;
+                    return Ok(mode - set_ids);
+                }
+            }
             // chown(2) with an id that the user namespace does not map.
             (Owners::KeptWhereMapped, Err(Errno::INVAL)) => {
                 self.report.owners_unmapped += 1;
@@ -172,10 +189,11 @@ impl TreeWriter<'_> {
         let mut kept = self.wanted(metadata);
         if self.rights.owners == Owners::KeptWhereMapped {
             let lists = kept.extract_if(.., |(name, list)| {
-                [ACCESS, DEFAULT].contains(name) && names_unmapped(fd, name, list)
+                NUMBERED.contains(name) && names_unmapped(fd, name, list)
             });
-            for _ in lists {
-                *self.report.attributes_left_out.entry(LIST.into()).or_default() += 1;
+            for (name, _) in lists {
+                let family = if name == CAPABILITY { "security.capability" } else { LIST };
+                *self.report.attributes_left_out.entry(family.into()).or_default() += 1;
             }
         }
         kept
@@ -200,8 +218,8 @@ impl TreeWriter<'_> {
     }
 }
 
-/// Whether an access control list names an id that the user namespace does not map: setxattr(2)
-/// refuses it with EINVAL. It is tried, and taken away again: it is set when its time has come.
+/// Whether an attribute names an id that the user namespace does not map: setxattr(2) refuses it
+/// with EINVAL. It is tried, and taken away again: it is set when its time has come.
 fn names_unmapped(fd: BorrowedFd<'_>, name: &[u8], list: &[u8]) -> bool {
     let set = fsetxattr(fd, name, list, XattrFlags::empty());
     let _ = set.is_ok().then(|| fremovexattr(fd, name));

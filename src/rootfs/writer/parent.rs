@@ -76,6 +76,15 @@ impl<'a> ParentDirectory<'a> {
         }
     }
 
+    /// Opens the directory at a plain path, where it is there.
+    ///
+    /// # Errors
+    /// Those of [`ParentDirectory::enter`], and ENOENT.
+    pub(super) fn enter_known(&mut self, path: &[u8]) -> Result<()> {
+        drop(self.find(path)?);
+        self.enter(path).map(drop)
+    }
+
     /// Leaves, but for the root, which is to get other times.
     pub(super) fn forget(&mut self) {
         if self.current.as_ref().is_some_and(|current| current.path.is_empty()) {

@@ -15,6 +15,16 @@ pub enum Owners {
     Squashed,
 }
 
+/// What becomes of the set-ID bits of files that belong to who unpacks in place of their owners.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SetIds {
+    /// They stay: nobody but who unpacks reaches the files.
+    Kept,
+    /// They go, and are counted: whoever has made the archive would give others a program with the
+    /// rights of who unpacks.
+    Dropped,
+}
+
 /// What becomes of device nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Devices {
@@ -31,6 +41,8 @@ pub struct UnpackRights {
     pub owners: Owners,
     /// What becomes of device nodes.
     pub devices: Devices,
+    /// What becomes of set-ID bits where owners are not kept.
+    pub set_ids: SetIds,
 }
 
 impl Owners {
@@ -52,7 +64,8 @@ pub fn is_whole(map: &[Extent]) -> bool {
 impl UnpackRights {
     /// Those of root in a user namespace with this map of user ids.
     pub fn in_user_namespace(uid_map: &[Extent]) -> Self {
-        Self { owners: Owners::of_root(uid_map), devices: Devices::Skipped }
+        let (owners, devices) = (Owners::of_root(uid_map), Devices::Skipped);
+        Self { owners, devices, set_ids: SetIds::Kept }
     }
 
     /// Those of the caller: root keeps owners, and outside a user namespace makes device nodes.
@@ -62,6 +75,7 @@ impl UnpackRights {
         Self {
             owners: if host.uid == 0 { Owners::of_root(&host.uid_map) } else { Owners::Squashed },
             devices: if nodes && host.uid == 0 { Devices::Made } else { Devices::Skipped },
+            set_ids: SetIds::Kept,
         }
     }
 }

@@ -2,16 +2,17 @@
 
 use super::targets::mount_id;
 use super::{Child, opened};
-use crate::error::SysError;
+use crate::error::{Failure, SysError};
 use crate::host::extents;
 use crate::mounts;
 use crate::rootfs::Origin;
+use crate::rootfs::image::ImageChoice;
 use crate::rootfs::meter::Hashing;
 use crate::rootfs::renumber::Renumber;
 use crate::rootfs::stream::Threads;
-use crate::rootfs::unpack::Unpack;
+use crate::rootfs::unpack::{Unpack, Unpacked};
 use crate::rootfs::watch::Unwatched;
-use crate::rootfs::writer::{Devices, Owners, UnpackLimits, UnpackRights, write_all};
+use crate::rootfs::writer::{Devices, Owners, SetIds, UnpackLimits, UnpackRights, write_all};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, fchmod, fchown, fstat, mkdirat, open, openat};
 use rustix::io::Errno;
@@ -146,17 +147,23 @@ fn make_directory(parent: BorrowedFd<'_>, name: &CStr, mode: u32) -> Result<Owne
 fn unpack(origin: &Origin, shift: Option<&Renumber>, into: BorrowedFd<'_>) -> Result<(), SysError> {
     let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
     let owners = Owners::of_root(&extents(&map).unwrap_or_default());
-    let rights = UnpackRights { owners, devices: Devices::Skipped };
+    let rights = UnpackRights { owners, devices: Devices::Skipped, set_ids: SetIds::Kept };
     let unpack = Unpack {
         rights,
         limits: UnpackLimits::default(),
         threads: Threads::One,
         hashing: Hashing::Unwanted,
         renumber: shift,
+        choice: &ImageChoice::default(),
         watch: &mut Unwatched,
     };
-    origin
-        .unpack(unpack, into)
-        .map(drop)
-        .map_err(|failure| SysError::new(failure.errno.unwrap_or(Errno::IO), failure.what))
+    let unpacked = origin.unpack(unpack, into);
+    let failed = |failure: Failure| SysError::new(failure.errno.unwrap_or(Errno::IO), failure.what);
+    match unpacked.map_err(failed)? {
+        // How its program is run is to be known before there is a container.
+        Unpacked { image: Some(_), .. } => {
+            Err(SysError::new(Errno::ROFS, "an image in layers needs a store that can be written"))
+        }
+        Unpacked { image: None, .. } => Ok(()),
+    }
 }

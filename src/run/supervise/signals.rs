@@ -16,7 +16,8 @@ impl Supervisor<'_> {
                 Ok(Signal::SIGCONT) => self.relay.iter_mut().for_each(Relay::resume),
                 Ok(Signal::SIGTSTP) => self.stop(),
                 Ok(signal) if signals::FORWARDED.contains(&signal) => {
-                    self.order(Order::Signal(number))
+                    let stop = self.run.spec.stop_signal.filter(|_| signal == Signal::SIGTERM);
+                    self.order(Order::Signal(stop.unwrap_or(number)));
                 }
                 _ => {}
             }

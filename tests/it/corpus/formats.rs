@@ -152,8 +152,8 @@ pub(super) fn cases() -> Vec<Case> {
         case("a cpio archive", b"070701 and more".to_vec(), Damaged("is a cpio archive")),
         case("a Debian package", b"!<arch>\ndebian-binary".to_vec(), Damaged("is an ar archive")),
         case("a text", b"root file systems, and how to ".repeat(40), Damaged("is of an unknown kind")),
-        case("an OCI layout", tar([dir("blobs"), file("oci-layout", "{}"), file("index.json", "{}")]), Refused("oci-layout", "it is an OCI image layout, not a root file system")),
-        case("what docker save writes", tar([dir("abc"), file("abc/layer.tar", "x"), file("manifest.json", "[]")]), Refused("manifest.json", "it is an archive of docker save")),
+        case("an OCI layout without its index", tar([dir("blobs"), file("oci-layout", "{}"), file("index.json", "{}")]), Damaged("index.json cannot be understood")),
+        case("what docker save writes, without the config", tar([dir("abc"), file("abc/layer.tar", "x"), file("manifest.json", r#"[{"Config":"x","Layers":["abc/layer.tar"]}]"#)]), Damaged("the image has no 'x'")),
         case("a manifest alone is a file", tar([file("manifest.json", "[]")]), tree(&["manifest.json file 644 0:0 1000 '[]'"])),
     ]
 }

@@ -125,6 +125,11 @@ fn as_nobody(line: &str) -> Option<String> {
     if ["char", "block"].contains(&words[1].as_str()) {
         return None;
     }
+    // A program of his with set-ID bits would give others his rights.
+    let mode = u32::from_str_radix(&words[2], 8).unwrap();
+    if words[1] != "dir" {
+        words[2] = format!("{:o}", mode & !0o6000);
+    }
     words[3] = format!("{NOBODY}:{NOBODY}");
     let line = words.join(" ");
     Some(match line.find(" {\"s") {

@@ -94,3 +94,36 @@ fn what_root_cannot_join_is_named() {
     bare.kill().unwrap();
     bare.wait().unwrap();
 }
+
+#[test]
+fn who_may_reach_into_the_start_is_told_also_from_above() {
+    need!(root);
+    // In the inner one nobody has a right; who is in the outer one has all of them in it.
+    let inner = "unshare --user --map-root-user setpriv --bounding-set -all --inh-caps -all sh -c \
+                 'echo up; read end'; true";
+    let mut outer = piped(
+        shell(&["unshare", "--user", "--map-root-user", "sh"], inner)
+            .stdin(std::process::Stdio::piped()),
+    );
+    let child_of = |pid: u32| crate::support::children_of(pid).first().copied();
+    let mut file = None;
+    eventually("the inner one is there", || {
+        let Some(child) = child_of(outer.id()) else { return false };
+        let own = |pid: u32| fs::read_link(format!("/proc/{pid}/ns/user")).ok();
+        let status = fs::read_to_string(format!("/proc/{child}/status")).unwrap_or_default();
+        file = Some(format!("/proc/{child}/ns/user"));
+        own(child).is_some()
+            && own(child) != own(outer.id())
+            && status.contains("CapBnd:\t0000000000000000")
+    });
+    let ran = Rustic::run().ns("user", &file.unwrap()).opt(["true"]).ran();
+    assert!(ran.stderr.contains("who holds CAP_SYS_ADMIN in the user namespace"), "{ran:?}");
+    assert!(ran.stderr.contains("has the host's root among its ids"), "{ran:?}");
+    outer.kill().unwrap();
+    outer.wait().unwrap();
+    // The control: of a container's nobody may.
+    let (other, file) = user_namespace(&own_ids());
+    let ran = Rustic::run().ns("user", &file).opt(["true"]).ran();
+    assert_eq!(ran.stderr, "", "{ran:?}");
+    end(other);
+}

@@ -1,10 +1,11 @@
 //! Containers of root with ids of their own.
 
 use crate::need;
-use crate::support::{Rustic, children_of, end, ended, eventually, scratch, shell, tree};
+use crate::support::{Rustic, children_of, end, ended, eventually, piped, scratch, shell, tree};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 /// A run of root with ids of its own.
 pub(crate) fn own_ids() -> Rustic {
@@ -189,4 +190,23 @@ fn a_range_can_be_ordered_and_belongs_to_nobody_else() {
     let up = ids("1300000000").sh("echo up; read end").started_until("up");
     ids("1300065535").opt(["true"]).ran().fails(125, &["--ids 1300065535"]);
     end(up);
+}
+
+#[test]
+fn ids_that_a_namespace_maps_to_themselves_are_somebodys_too() {
+    need!(root);
+    let mut other =
+        piped(shell(&["unshare", "--user", "sh"], "echo up; read end").stdin(Stdio::piped()));
+    let map = format!("/proc/{}/uid_map", other.id());
+    eventually("it has a user namespace", || {
+        let file = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/user")).ok();
+        file(&other.id().to_string()) != file("self")
+    });
+    fs::write(map, "1300037632 1300037632 65536").unwrap();
+    let taken = Rustic::run().ns("user", "yes").opt(["--ids", "1300037632", "true"]);
+    taken.ran().fails(125, &["somebody has some of these ids", "uid_map"]);
+    other.kill().unwrap();
+    other.wait().unwrap();
+    // The control: when it is gone they are free.
+    taken.ran().ok();
 }

@@ -170,3 +170,40 @@ fn an_import_that_is_ended_leaves_nothing_of_anybodys() {
     let ran = user.script(&script("INT", child));
     assert_eq!((ran.stdout.trim(), left()), ("130", 0), "{ran:?}");
 }
+
+#[test]
+fn a_directory_that_a_plain_user_unpacks_has_no_program_with_his_rights_for_others() {
+    need!(root);
+    let (user, image) = (Ranges::new(), image("set-ids"));
+    let image = image.display();
+    for through in ["", "setpriv --no-new-privs"] {
+        let script = format!("rm -rf $HOME/out; {through} $RUSTIC rootfs unpack {image} $HOME/out");
+        let said = user.script(&script).ok();
+        assert!(said.contains("1 entry's set-ID bits (they would be yours)"), "{said}");
+        let mode = user.temporary.join("out/bin/far").metadata().unwrap().mode();
+        assert_eq!(mode & 0o7777, 0o755);
+    }
+    // The control: root keeps them, with their owner.
+    let out = scratch("set-ids-root").join("out");
+    let words = ["unpack".to_owned(), image.to_string(), out.display().to_string()];
+    crate::support::Rustic::command("rootfs").opt(words).ran().ok();
+    let far = out.join("bin/far").metadata().unwrap();
+    assert_eq!((far.mode() & 0o7777, far.uid()), (0o4755, 90_000));
+}
+
+#[test]
+fn a_file_capability_of_a_root_beyond_the_ranges_is_left_out_and_counted() {
+    need!(root);
+    let (user, dir) = (Ranges::new(), scratch("rootid"));
+    fs::create_dir_all(dir.join("root/bin")).unwrap();
+    fs::write(dir.join("root/bin/x"), "").unwrap();
+    // cap_chown+ep of another root, linux/capability.h
+    let mut capability = vec![1, 0, 0, 3, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    capability.extend(200_000u32.to_le_bytes());
+    let file = dir.join("root/bin/x");
+    setxattr(file, "security.capability", &capability, XattrFlags::empty()).unwrap();
+    let pack = "tar -C root --xattrs --xattrs-include=* -cf image.tar .";
+    assert_eq!(ended(shell(&["sh"], pack).current_dir(&dir)).code, 0);
+    let said = user.script(&format!("$RUSTIC rootfs import box {}/image.tar", dir.display()));
+    assert!(said.stdout.contains("1 security.capability"), "{said:?}");
+}

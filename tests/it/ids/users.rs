@@ -24,7 +24,12 @@ fn root(name: &str) -> PathBuf {
 
 fn packed(root: &Path) -> PathBuf {
     let image = root.with_extension("tar");
-    let script = format!("tar -C {} -cf {} .", root.display(), image.display());
+    // A copy: a file whose other names come and go changes while it is read.
+    let script = format!(
+        "cp -a {root} {root}.copy && tar -C {root}.copy -cf {image} .",
+        root = root.display(),
+        image = image.display()
+    );
     assert_eq!(ended(&mut shell(&["sh"], &script)).code, 0);
     image
 }

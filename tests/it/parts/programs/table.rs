@@ -74,7 +74,7 @@ int main(void) {
 "#;
 
 /// What runs behind the default walls.
-pub(super) const PROGRAMS: [Program; 17] = [
+pub(super) const PROGRAMS: [Program; 18] = [
     ("dpkg -i", "dpkg -i /repo/walls.deb >/dev/null && walls | grep -q walls"),
     (
         "apt-get with a local repository",
@@ -119,6 +119,15 @@ pub(super) const PROGRAMS: [Program; 17] = [
          $as pg_ctl -w -D /tmp/pg/d stop >/dev/null",
     ),
     ("sshd -T", "ssh-keygen -A >/dev/null && mkdir -p /run/sshd && sshd -T | grep -q '^port 22'"),
+    (
+        "sshd",
+        "ssh-keygen -A >/dev/null && mkdir -p /run/sshd && useradd -m joe && usermod -p '*' joe && \
+         mkdir -m 700 /home/joe/.ssh && ssh-keygen -q -t ed25519 -N '' -f /tmp/key && \
+         cp /tmp/key.pub /home/joe/.ssh/authorized_keys && chown -R joe:joe /home/joe/.ssh && \
+         $(command -v sshd) -p 2222 -o UsePAM=no && ssh -i /tmp/key -p 2222 -o LogLevel=ERROR \
+         -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null joe@127.0.0.1 id -un | \
+         grep -qx joe",
+    ),
     (
         "busybox httpd",
         "busybox httpd -p 127.0.0.1:8081 -h /programs && \

@@ -1,0 +1,71 @@
+//! Which image of several is meant.
+
+use crate::error::printable;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// An operating system and a processor, as Go names them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Platform {
+    /// As in `linux`.
+    pub os: String,
+    /// As in `amd64`.
+    pub architecture: String,
+    /// As in `v8`.
+    pub variant: Option<String>,
+}
+
+impl Platform {
+    /// This machine's.
+    pub fn here() -> Self {
+        let architecture = match std::env::consts::ARCH {
+            "x86_64" => "amd64",
+            "aarch64" => "arm64",
+            "x86" => "386",
+            "powerpc64" => "ppc64le",
+            other => other,
+        };
+        Self { os: "linux".into(), architecture: architecture.into(), variant: None }
+    }
+
+    /// Of `OS/ARCH` or `OS/ARCH/VARIANT`.
+    pub fn of(text: &str) -> Option<Self> {
+        let parts: Vec<&str> = text.split('/').collect();
+        let [os, architecture, rest @ ..] = parts.as_slice() else { return None };
+        if rest.len() > 1 || parts.iter().any(|part| part.is_empty()) {
+            return None;
+        }
+        let variant = rest.first().map(|variant| (*variant).to_owned());
+        Some(Self { os: (*os).to_owned(), architecture: (*architecture).to_owned(), variant })
+    }
+
+    /// Whether an image of the other one is meant: a variant counts where it is said.
+    pub(super) fn means(&self, other: &Self) -> bool {
+        (&self.os, &self.architecture) == (&other.os, &other.architecture)
+            && (self.variant.is_none() || self.variant == other.variant)
+    }
+}
+
+impl fmt::Display for Platform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", printable(&self.os), printable(&self.architecture))?;
+        self.variant.as_ref().map_or(Ok(()), |variant| write!(f, "/{}", printable(variant)))
+    }
+}
+
+/// Which of several images is wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageChoice {
+    /// The platform; this machine's where none is said.
+    pub platform: Option<Platform>,
+    /// Its name in the archive.
+    pub reference: Option<String>,
+}
+
+impl ImageChoice {
+    /// Whether nothing was said.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}

@@ -1,0 +1,162 @@
+//! How the program of an image is run: its config as defaults, and what is ordered instead.
+
+use super::{Image, packed};
+use crate::corpus::bytes::{Raw, dir, file};
+use crate::need;
+use crate::support::{Ran, Rustic, payload, scratch};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
+use std::fs;
+use std::path::PathBuf;
+
+/// An image with programs, users, and a config.
+fn image() -> Image {
+    let program = fs::read(payload()).unwrap();
+    let passwd = "root:x:0:0::/root:/bin/sh\njoe:x:1000:100::/home/joe:/bin/sh\n";
+    let entries: Vec<Raw> = vec![
+        dir("bin"),
+        dir("etc"),
+        dir("proc"),
+        dir("sys"),
+        dir("dev"),
+        dir("srv"),
+        dir("tmp").mode(0o1777),
+        file("bin/payload", program).mode(0o755),
+        file("etc/passwd", passwd),
+        file("etc/group", "users:x:100:\nkvm:x:27:joe\n"),
+    ];
+    Image::new(&[&entries])
+}
+
+fn written(image: &Image) -> PathBuf {
+    let path = scratch("program").join("image.tar");
+    fs::write(&path, packed(&image.layout())).unwrap();
+    path
+}
+
+fn run(image: &Image, words: &[&str]) -> Ran {
+    let path = written(image);
+    Rustic::run().opt(["--rootfs", path.to_str().unwrap()]).opt(words.iter().copied()).ran()
+}
+
+#[test]
+fn entrypoint_and_command_are_put_together_as_podman_does_it() {
+    need!(root);
+    let (entry, cmd) = (json!(["payload", "args"]), json!(["image", "cmd"]));
+    let both = image().with("Entrypoint", entry.clone()).with("Cmd", cmd.clone());
+    let entry_alone = image().with("Entrypoint", entry);
+    let cmd_alone = image().with("Cmd", json!(["payload", "args", "cmd"]));
+    let neither = image();
+    for (image, words, expected) in [
+        (&both, &[][..], "image|cmd"),
+        (&both, &["a", "b"], "a|b"),
+        (&both, &["--entrypoint", "payload", "args", "x"], "x"),
+        (&both, &["--entrypoint", "", "payload", "args", "y"], "y"),
+        (&both, &["--image-config", "no", "payload", "args", "z"], "z"),
+        (&entry_alone, &[], ""),
+        (&entry_alone, &["c"], "c"),
+        (&cmd_alone, &[], "cmd"),
+        (&cmd_alone, &["payload", "args", "d"], "d"),
+        (&cmd_alone, &["--entrypoint", "payload", "args", "e"], "e"),
+        (&neither, &["payload", "args", "f"], "f"),
+        (&neither, &["--entrypoint", "payload", "args", "g"], "g"),
+    ] {
+        let ran = run(image, words);
+        assert_eq!((ran.code, ran.stdout.trim_end()), (0, expected), "{words:?} {ran:?}");
+    }
+    // Neither says anything: sh, which this image does not have. And podman's way with an
+    // entrypoint that is ordered: the image's command is not behind it.
+    assert_eq!(run(&neither, &[]).code, 127);
+    assert_eq!(run(&both, &["--entrypoint", "payload"]).code, 64);
+}
+
+#[test]
+fn user_environment_and_directory_are_the_images_unless_others_are_ordered() {
+    need!(root);
+    let image = image()
+        .with("User", json!("joe"))
+        .with("Env", json!(["A=image", "PATH=/bin", "B=two=2"]))
+        .with("WorkingDir", json!("/srv"));
+    for (words, expected) in [
+        (&["payload", "who"][..], "1000:100 27 /home/joe joe"),
+        (&["--uid", "0", "payload", "who"], "0:0  /root root"),
+        (&["--gid", "7", "payload", "who"], "0:7  /root root"),
+        (&["--image-config", "no", "payload", "who"], "0:0  /root root"),
+        (&["payload", "env", "A"], "image"),
+        (&["payload", "env", "B"], "two=2"),
+        (&["payload", "env", "PATH"], "/bin"),
+        (&["payload", "env", "container"], "rustic"),
+        (&["--env", "A=ordered", "payload", "env", "A"], "ordered"),
+        (&["--image-config", "no", "payload", "env", "A"], "-"),
+        (&["payload", "cwd"], "/srv"),
+        (&["--workdir", "/tmp", "payload", "cwd"], "/tmp"),
+    ] {
+        let ran = run(&image, words);
+        assert_eq!((ran.code, ran.stdout.trim_end()), (0, expected), "{words:?} {ran:?}");
+    }
+    for (user, expected) in [("1000:1000", "1000:1000  "), ("joe:kvm", "1000:27  "), ("0", "0:0  ")]
+    {
+        let ran = run(&self::image().with("User", json!(user)), &["payload", "who"]);
+        assert!(ran.stdout.starts_with(expected), "{user} {ran:?}");
+    }
+    let nobody = run(&self::image().with("User", json!("nobody-here")), &["payload", "who"]);
+    nobody.fails(125, &["nobody-here", "has no such name"]);
+}
+
+#[test]
+fn a_stored_image_has_its_config_too_and_verify_is_not_its_program() {
+    need!(root);
+    let store = scratch("program-store");
+    fs::set_permissions(&store, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    let image = image()
+        .with("Entrypoint", json!(["payload"]))
+        .with("Cmd", json!(["who"]))
+        .with("User", json!("joe"));
+    let path = written(&image);
+    let words = ["import", "--store", store.to_str().unwrap(), "app", path.to_str().unwrap()];
+    Rustic::command("rootfs").opt(words).ran().ok();
+    let options = ["--store", store.to_str().unwrap(), "--rootfs", "app"];
+    for more in [&[][..], &["--read-only"], &["--mount", "no"], &["--user", "yes"], &["--init"]] {
+        let ran = Rustic::run().opt(options).opt(more.iter().copied()).ran();
+        assert_eq!(ran.stdout, "1000:100 27 /home/joe joe\n", "{more:?} {ran:?}");
+    }
+    let verified = Rustic::command("verify").opt(options).opt(["--only", "pid,user,keyring"]).ran();
+    assert_eq!(verified.code, 0, "{verified:?}");
+    let steps = Rustic::run().opt(options).opt(["--dry-run"]).ran().ok();
+    assert!(steps.contains("setresuid(1000"), "{steps}");
+}
+
+#[test]
+fn sigterm_becomes_the_stop_signal() {
+    need!(root);
+    for (signal, expected) in
+        [(Some("SIGUSR1"), 128 + 10), (Some("12"), 128 + 12), (None, 128 + 15)]
+    {
+        let mut image = image().with("Cmd", json!(["payload", "up-and-wait"]));
+        if let Some(signal) = signal {
+            image = image.with("StopSignal", json!(signal));
+        }
+        let path = written(&image);
+        let child = Rustic::run().opt(["--rootfs", path.to_str().unwrap()]).started_until("up");
+        kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+        let ran = crate::support::finish(child);
+        assert_eq!(ran.code, expected, "{signal:?} {ran:?}");
+    }
+    run(&image().with("StopSignal", json!("SIGNONE")), &["payload", "true"])
+        .fails(125, &["SIGNONE", "is no signal"]);
+}
+
+#[test]
+fn what_is_not_followed_is_named() {
+    need!(root);
+    let image = image()
+        .with("Volumes", json!({ "/data": {} }))
+        .with("ExposedPorts", json!({ "80/tcp": {} }));
+    let path = written(&image);
+    let dir = scratch("named").join("tree");
+    let words = ["unpack", path.to_str().unwrap(), dir.to_str().unwrap()];
+    let said = Rustic::command("rootfs").opt(words).ran().ok();
+    assert!(said.contains("ignored: volumes /data, ports 80/tcp"), "{said}");
+    let told = run(&image, &["-v", "payload", "true"]);
+    assert!(told.stderr.contains("ignored: volumes /data"), "{told:?}");
+}
