@@ -85,7 +85,7 @@ impl Rule {
         self.sentence().replacen("{}", &self.argument(), 1)
     }
 
-    /// The sentence, with `{}` where its argument belongs.
+    /// The sentence, with `{}` where its argument belongs. A flat table.
     const fn sentence(&self) -> &'static str {
         match self {
             Self::Number(_) => "its {} is not a number that fits",

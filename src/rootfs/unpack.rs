@@ -11,10 +11,14 @@ use crate::rootfs::renumber::Renumber;
 use crate::rootfs::report::UnpackReport;
 use crate::rootfs::stream::{Threads, WatchedStream};
 use crate::rootfs::watch::Watch;
-use crate::rootfs::writer::{TreeWriter, UnpackLimits, UnpackRights};
+use crate::rootfs::writer::{TreeWriter, UnpackLimits, UnpackRights, times_of};
 use crate::rootfs::{count, remove, run_directory};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{AtFlags, Dir, Mode, OFlags, fchmod, mkdirat, openat, renameat, statat};
+use rustix::fs::{
+    AtFlags, Dir, Gid, Mode, OFlags, Timespec, Timestamps, Uid, fchmod, fchown, fstat, futimens,
+    mkdirat, openat, renameat, statat,
+};
+use rustix::process::{getegid, geteuid};
 use std::ffi::CString;
 use std::path::Path;
 
@@ -79,11 +83,12 @@ impl Unpack<'_> {
         if !has_programs(into)
             && let Some(kind) = image::kind_of(into).map_err(blamed)?
         {
-            let (name, held) = aside(into).map_err(|errno| {
+            let root = self.renumber.map(|renumber| renumber.root);
+            let (name, held) = aside(into, root).map_err(|errno| {
                 Failure::new("cannot put the image's own files aside").errno(errno)
             })?;
             let (report, image) = self.layers(held.as_fd(), Some(&name), into).map_err(blamed)?;
-            let removed = remove::tree_in(into, Path::new(&name));
+            let removed = without_touching(into, || remove::tree_in(into, Path::new(&name)));
             removed.map_err(|errno| Failure::new("cannot remove the layers").errno(errno))?;
             unpacked.format = format!("{kind}, {}", unpacked.format);
             (unpacked.report, unpacked.image) = (report, Some(image));
@@ -142,7 +147,15 @@ impl Unpack<'_> {
         let image = image::unpack(layout, self.choice, &mut writer, self.threads, self.watch)?;
         // Some of what layers have made others have removed.
         let there = count::counts(into, aside)?;
+        let root_named = writer.root_named();
         let report = writer.finish()?;
+        if root_named == Switch::No {
+            // Nothing says when it was made: the same images give the same tree.
+            let beginning = Timespec { tv_sec: 0, tv_nsec: 0 };
+            let times = Timestamps { last_access: beginning, last_modification: beginning };
+            futimens(into, &times)
+                .map_err(|errno| Failure::new("cannot set the time of the root").errno(errno))?;
+        }
         let UnpackReport {
             files, directories, symlinks, hard_links, fifos, devices, bytes, ..
         } = there;
@@ -166,8 +179,30 @@ fn has_programs(directory: BorrowedFd<'_>) -> bool {
     ["bin", "usr", "sbin", "etc"].into_iter().any(is_there)
 }
 
-/// Moves what is in a directory into a new one in it, which nobody can name before.
-fn aside(directory: BorrowedFd<'_>) -> rustix::io::Result<(String, OwnedFd)> {
+/// Does something in a directory that keeps its mode and its times.
+fn without_touching(
+    directory: BorrowedFd<'_>,
+    act: impl FnOnce() -> rustix::io::Result<()>,
+) -> rustix::io::Result<()> {
+    let before = fstat(directory)?;
+    let mode = Mode::from_raw_mode(before.st_mode);
+    fchmod(directory, mode | Mode::RWXU)?;
+    act()?;
+    fchmod(directory, mode)?;
+    futimens(directory, &times_of(&before))
+}
+
+/// Moves what is in a directory into a new one in it, which nobody can name before. The directory is
+/// as if nothing had been unpacked into it.
+fn aside(
+    directory: BorrowedFd<'_>,
+    root: Option<(u32, u32)>,
+) -> rustix::io::Result<(String, OwnedFd)> {
+    let (uid, gid) =
+        root.map_or((geteuid(), getegid()), |(uid, gid)| (Uid::from_raw(uid), Gid::from_raw(gid)));
+    // What the archive says of its own top says nothing of the image's.
+    fchown(directory, Some(uid), Some(gid))?;
+    fchmod(directory, Mode::from_raw_mode(0o755))?;
     let name = format!(".rustic-image-{}", run_directory::random()?);
     let names: Vec<CString> = Dir::read_from(directory)?
         .map(|entry| Ok(entry?.file_name().to_owned()))
@@ -178,8 +213,6 @@ fn aside(directory: BorrowedFd<'_>) -> rustix::io::Result<(String, OwnedFd)> {
     for from in names.iter().filter(|name| ![c".", c".."].contains(&name.as_c_str())) {
         renameat(directory, from, &held, from)?;
     }
-    // What the archive says of its own top says nothing of the image's.
-    fchmod(directory, Mode::from_raw_mode(0o755))?;
     Ok((name, held))
 }
 

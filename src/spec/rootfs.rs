@@ -31,9 +31,13 @@ impl RunOptions {
                 let failure =
                     Failure::new(format!("--rootfs {}: {}", shown(given), without_number(&error)));
                 return Err(match word {
-                    Some(_) => {
-                        failure.why(absent(store)).remedy("rustic rootfs list shows the images")
-                    }
+                    Some(_) => failure.why(absent(store)).remedy(format!(
+                        "rustic rootfs list shows the images; {}",
+                        from_a_registry(given)
+                    )),
+                    None if is_reference(given) => failure
+                        .why("there is no such file, and rustic asks no registry")
+                        .remedy(from_a_registry(given)),
                     None => failure,
                 });
             }
@@ -60,6 +64,20 @@ impl RunOptions {
             .remedy("rustic rootfs import NAME - reads a stream"))
         }
     }
+}
+
+/// How an image comes from a registry.
+fn from_a_registry(name: &Path) -> String {
+    format!("skopeo copy docker://{} oci:DIR makes a DIR for --rootfs", shown(name))
+}
+
+/// Whether a word could be an image of a registry, and was not meant as a path.
+fn is_reference(given: &Path) -> bool {
+    let fits =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-/:@".contains(&byte);
+    given.to_str().is_some_and(|text| {
+        text.bytes().all(fits) && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+    })
 }
 
 /// Whether a directory is an image that is not unpacked, and not a root file system.
