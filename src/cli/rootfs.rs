@@ -1,13 +1,15 @@
 //! `rustic rootfs` and its options.
 
 use super::from_environment;
-use super::values::platform;
+use super::values::{age, platform};
 use crate::rootfs::command::{OutputFormat, RootfsCommand};
 use crate::rootfs::image::{ImageChoice, Platform};
+use crate::rootfs::store::Taking;
 use crate::rootfs::writer;
 use crate::spec::size;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// What `rustic rootfs` is asked for.
 pub struct RootfsOrder {
@@ -32,6 +34,9 @@ pub(super) enum RootfsArgs {
         limits: Limits,
         #[command(flatten)]
         choice: Choice,
+        /// Take the name from the image that has it, which stays until prune
+        #[arg(long)]
+        replace: bool,
         #[command(flatten)]
         common: Common,
     },
@@ -45,8 +50,28 @@ pub(super) enum RootfsArgs {
     #[command(visible_alias = "remove")]
     Rm {
         /// Names, or digests: 12 digits or more of what list shows
-        #[arg(required = true)]
+        #[arg(required_unless_present = "all")]
         name: Vec<String>,
+        /// Every image that nobody uses
+        #[arg(long, conflicts_with = "name")]
+        all: bool,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Give an image another name, or its first one
+    Rename {
+        /// A name, or a digest
+        from: String,
+        /// The new name
+        to: String,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Remove the images that have no name and that nobody uses, and what interrupted runs have left
+    Prune {
+        /// Only those whose last start is as long ago: 30min, 12h, 7d, 4w
+        #[arg(long, value_name = "AGE", value_parser = age)]
+        older_than: Option<Duration>,
         #[command(flatten)]
         common: Common,
     },
@@ -107,12 +132,16 @@ pub(super) struct Common {
 impl RootfsArgs {
     pub(super) fn order(self) -> RootfsOrder {
         let (command, Common { store, json }) = match self {
-            Self::Import { name, file, limits, choice, common } => {
+            Self::Import { name, file, limits, choice, replace, common } => {
                 let (limits, choice) = (limits.into(), choice.into());
-                (RootfsCommand::Import { name, file, limits, choice }, common)
+                let taking = if replace { Taking::FromOthers } else { Taking::FreeOnly };
+                (RootfsCommand::Import { name, file, limits, choice, taking }, common)
             }
             Self::List { common } => (RootfsCommand::List, common),
-            Self::Rm { name, common } => (RootfsCommand::Remove(name), common),
+            Self::Rm { all: true, common, .. } => (RootfsCommand::RemoveAll, common),
+            Self::Rm { name, common, .. } => (RootfsCommand::Remove(name), common),
+            Self::Rename { from, to, common } => (RootfsCommand::Rename { from, to }, common),
+            Self::Prune { older_than, common } => (RootfsCommand::Prune(older_than), common),
             Self::Unpack { file, dir, limits, choice, json } => {
                 let (limits, choice) = (limits.into(), choice.into());
                 let command = RootfsCommand::Unpack { file, directory: dir, limits, choice };

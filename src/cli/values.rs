@@ -7,6 +7,7 @@ use crate::spec::{
     Supplementary, Sysctl, Variable, Writing,
 };
 use std::ffi::OsString;
+use std::time::Duration;
 
 pub(super) fn switch(text: &str) -> Result<Switch, String> {
     match text {
@@ -104,6 +105,22 @@ pub(super) fn sysctl(text: &str) -> Result<Sysctl, String> {
         }
         _ => Err("a kernel parameter is KEY=VALUE, as net.ipv4.ip_forward=1".into()),
     }
+}
+
+/// A length of time: a number and its unit.
+pub(super) fn age(text: &str) -> Result<Duration, String> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let seconds: u64 = match unit {
+        "s" => 1,
+        "m" | "min" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        "w" => 604_800,
+        _ => return Err("a length of time is a number with s, min, h, d or w".into()),
+    };
+    let number: u64 = number.parse().map_err(|_| "it has no number")?;
+    number.checked_mul(seconds).map(Duration::from_secs).ok_or_else(|| "it is too long".into())
 }
 
 /// The platform of an image.

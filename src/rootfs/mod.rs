@@ -16,7 +16,6 @@ pub mod entry;
 pub mod format;
 pub mod image;
 pub mod keeper;
-mod listing;
 pub mod look;
 pub mod meter;
 pub mod no_root;

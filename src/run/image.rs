@@ -1,24 +1,22 @@
 //! The root file system of a run: found, and unpacked where it has to be.
 
 use super::account;
-use super::plan::maps;
+use super::owners::{can_be_shown, lost, other_numbers, owners_seen};
 use crate::error::{Failure, printable};
 use crate::host::Host;
 use crate::namespace::{Namespace, Switch};
 use crate::rootfs::image::ImageRecord;
-use crate::rootfs::keeper::{FileIds, Keeper};
+use crate::rootfs::keeper::Keeper;
 use crate::rootfs::progress::Bar;
-use crate::rootfs::renumber::Renumber;
 use crate::rootfs::run_directory;
 use crate::rootfs::store::{LeasedTree, Making, OwnersSeen, Store};
 use crate::rootfs::writer::UnpackLimits;
 use crate::rootfs::{Archive, Image, Origin};
 use crate::run::supervise::Unsuccessful;
-use crate::spec::{Rootfs, Spec, has_other_ids};
-use crate::walls::idmap::{IdMaps, Writer};
-use rustix::fs::{Mode, statfs};
+use crate::spec::{Rootfs, Spec};
+use rustix::fs::Mode;
 use rustix::process::umask;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// A root file system, and the lock that keeps it where it is: this process and the warden hold it
 /// as long as the container lives.
@@ -65,7 +63,13 @@ pub(super) fn find_image(spec: &Spec, host: &Host, making: Making) -> Result<Fou
         Rootfs::Archive(path) => Archive::at(path.clone()),
         Rootfs::Builtin => Archive::builtin()?,
     };
-    let store = open_store(spec, host, spec.store_by_name, making)?;
+    let opened = open_store(spec, host, spec.store_by_name, making);
+    if !matches!(opened, Ok(Some(_)))
+        && let Some(found) = served(&archive, spec, host, making)?
+    {
+        return Ok(found);
+    }
+    let store = opened?;
     let is_mounted = spec.namespaces.is_new(Namespace::Mount);
     let store = match store {
         Some(store) if is_mounted || archive != Archive::Builtin => store,
@@ -83,13 +87,42 @@ pub(super) fn find_image(spec: &Spec, host: &Host, making: Making) -> Result<Fou
     let held = store.tree(&archive, choice, making, limits, &mut bar);
     let held =
         held.map_err(|failure| store.refused().map_or(failure.into(), Unsuccessful::NoRanges))?;
-    if !is_mounted {
-        return in_run_directory(&archive, held, &store, spec, host, making);
+    of_store(&archive, held, &store, spec, host, making)
+}
+
+/// What a store that cannot be written has of an archive.
+fn served(
+    archive: &Archive,
+    spec: &Spec,
+    host: &Host,
+    making: Making,
+) -> Result<Option<Found>, Unsuccessful> {
+    let Some(root) = spec.store.as_ref().filter(|root| root.is_dir()) else { return Ok(None) };
+    // Why it is refused is told by who would have made something in it.
+    let Ok(store) = Store::open_to_use(root, host, making) else { return Ok(None) };
+    let mut bar = Bar::new(format!("reading {}", archive.short_name()));
+    match store.known_tree(archive, &spec.image.choice, &mut bar)? {
+        Some(held) => of_store(archive, held, &store, spec, host, making).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The tree that a store has of an archive, as this run can use it.
+fn of_store(
+    archive: &Archive,
+    held: LeasedTree,
+    store: &Store,
+    spec: &Spec,
+    host: &Host,
+    making: Making,
+) -> Result<Found, Unsuccessful> {
+    if !spec.namespaces.is_new(Namespace::Mount) {
+        return in_run_directory(archive, held, store, spec, host, making);
     }
     match owners_seen(&held, spec, host) {
         OwnersSeen::Wrong => Ok(Found {
             remarks: vec!["root: unpacked for this run, as the store has it for other ids".into()],
-            ..Found::without_store(Image::ToUnpack(Origin::Archive(archive)))
+            ..Found::without_store(Image::ToUnpack(Origin::Archive(archive.clone())))
         }),
         OwnersSeen::Lost | OwnersSeen::Right if !can_be_shown(&held.tree, spec, host) => {
             let name = archive.short_name();
@@ -98,7 +131,7 @@ pub(super) fn find_image(spec: &Spec, host: &Host, making: Making) -> Result<Fou
             Ok(Found::of_store(image, held, None, Some(NOT_SHOWN)))
         }
         OwnersSeen::Lost | OwnersSeen::Right => {
-            let warning = lost(&held, &store, spec, host)?;
+            let warning = lost(&held, store, spec, host)?;
             let image = Image::Tree(held.tree.clone());
             Ok(Found::of_store(image, held, warning, None))
         }
@@ -111,8 +144,9 @@ fn find_stored(
     host: &Host,
     making: Making,
 ) -> Result<Found, Unsuccessful> {
-    let store = open_store(spec, host, Switch::Yes, making)?
-        .ok_or_else(|| Failure::new("the store cannot be written"))?;
+    // One that cannot be written serves what it has.
+    let root = spec.store.as_ref().ok_or_else(|| Failure::new("there is no store"))?;
+    let store = Store::open_to_use(root, host, making)?;
     let held = store.named(name, making)?;
     let is_wrong = owners_seen(&held, spec, host) == OwnersSeen::Wrong;
     let renumber = is_wrong.then(|| other_numbers(&held, &store, spec, host)).flatten();
@@ -167,69 +201,9 @@ fn in_run_directory(
     Ok(Found::of_store(image, held, warning, None))
 }
 
-/// What is said where it cannot.
+/// What is said where the owners of a tree cannot be shown.
 const NOT_SHOWN: &str =
     "root: copied for this run, because its file system is shown with no other owners";
-
-/// Whether the owners of a tree can be shown by an idmapped mount below an overlay, where root has
-/// ids of its own: overlayfs has none below it, and none on it before Linux 5.19.
-fn can_be_shown(tree: &Path, spec: &Spec, host: &Host) -> bool {
-    const OVERLAYFS_SUPER_MAGIC: i64 = 0x794c_7630;
-    !has_other_ids(&spec.namespaces, host)
-        || host.kernel >= (5, 19)
-            && statfs(tree).is_ok_and(|stat| stat.f_type != OVERLAYFS_SUPER_MAGIC)
-}
-
-/// How owners get their numbers where the caller's own is kept: the same ids, in another order.
-fn other_numbers(held: &LeasedTree, store: &Store, spec: &Spec, host: &Host) -> Option<Renumber> {
-    let to = held.record.as_ref()?.ids.clone().filter(|ids| Some(ids) == store.ids())?;
-    let helped =
-        maps(spec, host, None).filter(|maps| matches!(maps.writer, Writer::Helpers { .. }))?;
-    let from = FileIds { uids: helped.uids, gids: helped.gids };
-    Some(Renumber { from, to, root: (0, 0) })
-}
-
-/// How the owners of a tree look to the container.
-fn owners_seen(held: &LeasedTree, spec: &Spec, host: &Host) -> OwnersSeen {
-    let record = held.record.as_ref();
-    record
-        .map_or(OwnersSeen::Right, |record| record.owners_seen(container_ids(spec, host).as_ref()))
-}
-
-/// The warning of owners that were lost, where they could be kept: that is tried before it is said.
-fn lost(
-    held: &LeasedTree,
-    store: &Store,
-    spec: &Spec,
-    host: &Host,
-) -> Result<Option<String>, Unsuccessful> {
-    if owners_seen(held, spec, host) != OwnersSeen::Lost {
-        return Ok(None);
-    }
-    store.try_ids().map_err(Unsuccessful::NoRanges)?;
-    Ok(Some(
-        "the image was unpacked with one owner for every file; rustic rootfs rm and import again \
-         keep them"
-            .into(),
-    ))
-}
-
-/// The ids of the container, as the owners of files are to it; `None` where it has every id.
-fn container_ids(spec: &Spec, host: &Host) -> Option<FileIds> {
-    match maps(spec, host, None) {
-        // One to one with the caller's.
-        None => FileIds::of_root(host),
-        // Shown as they are on disk.
-        Some(IdMaps { writer: Writer::Privileged | Writer::Outside, .. }) => FileIds::of_root(host),
-        Some(maps) => {
-            let seen = spec.inside.as_ref().filter(|_| maps.writer != Writer::OneId);
-            Some(match seen {
-                Some(inside) => FileIds { uids: inside.uids.clone(), gids: inside.gids.clone() },
-                None => FileIds { uids: maps.uids, gids: maps.gids },
-            })
-        }
-    }
-}
 
 fn open_store(
     spec: &Spec,
@@ -246,10 +220,9 @@ fn per_run(
     host: &Host,
     making: Making,
 ) -> Result<Image, Failure> {
-    let runs = store.map_or_else(
-        || std::env::var_os("XDG_RUNTIME_DIR").map_or_else(std::env::temp_dir, PathBuf::from),
-        Store::runs,
-    );
+    let runs = store.and_then(Store::runs).unwrap_or_else(|| {
+        std::env::var_os("XDG_RUNTIME_DIR").map_or_else(std::env::temp_dir, PathBuf::from)
+    });
     if making == Making::Yes {
         run_directory::sweep(&runs, host.uid, &Keeper::of(host));
     }

@@ -26,6 +26,7 @@ mod image;
 pub mod init;
 pub mod keys;
 mod leak;
+mod owners;
 pub mod parent;
 pub mod plan;
 mod prepare;

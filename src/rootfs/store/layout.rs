@@ -5,11 +5,21 @@ use crate::rootfs::keeper::{FileIds, Keeper};
 use rustix::io::Errno;
 use std::path::PathBuf;
 
-/// A store that can be written.
+/// A store: one that can be written, or one whose images are used as they are.
 #[derive(Debug)]
 pub struct Store {
     pub(super) root: PathBuf,
     pub(super) keeper: Keeper,
+    pub(super) access: Access,
+}
+
+/// What can be done with a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    /// Images come and go.
+    Written,
+    /// What is there is used.
+    ReadOnly,
 }
 
 /// The directories of a store.
@@ -21,9 +31,9 @@ pub(super) const TREE: &str = "tree";
 pub(super) const RECORD: &str = "record.json";
 
 impl Store {
-    /// Where runs without a mount namespace have their directories.
-    pub fn runs(&self) -> PathBuf {
-        self.root.join("runs")
+    /// Where runs without a mount namespace have their directories, if anything can be made here.
+    pub fn runs(&self) -> Option<PathBuf> {
+        (self.access == Access::Written).then(|| self.root.join("runs"))
     }
 
     /// Why newuidmap(1) or newgidmap(1) does not map the caller's subordinate ids, once that was

@@ -1,6 +1,6 @@
 //! A tree that is used: its lock is held, so that nobody removes it.
 
-use super::layout::{Store, TREE};
+use super::layout::{Access, Store, TREE};
 use super::lock::{Lock, Use};
 use super::open::Making;
 use super::record::Record;
@@ -60,7 +60,14 @@ impl Store {
         if !tree.is_dir() {
             return Ok(None);
         }
-        let lock = self.waited(&self.lock(digest), Use::Shared, watch)?;
+        let lock = match self.access {
+            Access::Written => self.waited(&self.lock(digest), Use::Shared, watch)?,
+            // A copy of a store may have no locks; then nobody else looks for them either.
+            Access::ReadOnly => Lock::take_known(&self.lock(digest))
+                .or_else(|_| Lock::take_known(&tree))
+                .map_err(|errno| self.failed(errno))?,
+        };
+        lock.touch();
         // Until the lock was there it could be removed.
         Ok(tree.is_dir().then(|| LeasedTree {
             tree,

@@ -2,7 +2,10 @@
 //! holder ends. Shared by who uses a tree, exclusive for who makes or removes it.
 
 use rustix::fd::OwnedFd;
-use rustix::fs::{CWD, FlockOperation, Mode, OFlags, flock, fstat, openat, stat, unlink};
+use rustix::fs::{
+    CWD, FlockOperation, Mode, OFlags, Timespec, Timestamps, UTIME_NOW, flock, fstat, futimens,
+    openat, stat, unlink,
+};
 use rustix::io::{Errno, Result};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -73,6 +76,23 @@ impl Lock {
                 _ => {}
             }
         }
+    }
+
+    /// Takes a shared lock where nothing can be made: of what is there, opened for reading.
+    ///
+    /// # Errors
+    /// Those of [`Lock::take`], and ENOENT.
+    pub(super) fn take_known(path: &Path) -> Result<Self> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = openat(CWD, path, flags, Mode::empty())?;
+        rustix::io::retry_on_intr(|| flock(&file, FlockOperation::NonBlockingLockShared))?;
+        Ok(Self { path: path.to_owned(), _held: file })
+    }
+
+    /// Says that what it stands for was used now.
+    pub(super) fn touch(&self) {
+        let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
+        let _ = futimens(&self._held, &Timestamps { last_access: now, last_modification: now });
     }
 
     /// Gives an exclusive lock back, and removes its file: whatever it stood for is gone.

@@ -25,7 +25,7 @@ mod tree;
 
 pub use layout::Store;
 pub use lease::LeasedTree;
-pub use names::{Listed, SHORT, has, is_digest, is_name, taken};
+pub use names::{Listed, SHORT, Taking, has, is_digest, is_name, taken};
 pub use open::Making;
 pub use record::OwnersSeen;
 pub use removal::Removed;

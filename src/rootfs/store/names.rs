@@ -12,6 +12,7 @@ use rustix::io::Errno;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
+use std::time::UNIX_EPOCH;
 
 /// An image of the store with all its names.
 #[derive(Debug)]
@@ -24,6 +25,17 @@ pub struct Listed {
     pub record: Option<Record>,
     /// Whether a container runs on it.
     pub used: Switch,
+    /// When it was used last, in seconds since 1970; `None` where that is not known.
+    pub last_used: Option<u64>,
+}
+
+/// Whose name an image may get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taking {
+    /// Nobody's.
+    FreeOnly,
+    /// Another image's too, which then has one less.
+    FromOthers,
 }
 
 /// An image that was looked for.
@@ -95,21 +107,48 @@ impl Store {
     /// Gives an image a name.
     ///
     /// # Errors
-    /// A name that another image has.
-    pub fn name(&self, name: &str, held: &LeasedTree) -> Result<(), Failure> {
+    /// A name that another image has, unless it is to be taken from that.
+    pub fn name(&self, name: &str, digest: &str, taking: Taking) -> Result<(), Failure> {
         let _names = self.waited(&self.names_lock(), Use::Exclusive, &mut Unwatched)?;
-        let path = self.root.join("names").join(name);
-        match self.digest(name) {
-            Some(digest) if digest == held.digest => return Ok(()),
-            Some(_) => return Err(taken(name)),
-            None => {}
+        match (self.digest(name), taking) {
+            (Some(of), _) if of == digest => return Ok(()),
+            (Some(_), Taking::FreeOnly) => return Err(taken(name)),
+            (Some(_), Taking::FromOthers) | (None, _) => {}
         }
-        match fs::remove_file(&path) {
+        self.put_name(name, digest)
+    }
+
+    /// Gives an image another name in place of one, or its first one.
+    ///
+    /// # Errors
+    /// No such image, a name that another image has.
+    pub fn rename(&self, word: &str, name: &str) -> Result<(), Failure> {
+        let _names = self.waited(&self.names_lock(), Use::Exclusive, &mut Unwatched)?;
+        let found = self.find(word)?;
+        match self.digest(name) {
+            Some(of) if of != found.digest => return Err(taken(name)),
+            Some(_) if word == name => return Ok(()),
+            Some(_) | None => {}
+        }
+        self.put_name(name, &found.digest)?;
+        if is_digest(word) { Ok(()) } else { self.unname(word) }
+    }
+
+    /// The name appears whole, or another image's keeps standing: after a loss of power too.
+    fn put_name(&self, name: &str, digest: &str) -> Result<(), Failure> {
+        let folder = self.root.join("names");
+        // No name begins with a dot.
+        let aside = folder.join(".new");
+        match fs::remove_file(&aside) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(self.failed_io(&error)),
             _ => {}
         }
-        rustix::fs::symlink(format!("../roots/{}", held.digest), &path)
-            .map_err(|errno| self.failed(errno))
+        rustix::fs::symlink(format!("../roots/{digest}"), &aside)
+            .and_then(|()| rustix::fs::rename(&aside, folder.join(name)))
+            .map_err(|errno| self.failed(errno))?;
+        fs::File::open(&folder)
+            .and_then(|folder| folder.sync_all())
+            .map_err(|error| self.failed_io(&error))
     }
 
     /// The image that a word stands for, a name or what a digest begins with.
@@ -146,7 +185,16 @@ impl Store {
     }
 
     pub(super) fn unname(&self, name: &str) -> Result<(), Failure> {
-        fs::remove_file(self.root.join("names").join(name)).map_err(|error| self.failed_io(&error))
+        let folder = self.root.join("names");
+        fs::remove_file(folder.join(name))
+            .and_then(|()| fs::File::open(&folder)?.sync_all())
+            .map_err(|error| self.failed_io(&error))
+    }
+
+    /// When a tree was used last: its lock is touched then.
+    pub(super) fn last_used(&self, digest: &str) -> Option<u64> {
+        let touched = fs::metadata(self.lock(digest)).ok()?.modified().ok()?;
+        touched.duration_since(UNIX_EPOCH).ok().map(|age| age.as_secs())
     }
 
     /// Every image, by name, those without a name last.
@@ -162,7 +210,8 @@ impl Store {
             let lock = Lock::take(&self.lock(&digest), Use::Exclusive);
             let used =
                 if matches!(lock, Err(Errno::WOULDBLOCK)) { Switch::Yes } else { Switch::No };
-            Listed { digest, names, record, used }
+            let last_used = self.last_used(&digest);
+            Listed { digest, names, record, used, last_used }
         });
         Ok(listed.collect())
     }
@@ -184,6 +233,7 @@ impl Store {
             let mut words: Vec<_> = entries
                 .flatten()
                 .map(|entry| entry.file_name().to_string_lossy().into_owned())
+                .filter(|word| !word.starts_with('.'))
                 .collect();
             words.sort_unstable();
             Ok(words)
@@ -214,7 +264,7 @@ impl Store {
 /// A name that another image has.
 pub fn taken(name: &str) -> Failure {
     Failure::new(format!("the name '{name}' is taken by another image"))
-        .remedy(format!("rustic rootfs rm {name}"))
+        .remedy(format!("rustic rootfs rm {name}, or import --replace"))
 }
 
 /// Digits of a digest that are shown, and that are enough to name an image.

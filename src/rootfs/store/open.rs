@@ -1,7 +1,7 @@
 //! Opening a store: made where it is missing, refused where somebody else could put files into it,
 //! and swept.
 
-use super::layout::{PARTS, Store};
+use super::layout::{Access, PARTS, Store};
 use super::lock::{Lock, Use};
 use crate::error::{Failure, errno_of};
 use crate::host::Host;
@@ -44,7 +44,8 @@ impl Store {
         by_name: Switch,
         making: Making,
     ) -> Result<Option<Self>, Failure> {
-        let store = Self { root: root.to_owned(), keeper: Keeper::of(host) };
+        let store =
+            Self { root: root.to_owned(), keeper: Keeper::of(host), access: Access::Written };
         if making == Making::No {
             // It could be made where the nearest folder that is there can be written.
             let there = root.ancestors().find(|path| path.exists());
@@ -124,7 +125,28 @@ impl Store {
     pub fn open_to_look(root: &Path, host: &Host) -> Result<Self, Failure> {
         let making = if root.exists() { Making::Yes } else { Making::No };
         let opened = Self::open(root, host, Switch::No, making)?;
-        Ok(opened.unwrap_or_else(|| Self { root: root.to_owned(), keeper: Keeper::of(host) }))
+        Ok(opened.unwrap_or_else(|| Self::read_only(root, host)))
+    }
+
+    /// Opens a store to use an image of it: one that cannot be written serves what it has.
+    ///
+    /// # Errors
+    /// A store that belongs to somebody else.
+    pub fn open_to_use(root: &Path, host: &Host, making: Making) -> Result<Self, Failure> {
+        let found = Self::read_only(root, host);
+        if let Some(why) = foreign_link(root, host).or_else(|| found.strange(host)) {
+            return Err(Failure::new(format!("cannot use the store {}", root.display()))
+                .errno(Errno::ACCESS)
+                .why(why));
+        }
+        let making = if root.exists() { making } else { Making::No };
+        Ok(Self::open(root, host, Switch::No, making)?.unwrap_or(found))
+    }
+
+    /// One whose images are used as they are.
+    fn read_only(root: &Path, host: &Host) -> Self {
+        let (root, keeper) = (root.to_owned(), Keeper::of(host));
+        Self { root, keeper, access: Access::ReadOnly }
     }
 
     /// Removes what killed unpacks have left: a lock that is free and stands for no image, and the

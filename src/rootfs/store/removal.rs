@@ -3,11 +3,13 @@
 use super::digest_cache;
 use super::layout::Store;
 use super::lock::{Lock, Use};
+use super::names::{Listed, SHORT};
 use crate::error::Failure;
+use crate::namespace::Switch;
 use crate::rootfs::watch::Unwatched;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// What a removal took away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,18 +60,56 @@ impl Store {
         };
         now.names.iter().try_for_each(|name| self.unname(name))?;
         drop(names);
-        digest_cache::forget(&self.root.join("seen"), &digest);
+        self.take_away(&digest, lock)?;
+        Ok(Removed::Image)
+    }
+
+    /// Removes the files of an image, whose lock is held.
+    fn take_away(&self, digest: &str, lock: Lock) -> Result<(), Failure> {
+        digest_cache::forget(&self.root.join("seen"), digest);
         // Out of sight at once; what is killed from here on is swept.
-        let staging = self.staging(&digest);
+        let staging = self.staging(digest);
         self.keeper
             .remove(&staging)
             .and_then(|()| {
-                renameat_with(CWD, self.image(&digest), CWD, &staging, RenameFlags::NOREPLACE)
+                renameat_with(CWD, self.image(digest), CWD, &staging, RenameFlags::NOREPLACE)
             })
             .and_then(|()| self.keeper.remove(&staging))
             .map_err(|errno| self.failed(errno))?;
         lock.remove();
-        Ok(Removed::Image)
+        Ok(())
+    }
+
+    /// Removes the images that have no name, that nobody uses, and whose last use is as long ago;
+    /// gives them.
+    ///
+    /// # Errors
+    /// A store that cannot be read, files that cannot be removed.
+    pub fn prune(&self, older_than: Option<Duration>) -> Result<Vec<Listed>, Failure> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let is_old = |listed: &Listed| match older_than {
+            Some(age) => {
+                listed.last_used.is_none_or(|used| now.saturating_sub(used) >= age.as_secs())
+            }
+            None => true,
+        };
+        let mut removed = Vec::new();
+        for listed in self.list()? {
+            // Named images never: whatever their age.
+            if !listed.names.is_empty() || listed.used == Switch::Yes || !is_old(&listed) {
+                continue;
+            }
+            // Since it was looked at it may have got a name, or be used.
+            let Ok(lock) = Lock::take(&self.lock(&listed.digest), Use::Exclusive) else { continue };
+            let _names = self.waited(&self.names_lock(), Use::Exclusive, &mut Unwatched)?;
+            if self.is_named(&listed.digest)? {
+                continue;
+            }
+            self.can_remove(&listed.digest, &listed.digest[..SHORT.min(listed.digest.len())])?;
+            self.take_away(&listed.digest, lock)?;
+            removed.push(listed);
+        }
+        Ok(removed)
     }
 
     /// Whether every file of an image can be removed: said before the first one goes.

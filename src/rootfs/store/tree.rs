@@ -64,6 +64,23 @@ impl Store {
         Ok(held)
     }
 
+    /// The tree of an archive, where it is there: nothing is unpacked.
+    ///
+    /// # Errors
+    /// An archive that cannot be read.
+    pub fn known_tree(
+        &self,
+        archive: &Archive,
+        choice: &ImageChoice,
+        watch: &mut dyn Watch,
+    ) -> Result<Option<LeasedTree>, Failure> {
+        if archive.comes_once() {
+            return Ok(None);
+        }
+        let digest = self.identify(archive, choice, watch)?.digest;
+        self.held(&digest, Making::Yes, watch)
+    }
+
     /// Removes a tree whose owners were lost where they can be kept now, so that it is unpacked
     /// anew; not one that has a name, or that is used.
     fn unless_lost(

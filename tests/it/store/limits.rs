@@ -73,6 +73,30 @@ fn a_read_only_store_is_one_clear_sentence() {
 }
 
 #[test]
+fn a_read_only_store_serves_what_it_has() {
+    need!(root);
+    let folder = scratch("ro-run");
+    let store = super::store_with_a_root("ro-store");
+    fs::create_dir(folder.join("mnt")).unwrap();
+    let run = "$RUSTIC run --ipc no --store $M/store --rootfs";
+    let script = format!(
+        "M={0}/mnt; mount -t tmpfs none $M; cp -a {1} $M/store; rm -r $M/store/locks/*; \
+         {run} box busybox cat /mark; echo; mount -o remount,ro $M; \
+         {run} box sh -c 'echo x >/y; busybox cat /mark /y'; {run} {1}/../box.tar busybox cat /mark; echo; \
+         {run} box --mount no busybox cat /mark; echo; {run} nosuch true; echo $?; mount -o remount,rw $M; chown 65534 $M/store; \
+         {run} box busybox cat /mark; echo $?; chown 0 $M/store; chmod 777 $M/store; \
+         mount -o remount,ro $M; {run} box busybox cat /mark; echo $?",
+        folder.display(),
+        store.display(),
+    );
+    let (out, err) = in_a_mount_namespace(&script);
+    assert_eq!(out, "here\nherex\nhere\nhere\n125\n125\n125\n", "{err}");
+    for word in ["no image of this name", "belongs to uid 65534", "can be written by others"] {
+        assert_eq!(err.matches(word).count(), 1, "{word}: {err}");
+    }
+}
+
+#[test]
 fn limits_are_named_with_their_option() {
     need!(root);
     let folder = scratch("limits");

@@ -6,6 +6,7 @@ mod interrupted;
 mod limits;
 mod names;
 mod owners;
+mod prune;
 mod together;
 mod unpack;
 

@@ -3,8 +3,9 @@
 use super::{names_in, rootfs, store_with_a_root, trees};
 use crate::corpus::bytes::{file, tar};
 use crate::need;
-use crate::support::{Rustic, host, scratch};
+use crate::support::{Rustic, finish, host, scratch};
 use std::fs;
+use std::io::Write;
 
 #[test]
 fn names_are_given_shared_and_taken_away() {
@@ -118,4 +119,50 @@ fn an_archive_that_was_only_run_is_in_the_list_too() {
     assert!(!run().contains("unpacked"), "once");
     let list = rootfs(&store, &["list"]).ran().ok();
     assert!(list.lines().any(|line| line.starts_with("- ") && line.ends_with("box.tar")), "{list}");
+}
+
+#[test]
+fn a_name_is_changed_and_taken_from_another_image() {
+    need!(root);
+    let store = store_with_a_root("rename");
+    let folder = scratch("rename-files");
+    let say = |words: &[&str]| rootfs(&store, words).ran();
+    let second = folder.join("second.tar");
+    fs::write(&second, tar([file("a", "x")])).unwrap();
+    let second = second.to_str().unwrap();
+    say(&["import", "other", second]).ok();
+    assert_eq!(say(&["rename", "box", "tools"]).ok(), "box is tools now\n");
+    assert_eq!(names_in(&store.join("names")), ["other", "tools"]);
+    say(&["rename", "box", "x"]).fails(125, &["no image 'box'"]);
+    say(&["rename", "tools", "other"]).fails(125, &["the name 'other' is taken"]);
+    say(&["rename", "tools", "a/b"]).fails(125, &["'a/b' cannot be a name"]);
+    say(&["rename", "tools", "tools"]).ok();
+    assert_eq!(names_in(&store.join("names")), ["other", "tools"], "and nothing was lost");
+    // By its digest an image gets one more name.
+    let digest = host("sha256sum", [second]).split(' ').next().unwrap().to_owned();
+    say(&["rename", &digest[..12], "more"]).ok();
+    assert_eq!(names_in(&store.join("names")), ["more", "other", "tools"]);
+    // A name of the same image may be the new one: then it has one less.
+    say(&["rename", "more", "other"]).ok();
+    assert_eq!(names_in(&store.join("names")), ["other", "tools"]);
+    // The control: without --replace it is refused.
+    say(&["import", "tools", second]).fails(125, &["taken by another image", "--replace"]);
+    say(&["import", "--replace", "tools", second]).ok();
+    let first = say(&["list", "--json"]).ok();
+    let list: serde_json::Value = serde_json::from_str(&first).unwrap();
+    assert_eq!(list[0]["names"], serde_json::json!(["other", "tools"]));
+    assert_eq!(list[1]["names"], serde_json::json!([]), "the old one stays until prune");
+    say(&["prune"]).ok();
+    assert_eq!(trees(&store).len(), 1);
+    // From stdin, whose digest is known at the end only.
+    let third = tar([file("a", "third")]);
+    let piped = |words: &[&str]| {
+        let mut run = rootfs(&store, words).started();
+        // A refusal does not wait for it.
+        let _ = run.stdin.take().unwrap().write_all(&third);
+        finish(run)
+    };
+    piped(&["import", "tools", "-"]).fails(125, &["taken by another image"]);
+    piped(&["import", "--replace", "tools", "-"]).ok();
+    assert_eq!(trees(&store).len(), 2);
 }

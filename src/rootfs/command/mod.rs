@@ -1,4 +1,7 @@
-//! `rustic rootfs`: import, list, rm, unpack. Each gives the text for stdout.
+//! `rustic rootfs`: import, list, rename, rm, prune, unpack. Each gives the text for stdout.
+
+mod listing;
+mod removal;
 
 use crate::error::{Failure, printable, without_number};
 use crate::host::Host;
@@ -6,11 +9,10 @@ use crate::namespace::Switch;
 use crate::rootfs::archive::Archive;
 use crate::rootfs::directory;
 use crate::rootfs::image::{self, ImageChoice, ImageRecord};
-use crate::rootfs::listing;
 use crate::rootfs::meter::Hashing;
 use crate::rootfs::progress::Bar;
 use crate::rootfs::report::size;
-use crate::rootfs::store::{self, Making, Removed, SHORT, Store};
+use crate::rootfs::store::{self, Making, SHORT, Store, Taking};
 use crate::rootfs::stream::Threads;
 use crate::rootfs::unpack::Unpack;
 use crate::rootfs::writer::{SetIds, UnpackLimits, UnpackRights};
@@ -18,6 +20,7 @@ use rustix::fd::AsFd;
 use serde_json::{Value, json};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// What is wanted of the root file systems.
 #[derive(Debug)]
@@ -32,11 +35,24 @@ pub enum RootfsCommand {
         limits: UnpackLimits,
         /// Which image of several.
         choice: ImageChoice,
+        /// Whether the name may be another image's now.
+        taking: Taking,
     },
     /// Every image of the store.
     List,
     /// Take names away, and the images that have no other.
     Remove(Vec<String>),
+    /// Take every image away that nobody uses.
+    RemoveAll,
+    /// Take away the images that have no name, that nobody uses, and whose last use is as long ago.
+    Prune(Option<Duration>),
+    /// Give an image another name.
+    Rename {
+        /// A name, or what its digest begins with.
+        from: String,
+        /// The new name.
+        to: String,
+    },
     /// Unpack an archive into a directory.
     Unpack {
         /// A file, or `-` for stdin.
@@ -78,31 +94,30 @@ pub fn act(
         Store::open(root, host, Switch::Yes, Making::Yes)?
             .ok_or_else(|| Failure::new("the store cannot be written"))
     };
+    // Where there is no store nothing can be taken from it, and none is made for that.
+    let found = || match store.filter(|root| !root.exists()) {
+        Some(root) => Store::open_to_look(root, host),
+        None => opened(host),
+    };
     let (value, text) = match command {
-        RootfsCommand::Import { name, file, limits, choice } => {
+        RootfsCommand::Import { name, file, limits, choice, taking } => {
             let archive = archive(file)
                 .map_err(|failure| swapped(failure, file, Path::new(name), "import NAME FILE"))?;
-            let store = opened(host)?;
             let wanted = Wanted { archive: &archive, limits: *limits, choice };
-            match (import(&store, name, &wanted), store.refused()) {
-                // Tried, and not guessed: then every file is the caller's.
-                (Err(_), Some(why)) => {
-                    let host = Host { ranges_refused: Some(why.clone()), ..host.clone() };
-                    let (value, text) = import(&opened(&host)?, name, &wanted)?;
-                    (value, format!("{text}  one owner for every file: {}\n", printable(&why)))
-                }
-                (imported, _) => imported?,
-            }
+            import_as_can_be(opened, name, *taking, &wanted, host)?
         }
         RootfsCommand::List => match store {
             Some(root) => listing::of(&Store::open_to_look(root, host)?.list()?),
             None => listing::of(&[]),
         },
-        // Where there is no store there is nothing to remove, and none is made for it.
-        RootfsCommand::Remove(words) => match store.filter(|root| !root.exists()) {
-            Some(root) => remove(&Store::open_to_look(root, host)?, words)?,
-            None => remove(&opened(host)?, words)?,
-        },
+        RootfsCommand::Remove(words) => removal::remove(&found()?, words)?,
+        RootfsCommand::RemoveAll => removal::remove_all(&found()?)?,
+        RootfsCommand::Prune(older_than) => removal::prune(&found()?, *older_than, host)?,
+        RootfsCommand::Rename { from, to } => {
+            check_name(to)?;
+            found()?.rename(from, to)?;
+            (json!({ "from": from, "to": to }), format!("{from} is {to} now\n"))
+        }
         RootfsCommand::Unpack { file, directory, limits, choice } => {
             let archive = archive(file)
                 .map_err(|failure| swapped(failure, file, directory, "unpack FILE DIR"))?;
@@ -159,24 +174,45 @@ struct Wanted<'a> {
     choice: &'a ImageChoice,
 }
 
-fn import(store: &Store, name: &str, wanted: &Wanted<'_>) -> Result<(Value, String), Failure> {
-    let Wanted { archive, limits, choice } = *wanted;
-    if !store::is_name(name) {
-        return Err(Failure::new(format!("'{}' cannot be a name", printable(name))).why(
-            "a name has 1 to 64 letters, digits, dots, hyphens or underscores, begins with a \
-                letter or digit, and does not look like a digest",
-        ));
+/// Imports with every owner, or with one for all files where newuidmap does not work: tried, and
+/// not guessed.
+fn import_as_can_be(
+    opened: impl Fn(&Host) -> Result<Store, Failure>,
+    name: &str,
+    taking: Taking,
+    wanted: &Wanted<'_>,
+    host: &Host,
+) -> Result<(Value, String), Failure> {
+    let store = opened(host)?;
+    match (import(&store, name, taking, wanted), store.refused()) {
+        (Err(_), Some(why)) => {
+            let host = Host { ranges_refused: Some(why.clone()), ..host.clone() };
+            let (value, text) = import(&opened(&host)?, name, taking, wanted)?;
+            Ok((value, format!("{text}  one owner for every file: {}\n", printable(&why))))
+        }
+        (imported, _) => imported,
     }
+}
+
+fn import(
+    store: &Store,
+    name: &str,
+    taking: Taking,
+    wanted: &Wanted<'_>,
+) -> Result<(Value, String), Failure> {
+    let Wanted { archive, limits, choice } = *wanted;
+    check_name(name)?;
     let mut watch = Bar::new(format!("unpacking {name}")).heeding_signals()?;
     // Said before the archive is unpacked for a name that it cannot have.
-    if let Some(taken) = store.digest(name)
+    if taking == Taking::FreeOnly
+        && let Some(taken) = store.digest(name)
         && (archive.comes_once() || store.identify(archive, choice, &mut watch)?.digest != taken)
     {
         return Err(store::taken(name));
     }
     let held = store.tree(archive, choice, Making::Yes, limits, &mut watch)?;
     drop(watch);
-    store.name(name, &held)?;
+    store.name(name, &held.digest, taking)?;
     let value = json!({
         "name": name,
         "digest": held.digest,
@@ -198,27 +234,14 @@ fn import(store: &Store, name: &str, wanted: &Wanted<'_>) -> Result<(Value, Stri
     Ok((value, text))
 }
 
-fn remove(store: &Store, words: &[String]) -> Result<(Value, String), Failure> {
-    let mut text = String::new();
-    let mut values = Vec::new();
-    // All of them are looked up before the first one goes: a word that is wrong takes nothing with
-    // it.
-    let mut wanted: Vec<&String> = Vec::new();
-    for word in words {
-        if !wanted.contains(&word) {
-            store.find(word)?;
-            wanted.push(word);
-        }
+fn check_name(name: &str) -> Result<(), Failure> {
+    if store::is_name(name) {
+        return Ok(());
     }
-    for word in wanted {
-        let (what, line) = match store.remove(word)? {
-            Removed::Image => ("image", format!("removed {word}\n")),
-            Removed::Name => ("name", format!("removed the name {word}; the image has others\n")),
-        };
-        values.push(json!({ "word": word, "removed": what }));
-        text.push_str(&line);
-    }
-    Ok((Value::Array(values), text))
+    Err(Failure::new(format!("'{}' cannot be a name", printable(name))).why(
+        "a name has 1 to 64 letters, digits, dots, hyphens or underscores, begins with a letter or \
+         digit, and does not look like a digest",
+    ))
 }
 
 /// What was read; of a directory there is no length.
