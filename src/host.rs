@@ -146,11 +146,12 @@ fn own_proc() -> Result<(), Failure> {
         .man("pid_namespaces(7)"))
 }
 
-/// The first two numbers of a release; 0 where there is none.
+/// The first two numbers of a release. A kernel that does not say them is taken for a new one: what
+/// it cannot do its calls tell.
 fn version(release: &str) -> (u32, u32) {
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse);
-    let mut next = || numbers.next().and_then(Result::ok).unwrap_or(0);
-    (next(), next())
+    let first = numbers.next().and_then(Result::ok).unwrap_or(u32::MAX);
+    (first, numbers.next().and_then(Result::ok).unwrap_or(0))
 }
 
 fn number<T: FromStr>(path: &str) -> Result<T, Failure> {
@@ -184,7 +185,7 @@ mod tests {
         assert_eq!(version("6.18.44-fc-v657"), (6, 18));
         assert_eq!(version("5.4"), (5, 4));
         assert_eq!(version("7.0-rc1"), (7, 0));
-        assert_eq!(version("odd"), (0, 0));
+        assert_eq!(version("odd"), (u32::MAX, 0));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use libfuzzer_sys::fuzz_target;
 use rustic::Failure;
 use rustic::parts::Content;
 use rustic::parts::entry::{Entry, EntryKind};
-use rustic::parts::reader::Reader;
+use rustic::parts::reader::{Ending, Reader};
 use std::io::Read;
 
 /// Checksums made right, or nothing would come past the first header: of each block that has a
@@ -26,7 +26,7 @@ fn summed(bytes: &[u8]) -> Vec<u8> {
 /// Lengths and contents of files; `None` where holes are told, which the tar crate fills in by
 /// other rules.
 fn ours(bytes: &[u8]) -> Result<Option<Vec<Vec<u8>>>, Failure> {
-    let mut reader = Reader::new(bytes);
+    let mut reader = Reader::new(bytes, Ending::Marked);
     let (mut files, mut plain) = (Vec::new(), true);
     while let Some(Entry { kind, .. }) = reader.next_entry()? {
         let mut content = Vec::new();

@@ -24,6 +24,8 @@ pub enum Links {
     /// They lead where they lead from inside: an absolute one begins at the root, and `..` stays
     /// there. One that leads into /dev, /proc or /sys is refused: there are the kernel's own files.
     Inside,
+    /// The same where nothing is mounted: /dev, /proc and /sys are directories like others.
+    Anywhere,
 }
 
 /// What becomes of a target that is missing.

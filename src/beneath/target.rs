@@ -145,7 +145,7 @@ impl Walk {
                 Ok(Found::File(file)) => self.down(Some(file), &name),
                 Ok(Found::Empty) => self.down(None, &name),
                 Err(Errno::NOENT) if around.will_be_made(&next) => self.down(None, &name),
-                Ok(Found::Link(to)) if self.links == Links::Inside => {
+                Ok(Found::Link(to)) if self.links != Links::Refused => {
                     onward = self.follow(&name, &to)?;
                 }
                 Ok(Found::Link(_)) => return Err(self.failed(Errno::LOOP, &name)),
@@ -177,7 +177,7 @@ impl Walk {
     fn keep_away_from_the_kernels(&self, name: &OsStr) -> Result<(), SysError> {
         let path = self.path.join(name);
         let kernels = ["/dev", "/proc", "/sys"].into_iter().any(|own| path == Path::new(own));
-        if self.links == Links::Refused || !kernels {
+        if self.links != Links::Inside || !kernels {
             return Ok(());
         }
         let what = "is where a link of the image leads, and a target must not get there by one";

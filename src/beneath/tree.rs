@@ -12,6 +12,7 @@ pub struct Tree {
     /// `None` where it is not there yet.
     root: Option<OwnedFd>,
     around: Mounts,
+    links: Links,
 }
 
 /// Where something will be mounted, and what.
@@ -47,12 +48,21 @@ impl Tree {
     /// # Errors
     /// EMFILE.
     pub fn new(root: impl AsFd) -> Result<Self, Errno> {
-        Ok(Self { root: Some(fcntl_dupfd_cloexec(root, 0)?), around: Mounts(Vec::new()) })
+        let root = Some(fcntl_dupfd_cloexec(root, 0)?);
+        Ok(Self { root, around: Mounts(Vec::new()), links: Links::Inside })
+    }
+
+    /// One in which nothing will be mounted, and nothing is the kernel's own.
+    ///
+    /// # Errors
+    /// EMFILE.
+    pub fn bare(root: impl AsFd) -> Result<Self, Errno> {
+        Ok(Self { links: Links::Anywhere, ..Self::new(root)? })
     }
 
     /// A root of which nothing is known yet.
     pub const fn unknown() -> Self {
-        Self { root: None, around: Mounts(Vec::new()) }
+        Self { root: None, around: Mounts(Vec::new()), links: Links::Inside }
     }
 
     /// Adds something that will be mounted, parents first; where it will be, behind every link.
@@ -92,7 +102,7 @@ impl Tree {
     /// # Errors
     /// Those of [`target()`]; ENOENT for what is missing.
     pub fn look(&mut self, path: &Path) -> Result<Target, SysError> {
-        let (kind, links, missing) = (None, Links::Inside, Missing::Refused);
+        let (kind, links, missing) = (None, self.links, Missing::Refused);
         let root = self.root.as_ref().map(AsFd::as_fd);
         target_of(root, Lookup { path, kind, links, missing }, &mut self.around)
     }
@@ -102,7 +112,7 @@ impl Tree {
     /// # Errors
     /// EMFILE.
     pub fn real(&mut self, path: &Path) -> Result<PathBuf, SysError> {
-        let (kind, links, missing) = (None, Links::Inside, Missing::Refused);
+        let (kind, links, missing) = (None, self.links, Missing::Refused);
         let root = self.root.as_ref().map(AsFd::as_fd);
         place(root, Lookup { path, kind, links, missing }, &mut self.around)
     }

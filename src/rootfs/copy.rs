@@ -150,21 +150,32 @@ fn stretches(file: &OwnedFd, size: u64) -> rustix::io::Result<Vec<Stretch>> {
     Ok(found)
 }
 
-/// The extended attributes of an open file, names and values.
-pub(super) fn attributes(fd: impl AsFd) -> rustix::io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
-    let mut names = vec![0; 64 << 10];
-    let length = match flistxattr(&fd, names.as_mut_slice()) {
+/// The names of the extended attributes of an open file; none where its file system has none.
+pub(super) fn attribute_names(fd: impl AsFd) -> rustix::io::Result<Vec<Vec<u8>>> {
+    // Most have few of them; XATTR_LIST_MAX of linux/limits.h.
+    let mut names = vec![0; 1 << 10];
+    let mut listed = flistxattr(&fd, names.as_mut_slice());
+    if listed == Err(Errno::RANGE) {
+        names.resize(64 << 10, 0);
+        listed = flistxattr(&fd, names.as_mut_slice());
+    }
+    names.truncate(match listed {
         Err(Errno::OPNOTSUPP) => 0,
         length => length?,
-    };
+    });
+    Ok(names.split(|&byte| byte == 0).filter(|name| !name.is_empty()).map(<[u8]>::to_vec).collect())
+}
+
+/// The extended attributes of an open file, names and values.
+pub(super) fn attributes(fd: impl AsFd) -> rustix::io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
     let mut found = Vec::new();
-    for name in names[..length].split(|&byte| byte == 0).filter(|name| !name.is_empty()) {
+    for name in attribute_names(&fd)? {
         let mut value = vec![0; 64 << 10];
         // What this process may not read, such as a security module's label, came from the host and
         // not from the archive.
-        if let Ok(length) = fgetxattr(&fd, name, value.as_mut_slice()) {
+        if let Ok(length) = fgetxattr(&fd, name.as_slice(), value.as_mut_slice()) {
             value.truncate(length);
-            found.push((name.to_vec(), value));
+            found.push((name, value));
         }
     }
     Ok(found)

@@ -157,6 +157,9 @@ pub fn plain(
     };
     let (start, stream) = peek(Measured { inner: decoder, read, written: 0 })?;
     match Format::of(&start) {
+        Format::Other(_) if start.is_empty() && entries == Entries::Any => {
+            Ok(Plain { stream: Box::new(stream), compression })
+        }
         Format::NoEntry if entries == Entries::Some => Err(Unfit::Other(NO_ENTRY, compression)),
         Format::Tar | Format::NoEntry => Ok(Plain { stream: Box::new(stream), compression }),
         Format::Compressed(_) => Err(Unfit::Other("compressed twice", compression)),

@@ -4,7 +4,7 @@ use crate::error::Failure;
 use crate::rootfs::archive::Archive;
 use crate::rootfs::entry::EntryKind;
 use crate::rootfs::meter::Hashing;
-use crate::rootfs::reader::Reader;
+use crate::rootfs::reader::{Ending, Reader};
 use crate::rootfs::writer::Content;
 
 /// The content of a file by its place, which the last entry of that name has; empty where the
@@ -13,7 +13,8 @@ use crate::rootfs::writer::Content;
 /// # Errors
 /// An archive that cannot be read; what is no regular file, or has more than so many bytes.
 pub fn file(archive: &Archive, place: &str, most: u64) -> Result<Vec<u8>, Failure> {
-    let mut reader = Reader::new(archive.open(Hashing::Unwanted)?.plain.stream);
+    let plain = archive.open(Hashing::Unwanted)?.plain;
+    let mut reader = Reader::new(plain.stream, Ending::of(plain.compression));
     let mut found = Vec::new();
     while let Some(entry) = reader.next_entry().map_err(|failure| archive.blame(failure))? {
         if entry.place.bytes() != place.as_bytes() {

@@ -67,6 +67,7 @@ pub enum Rule {
     Mark,
     MarkKind,
     MarkOfOwn,
+    OpaqueOverOwn,
     Ratio,
     Window,
 }
@@ -141,9 +142,13 @@ impl Rule {
             }
             Self::LayerNames => "a layer of too many names",
             Self::Mark => "a whiteout of nothing that can be named, which engines take differently",
-            Self::MarkKind => "a whiteout that is no regular file",
+            Self::MarkKind => "a whiteout that is a directory",
             Self::MarkOfOwn => {
                 "a whiteout of what the same layer has made, which engines take differently"
+            }
+            Self::OpaqueOverOwn => {
+                "an opaque mark over a directory that this layer does not name and has something \
+                    in, which engines take differently"
             }
             Self::Ratio => "it grows more than {}-fold when it is decompressed, as a bomb does",
             Self::Window => "its decompression needs a window of more than {} MiB",
@@ -191,7 +196,8 @@ impl Rule {
             | Self::LayerNames
             | Self::Mark
             | Self::MarkKind
-            | Self::MarkOfOwn => String::new(),
+            | Self::MarkOfOwn
+            | Self::OpaqueOverOwn => String::new(),
         }
     }
 

@@ -3,10 +3,11 @@
 use crate::error::Failure;
 use crate::namespace::Switch;
 use crate::rootfs::archive::{Archive, Opened};
+use crate::rootfs::entry::{Entry, EntryKind};
 use crate::rootfs::format::Compression;
 use crate::rootfs::image::{self, ImageChoice, ImageRecord};
 use crate::rootfs::meter::Hashing;
-use crate::rootfs::reader::Reader;
+use crate::rootfs::reader::{Ending, Reader};
 use crate::rootfs::renumber::Renumber;
 use crate::rootfs::report::UnpackReport;
 use crate::rootfs::stream::{Threads, WatchedStream};
@@ -15,10 +16,9 @@ use crate::rootfs::writer::{TreeWriter, UnpackLimits, UnpackRights, times_of};
 use crate::rootfs::{count, remove, run_directory};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{
-    AtFlags, Dir, Gid, Mode, OFlags, Timespec, Timestamps, Uid, fchmod, fchown, fstat, futimens,
-    mkdirat, openat, renameat, statat,
+    Dir, Gid, Mode, OFlags, Timespec, Timestamps, Uid, fchmod, fchown, fstat, futimens, mkdirat,
+    openat, renameat,
 };
-use rustix::process::{getegid, geteuid};
 use std::ffi::CString;
 use std::path::Path;
 
@@ -80,9 +80,7 @@ impl Unpack<'_> {
             });
         }
         let mut unpacked = self.files(archive, into)?;
-        if !has_programs(into)
-            && let Some(kind) = image::kind_of(into).map_err(blamed)?
-        {
+        if let Some(kind) = unpacked.image_kind {
             let root = self.renumber.map(|renumber| renumber.root);
             let (name, held) = aside(into, root).map_err(|errno| {
                 Failure::new("cannot put the image's own files aside").errno(errno)
@@ -90,46 +88,57 @@ impl Unpack<'_> {
             let (report, image) = self.layers(held.as_fd(), Some(&name), into).map_err(blamed)?;
             let removed = without_touching(into, || remove::tree_in(into, Path::new(&name)));
             removed.map_err(|errno| Failure::new("cannot remove the layers").errno(errno))?;
+            let unpacked = &mut unpacked.archive;
             unpacked.format = format!("{kind}, {}", unpacked.format);
             (unpacked.report, unpacked.image) = (report, Some(image));
         }
-        Ok(unpacked)
+        Ok(unpacked.archive)
     }
 
-    /// The files of an archive, as they are.
-    fn files(&mut self, archive: &Archive, into: BorrowedFd<'_>) -> Result<Unpacked, Failure> {
+    /// The files of an archive, as they are; those of an image without what the archive says of its
+    /// top, and with directories that can be written, whatever the archive says of them.
+    fn files(&mut self, archive: &Archive, into: BorrowedFd<'_>) -> Result<Files, Failure> {
         let Opened { plain, meter, length } = archive.open(self.hashing)?;
         let compression = plain.compression;
         // Below that a thread costs more than it gives, and plain bytes are read as fast as they
         // are handed over. But who waits for stdin cannot be asked whether to go on.
         let pays = length.is_none_or(|length| compression != Compression::None && length > SMALL);
         let threads = if pays { self.threads } else { Threads::One };
-        let mut reader = Reader::new(WatchedStream::new(
-            plain.stream,
-            threads,
-            meter.clone(),
-            length,
-            self.watch,
-        ));
+        let stream = WatchedStream::new(plain.stream, threads, meter.clone(), length, self.watch);
+        let mut reader = Reader::new(stream, Ending::of(compression));
         let mut writer = TreeWriter::new(into, self.rights, self.limits);
         writer.renumber(self.renumber);
+        let mut root: Option<Entry> = None;
         let written = (|| {
             while let Some(entry) = reader.next_entry()? {
-                writer.write(&entry, &mut reader)?;
+                // An image's root is what its layers say of it.
+                match entry.kind {
+                    EntryKind::Directory if entry.place.is_root() => root = Some(entry),
+                    _ => writer.write(&entry, &mut reader)?,
+                }
             }
-            reader.into_inner().finish()
+            let image_kind = image::kind_of(into)?;
+            if let (Some(root), None) = (&root, image_kind) {
+                writer.write(root, &mut reader)?;
+            }
+            reader.into_inner().finish()?;
+            Ok(image_kind)
         })();
+        let image_kind = written.map_err(|failure| archive.blame(failure))?;
         let root_named = writer.root_named();
-        let report =
-            written.and_then(|()| writer.finish()).map_err(|failure| archive.blame(failure))?;
-        Ok(Unpacked {
+        let report = match image_kind {
+            Some(_) => UnpackReport::default(),
+            None => writer.finish().map_err(|failure| archive.blame(failure))?,
+        };
+        let archive = Unpacked {
             report,
             length: meter.read(),
             digest: meter.digest(),
             format: compression.name().to_owned(),
             root_named,
             image: None,
-        })
+        };
+        Ok(Files { archive, image_kind })
     }
 
     /// The layers of an image that lies in a directory.
@@ -173,10 +182,10 @@ impl Unpack<'_> {
     }
 }
 
-/// Whether a directory is a root file system, whatever its files are called.
-fn has_programs(directory: BorrowedFd<'_>) -> bool {
-    let is_there = |name| statat(directory, name, AtFlags::SYMLINK_NOFOLLOW).is_ok();
-    ["bin", "usr", "sbin", "etc"].into_iter().any(is_there)
+/// The files of an archive, and the kind of image that they are, if they are one.
+struct Files {
+    archive: Unpacked,
+    image_kind: Option<&'static str>,
 }
 
 /// Does something in a directory that keeps its mode and its times.
@@ -192,17 +201,14 @@ fn without_touching(
     futimens(directory, &times_of(&before))
 }
 
-/// Moves what is in a directory into a new one in it, which nobody can name before. The directory is
-/// as if nothing had been unpacked into it.
+/// Moves what is in a directory into a new one in it, which nobody can name before.
 fn aside(
     directory: BorrowedFd<'_>,
     root: Option<(u32, u32)>,
 ) -> rustix::io::Result<(String, OwnedFd)> {
-    let (uid, gid) =
-        root.map_or((geteuid(), getegid()), |(uid, gid)| (Uid::from_raw(uid), Gid::from_raw(gid)));
-    // What the archive says of its own top says nothing of the image's.
-    fchown(directory, Some(uid), Some(gid))?;
-    fchmod(directory, Mode::from_raw_mode(0o755))?;
+    if let Some((uid, gid)) = root {
+        fchown(directory, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))?;
+    }
     let name = format!(".rustic-image-{}", run_directory::random()?);
     let names: Vec<CString> = Dir::read_from(directory)?
         .map(|entry| Ok(entry?.file_name().to_owned()))

@@ -247,10 +247,21 @@ pub fn with_image(spec: Spec, host: &Host) -> Result<Spec, Failure> {
 }
 
 pub(super) fn resolved(spec: &Spec, host: &Host, found: &Found) -> Result<Spec, Failure> {
+    let ordered = spec.user_order.uid.as_ref();
     let record = found.held.as_ref().and_then(|held| held.record.as_ref());
     let image = record.and_then(|record| record.image.as_ref());
     let spec = image.map_or_else(|| Ok(spec.clone()), |image| spec.for_image(&image.config))?;
     let spec = Spec { user: spec.user_order.numbers(host), ..spec };
-    let user = account::user(&spec, host, &found.image)?;
-    Ok(spec.for_user(user))
+    let user = account::user(&spec, host, &found.image);
+    Ok(spec.for_user(user.map_err(|failure| match (ordered, &spec.user_order.uid) {
+        (None, Some(_)) => blamed_on_config(failure),
+        (None | Some(_), _) => failure,
+    })?))
+}
+
+/// A user whom nobody has ordered.
+fn blamed_on_config(failure: Failure) -> Failure {
+    let what = failure.what.trim_start_matches("--uid").trim_start_matches("--gid");
+    let what = format!("the image's User{what}");
+    Failure { what, ..failure }.remedy("--uid with a number, or --image-config no")
 }

@@ -17,7 +17,7 @@ pub(super) fn can_be_shown(tree: &Path, spec: &Spec, host: &Host) -> bool {
     const OVERLAYFS_SUPER_MAGIC: i64 = 0x794c_7630;
     !has_other_ids(&spec.namespaces, host)
         || host.kernel >= (5, 19)
-            && statfs(tree).is_ok_and(|stat| stat.f_type != OVERLAYFS_SUPER_MAGIC)
+            && !statfs(tree).is_ok_and(|stat| stat.f_type == OVERLAYFS_SUPER_MAGIC)
 }
 
 /// How owners get their numbers where the caller's own is kept: the same ids, in another order.

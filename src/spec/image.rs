@@ -78,14 +78,20 @@ impl Spec {
                 path => word(&format!("/{path}"), "WorkingDir")?,
             };
         }
-        let lines = config.env.iter().flatten().map(|line| word(line, "Env"));
+        // A line without a name or without a value sets nothing.
+        let is_one = |line: &&String| line.find('=').is_some_and(|end| end > 0);
+        let lines = config.env.iter().flatten().filter(is_one).map(|line| word(line, "Env"));
         spec.env = merged(&self.env, lines.collect::<Result<_, _>>()?, &self.process.env);
-        if self.user_order == UserOrder::default()
+        // Who is ordered comes with groups of his own.
+        if self.user_order.uid.is_none()
             && let Some(user) = config.user.as_deref().filter(|user| !user.is_empty())
         {
-            spec.user_order = user_of(user)?;
+            let image = user_of(user)?;
+            let gid = self.user_order.gid.clone().or(image.gid);
+            spec.user_order = UserOrder { uid: image.uid, gid };
         }
-        spec.stop_signal = config.stop_signal.as_deref().map(signal_of).transpose()?;
+        let signal = config.stop_signal.as_deref().filter(|signal| !signal.is_empty());
+        spec.stop_signal = signal.map(signal_of).transpose()?;
         Ok(spec)
     }
 
@@ -153,7 +159,8 @@ fn user_of(text: &str) -> Result<UserOrder, Failure> {
 
 /// A signal by name or number, with or without SIG, as signal(7) has them, and those of real time.
 fn signal_of(text: &str) -> Result<i32, Failure> {
-    let name = text.strip_prefix("SIG").unwrap_or(text);
+    let upper = text.to_ascii_uppercase();
+    let name = upper.strip_prefix("SIG").unwrap_or(&upper);
     let of_real_time = |name: &str| {
         let (from, rest) = match name.strip_prefix("RTMIN") {
             Some(rest) => (libc::SIGRTMIN(), rest),
@@ -179,7 +186,7 @@ mod tests {
 
     #[test]
     fn signals_have_names_and_numbers() {
-        let names = ["SIGTERM", "TERM", "15", "SIGRTMIN+3", "RTMAX-1", "SIGWINCH"];
+        let names = ["SIGTERM", "term", "15", "SIGRTMIN+3", "RTMAX-1", "SIGWINCH"];
         let numbers = [15, 15, 15, libc::SIGRTMIN() + 3, libc::SIGRTMAX() - 1, libc::SIGWINCH];
         for (name, number) in names.into_iter().zip(numbers) {
             assert_eq!(signal_of(name).unwrap(), number, "{name}");

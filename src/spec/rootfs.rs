@@ -85,7 +85,6 @@ fn holds_an_image(path: &Path) -> bool {
     let has = |name: &str| path.join(name).exists();
     let looks_like_one = has("manifest.json") || (has("oci-layout") && has("index.json"));
     looks_like_one
-        && !["bin", "usr", "sbin", "etc"].into_iter().any(has)
         && Archive::at(path.to_owned())
             .layout()
             .is_ok_and(|layout| matches!(image::kind_of(layout.as_fd()), Ok(Some(_))))

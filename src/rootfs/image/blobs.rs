@@ -1,21 +1,32 @@
 //! The files of an image that is not unpacked: found by name, and never outside of its directory.
 
+use super::json::{lowered, misunderstood, or_nothing, parsed};
 use crate::beneath::Tree;
 use crate::error::{Failure, errno_of, printable};
 use crate::rootfs::entry::EntryPath;
 use crate::rootfs::meter::hexadecimal;
-use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
-use rustix::fs::{Dir, FileType, Mode, OFlags, fstat, open, openat};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, fstat, open, openat, statat};
 use rustix::io::Errno;
 use serde::Deserialize;
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-/// Bytes of a manifest, an index or a config.
+/// Bytes of a manifest, an index or a config, and of all that are read of one image.
 const LARGEST: u64 = 4 << 20;
+const LARGEST_SUM: u64 = 64 << 20;
+/// How many of them are read.
+const MOST_TEXTS: u32 = 4_000;
+
+/// What is at the top of a root file system, and not of an image.
+const OF_A_ROOT: [&str; 18] = [
+    "bin", "boot", "dev", "etc", "home", "lib", "lib64", "media", "mnt", "opt", "proc", "root",
+    "run", "sbin", "srv", "sys", "usr", "var",
+];
 
 /// How an image is laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,10 +39,11 @@ pub(super) enum Kind {
 
 /// An entry of manifest.json.
 #[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
 pub(super) struct Saved {
     pub(super) config: String,
-    pub(super) repo_tags: Option<Vec<String>>,
+    #[serde(rename = "repotags", default, deserialize_with = "or_nothing")]
+    pub(super) repo_tags: Vec<String>,
+    #[serde(default, deserialize_with = "or_nothing")]
     pub(super) layers: Vec<String>,
 }
 
@@ -39,6 +51,8 @@ pub(super) struct Saved {
 pub(super) struct Blobs {
     tree: RefCell<Tree>,
     pub(super) layout: Kind,
+    /// How many texts have been read, and their bytes.
+    read: Cell<(u32, u64)>,
 }
 
 /// A digest of sha256, in hexadecimal digits.
@@ -80,50 +94,94 @@ pub(super) fn sha256(bytes: &[u8]) -> String {
 }
 
 impl Blobs {
-    /// The image in a directory, or in the one directory that is in it; `None` where there is none.
+    /// The image in a directory, or in the one directory that is in it; `None` where there is none,
+    /// and for what is a root file system, whatever its files are called.
     pub(super) fn find(directory: BorrowedFd<'_>) -> Result<Option<Self>, Failure> {
         let here = Self::at(directory)?;
         if here.is_some() {
             return Ok(here);
         }
         match only_directory(directory) {
-            Ok(Some(below)) => Self::at(&below),
+            Ok(Some(below)) => Self::at(below.as_fd()),
             Ok(None) | Err(_) => Ok(None),
         }
     }
 
-    fn at(directory: impl rustix::fd::AsFd) -> Result<Option<Self>, Failure> {
+    fn at(directory: BorrowedFd<'_>) -> Result<Option<Self>, Failure> {
+        let is_there = |name: &str| statat(directory, name, AtFlags::SYMLINK_NOFOLLOW).is_ok();
+        if OF_A_ROOT.into_iter().any(is_there) {
+            return Ok(None);
+        }
         let failed = |errno| Failure::new("cannot look into the image").errno(errno);
-        let tree = RefCell::new(Tree::new(directory).map_err(failed)?);
-        let blobs = |layout| Self { tree, layout };
-        let has = |blobs: &Self, name| blobs.open(name).is_ok();
-        let oci = blobs(Kind::Oci);
-        if has(&oci, "oci-layout") && has(&oci, "index.json") {
+        let tree = RefCell::new(Tree::bare(directory).map_err(failed)?);
+        let oci = Self { tree, layout: Kind::Oci, read: Cell::default() };
+        if oci.has("oci-layout")? && is_there("index.json") {
+            oci.open("index.json")?;
             return Ok(Some(oci));
         }
         let docker = Self { layout: Kind::Docker, ..oci };
-        if has(&docker, "manifest.json") && docker.is_manifest_of_docker() {
+        if docker.has("manifest.json")? && docker.is_manifest_of_docker(is_there)? {
             return Ok(Some(docker));
         }
         // Engines before 1.10 wrote no manifest.
-        if has(&docker, "repositories") && docker.has_layers_of_old_engines() {
+        if docker.has("repositories")? && docker.has_layers_of_old_engines() {
             return Err(Failure::new("it is what an engine older than manifest.json has saved")
                 .remedy("docker load it, and docker save it by a newer engine"));
         }
         Ok(None)
     }
 
-    /// A root file system may have a file of that name, too.
-    fn is_manifest_of_docker(&self) -> bool {
-        let text = self.text("manifest.json").ok();
-        text.and_then(|text| serde_json::from_slice::<Vec<Saved>>(&text).ok())
-            .is_some_and(|saved| !saved.is_empty())
+    /// Whether there is a regular file of that name.
+    ///
+    /// # Errors
+    /// One that cannot be read: it would be passed over without a word.
+    fn has(&self, name: &str) -> Result<bool, Failure> {
+        match self.open(name) {
+            Ok(_) => Ok(true),
+            Err(failure) if matches!(failure.errno, Some(Errno::ACCESS | Errno::PERM)) => {
+                Err(failure)
+            }
+            Err(_) => Ok(false),
+        }
+    }
+
+    /// Whether manifest.json is one of docker save: a file of that name may be anything.
+    ///
+    /// # Errors
+    /// One that is too large to tell.
+    fn is_manifest_of_docker(&self, is_there: impl Fn(&str) -> bool) -> Result<bool, Failure> {
+        let text = self.text("manifest.json")?;
+        let Ok(Value::Array(saved)) = serde_json::from_slice(&text) else { return Ok(false) };
+        let Some(Value::Object(first)) = saved.into_iter().next().map(lowered) else {
+            return Ok(false);
+        };
+        let (Some(Value::String(config)), Some(layers)) =
+            (first.get("config"), first.get("layers"))
+        else {
+            return Ok(false);
+        };
+        let layers = layers.as_array().into_iter().flatten().filter_map(Value::as_str);
+        let is_missing = |name: &str| {
+            !name.starts_with('/')
+                && !is_there(name)
+                && self.open(name).is_err_and(|failure| failure.errno == Some(Errno::NOENT))
+        };
+        Ok(!layers.chain([config.as_str()]).all(is_missing))
     }
 
     fn has_layers_of_old_engines(&self) -> bool {
         let Ok(top) = self.tree.borrow_mut().look(Path::new("")) else { return false };
         let names = opened(&top.file).and_then(|top| names(&top)).unwrap_or_default();
-        names.iter().any(|name| self.open(&format!("{name}/layer.tar")).is_ok())
+        names.iter().any(|name| {
+            Digest::of_hex(name).is_some() && self.open(&format!("{name}/layer.tar")).is_ok()
+        })
+    }
+
+    /// What manifest.json says.
+    pub(super) fn saved(&self) -> Result<Vec<Saved>, Failure> {
+        let saved: Vec<Value> = parsed(&self.text("manifest.json")?, "manifest.json")?;
+        let saved = Value::Array(saved.into_iter().map(lowered).collect());
+        serde_json::from_value(saved).map_err(|error| misunderstood("manifest.json", &error))
     }
 
     pub(super) fn kind(&self) -> &'static str {
@@ -140,8 +198,7 @@ impl Blobs {
             // Of a layout that was unpacked: its config names the layers by digest.
             Kind::Docker => {
                 let mut text = self.text("manifest.json")?;
-                let saved: Vec<Saved> = serde_json::from_slice(&text).unwrap_or_default();
-                for saved in saved {
+                for saved in self.saved()? {
                     text.extend(self.text(&saved.config)?);
                 }
                 Ok(text)
@@ -175,6 +232,15 @@ impl Blobs {
         })?;
         if text.len() as u64 > LARGEST {
             return Err(Failure::new(format!("'{shown}' has more than 4 MiB")));
+        }
+        // A small index can name itself without end.
+        let (count, sum) = self.read.get();
+        let (count, sum) = (count + 1, sum + text.len() as u64);
+        self.read.set((count, sum));
+        if count > MOST_TEXTS || sum > LARGEST_SUM {
+            return Err(Failure::new(format!(
+                "its manifests and configs are more than {MOST_TEXTS}, or more than 64 MiB"
+            )));
         }
         Ok(text)
     }

@@ -1,5 +1,6 @@
 //! Which image of several is meant.
 
+use super::json::or_nothing;
 use crate::error::printable;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -8,9 +9,11 @@ use std::fmt;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Platform {
-    /// As in `linux`.
+    /// As in `linux`; empty where it is not said.
+    #[serde(deserialize_with = "or_nothing")]
     pub os: String,
-    /// As in `amd64`.
+    /// As in `amd64`; empty where it is not said.
+    #[serde(deserialize_with = "or_nothing")]
     pub architecture: String,
     /// As in `v8`.
     pub variant: Option<String>,
@@ -43,14 +46,35 @@ impl Platform {
     /// Whether an image of the other one is meant: a variant counts where it is said.
     pub(super) fn means(&self, other: &Self) -> bool {
         (&self.os, &self.architecture) == (&other.os, &other.architecture)
-            && (self.variant.is_none() || self.variant == other.variant)
+            && (self.variant.is_none() || self.told_variant() == other.told_variant())
+    }
+
+    /// The variant, or the one that is meant without a word.
+    fn told_variant(&self) -> Option<&str> {
+        let usual = match self.architecture.as_str() {
+            "arm64" => Some("v8"),
+            "arm" => Some("v7"),
+            _ => None,
+        };
+        self.variant.as_deref().filter(|variant| !variant.is_empty()).or(usual)
+    }
+
+    /// Whether nothing is said of it.
+    pub(super) fn is_unsaid(&self) -> bool {
+        self.os.is_empty() && self.architecture.is_empty()
     }
 }
 
 impl fmt::Display for Platform {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_unsaid() {
+            return f.write_str("of no platform");
+        }
         write!(f, "{}/{}", printable(&self.os), printable(&self.architecture))?;
-        self.variant.as_ref().map_or(Ok(()), |variant| write!(f, "/{}", printable(variant)))
+        match self.variant.as_deref() {
+            None | Some("") => Ok(()),
+            Some(variant) => write!(f, "/{}", printable(variant)),
+        }
     }
 }
 

@@ -11,10 +11,11 @@ use crate::rootfs::entry::{Entry, EntryKind, EntryPath};
 use crate::rootfs::format::{self, Entries, Unfit};
 use crate::rootfs::meter::{Hashing, Meter, Metered, hexadecimal};
 use crate::rootfs::policy::Rule;
-use crate::rootfs::reader::Reader;
+use crate::rootfs::reader::{Ending, Reader};
 use crate::rootfs::stream::{Threads, WatchedStream};
 use crate::rootfs::watch::Watch;
 use crate::rootfs::writer::{Content, TreeWriter};
+use rustix::fs::FileType;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeSet;
 use std::io::{self, BufRead, Read};
@@ -61,8 +62,9 @@ fn one(
         Unfit::Unreadable(error) => crate::rootfs::policy::unreadable(error),
     })?;
     let stream = WatchedStream::new(plain.stream, threads, meter.clone(), length, watch);
-    let mut reader = Reader::new(Hashed { inner: stream, hash: Sha256::new() });
-    let mut tree = LayeredTree { writer, made: BTreeSet::new(), bytes: 0, plain_parent: None };
+    let hashed = Hashed { inner: stream, hash: Sha256::new() };
+    let mut reader = Reader::new(hashed, Ending::Digested);
+    let mut tree = LayeredTree::over(writer);
     while let Some(entry) = reader.next_entry()? {
         tree.write(entry, &mut reader)?;
     }
@@ -79,12 +81,19 @@ struct LayeredTree<'w, 'a> {
     writer: &'w mut TreeWriter<'a>,
     /// What this layer has made: the marks of a layer are about those below it.
     made: BTreeSet<Vec<u8>>,
+    /// The directories in which nothing is left of those below.
+    cleared: BTreeSet<Vec<u8>>,
     bytes: usize,
     /// A directory that was looked for last, and where it is behind links.
     plain_parent: Option<(Vec<u8>, Vec<u8>)>,
 }
 
-impl LayeredTree<'_, '_> {
+impl<'w, 'a> LayeredTree<'w, 'a> {
+    fn over(writer: &'w mut TreeWriter<'a>) -> Self {
+        let (made, cleared) = (BTreeSet::new(), BTreeSet::new());
+        Self { writer, made, cleared, bytes: 0, plain_parent: None }
+    }
+
     fn write(&mut self, entry: Entry, content: &mut impl Content) -> Result<(), Failure> {
         let named = entry.place.bytes().to_vec();
         let entry = self.resolved(entry)?;
@@ -93,12 +102,20 @@ impl LayeredTree<'_, '_> {
         if let Some(name) = name.filter(|name| name.starts_with(MARK)) {
             return self.mark(&entry, &name, &named);
         }
-        let is_directory = entry.kind == EntryKind::Directory;
-        // A layer may put something else in the place of a directory of those below it.
-        if !is_directory && !self.has_made_below(entry.place.bytes()) {
-            self.writer.remove_directory(&entry.place)?;
-        }
-        if !matches!(entry.kind, EntryKind::File { .. }) {
+        let before = if entry.kind == EntryKind::Directory {
+            // What a layer says of a directory is all that is said of it.
+            self.writer.undress(&entry.place)?;
+            None
+        } else if self.has_made_below(entry.place.bytes()) {
+            None
+        } else {
+            // A layer may put something else in the place of a directory of those below it.
+            self.writer.remove_directory(&entry.place)?
+        };
+        // A link that was there, or that is there now, leads elsewhere.
+        let is_file = matches!(entry.kind, EntryKind::File { .. });
+        if !is_file || before == Some(FileType::Symlink) || self.made.contains(entry.place.bytes())
+        {
             self.plain_parent = None;
         }
         self.remember(entry.place.bytes(), &named)?;
@@ -145,11 +162,11 @@ impl LayeredTree<'_, '_> {
         let refused = |rule: Rule| Err(rule.of(named));
         let Some((parent, _)) = entry.place.split() else { return refused(Rule::Mark) };
         self.plain_parent = None;
-        if !matches!(entry.kind, EntryKind::File { .. }) {
+        if entry.kind == EntryKind::Directory {
             return refused(Rule::MarkKind);
         }
         if name == OPAQUE {
-            return self.clear(parent);
+            return self.clear(parent, named);
         }
         let hidden = &name[MARK.len()..];
         if hidden.is_empty() || hidden == b"." || hidden == b".." || hidden.starts_with(MARK) {
@@ -164,17 +181,35 @@ impl LayeredTree<'_, '_> {
     }
 
     /// Removes what those below have in a directory.
-    fn clear(&mut self, directory: &[u8]) -> Result<(), Failure> {
+    fn clear(&mut self, directory: &[u8], named: &[u8]) -> Result<(), Failure> {
+        if self.is_cleared(directory) {
+            return Ok(());
+        }
         for name in self.writer.names(directory)? {
             let place = joined(directory, &name);
-            if !self.has_made_below(&place) {
+            if self.made.contains(&place) {
+                self.clear(&place, named)?;
+            } else if self.has_made_below(&place) {
+                // It is of those below, and something of this layer is in it.
+                return Err(Rule::OpaqueOverOwn.of(named));
+            } else {
                 let place = EntryPath::of(&place).map_err(|rule| rule.of(&place))?;
                 self.writer.remove(&place)?;
-            } else {
-                self.clear(&place)?;
             }
         }
-        Ok(())
+        self.bytes += directory.len() + size_of::<Vec<u8>>();
+        self.cleared.insert(directory.to_vec());
+        if self.bytes > MOST_REMEMBERED { Err(Rule::LayerNames.of(named)) } else { Ok(()) }
+    }
+
+    /// Whether a directory was cleared, or one that it lies in.
+    fn is_cleared(&self, directory: &[u8]) -> bool {
+        if self.cleared.is_empty() {
+            return false;
+        }
+        let ends = directory.iter().enumerate().filter(|(_, byte)| **byte == b'/');
+        let above = ends.map(|(end, _)| &directory[..end]);
+        above.chain([directory, b""]).any(|directory| self.cleared.contains(directory))
     }
 
     /// Whether this layer has made something there, or below it.

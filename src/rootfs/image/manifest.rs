@@ -1,19 +1,20 @@
 //! Which image of an archive it is, and of which layers it is made.
 
 use super::blobs::{Blobs, Digest, Kind, Saved, sha256};
+use super::candidates::{Candidate, Candidates};
 use super::choice::{ImageChoice, Platform};
 use super::config::ConfigFile;
+use super::json::{or_nothing, parsed};
 use crate::error::{Failure, printable};
+use rustix::io::Errno;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 
 /// As many layers as are taken: engines stop at 127.
 const MOST_LAYERS: usize = 500;
 
-/// As deep as an index may lie in another one, and as many images as are looked at.
+/// As deep as an index may lie in another one.
 const DEEPEST: usize = 4;
-const MOST_IMAGES: usize = 500;
 
 /// A layer: where its blob is, and what it must be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,21 +45,39 @@ struct Descriptor {
     platform: Option<Platform>,
     #[serde(rename = "mediaType")]
     media_type: Option<String>,
-    #[serde(default)]
-    annotations: Option<BTreeMap<String, String>>,
+    #[serde(default, deserialize_with = "or_nothing")]
+    annotations: BTreeMap<String, String>,
+}
+
+impl Descriptor {
+    /// What those who build an image say of it (attestations).
+    fn is_no_image(&self) -> bool {
+        let is_unknown =
+            |platform: &Platform| platform.os == "unknown" && platform.architecture == "unknown";
+        self.annotations.contains_key("vnd.docker.reference.type")
+            || self.platform.as_ref().is_some_and(is_unknown)
+    }
+
+    fn names(&self) -> Vec<String> {
+        ["io.containerd.image.name", "org.opencontainers.image.ref.name"]
+            .into_iter()
+            .filter_map(|name| self.annotations.get(name).cloned())
+            .collect()
+    }
+
+    /// The platform of an image; `None` where its config must say it, and for an index.
+    fn platform_of_image(&self) -> Option<&Platform> {
+        let kind = self.media_type.as_deref().unwrap_or_default();
+        let is_index = kind.contains("image.index") || kind.contains("manifest.list");
+        self.platform.as_ref().filter(|platform| !is_index && !platform.is_unsaid())
+    }
 }
 
 #[derive(Deserialize)]
 struct Manifest {
     config: Descriptor,
+    #[serde(default, deserialize_with = "or_nothing")]
     layers: Vec<Descriptor>,
-}
-
-/// An image of the archive, before it is chosen.
-struct Candidate<T> {
-    names: Vec<String>,
-    platform: Platform,
-    what: T,
 }
 
 /// The image that is meant by a choice.
@@ -71,9 +90,10 @@ pub(super) fn chosen(blobs: &Blobs, choice: &ImageChoice) -> Result<Chosen, Fail
 
 fn of_oci(blobs: &Blobs, choice: &ImageChoice) -> Result<Chosen, Failure> {
     let index: Index = parsed(&blobs.text("index.json")?, "index.json")?;
-    let mut found = Vec::new();
+    let mut found = Candidates::default();
     images(blobs, index, &[], 0, &mut found)?;
-    let Candidate { names, platform, what: manifest } = one(found, choice)?;
+    let Candidate { names, platform, id, .. } = found.one(choice)?;
+    let manifest: Manifest = parsed(&blobs.blob(&Digest::of(&id)?)?, "a manifest")?;
     let (config, config_digest) = (&manifest.config, Digest::of(&manifest.config.digest)?);
     if let Some(kind) = &config.media_type
         && !kind.contains("config")
@@ -81,87 +101,88 @@ fn of_oci(blobs: &Blobs, choice: &ImageChoice) -> Result<Chosen, Failure> {
     {
         return Err(Failure::new(format!("it is no image, but {}", printable(kind))));
     }
-    let config: ConfigFile = parsed(&blobs.blob(&config_digest)?, "the config")?;
+    let config = ConfigFile::of(&blobs.blob(&config_digest)?)?;
     let digests: Result<Vec<_>, _> =
         manifest.layers.iter().map(|layer| Digest::of(&layer.digest)).collect();
     let blobs_of_layers = digests?.into_iter().map(|digest| (digest.blob(), Some(digest)));
     let layers = with_diff_ids(blobs_of_layers.collect(), &config)?;
+    let platform = platform.unwrap_or_else(|| config.platform.clone());
     Ok(Chosen { config, platform, reference: names.into_iter().next(), layers })
 }
 
-/// Every image of an index and of those below it. What is said of an image by those who build it
-/// (attestations) is none.
+/// Every image of an index and of those below it. Of those for other machines nothing need be there
+/// but the word of the index.
 fn images(
     blobs: &Blobs,
     index: Index,
     above: &[String],
     depth: usize,
-    found: &mut Vec<Candidate<Manifest>>,
+    found: &mut Candidates<()>,
 ) -> Result<(), Failure> {
-    if depth > DEEPEST || found.len() + index.manifests.len() > MOST_IMAGES {
-        return Err(Failure::new("an index that is too deep or too long"));
+    if depth > DEEPEST {
+        return Err(Failure::new(format!("an index too deep in others: more than {DEEPEST}")));
     }
-    for descriptor in index.manifests {
-        let annotation = |name: &str| {
-            descriptor.annotations.as_ref().and_then(|annotations| annotations.get(name)).cloned()
-        };
-        let is_unknown =
-            |platform: &Platform| platform.os == "unknown" && platform.architecture == "unknown";
-        if annotation("vnd.docker.reference.type").is_some()
-            || descriptor.platform.as_ref().is_some_and(is_unknown)
-        {
-            continue;
-        }
-        let own: Vec<String> = ["io.containerd.image.name", "org.opencontainers.image.ref.name"]
-            .into_iter()
-            .filter_map(annotation)
-            .collect();
+    for descriptor in index.manifests.into_iter().filter(|one| !one.is_no_image()) {
+        let own = descriptor.names();
         let names = if own.is_empty() { above.to_vec() } else { own };
-        let text = blobs.blob(&Digest::of(&descriptor.digest)?)?;
-        if let Ok(index) = serde_json::from_slice::<Index>(&text) {
-            images(blobs, index, &names, depth + 1, found)?;
-            continue;
-        }
-        let manifest: Manifest = parsed(&text, "a manifest")?;
-        let platform = match descriptor.platform {
-            Some(platform) => platform,
+        let mut platform = descriptor.platform_of_image().cloned();
+        let text = match platform {
+            Some(_) => None,
             None => {
-                let config = blobs.blob(&Digest::of(&manifest.config.digest)?)?;
-                platform_of(&parsed(&config, "the config")?)
+                if_there(Digest::of(&descriptor.digest).and_then(|digest| blobs.blob(&digest)))?
             }
         };
-        found.push(Candidate { names, platform, what: manifest });
+        if let Some(text) = text {
+            if let Ok(index) = serde_json::from_slice::<Index>(&text) {
+                images(blobs, index, &names, depth + 1, found)?;
+                continue;
+            }
+            let manifest: Manifest = parsed(&text, "a manifest")?;
+            let config = Digest::of(&manifest.config.digest).and_then(|digest| blobs.blob(&digest));
+            // What is no config is told when the image is chosen.
+            platform = if_there(config)?
+                .and_then(|text| ConfigFile::of(&text).ok())
+                .map(|config| config.platform);
+        }
+        found.add(Candidate { names, platform, id: descriptor.digest, what: () })?;
     }
     Ok(())
 }
 
-fn of_docker(blobs: &Blobs, choice: &ImageChoice) -> Result<Chosen, Failure> {
-    let saved: Vec<Saved> = parsed(&blobs.text("manifest.json")?, "manifest.json")?;
-    let mut found = Vec::new();
-    for saved in saved.into_iter().take(MOST_IMAGES) {
-        let text = blobs.text(&saved.config)?;
-        // Most makers call it by its digest.
-        let named = saved.config.strip_suffix(".json").unwrap_or(&saved.config);
-        let named = named.rsplit(['/', ':']).next().unwrap_or(named);
-        if let Some(digest) = Digest::of_hex(named) {
-            digest.check(&sha256(&text), &format!("'{}'", printable(&saved.config)))?;
-        }
-        let config: ConfigFile = parsed(&text, "the config")?;
-        let names = saved.repo_tags.clone().unwrap_or_default();
-        found.push(Candidate { names, platform: platform_of(&config), what: (saved, config) });
+/// What an archive with one image of several need not have.
+fn if_there<T>(result: Result<T, Failure>) -> Result<Option<T>, Failure> {
+    match result {
+        Err(failure) if failure.errno == Some(Errno::NOENT) => Ok(None),
+        result => result.map(Some),
     }
-    let Candidate { names, platform, what: (saved, config) } = one(found, choice)?;
+}
+
+fn of_docker(blobs: &Blobs, choice: &ImageChoice) -> Result<Chosen, Failure> {
+    let mut found = Candidates::default();
+    for saved in blobs.saved()? {
+        let config = if_there(config_of(blobs, &saved))?;
+        let names = saved.repo_tags.clone();
+        let id = format!("{} {}", saved.config, saved.layers.join(" "));
+        let platform = config.as_ref().map(|config| config.platform.clone());
+        found.add(Candidate { names, platform, id, what: saved })?;
+    }
+    let Candidate { names, what: saved, .. } = found.one(choice)?;
+    let config = config_of(blobs, &saved)?;
     let layers = saved.layers.into_iter().map(|name| (name, None)).collect();
     let layers = with_diff_ids(layers, &config)?;
+    let platform = config.platform.clone();
     Ok(Chosen { config, platform, reference: names.into_iter().next(), layers })
 }
 
-fn platform_of(config: &ConfigFile) -> Platform {
-    Platform {
-        os: config.os.clone(),
-        architecture: config.architecture.clone(),
-        variant: config.variant.clone(),
+fn config_of(blobs: &Blobs, saved: &Saved) -> Result<ConfigFile, Failure> {
+    let text = blobs.text(&saved.config)?;
+    // Most makers call it by its digest.
+    let named = saved.config.strip_suffix(".json").unwrap_or(&saved.config);
+    let named = named.rsplit(['/', ':']).next().unwrap_or(named);
+    if let Some(digest) = Digest::of_hex(named) {
+        digest.check(&sha256(&text), &format!("'{}'", printable(&saved.config)))?;
     }
+    ConfigFile::of(&text)
 }
 
 fn with_diff_ids(
@@ -181,51 +202,4 @@ fn with_diff_ids(
         Ok(Layer { name, digest, diff_id: Digest::of(id)? })
     };
     layers.into_iter().zip(ids).map(of).collect()
-}
-
-/// The one that is meant.
-fn one<T>(mut found: Vec<Candidate<T>>, choice: &ImageChoice) -> Result<Candidate<T>, Failure> {
-    if found.is_empty() {
-        return Err(Failure::new("there is no image in it"));
-    }
-    let mut names: Vec<String> =
-        found.iter().filter_map(|candidate| candidate.names.first().cloned()).collect();
-    names.dedup();
-    if let Some(wanted) = &choice.reference {
-        found.retain(|candidate| candidate.names.iter().any(|name| name == wanted));
-        if found.is_empty() {
-            let what = format!("no image in it is called '{}'", printable(wanted));
-            return Err(with_names(Failure::new(what), &names));
-        }
-    }
-    let is_another = |candidate: &Candidate<T>| candidate.names != found[0].names;
-    if found.iter().any(is_another) {
-        return Err(with_names(Failure::new("there are several images in it"), &names));
-    }
-    let wanted = choice.platform.clone().unwrap_or_else(Platform::here);
-    let place = found.iter().position(|candidate| wanted.means(&candidate.platform));
-    match (place, found.len()) {
-        (Some(place), _) => Ok(found.swap_remove(place)),
-        // Of one image nothing was chosen: that it is another machine's is told.
-        (None, 1) if choice.platform.is_none() => Ok(found.remove(0)),
-        (None, _) => {
-            let there: Vec<String> =
-                found.iter().map(|candidate| candidate.platform.to_string()).collect();
-            Err(Failure::new(format!("there is no image for {wanted} in it"))
-                .remedy(format!("--platform, of {}", there.join(", "))))
-        }
-    }
-}
-
-fn with_names(failure: Failure, names: &[String]) -> Failure {
-    let names: Vec<String> = names.iter().map(|name| printable(name)).collect();
-    match names.is_empty() {
-        true => failure.why("none of them has a name"),
-        false => failure.remedy(format!("--ref, of {}", names.join(", "))),
-    }
-}
-
-fn parsed<T: DeserializeOwned>(text: &[u8], what: &str) -> Result<T, Failure> {
-    serde_json::from_slice(text)
-        .map_err(|error| Failure::new(format!("{what} cannot be understood: {error}")))
 }

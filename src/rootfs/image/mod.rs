@@ -5,8 +5,10 @@
 //! program is run, and [`layers`] makes one tree of them.
 
 mod blobs;
+mod candidates;
 mod choice;
 pub mod config;
+mod json;
 mod layers;
 mod manifest;
 
@@ -45,7 +47,7 @@ impl ImageRecord {
             self.platform,
             self.layers
         )];
-        if !self.is_for_this_machine() {
+        if !self.platform.is_unsaid() && !self.is_for_this_machine() {
             lines.push(format!("this machine is {}: its programs may not run", Platform::here()));
         }
         let ignored = self.config.ignored();

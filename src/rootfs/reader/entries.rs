@@ -6,6 +6,7 @@ use super::header::{self, BLOCK, checksum_holds, fits, text};
 use super::pax::{Records, Scope};
 use crate::error::Failure;
 use crate::rootfs::entry::Entry;
+use crate::rootfs::format::Compression;
 use crate::rootfs::policy::{LARGEST_EXTENSION, Rule, damaged, unreadable};
 use crate::rootfs::writer::{Content, Take};
 use std::io::BufRead;
@@ -20,16 +21,36 @@ pub struct Reader<R> {
     padding: u64,
     /// What global headers said.
     globals: Records,
+    ending: Ending,
+}
+
+/// How an archive may end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// With two blocks of zeros, and nothing but zeros behind them: nothing else says that it is
+    /// whole.
+    Marked,
+    /// Or behind any entry: the stream that it came from has a checksum, which held.
+    AtAnEntry,
+    /// As it will, whatever stands behind the zeros: it has a digest, which is compared.
+    Digested,
+}
+
+impl Ending {
+    /// What a stream needs that was compressed in a way: every other than none has a checksum or a
+    /// mark at its own end.
+    pub fn of(compression: Compression) -> Self {
+        if compression == Compression::None { Self::Marked } else { Self::AtAnEntry }
+    }
 }
 
 impl<R: BufRead> Reader<R> {
     /// Over a stream that is decompressed already.
-    pub fn new(stream: R) -> Self {
-        Self { stream, content: 0, padding: 0, globals: Records::default() }
+    pub fn new(stream: R, ending: Ending) -> Self {
+        Self { stream, content: 0, padding: 0, globals: Records::default(), ending }
     }
 
-    /// The next entry; `None` behind the last one, when the two blocks of zeros are there and
-    /// nothing but zeros follows.
+    /// The next entry; `None` behind the last one, when the end is one that is taken.
     ///
     /// # Errors
     /// Damage, and an entry that breaks a rule, by name.
@@ -38,6 +59,12 @@ impl<R: BufRead> Reader<R> {
         let mut extension = Extension::default();
         loop {
             let mut block = [0; BLOCK];
+            if extension.is_empty()
+                && self.ending != Ending::Marked
+                && self.stream.fill_buf().map_err(unreadable)?.is_empty()
+            {
+                return Ok(None);
+            }
             self.fill(&mut block)?;
             if block == [0; BLOCK] {
                 return if extension.is_empty() {
@@ -149,7 +176,11 @@ impl<R: BufRead> Reader<R> {
     /// archive of its own to others.
     fn end(&mut self) -> Result<(), Failure> {
         let mut block = [0; BLOCK];
-        self.fill(&mut block)?;
+        let is_over =
+            self.ending != Ending::Marked && self.stream.fill_buf().map_err(unreadable)?.is_empty();
+        if !is_over {
+            self.fill(&mut block)?;
+        }
         if block != [0; BLOCK] {
             return Err(damaged("a lone block of zeros between two entries"));
         }
@@ -158,7 +189,7 @@ impl<R: BufRead> Reader<R> {
             if bytes.is_empty() {
                 return Ok(());
             }
-            if bytes.iter().any(|&byte| byte != 0) {
+            if self.ending != Ending::Digested && bytes.iter().any(|&byte| byte != 0) {
                 return Err(damaged("something stands behind its end"));
             }
             let length = bytes.len();

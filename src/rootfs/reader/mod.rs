@@ -12,5 +12,5 @@ mod sparse;
 mod tests;
 mod values;
 
-pub use entries::Reader;
+pub use entries::{Ending, Reader};
 pub use header::checksum_holds;

@@ -1,7 +1,7 @@
 //! The reader beside the tar crate's own.
 
-use super::Reader;
 use super::header::text;
+use super::{Ending, Reader};
 use crate::error::Failure;
 use crate::rootfs::entry::{Entry, EntryKind, EntryPath, Metadata};
 use proptest::collection::vec;
@@ -13,7 +13,7 @@ use tar::Header;
 type EntrySummary = (Vec<u8>, u8, u64, u32, u64, u64, i64, Vec<u8>, Vec<u8>);
 
 fn ours(bytes: &[u8]) -> Result<Vec<EntrySummary>, Failure> {
-    let mut reader = Reader::new(bytes);
+    let mut reader = Reader::new(bytes, Ending::Marked);
     let mut seen = Vec::new();
     while let Some(Entry { place, kind, metadata }) = reader.next_entry()? {
         let mut content = Vec::new();

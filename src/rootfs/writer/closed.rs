@@ -58,15 +58,16 @@ impl Closed {
 
     /// A tree that is gone.
     pub(super) fn forget(&mut self, place: &EntryPath) {
+        self.reopen(place);
         let below = [place.bytes(), b"/"].concat();
-        let is_gone = |key: &Vec<u8>| key == place.bytes() || key.starts_with(&below);
-        self.waiting.retain(|key, waiting| {
-            let gone = is_gone(key);
-            if gone {
-                self.bytes -= waiting.bytes(key);
+        while let Some((key, _)) = self.waiting.range(below.clone()..).next()
+            && key.starts_with(&below)
+        {
+            let key = key.clone();
+            if let Some(waiting) = self.waiting.remove(&key) {
+                self.bytes -= waiting.bytes(&key);
             }
-            !gone
-        });
+        }
     }
 
     /// Closes them, the last by name first, so that each comes before those that it lies in: a

@@ -1,14 +1,17 @@
 //! What layers do besides writing entries: they remove, and their entries lie behind links of what is
 //! there.
 
+use super::closed::{ACCESS, DEFAULT};
 use super::entries::TreeWriter;
 use super::failure::cannot;
+use super::metadata::CAPABILITY;
 use crate::beneath::Tree;
 use crate::error::Failure;
+use crate::rootfs::copy::attribute_names;
 use crate::rootfs::entry::EntryPath;
 use crate::rootfs::policy::Rule;
 use crate::rootfs::remove;
-use rustix::fs::{AtFlags, Dir, FileType, statat, unlinkat};
+use rustix::fs::{AtFlags, Dir, FileType, fremovexattr, statat, unlinkat};
 use rustix::io::Errno;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -22,8 +25,35 @@ impl TreeWriter<'_> {
 
     /// Devices that are left out are gone with what they were in.
     fn forget_skipped(&mut self, place: &EntryPath) {
+        self.skipped.remove(place.bytes());
         let below = [place.bytes(), b"/"].concat();
-        self.skipped.retain(|key| key != place.bytes() && !key.starts_with(&below));
+        while let Some(key) = self.skipped.range(below.clone()..).next()
+            && key.starts_with(&below)
+        {
+            let key = key.clone();
+            self.skipped.remove(&key);
+        }
+    }
+
+    /// Takes from a directory that is there what a layer would say of it: the attributes of those
+    /// below.
+    ///
+    /// # Errors
+    /// Those of removexattr(2).
+    pub fn undress(&mut self, place: &EntryPath) -> Result<(), Failure> {
+        let dir = match self.parent.find(place.bytes()) {
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(()),
+            found => found.map_err(|errno| cannot(place.bytes(), errno))?,
+        };
+        let removed = attribute_names(&dir).and_then(|names| {
+            names.iter().filter(|name| is_an_entrys(name)).try_for_each(|name| {
+                match fremovexattr(&dir, name.as_slice()) {
+                    Err(Errno::NODATA) => Ok(()),
+                    removed => removed,
+                }
+            })
+        });
+        removed.map_err(|errno| cannot(place.bytes(), errno))
     }
 
     /// Where a directory is behind the links of the tree.
@@ -31,7 +61,7 @@ impl TreeWriter<'_> {
     /// # Errors
     /// [`Rule::NotBeneath`] for links that go round in a circle.
     pub fn real(&self, directory: &[u8]) -> Result<Vec<u8>, Rule> {
-        let mut tree = Tree::new(self.root).map_err(|_| Rule::NotBeneath)?;
+        let mut tree = Tree::bare(self.root).map_err(|_| Rule::NotBeneath)?;
         let real = tree.real(Path::new(OsStr::from_bytes(directory)));
         let real = real.map_err(|_| Rule::NotBeneath)?;
         Ok(real.strip_prefix("/").unwrap_or(&real).as_os_str().as_bytes().to_vec())
@@ -42,14 +72,14 @@ impl TreeWriter<'_> {
     /// # Errors
     /// What cannot be removed.
     pub fn remove(&mut self, place: &EntryPath) -> Result<(), Failure> {
-        self.removed(place, |_| true).map_err(|errno| cannot(place.bytes(), errno))
+        self.removed(place, |_| true).map(drop).map_err(|errno| cannot(place.bytes(), errno))
     }
 
-    /// The same, where it is a directory.
+    /// The same, where it is a directory; the kind of what was there.
     ///
     /// # Errors
     /// Those of [`TreeWriter::remove`].
-    pub fn remove_directory(&mut self, place: &EntryPath) -> Result<(), Failure> {
+    pub fn remove_directory(&mut self, place: &EntryPath) -> Result<Option<FileType>, Failure> {
         let is_one = |kind| kind == FileType::Directory;
         self.removed(place, is_one).map_err(|errno| cannot(place.bytes(), errno))
     }
@@ -58,19 +88,19 @@ impl TreeWriter<'_> {
         &mut self,
         place: &EntryPath,
         is_meant: impl Fn(FileType) -> bool,
-    ) -> Result<(), Errno> {
+    ) -> Result<Option<FileType>, Errno> {
         let Some((directory, name)) = place.split() else { return Err(Errno::BUSY) };
         match self.parent.enter_known(directory) {
-            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(()),
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(None),
             entered => entered?,
         }
         let dir = self.parent.fd();
         let kind = match statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Err(Errno::NOENT) => return Ok(()),
+            Err(Errno::NOENT) => return Ok(None),
             stat => FileType::from_raw_mode(stat?.st_mode),
         };
         if !is_meant(kind) {
-            return Ok(());
+            return Ok(Some(kind));
         }
         if kind == FileType::Directory {
             remove::tree_in(dir, name)?;
@@ -79,7 +109,7 @@ impl TreeWriter<'_> {
         }
         self.closed.forget(place);
         self.forget_skipped(place);
-        Ok(())
+        Ok(Some(kind))
     }
 
     /// What a directory has; nothing where there is none.
@@ -103,4 +133,9 @@ impl TreeWriter<'_> {
         }
         Ok(found)
     }
+}
+
+/// Whether an attribute is one that an entry can have, and not the host's policy.
+fn is_an_entrys(name: &[u8]) -> bool {
+    name.starts_with(b"user.") || [ACCESS, DEFAULT, CAPABILITY].contains(&name)
 }

@@ -18,7 +18,7 @@ use std::path::Path;
 
 /// The attributes that have numbers of users and groups in them.
 const NUMBERED: [&[u8]; 3] = [ACCESS, DEFAULT, CAPABILITY];
-const CAPABILITY: &[u8] = b"security.capability";
+pub(super) const CAPABILITY: &[u8] = b"security.capability";
 
 /// What access control lists that are left out are counted as.
 const LIST: &str = "access control list";

@@ -1,7 +1,7 @@
 //! The steps of the root file system, from the directory that it is made from to its masks.
 
 use super::scratch::TREE;
-use super::targets::mount_id;
+use super::targets::{OfRootInside, mount_id};
 use super::{Child, opened};
 use crate::beneath::{self, AtOnce, Kind, Links, Lookup, Missing};
 use crate::error::{SysError, printable};
@@ -33,6 +33,7 @@ impl Child<'_> {
                 self.idmap(of, &join.file, below)?;
             }
             RootfsStep::MakeTargets(paths) => self.make_targets(paths)?,
+            RootfsStep::MakeWorkdir(path) => self.make_workdir(path)?,
             RootfsStep::StandInRoot => {
                 self.masks = self.masks.take().map(Masks::anew).transpose()?;
                 fchdir(opened(self.root.as_ref())?)?;
@@ -141,6 +142,18 @@ impl Child<'_> {
             let (kind, links, missing) = (Some(Kind::Directory), Links::Refused, Missing::Made);
             self.target(Lookup { path, kind, links, missing }).map(drop)
         })
+    }
+
+    fn make_workdir(&self, path: &Path) -> Result<(), SysError> {
+        let (kind, links, missing) = (Some(Kind::Directory), Links::Inside, Missing::Made);
+        let lookup = Lookup { path, kind, links, missing };
+        match (&self.root, &self.base) {
+            // The directory of this run.
+            (None, Some(base)) => {
+                beneath::target(base, lookup, &mut OfRootInside(self.owner)).map(drop)
+            }
+            (Some(_), _) | (None, None) => self.target(lookup).map(drop),
+        }
     }
 
     /// The working directory of the builder was the root, in a mount namespace of which this one is

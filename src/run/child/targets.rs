@@ -25,10 +25,7 @@ struct AtTheWarden<'a> {
 impl Surroundings for AtTheWarden<'_> {
     fn make(&mut self, dir: BorrowedFd<'_>, name: &Path, kind: Kind) -> Result<(), Errno> {
         if self.own.contains(&mount_id(dir)?) {
-            AtOnce.make(dir, name, kind)?;
-            return self.owner.map_or(Ok(()), |(uid, gid)| {
-                chownat(dir, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
-            });
+            return OfRootInside(self.owner).make(dir, name, kind);
         }
         self.claim(dir, name, kind)
     }
@@ -43,6 +40,22 @@ impl Surroundings for AtTheWarden<'_> {
     fn bears_the_mark(&self, dir: BorrowedFd<'_>, name: &Path) -> bool {
         let is_own = mount_id(dir).is_ok_and(|id| self.own.contains(&id));
         !is_own && beneath::is_made(dir, name)
+    }
+}
+
+/// What is missing is made there and then, and belongs to root inside.
+pub(super) struct OfRootInside(pub(super) Option<(Uid, Gid)>);
+
+impl Surroundings for OfRootInside {
+    fn make(&mut self, dir: BorrowedFd<'_>, name: &Path, kind: Kind) -> Result<(), Errno> {
+        AtOnce.make(dir, name, kind)?;
+        self.0.map_or(Ok(()), |(uid, gid)| {
+            chownat(dir, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
+        })
+    }
+
+    fn share(&mut self, _: BorrowedFd<'_>, _: &Path, _: Kind) -> Result<(), Errno> {
+        Ok(())
     }
 }
 

@@ -8,6 +8,7 @@ use crate::namespace::Switch;
 use crate::run::step::{Idmapped, Place, RootfsStep};
 use crate::walls::proc_masks::{self, Hidden};
 use std::path::PathBuf;
+use std::slice;
 
 impl RootfsStep {
     /// What is said of it. A flat table, an entry a step.
@@ -52,6 +53,12 @@ impl RootfsStep {
                 format!("mkdirat({})", listed(paths)),
                 format!("make {}", listed(paths)),
                 "mount targets of what comes when the root is read-only",
+                "mkdir(2)",
+            ),
+            Self::MakeWorkdir(path) => described(
+                format!("mkdirat({})", listed(slice::from_ref(path))),
+                format!("make the image's working directory {}", listed(slice::from_ref(path))),
+                "its config wants it; where the image lacks it, it is made as engines do",
                 "mkdir(2)",
             ),
             Self::StandInRoot => described(
@@ -222,7 +229,7 @@ impl RootfsStep {
                         "attached to a descriptor beneath the root, never through a symlink of the \
                          image"
                     }
-                    Links::Inside => {
+                    Links::Inside | Links::Anywhere => {
                         "attached to a descriptor beneath the root, found component by component; \
                          a link leads where it leads from inside"
                     }

@@ -61,6 +61,7 @@ impl RootfsStep {
             },
             Self::OpenBase(_)
             | Self::MakeTargets(_)
+            | Self::MakeWorkdir(_)
             | Self::StandInRoot
             | Self::TakeRoot { .. }
             | Self::MakeScratch { .. }

@@ -3,10 +3,12 @@
 
 use super::ladder::{Ladder, RootPlace};
 use crate::beneath::is_of_the_kernel;
-use crate::namespace::Switch;
+use crate::namespace::{Namespace, Switch};
 use crate::run::pty::Terminals;
 use crate::run::step::{ChildStep, RootfsStep};
 use crate::spec::{First, RootSwitch, Rootfs};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 impl Ladder<'_> {
@@ -16,6 +18,7 @@ impl Ladder<'_> {
         self.hide_views();
         self.find_cmd();
         self.attach_mounts(|target| !is_of_the_kernel(target));
+        self.make_workdir();
         if self.place == RootPlace::Own && self.is_read_only() {
             let targets = ["proc", "sys", "dev"].map(PathBuf::from);
             self.rung(RootfsStep::MakeTargets(targets.into()));
@@ -48,6 +51,9 @@ impl Ladder<'_> {
             self.hide_views();
             self.find_cmd();
             self.attach_mounts(|_| true);
+            if self.is_new(Namespace::Mount) {
+                self.make_workdir();
+            }
             if self.place == RootPlace::Own && self.is_read_only() {
                 self.rung(RootfsStep::ProtectRoot);
             }
@@ -100,6 +106,17 @@ impl Ladder<'_> {
         let (kept, later) = std::mem::take(&mut self.kept).into_iter().partition(is_wanted);
         self.kept = later;
         self.hide_files_and_protect(hides, kept);
+    }
+
+    /// The working directory that an image wants, as engines make it. One that was ordered is the
+    /// caller's own business.
+    pub(super) fn make_workdir(&mut self) {
+        let path = Path::new(OsStr::from_bytes(self.spec.workdir.to_bytes()));
+        let path = path.strip_prefix("/").unwrap_or(path).to_owned();
+        let of_the_image = self.spec.process.workdir.is_none() && path != Path::new("");
+        if of_the_image && !is_of_the_kernel(&path) {
+            self.rung(RootfsStep::MakeWorkdir(path));
+        }
     }
 
     /// Looks for CMD before anything is made in a directory of the caller's.

@@ -28,6 +28,7 @@ impl Ladder<'_> {
             (Image::PerRun { origin, directory }, false) => {
                 let (shift, path) = (self.shift(), directory);
                 self.rung(RootfsStep::UnpackIntoRunDirectory { origin, shift, path });
+                self.make_workdir();
                 if self.makes_nodes() {
                     self.rung(RootfsStep::DeviceNodes(None));
                 } else {

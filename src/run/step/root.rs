@@ -55,6 +55,8 @@ pub enum RootfsStep {
     WriteScratch(Vec<(&'static str, Vec<u8>)>),
     /// The same in a root of rustic's own, in the place of the image's.
     WriteFiles(Vec<(&'static str, Vec<u8>)>),
+    /// The working directory of an image's config, made where the image lacks it.
+    MakeWorkdir(PathBuf),
     /// The directory of the host that an overlay will be made over, in the slot of its mount.
     OpenLower {
         /// The slot.

@@ -173,22 +173,29 @@ fn what_is_mounted_before_the_user_namespace_cannot_be_undone_in_it() {
     }
 }
 
+/// The start of a range that no other run of these tests has ordered, so many ranges further.
+fn start(further: u32) -> u32 {
+    1_200_000_000 + (std::process::id() % 10_000 * 4 + further) * 65_536
+}
+
 #[test]
 fn a_range_can_be_ordered_and_belongs_to_nobody_else() {
     need!(root);
     let ids = |ids: &str| own_ids().opt(["--ids", ids]);
-    let map = ids("1200000000:70000").opt(["cat", "/proc/self/uid_map"]).ran().ok();
-    assert!(map.split_whitespace().eq(["0", "1200000000", "70000"]), "{map}");
+    let (one, other) = (start(0).to_string(), start(1).to_string());
+    let map = ids(&format!("{one}:60000")).opt(["cat", "/proc/self/uid_map"]).ran().ok();
+    assert!(map.split_whitespace().eq(["0", &one, "60000"]), "{map}");
     for wrong in ["0", "0:5", "x", "5:0", "4294967295", "4294900000:100000"] {
         assert_eq!(ids(wrong).opt(["true"]).ran().code, 125, "{wrong}");
     }
     ids("65534:1").opt(["true"]).ran().fails(125, &["--ids 65534", "/etc/passwd"]);
-    Rustic::run().opt(["--ids", "1200000000", "true"]).ran().fails(125, &["--ids", "--user yes"]);
-    let few = ids("1300000000:10").opt(["--uid", "10", "true"]).ran();
+    Rustic::run().opt(["--ids", &one, "true"]).ran().fails(125, &["--ids", "--user yes"]);
+    let few = ids(&format!("{other}:10")).opt(["--uid", "10", "true"]).ran();
     few.fails(125, &["--uid 10", "--ids START:COUNT"]);
     // What another container has, it keeps.
-    let up = ids("1300000000").sh("echo up; read end").started_until("up");
-    ids("1300065535").opt(["true"]).ran().fails(125, &["--ids 1300065535"]);
+    let up = ids(&other).sh("echo up; read end").started_until("up");
+    let last = (start(1) + 65_535).to_string();
+    ids(&last).opt(["true"]).ran().fails(125, &["--ids", &last]);
     end(up);
 }
 
@@ -202,8 +209,9 @@ fn ids_that_a_namespace_maps_to_themselves_are_somebodys_too() {
         let file = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/user")).ok();
         file(&other.id().to_string()) != file("self")
     });
-    fs::write(map, "1300037632 1300037632 65536").unwrap();
-    let taken = Rustic::run().ns("user", "yes").opt(["--ids", "1300037632", "true"]);
+    let start = start(3);
+    fs::write(map, format!("{start} {start} 65536")).unwrap();
+    let taken = Rustic::run().ns("user", "yes").opt(["--ids", &start.to_string(), "true"]);
     taken.ran().fails(125, &["somebody has some of these ids", "uid_map"]);
     other.kill().unwrap();
     other.wait().unwrap();

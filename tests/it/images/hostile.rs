@@ -125,6 +125,17 @@ fn too_much_of_anything_is_refused() {
         files.insert(format!("blobs/sha256/{digest}"), index.into_bytes());
     }
     refused(&with_index(files, &[json!({ "digest": format!("sha256:{digest}") })]), &["too deep"]);
+    // An index that names itself, so to speak, five hundred times in each of four.
+    let mut files = BTreeMap::new();
+    let mut index = json!({ "manifests": [] }).to_string();
+    for _ in 0..3 {
+        let digest = format!("sha256:{}", sha256(index.as_bytes()));
+        files.insert(digest.replace("sha256:", "blobs/sha256/"), index.into_bytes());
+        index = json!({ "manifests": vec![json!({ "digest": digest }); 500] }).to_string();
+    }
+    let first = json!({ "digest": format!("sha256:{}", sha256(index.as_bytes())) });
+    files.insert(format!("blobs/sha256/{}", sha256(index.as_bytes())), index.into_bytes());
+    refused(&with_index(files, &[first]), &["manifests and configs", "4000"]);
     // A bomb, over several layers.
     let zeros = vec![0; 40 << 20];
     let layers: Vec<Vec<_>> = (0..4).map(|n| vec![file(format!("f{n}"), &zeros)]).collect();
@@ -172,4 +183,22 @@ fn what_cannot_be_understood_is_named() {
     let manifest = String::from_utf8(files["manifest.json"].clone()).unwrap();
     files.insert("manifest.json".into(), manifest.replace(&name, "config.json").into_bytes());
     refused(&files, &["2 layers, and the config has digests of 0"]);
+}
+
+#[test]
+fn marks_and_closed_directories_by_the_thousand_are_no_work() {
+    need!(root);
+    // What is done for each must not be as much as there is of them: some hours then.
+    let count = 60_000;
+    let files = (0..count).map(|number| file(format!("d/f{number}"), ""));
+    let marks = (0..count).map(|_| file("d/.wh..wh..opq", ""));
+    let layer: Vec<_> = files.chain(marks).collect();
+    let closed = (0..count).map(|number| dir(format!("c{number}")).mode(0o500));
+    let below: Vec<_> =
+        closed.chain((0..count).map(|number| file(format!("g{number}"), ""))).collect();
+    let gone: Vec<_> = (0..count).map(|number| file(format!(".wh.g{number}"), "")).collect();
+    let image = Image::new(&[&below, &gone, &layer]);
+    let (ran, tree) = unpacked(&packed(&image.layout()), &[]);
+    assert!(ran.ok().contains("60,000 files, 60,002 directories"));
+    assert_eq!(std::fs::read_dir(tree.join("d")).unwrap().count(), count);
 }

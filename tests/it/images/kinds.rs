@@ -125,20 +125,31 @@ fn what_is_no_image_is_a_root_file_system_whatever_its_files_are_called() {
     let (ran, tree) = unpacked(&super::layer(&entries), &[]);
     assert_eq!(ran.code, 0, "{ran:?}");
     assert!(listed(&tree).contains(&"manifest.json=[]".to_owned()));
-    // A web application has a manifest.json, too.
-    let entries = [file("manifest.json", r#"{"name":"app"}"#), file("index.html", "x")];
-    let (ran, tree) = unpacked(&super::layer(&entries), &[]);
-    assert!(ran.code == 0 && listed(&tree).len() == 2, "{ran:?}");
+    // One directory down, and with other directories than these; a web application has a
+    // manifest.json, too, and the files that it names need not be there.
+    let app = r#"[{"Config":"c","Layers":["l"]}]"#;
+    for (entries, count) in [
+        (vec![dir("r"), dir("r/bin"), file("r/oci-layout", "{}"), file("r/index.json", "{}")], 4),
+        (vec![dir("lib"), file("oci-layout", "{}"), file("index.json", "{}")], 3),
+        (vec![file("manifest.json", r#"{"name":"app"}"#), file("index.html", "x")], 2),
+        (vec![file("manifest.json", app), file("index.html", "x")], 2),
+        (vec![dir("srv"), file("srv/layer.tar", "x"), file("repositories", "{}")], 3),
+        (vec![dir("x"), file("x/layer.tar", "x"), file("repositories", "{}")], 3),
+    ] {
+        let (ran, tree) = unpacked(&super::layer(&entries), &[]);
+        assert!(ran.code == 0 && listed(&tree).len() == count, "{ran:?}");
+    }
 }
 
 #[test]
 fn an_archive_of_an_engine_without_a_manifest_is_named_with_the_way_out() {
     need!(root);
+    let id = "0123456789abcdef".repeat(4);
     let entries = [
-        dir("abc"),
-        file("abc/VERSION", "1.0"),
-        file("abc/json", "{}"),
-        file("abc/layer.tar", "x"),
+        dir(id.as_str()),
+        file(format!("{id}/VERSION"), "1.0"),
+        file(format!("{id}/json"), "{}"),
+        file(format!("{id}/layer.tar"), "x"),
         file("repositories", "{}"),
     ];
     let (ran, tree) = unpacked(&super::layer(&entries), &[]);
@@ -163,4 +174,35 @@ fn layers_that_are_links_to_each_other_are_read() {
     ];
     let (ran, tree) = unpacked(&super::layer(&entries), &[]);
     assert_eq!((ran.code, listed(&tree)), (0, vec!["a=1".to_owned()]), "{ran:?}");
+}
+
+/// A docker archive with another manifest.json, and what was said of it.
+fn with_manifest(manifest: impl Fn(&str, &str) -> String) -> crate::support::Ran {
+    let mut files = image().saved();
+    let saved: serde_json::Value = serde_json::from_slice(&files["manifest.json"]).unwrap();
+    let text =
+        manifest(saved[0]["Config"].as_str().unwrap(), saved[0]["Layers"].to_string().as_str());
+    files.insert("manifest.json".into(), text.into_bytes());
+    unpacked(&packed(&files), &[]).0
+}
+
+#[test]
+fn what_looks_like_an_image_is_one_or_an_error() {
+    need!(root);
+    let lower = with_manifest(|config, layers| {
+        format!(r#"[{{"config":"{config}","repotags":null,"LAYERS":{layers}}}]"#)
+    });
+    assert!(lower.ok().contains("archive of docker save"));
+    with_manifest(|config, _| format!(r#"[{{"Config":"{config}","Layers":null}}]"#))
+        .fails(125, &["0 layers", "digests of"]);
+    let long = "x".repeat(5 << 20);
+    with_manifest(|config, layers| {
+        format!(r#"[{{"Config":"{config}","RepoTags":["{long}"],"Layers":{layers}}}]"#)
+    })
+    .fails(125, &["manifest.json", "4 MiB"]);
+    let entries =
+        [file("oci-layout", "{}"), crate::corpus::bytes::raw(b'6', "index.json"), dir("blobs")];
+    let (ran, tree) = unpacked(&super::layer(&entries), &[]);
+    ran.fails(125, &["index.json", "no regular file"]);
+    assert!(!tree.exists());
 }

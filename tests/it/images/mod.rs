@@ -6,6 +6,7 @@ mod hostile;
 mod kinds;
 mod program;
 mod stacks;
+mod wrapper;
 
 use crate::corpus::bytes::Raw;
 use crate::corpus::gzip;

@@ -80,7 +80,7 @@ fn user_environment_and_directory_are_the_images_unless_others_are_ordered() {
     for (words, expected) in [
         (&["payload", "who"][..], "1000:100 27 /home/joe joe"),
         (&["--uid", "0", "payload", "who"], "0:0  /root root"),
-        (&["--gid", "7", "payload", "who"], "0:7  /root root"),
+        (&["--gid", "7", "payload", "who"], "1000:7  /home/joe joe"),
         (&["--image-config", "no", "payload", "who"], "0:0  /root root"),
         (&["payload", "env", "A"], "image"),
         (&["payload", "env", "B"], "two=2"),
@@ -142,6 +142,9 @@ fn sigterm_becomes_the_stop_signal() {
         let ran = crate::support::finish(child);
         assert_eq!(ran.code, expected, "{signal:?} {ran:?}");
     }
+    // Empty is nothing, and so for the others.
+    let empty = image().with("StopSignal", json!("")).with("User", json!(""));
+    assert_eq!(run(&empty.with("WorkingDir", json!("")), &["payload", "true"]).code, 0);
     run(&image().with("StopSignal", json!("SIGNONE")), &["payload", "true"])
         .fails(125, &["SIGNONE", "is no signal"]);
 }
@@ -159,4 +162,46 @@ fn what_is_not_followed_is_named() {
     assert!(said.contains("ignored: volumes /data, ports 80/tcp"), "{said}");
     let told = run(&image, &["-v", "payload", "true"]);
     assert!(told.stderr.contains("ignored: volumes /data"), "{told:?}");
+}
+
+#[test]
+fn a_working_directory_that_the_image_lacks_is_made() {
+    need!(root);
+    let image = image().with("WorkingDir", json!("/work/deep"));
+    for more in [
+        &[][..],
+        &["--read-only"],
+        &["--mount", "no"],
+        &["--user", "yes"],
+        &["--user", "yes", "--read-only"],
+        &["--uid", "7"],
+    ] {
+        let ran = run(&image, &[more, &["payload", "cwd"]].concat());
+        assert_eq!(ran.stdout, "/work/deep\n", "{more:?} {ran:?}");
+    }
+    // One that is ordered is the caller's own business.
+    run(&image, &["--workdir", "/missing", "payload", "cwd"]).fails(125, &["/missing", "ENOENT"]);
+    run(&self::image().with("WorkingDir", json!("/etc/passwd/x")), &["payload", "cwd"])
+        .fails(125, &["working directory /etc/passwd/x", "ENOTDIR"]);
+    // Nothing of it stays in a directory that is bound there.
+    let bound = scratch("bound");
+    let bind = format!("{}:/work", bound.display());
+    let ran = run(&image, &["--bind", &bind, "payload", "cwd"]);
+    assert_eq!(ran.stdout, "/work/deep\n", "{ran:?}");
+    crate::support::eventually("it is gone", || fs::read_dir(&bound).unwrap().count() == 0);
+}
+
+#[test]
+fn a_user_whom_nobody_has_ordered_is_blamed_on_the_config() {
+    need!(root);
+    for user in ["ghost", "1000:ghosts"] {
+        run(&image().with("User", json!(user)), &["payload", "true"])
+            .fails(125, &["the image's User ghost", "no such name", "--image-config no"]);
+    }
+    // A line that is no variable is none.
+    let odd = image().with("Env", json!(["A=1", "", "FOO", "=x"]));
+    for (name, value) in [("A", "1"), ("FOO", "-"), ("", "-")] {
+        let ran = run(&odd, &["payload", "env", name]);
+        assert_eq!(ran.stdout.trim_end(), value, "{name} {ran:?}");
+    }
 }

@@ -97,16 +97,80 @@ fn stacks() -> Vec<Stack> {
         ),
         (
             "opaque at the root, behind",
-            vec![base(), vec![file("d/c", "4"), mark(".wh..wh..opq")]],
+            vec![base(), vec![dir("d"), file("d/c", "4"), mark(".wh..wh..opq")]],
             Tree(&["d/", "d/c=4"]),
+        ),
+        (
+            "opaque at the root, behind a file in a directory that is not named",
+            vec![base(), vec![file("d/c", "4"), mark(".wh..wh..opq")]],
+            Refused(&["'.wh..wh..opq'", "an opaque mark over a directory", "differently"]),
         ),
         (
             "opaque over a deeper tree",
             vec![
                 vec![file("d/e/a", "1"), file("d/e/b", "2")],
-                vec![file("d/e/b", "3"), mark("d/.wh..wh..opq")],
+                vec![dir("d/e"), file("d/e/b", "3"), mark("d/.wh..wh..opq")],
             ],
             Tree(&["d/", "d/e/", "d/e/b=3"]),
+        ),
+        (
+            "opaque over a deeper tree that the layer does not name",
+            vec![
+                vec![file("d/e/a", "1"), file("d/e/b", "2")],
+                vec![file("d/e/b", "3"), mark("d/.wh..wh..opq")],
+            ],
+            Refused(&["'d/.wh..wh..opq'", "an opaque mark over a directory", "differently"]),
+        ),
+        (
+            "opaque over a tree of this layer alone",
+            vec![
+                vec![file("d/a", "1")],
+                vec![file("x/y/b", "3"), mark("x/.wh..wh..opq"), mark("x/y/.wh..wh..opq")],
+            ],
+            Refused(&["'x/.wh..wh..opq'", "differently"]),
+        ),
+        (
+            "the same mark twice, and one in what was cleared",
+            vec![
+                base(),
+                vec![
+                    mark("d/.wh..wh..opq"),
+                    dir("d/e"),
+                    file("d/e/x", "4"),
+                    mark("d/e/.wh..wh..opq"),
+                    mark("d/.wh..wh..opq"),
+                ],
+            ],
+            Tree(&["d/", "d/e/", "d/e/x=4", "f=3"]),
+        ),
+        (
+            "a whiteout that is a hard link",
+            vec![base(), vec![file("g", "4"), hard(".wh.f", "g")]],
+            Tree(&["d/", "d/a=1", "d/b=2", "g=4"]),
+        ),
+        (
+            "a file in the place of a link that was gone through",
+            vec![
+                vec![dir("r"), symlink("q", "r")],
+                vec![file("q/x", "1"), file("q", "2"), file("q/y", "3")],
+            ],
+            Refused(&["'q/y'"]),
+        ),
+        (
+            "what the kernel has of its own is a link in the image",
+            vec![
+                vec![symlink("dev", "run/devs"), dir("run"), dir("run/devs")],
+                vec![file("dev/q", "1"), symlink("e", "/proc"), dir("proc"), file("e/x", "2")],
+            ],
+            Tree(&[
+                "dev->run/devs",
+                "e->/proc",
+                "proc/",
+                "proc/x=2",
+                "run/",
+                "run/devs/",
+                "run/devs/q=1",
+            ]),
         ),
         (
             "opaque where nothing is",
@@ -271,7 +335,7 @@ fn stacks() -> Vec<Stack> {
         (
             "a directory called like a mark",
             vec![base(), vec![dir(".wh.f")]],
-            Refused(&["'.wh.f'", "no regular file"]),
+            Refused(&["'.wh.f'", "a whiteout that is a directory"]),
         ),
         (
             "a parent that is a file",
