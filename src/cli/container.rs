@@ -4,7 +4,7 @@ use super::from_environment;
 use super::namespaces::NamespaceOptions;
 use super::values::{
     capabilities, groups, ids, platform, proc_view, read_only, ready, root_switch, seccomp, stdio,
-    switch, sysctl, user, variable,
+    sub, switch, sysctl, user, variable,
 };
 use crate::namespace::Switch;
 use crate::rootfs::image::{ImageChoice, Platform};
@@ -100,6 +100,9 @@ pub(super) struct Container {
     /// Which image of an archive of several, by the name that it has there
     #[arg(long = "ref", value_name = "NAME", help_heading = "Root file system")]
     reference: Option<String>,
+    /// The directory of the archive that is taken for the root
+    #[arg(long, value_name = "DIR", value_parser = sub, help_heading = "Root file system")]
+    sub: Option<String>,
 
     /// Host name inside; asks for --uts yes [default: rustic]
     #[arg(long, value_name = "NAME", help_heading = "Process")]
@@ -218,7 +221,11 @@ impl Container {
             image: ImageOptions {
                 config: self.image_config,
                 entrypoint: self.entrypoint,
-                choice: ImageChoice { platform: self.platform, reference: self.reference },
+                choice: ImageChoice {
+                    platform: self.platform,
+                    reference: self.reference,
+                    sub: self.sub,
+                },
             },
             user: UserOrder { uid: self.uid, gid: self.gid },
             groups: self.groups.unwrap_or(Supplementary::Dropped),

@@ -1,7 +1,7 @@
 //! `rustic rootfs` and its options.
 
 use super::from_environment;
-use super::values::{age, platform};
+use super::values::{age, platform, sub};
 use crate::rootfs::command::{OutputFormat, RootfsCommand};
 use crate::rootfs::image::{ImageChoice, Platform};
 use crate::rootfs::store::Taking;
@@ -110,11 +110,14 @@ pub(super) struct Choice {
     /// Which image of an archive of several, by the name that it has there
     #[arg(long = "ref", value_name = "NAME")]
     reference: Option<String>,
+    /// The directory of the archive that is taken for the root
+    #[arg(long, value_name = "DIR", value_parser = sub)]
+    sub: Option<String>,
 }
 
 impl From<Choice> for ImageChoice {
     fn from(choice: Choice) -> Self {
-        Self { platform: choice.platform, reference: choice.reference }
+        Self { platform: choice.platform, reference: choice.reference, sub: choice.sub }
     }
 }
 

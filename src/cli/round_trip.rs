@@ -130,11 +130,11 @@ fn image() -> impl Strategy<Value = ImageOptions> {
         architecture,
         variant,
     });
-    (switch(), of(word()), of(platform), of(text())).prop_map(
-        |(config, entrypoint, platform, reference)| ImageOptions {
+    (switch(), of(word()), of(platform), of(text()), of(part())).prop_map(
+        |(config, entrypoint, platform, reference, sub)| ImageOptions {
             config,
             entrypoint,
-            choice: ImageChoice { platform, reference },
+            choice: ImageChoice { platform, reference, sub },
         },
     )
 }

@@ -1,6 +1,7 @@
 //! The values of options: what each may be, and what another launcher calls it.
 
 use crate::namespace::Switch;
+use crate::rootfs::entry::EntryPath;
 use crate::rootfs::image::Platform;
 use crate::spec::{
     Capabilities, IDS_OF_A_RANGE, IdOrder, Ids, ProcView, Ready, RootSwitch, Seccomp, Stdio,
@@ -121,6 +122,15 @@ pub(super) fn age(text: &str) -> Result<Duration, String> {
     };
     let number: u64 = number.parse().map_err(|_| "it has no number")?;
     number.checked_mul(seconds).map(Duration::from_secs).ok_or_else(|| "it is too long".into())
+}
+
+/// A directory of an archive: plain components.
+pub(super) fn sub(text: &str) -> Result<String, String> {
+    let place = EntryPath::of(text.as_bytes()).map_err(|rule| rule.to_string())?;
+    match std::str::from_utf8(place.bytes()) {
+        Ok(path) if !path.is_empty() => Ok(path.to_owned()),
+        _ => Err("it is the whole archive".into()),
+    }
 }
 
 /// The platform of an image.

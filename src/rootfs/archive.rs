@@ -153,8 +153,18 @@ impl Archive {
                 } else {
                     format!(" inside {}", within.name().replace("tar.", ""))
                 };
-                Err(Failure::new(format!("{self} is {kind}{within}, not a root file system"))
-                    .remedy("a tar archive, plain or compressed by gzip, zstd, xz or bzip2"))
+                let name = kind.name;
+                let failure =
+                    Failure::new(format!("{self} is {name}{within}, not a root file system"));
+                Err(failure.remedy(match (kind.way, self) {
+                    (Some(way), Self::File(path)) => {
+                        way.replace("FILE", &printable(&path.to_string_lossy()))
+                    }
+                    (Some(way), _) => way.to_owned(),
+                    (None, _) => {
+                        "a tar archive, plain or compressed by gzip, zstd, xz or bzip2".to_owned()
+                    }
+                }))
             }
         }
     }

@@ -116,6 +116,16 @@ impl EntryPath {
         self.0.is_empty()
     }
 
+    /// The same path from a directory on; `None` where it does not lie there.
+    pub fn below(&self, directory: &[u8]) -> Option<Self> {
+        let rest = self.0.strip_prefix(directory)?;
+        match rest {
+            [] => Some(Self::default()),
+            [b'/', rest @ ..] => Some(Self(rest.to_vec())),
+            _ => None,
+        }
+    }
+
     /// The path as bytes, without a slash at either end.
     pub fn bytes(&self) -> &[u8] {
         &self.0

@@ -1,9 +1,11 @@
 //! What the first bytes of a stream say, and how it is decompressed. The format is told by content,
 //! never by name.
 
+use crate::rootfs::kinds::{self, OtherKind};
+use crate::rootfs::members::Members;
 use crate::rootfs::policy::{LARGEST_RATIO, LARGEST_WINDOW, RATIO_FROM, Rule};
 use crate::rootfs::reader::checksum_holds;
-use bzip2::bufread::MultiBzDecoder;
+use bzip2::bufread::BzDecoder;
 use flate2::bufread::GzDecoder;
 use lzma_rust2::XzReader;
 use std::io::{self, BufRead, BufReader, Cursor, Read};
@@ -48,22 +50,17 @@ enum Format {
     /// Nothing but the end of one.
     NoEntry,
     Compressed(Compression),
-    Other(&'static str),
+    /// By these words, or by what stands farther behind.
+    Other(Option<&'static str>),
 }
 
 impl Format {
     fn of(start: &[u8]) -> Self {
-        let signatures: [(&[u8], Self); 10] = [
+        let signatures: [(&[u8], Self); 4] = [
             (&[0x1f, 0x8b], Self::Compressed(Compression::Gzip)),
             (&[0x28, 0xb5, 0x2f, 0xfd], Self::Compressed(Compression::Zstd)),
             (&[0xfd, b'7', b'z', b'X', b'Z', 0], Self::Compressed(Compression::Xz)),
             (b"BZh", Self::Compressed(Compression::Bzip2)),
-            (b"PK\x03\x04", Self::Other("a zip archive")),
-            (b"07070", Self::Other("a cpio archive")),
-            (b"!<arch>\n", Self::Other("an ar archive, such as a Debian package")),
-            (b"hsqs", Self::Other("a squashfs image")),
-            (b"7z\xbc\xaf\x27\x1c", Self::Other("a 7z archive")),
-            (b"{", Self::Other("a text, JSON perhaps")),
         ];
         // A zstd file may begin with a frame to be skipped, RFC 8878; pzstd's do.
         if matches!(start, [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..]) {
@@ -75,14 +72,14 @@ impl Format {
             }
         }
         match start.first_chunk() {
-            _ if start.is_empty() => Self::Other("empty"),
+            _ if start.is_empty() => Self::Other(Some("empty")),
             // The checksum tells it also of the oldest headers, which have no magic of their own.
             Some(block) if checksum_holds(block) => Self::Tar,
             Some(block) if block[257..262] == *b"ustar" => {
-                Self::Other("a tar archive whose first header is damaged")
+                Self::Other(Some("a tar archive whose first header is damaged"))
             }
             Some(block) if *block == [0; 512] => Self::NoEntry,
-            _ => Self::Other("of an unknown kind"),
+            _ => Self::Other(None),
         }
     }
 }
@@ -98,7 +95,7 @@ pub struct Plain {
 /// What came instead of a tar stream.
 pub enum Unfit {
     /// Another kind of file; within which compression.
-    Other(&'static str, Compression),
+    Other(OtherKind, Compression),
     /// It could not be read.
     Unreadable(io::Error),
 }
@@ -127,21 +124,23 @@ pub fn plain(
     read: Arc<AtomicU64>,
     entries: Entries,
 ) -> Result<Plain, Unfit> {
-    const NO_ENTRY: &str = "a tar archive without an entry";
-    let (start, bytes) = peek(bytes)?;
+    let (start, bytes) = peek(bytes, HEADER)?;
     let compression = match Format::of(&start) {
         Format::NoEntry if entries == Entries::Some => {
-            return Err(Unfit::Other(NO_ENTRY, Compression::None));
+            return Err(Unfit::Other(told(bytes)?, Compression::None));
         }
         Format::Tar | Format::NoEntry => {
             return Ok(Plain { stream: Box::new(bytes), compression: Compression::None });
         }
-        Format::Other(kind) => return Err(Unfit::Other(kind, Compression::None)),
+        Format::Other(name) => {
+            let kind = name.map_or_else(|| told(bytes), |name| Ok(OtherKind::plain(name)))?;
+            return Err(Unfit::Other(kind, Compression::None));
+        }
         Format::Compressed(compression) => compression,
     };
     let decoder: Box<dyn Read + Send> = match compression {
         Compression::None => Box::new(bytes),
-        Compression::Gzip => Box::new(Members::new(bytes)),
+        Compression::Gzip => Box::new(Members::<_, GzDecoder<_>>::new(bytes)),
         Compression::Zstd => {
             let mut decoder = zstd::Decoder::with_buffer(bytes)?;
             decoder.window_log_max(LARGEST_WINDOW.ilog2())?;
@@ -153,75 +152,41 @@ pub fn plain(
             true,
             (LARGEST_WINDOW >> 10) as u32 + 1024,
         ))),
-        Compression::Bzip2 => Box::new(MultiBzDecoder::new(bytes)),
+        Compression::Bzip2 => Box::new(Members::<_, BzDecoder<_>>::new(bytes)),
     };
-    let (start, stream) = peek(Measured { inner: decoder, read, written: 0 })?;
+    let (start, stream) = peek(Measured { inner: decoder, read, written: 0 }, HEADER)?;
     match Format::of(&start) {
         Format::Other(_) if start.is_empty() && entries == Entries::Any => {
             Ok(Plain { stream: Box::new(stream), compression })
         }
-        Format::NoEntry if entries == Entries::Some => Err(Unfit::Other(NO_ENTRY, compression)),
+        Format::NoEntry if entries == Entries::Some => {
+            Err(Unfit::Other(told(stream)?, compression))
+        }
         Format::Tar | Format::NoEntry => Ok(Plain { stream: Box::new(stream), compression }),
-        Format::Compressed(_) => Err(Unfit::Other("compressed twice", compression)),
-        Format::Other(kind) => Err(Unfit::Other(kind, compression)),
+        Format::Compressed(_) => {
+            Err(Unfit::Other(OtherKind::plain("compressed twice"), compression))
+        }
+        Format::Other(name) => {
+            let kind = name.map_or_else(|| told(stream), |name| Ok(OtherKind::plain(name)))?;
+            Err(Unfit::Other(kind, compression))
+        }
     }
 }
 
-/// The first bytes, a header's worth where there are so many, and the stream with them still in it:
-/// a pipe may give them in small pieces.
-fn peek<R: Read>(mut stream: R) -> io::Result<(Vec<u8>, BufReader<impl Read>)> {
-    let mut start = Vec::with_capacity(512);
-    (&mut stream).take(512).read_to_end(&mut start)?;
+/// What a stream is that is no tar archive.
+fn told(stream: impl Read) -> io::Result<OtherKind> {
+    Ok(kinds::of_start(&peek(stream, kinds::FARTHEST)?.0))
+}
+
+/// Bytes of a tar header.
+const HEADER: usize = 512;
+
+/// So many of the first bytes, where there are so many, and the stream with them still in it: a pipe
+/// may give them in small pieces.
+fn peek<R: Read>(mut stream: R, length: usize) -> io::Result<(Vec<u8>, BufReader<impl Read>)> {
+    let mut start = Vec::with_capacity(length);
+    (&mut stream).take(length as u64).read_to_end(&mut start)?;
     Ok((start.clone(), BufReader::with_capacity(BUFFER, Cursor::new(start).chain(stream))))
-}
-
-/// The members of a gzip file as one stream, RFC 1952. Zeros behind the last one are the padding of
-/// a tape, anything else is damage.
-struct Members<R> {
-    member: Option<GzDecoder<R>>,
-}
-
-impl<R: BufRead> Members<R> {
-    fn new(bytes: R) -> Self {
-        Self { member: Some(GzDecoder::new(bytes)) }
-    }
-}
-
-impl<R: BufRead> Read for Members<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            let Some(member) = &mut self.member else { return Ok(0) };
-            let length = member.read(buffer)?;
-            if length > 0 || buffer.is_empty() {
-                return Ok(length);
-            }
-            let Some(mut bytes) = self.member.take().map(GzDecoder::into_inner) else {
-                return Ok(0);
-            };
-            match bytes.fill_buf()?.first() {
-                None => {}
-                Some(0) => only_zeros(&mut bytes)?,
-                Some(_) => self.member = Some(GzDecoder::new(bytes)),
-            }
-        }
-    }
-}
-
-fn only_zeros(bytes: &mut impl BufRead) -> io::Result<()> {
-    loop {
-        let piece = bytes.fill_buf()?;
-        if piece.is_empty() {
-            return Ok(());
-        }
-        if piece.iter().any(|&byte| byte != 0) {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "something stands behind the end of the gzip stream",
-            ));
-        }
-        let length = piece.len();
-        bytes.consume(length);
-    }
 }
 
 /// A decoder that refuses a window by an error of its own, which gets our words.
@@ -264,9 +229,9 @@ mod tests {
     #[test]
     fn a_format_is_told_by_content() {
         assert_eq!(Format::of(&[0x1f, 0x8b, 8]), Format::Compressed(Compression::Gzip));
-        assert_eq!(Format::of(b"PK\x03\x04rest"), Format::Other("a zip archive"));
-        assert_eq!(Format::of(b""), Format::Other("empty"));
-        assert_eq!(Format::of(&[b'x'; 600]), Format::Other("of an unknown kind"));
+        assert_eq!(Format::of(b"PK\x03\x04rest"), Format::Other(None));
+        assert_eq!(Format::of(b""), Format::Other(Some("empty")));
+        assert_eq!(Format::of(&[b'x'; 600]), Format::Other(None));
         let mut header = tar::Header::new_old();
         header.set_path("etc").unwrap();
         header.set_size(0);

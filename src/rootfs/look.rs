@@ -3,6 +3,7 @@
 use crate::error::Failure;
 use crate::rootfs::archive::Archive;
 use crate::rootfs::entry::EntryKind;
+use crate::rootfs::image::ImageChoice;
 use crate::rootfs::meter::Hashing;
 use crate::rootfs::reader::{Ending, Reader};
 use crate::rootfs::writer::Content;
@@ -12,11 +13,18 @@ use crate::rootfs::writer::Content;
 ///
 /// # Errors
 /// An archive that cannot be read; what is no regular file, or has more than so many bytes.
-pub fn file(archive: &Archive, place: &str, most: u64) -> Result<Vec<u8>, Failure> {
+pub fn file(
+    archive: &Archive,
+    choice: &ImageChoice,
+    place: &str,
+    most: u64,
+) -> Result<Vec<u8>, Failure> {
     let plain = archive.open(Hashing::Unwanted)?.plain;
     let mut reader = Reader::new(plain.stream, Ending::of(plain.compression));
     let mut found = Vec::new();
     while let Some(entry) = reader.next_entry().map_err(|failure| archive.blame(failure))? {
+        let below = choice.below(entry).map_err(|failure| archive.blame(failure))?;
+        let Some(entry) = below else { continue };
         if entry.place.bytes() != place.as_bytes() {
             continue;
         }

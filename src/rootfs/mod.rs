@@ -16,7 +16,9 @@ pub mod entry;
 pub mod format;
 pub mod image;
 pub mod keeper;
+mod kinds;
 pub mod look;
+mod members;
 pub mod meter;
 pub mod no_root;
 pub mod policy;
@@ -35,6 +37,7 @@ pub mod writer;
 pub use archive::Archive;
 
 use crate::error::{Failure, printable};
+use image::ImageChoice;
 use renumber::Renumber;
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{CWD, Mode, OFlags, openat};
@@ -46,8 +49,13 @@ use writer::{TreeWriter, UnpackLimits};
 /// Where the files of a root come from that is made for one run alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// An archive.
-    Archive(Archive),
+    /// An archive, and what is taken of it.
+    Archive {
+        /// The archive.
+        archive: Archive,
+        /// Which image of several, or which directory.
+        choice: ImageChoice,
+    },
     /// An image of the store, whose archive is long gone: its tree is copied.
     Stored {
         /// Its name in the store.
@@ -62,7 +70,7 @@ pub enum Origin {
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Archive(archive) => archive.fmt(f),
+            Self::Archive { archive, .. } => archive.fmt(f),
             Self::Stored { name, .. } => write!(f, "the image '{}'", printable(name)),
         }
     }
@@ -75,7 +83,7 @@ impl Origin {
     /// Those of [`Unpack::unpack`].
     pub fn unpack(&self, unpack: Unpack<'_>, into: BorrowedFd<'_>) -> Result<Unpacked, Failure> {
         match self {
-            Self::Archive(archive) => unpack.unpack(archive, into),
+            Self::Archive { archive, .. } => unpack.unpack(archive, into),
             Self::Stored { name, tree, renumber } => {
                 let from = openat(
                     CWD,

@@ -1,5 +1,6 @@
 //! What was unpacked, and what was not.
 
+use crate::error::printable;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -38,6 +39,12 @@ pub struct UnpackReport {
     pub attributes: u64,
     /// Extended attributes that were left out, by name or family.
     pub attributes_left_out: BTreeMap<String, u64>,
+    /// Entries that lie outside of the directory that was to be the root.
+    pub outside: u64,
+    /// Files with names of whiteouts, which a layer has and a root file system has not.
+    pub whiteouts: u64,
+    /// The directory that the root file system lies in, where it is not the archive's top.
+    pub root_below: Option<String>,
 }
 
 impl UnpackReport {
@@ -79,6 +86,11 @@ impl UnpackReport {
                 "other owners (everything is yours)",
             ),
             (
+                self.outside,
+                "entry outside of the directory that was taken",
+                "entries outside of the directory that was taken",
+            ),
+            (
                 self.set_ids_dropped,
                 "entry's set-ID bits (they would be yours)",
                 "entries' set-ID bits (they would be yours)",
@@ -99,7 +111,27 @@ impl UnpackReport {
         if !left.is_empty() {
             lines.push(format!("left out: {}", left.join(", ")));
         }
+        lines.extend(self.doubt());
         lines
+    }
+
+    /// Why it may be no root file system, and what to do then.
+    pub fn doubt(&self) -> Option<String> {
+        match (&self.root_below, self.whiteouts) {
+            (Some(name), _) => {
+                let name = printable(name);
+                Some(format!(
+                    "its root file system seems to lie in '{name}': --sub {name} takes it"
+                ))
+            }
+            (None, 0) => None,
+            (None, count) => {
+                let count = thousands(count);
+                Some(format!(
+                    "names of whiteouts: {count}; it seems to be a layer, and no whole image"
+                ))
+            }
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! From an archive to a tree: one thread decompresses, the other reads entries and writes files.
 
-use crate::error::Failure;
+use crate::error::{Failure, printable};
 use crate::namespace::Switch;
 use crate::rootfs::archive::{Archive, Opened};
 use crate::rootfs::entry::{Entry, EntryKind};
@@ -66,6 +66,9 @@ impl Unpack<'_> {
     pub fn unpack(mut self, archive: &Archive, into: BorrowedFd<'_>) -> Result<Unpacked, Failure> {
         let blamed = |failure| archive.blame(failure);
         if let Archive::Layout(_) = archive {
+            if self.choice.sub.is_some() {
+                return Err(blamed(Failure::new("--sub is of an archive, and not of an image")));
+            }
             let layout = archive.layout()?;
             let (report, image) = self.layers(layout.as_fd(), None, into).map_err(blamed)?;
             let format = image::kind_of(layout.as_fd())?.unwrap_or("an image").to_owned();
@@ -109,15 +112,24 @@ impl Unpack<'_> {
         let mut writer = TreeWriter::new(into, self.rights, self.limits);
         writer.renumber(self.renumber);
         let mut root: Option<Entry> = None;
+        let (mut outside, mut whiteouts) = (0, 0);
         let written = (|| {
             while let Some(entry) = reader.next_entry()? {
+                let Some(entry) = self.choice.below(entry)? else {
+                    outside += 1;
+                    continue;
+                };
+                whiteouts += u64::from(is_whiteout(&entry));
                 // An image's root is what its layers say of it.
                 match entry.kind {
                     EntryKind::Directory if entry.place.is_root() => root = Some(entry),
                     _ => writer.write(&entry, &mut reader)?,
                 }
             }
-            let image_kind = image::kind_of(into)?;
+            let image_kind = match self.choice.sub {
+                Some(_) => None,
+                None => image::kind_of(into)?,
+            };
             if let (Some(root), None) = (&root, image_kind) {
                 writer.write(root, &mut reader)?;
             }
@@ -126,10 +138,16 @@ impl Unpack<'_> {
         })();
         let image_kind = written.map_err(|failure| archive.blame(failure))?;
         let root_named = writer.root_named();
+        if let (Some(sub), 0) = (&self.choice.sub, writer.entries()) {
+            let nothing = format!("there is no directory '{}' in it", printable(sub));
+            return Err(archive.blame(Failure::new(nothing)));
+        }
+        let root_below = look_for_root(into);
         let report = match image_kind {
             Some(_) => UnpackReport::default(),
             None => writer.finish().map_err(|failure| archive.blame(failure))?,
         };
+        let report = UnpackReport { outside, whiteouts, root_below, ..report };
         let archive = Unpacked {
             report,
             length: meter.read(),
@@ -186,6 +204,27 @@ impl Unpack<'_> {
 struct Files {
     archive: Unpacked,
     image_kind: Option<&'static str>,
+}
+
+/// Whether an entry is a mark of a layer, which says that something is gone.
+fn is_whiteout(entry: &Entry) -> bool {
+    let name = entry.place.split().map(|(_, name)| name.as_os_str().as_encoded_bytes());
+    name.is_some_and(|name| name.starts_with(b".wh."))
+}
+
+/// The directory in which the root file system lies, where it is one level down: alone, or beside
+/// the description that LXD and Incus write.
+fn look_for_root(into: BorrowedFd<'_>) -> Option<String> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let names: Vec<String> = Dir::read_from(into)
+        .ok()?
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .filter(|name| !matches!(name.as_str(), "." | ".." | "metadata.yaml" | "templates"))
+        .collect();
+    let [name] = names.as_slice() else { return None };
+    let below = openat(into, name.as_str(), flags, Mode::empty()).ok()?;
+    (!image::is_root(into) && image::is_root(below.as_fd())).then(|| name.clone())
 }
 
 /// Does something in a directory that keeps its mode and its times.

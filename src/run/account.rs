@@ -4,6 +4,7 @@
 use crate::beneath::{Target, Tree};
 use crate::error::{Failure, SysError, printable};
 use crate::host::Host;
+use crate::rootfs::image::ImageChoice;
 use crate::rootfs::{Archive, Image, Origin, look};
 use crate::spec::{FileOrder, IdOrder, Spec, Supplementary, UserIds};
 use rustix::fd::AsRawFd;
@@ -111,7 +112,7 @@ fn id(field: &[u8]) -> Option<u32> {
 struct Files<'a> {
     tree: Tree,
     /// Where the tree is not there yet.
-    archive: Option<&'a Archive>,
+    archive: Option<(&'a Archive, &'a ImageChoice)>,
 }
 
 impl<'a> Files<'a> {
@@ -126,7 +127,7 @@ impl<'a> Files<'a> {
         let (path, archive) = match image {
             Image::Tree(path) | Image::Directory(path) => (Some(path), None),
             Image::ToUnpack(origin) | Image::PerRun { origin, .. } => match origin {
-                Origin::Archive(archive) => (None, Some(archive)),
+                Origin::Archive { archive, choice } => (None, Some((archive, choice))),
                 Origin::Stored { tree, .. } => (Some(tree), None),
             },
         };
@@ -150,7 +151,9 @@ impl<'a> Files<'a> {
     fn text(&mut self, path: &str) -> Result<Vec<u8>, Failure> {
         match (self.tree.look(Path::new(path)), self.archive) {
             (Ok(target), _) => read(&target).map_err(|error| unreadable(path, error)),
-            (Err(error), Some(archive)) if is_missing(&error) => look::file(archive, path, LARGEST),
+            (Err(error), Some((archive, choice))) if is_missing(&error) => {
+                look::file(archive, choice, path, LARGEST)
+            }
             (Err(error), None) if is_missing(&error) => Ok(Vec::new()),
             (Err(error), _) => Err(unreadable(path, error)),
         }

@@ -43,6 +43,9 @@ impl Found {
         let layered = held.record.as_ref().and_then(|record| record.image.as_ref());
         let said = layered.map(ImageRecord::lines).unwrap_or_default();
         let said = said.into_iter().map(|line| format!("root: {line}"));
+        // It may start nothing of what it was to.
+        let doubt = held.record.as_ref().and_then(|record| record.report.doubt());
+        let warning = warning.or(doubt.map(|doubt| format!("root: {doubt}")));
         let remarks = said.chain(remark.map(str::to_owned)).collect();
         Self { image, held: Some(held), warning, remarks }
     }
@@ -75,10 +78,10 @@ pub(super) fn find_image(spec: &Spec, host: &Host, making: Making) -> Result<Fou
         Some(store) if is_mounted || archive != Archive::Builtin => store,
         store if is_mounted => {
             let _ = store;
-            return Ok(Found::without_store(Image::ToUnpack(Origin::Archive(archive))));
+            return Ok(Found::without_store(Image::ToUnpack(of_archive(&archive, spec))));
         }
         store => {
-            let image = per_run(Origin::Archive(archive), store.as_ref(), host, making)?;
+            let image = per_run(of_archive(&archive, spec), store.as_ref(), host, making)?;
             return Ok(Found::without_store(image));
         }
     };
@@ -120,10 +123,24 @@ fn of_store(
         return in_run_directory(archive, held, store, spec, host, making);
     }
     match owners_seen(&held, spec, host) {
-        OwnersSeen::Wrong => Ok(Found {
-            remarks: vec!["root: unpacked for this run, as the store has it for other ids".into()],
-            ..Found::without_store(Image::ToUnpack(Origin::Archive(archive.clone())))
-        }),
+        OwnersSeen::Wrong => {
+            let is_image = held.record.as_ref().is_some_and(|record| record.image.is_some());
+            match other_numbers(&held, store, spec, host) {
+                Some(renumber) => {
+                    let (name, tree) = (archive.short_name(), held.tree.clone());
+                    let origin = Origin::Stored { name, tree, renumber: Some(renumber) };
+                    Ok(Found::of_store(Image::ToUnpack(origin), held, None, Some(OTHER_NUMBERS)))
+                }
+                // How its program is run only the store knows.
+                None if is_image => Err(for_other_ids(&archive.short_name()).into()),
+                None => Ok(Found {
+                    remarks: vec![
+                        "root: unpacked for this run, as the store has it for other ids".into(),
+                    ],
+                    ..Found::without_store(Image::ToUnpack(of_archive(archive, spec)))
+                }),
+            }
+        }
         OwnersSeen::Lost | OwnersSeen::Right if !can_be_shown(&held.tree, spec, host) => {
             let name = archive.short_name();
             let (tree, renumber) = (held.tree.clone(), None);
@@ -151,19 +168,12 @@ fn find_stored(
     let is_wrong = owners_seen(&held, spec, host) == OwnersSeen::Wrong;
     let renumber = is_wrong.then(|| other_numbers(&held, &store, spec, host)).flatten();
     if is_wrong && renumber.is_none() {
-        return Err(Failure::new(format!(
-            "the image '{}' was unpacked for other ids than this container has",
-            printable(name)
-        ))
-        .why("its files would belong to nobody here, or to somebody else")
-        .remedy("rustic rootfs rm and import, where newuidmap maps the same ids as for run")
-        .man("subuid(5)")
-        .into());
+        return Err(for_other_ids(name).into());
     }
     let is_mounted = spec.namespaces.is_new(Namespace::Mount);
     let is_shown = !is_mounted || can_be_shown(&held.tree, spec, host);
     let remark = match (is_wrong, is_shown) {
-        (true, _) => Some("root: copied for this run, in which its owners have other numbers"),
+        (true, _) => Some(OTHER_NUMBERS),
         (false, false) => Some(NOT_SHOWN),
         (false, true) => None,
     };
@@ -189,7 +199,7 @@ fn in_run_directory(
 ) -> Result<Found, Unsuccessful> {
     let is_image = held.record.as_ref().is_some_and(|record| record.image.is_some());
     let origin = match owners_seen(&held, spec, host) {
-        OwnersSeen::Wrong if !is_image => Origin::Archive(archive.clone()),
+        OwnersSeen::Wrong if !is_image => of_archive(archive, spec),
         OwnersSeen::Wrong | OwnersSeen::Lost | OwnersSeen::Right => Origin::Stored {
             name: archive.short_name(),
             tree: held.tree.clone(),
@@ -200,6 +210,21 @@ fn in_run_directory(
     let image = per_run(origin, Some(store), host, making)?;
     Ok(Found::of_store(image, held, warning, None))
 }
+
+fn for_other_ids(name: &str) -> Failure {
+    let name = printable(name);
+    Failure::new(format!("the image '{name}' was unpacked for other ids than this container has"))
+        .why("its files would belong to nobody here, or to somebody else")
+        .remedy("rustic rootfs rm and import, where newuidmap maps the same ids as for run")
+        .man("subuid(5)")
+}
+
+fn of_archive(archive: &Archive, spec: &Spec) -> Origin {
+    Origin::Archive { archive: archive.clone(), choice: spec.image.choice.clone() }
+}
+
+/// What is said where owners have other numbers.
+const OTHER_NUMBERS: &str = "root: copied for this run, in which its owners have other numbers";
 
 /// What is said where the owners of a tree cannot be shown.
 const NOT_SHOWN: &str =

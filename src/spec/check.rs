@@ -46,6 +46,7 @@ impl RunOptions {
         let hostname = self.hostname(&namespaces)?;
         let store = store(self.store.as_deref(), host)?;
         let rootfs = self.rootfs(store.as_deref())?;
+        self.image.check(&rootfs)?;
         let env = self.environment()?;
         let cap_mask = self.cap_mask(&namespaces, root, host)?;
         let files = self.files.check()?;

@@ -2,7 +2,7 @@
 
 use super::arguments::Words;
 use super::check::c_string;
-use super::{First, IdOrder, RunOptions, Spec, UserOrder};
+use super::{First, IdOrder, Rootfs, RunOptions, Spec, UserOrder};
 use crate::error::{Failure, printable};
 use crate::namespace::Switch;
 use crate::rootfs::image::{ImageChoice, ImageConfig};
@@ -32,6 +32,24 @@ impl ImageOptions {
         words.given("entrypoint", self.entrypoint.as_ref());
         words.given("platform", self.choice.platform.as_ref().map(ToString::to_string));
         words.given("ref", self.choice.reference.as_ref());
+        words.given("sub", self.choice.sub.as_ref());
+    }
+
+    /// What says something of an archive needs one.
+    pub(super) fn check(&self, rootfs: &Rootfs) -> Result<(), Failure> {
+        let ImageChoice { platform, reference, sub } = &self.choice;
+        let given = [
+            ("--platform", platform.is_some()),
+            ("--ref", reference.is_some()),
+            ("--sub", sub.is_some()),
+        ];
+        match (given.into_iter().find(|(_, given)| *given), rootfs) {
+            (None, _) | (Some(_), Rootfs::Archive(_)) => Ok(()),
+            (Some((option, _)), _) => {
+                Err(Failure::new(format!("{option}: this root file system is no archive"))
+                    .remedy("--rootfs with an archive, or the option at rustic rootfs import"))
+            }
+        }
     }
 }
 

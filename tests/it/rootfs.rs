@@ -1,7 +1,7 @@
 //! Archives and the store.
 
 use crate::need;
-use crate::support::{Rustic, archive, finish, scratch, shared};
+use crate::support::{Rustic, archive, finish, scratch};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use std::fs;
@@ -112,13 +112,18 @@ fn damage_is_an_error_and_nothing_is_left() {
     let at = bytes.len() - 8;
     bytes[at] ^= 1;
     fs::write(&wrong, bytes).unwrap();
+    // Of its own: others unpack into the one of all tests meanwhile.
+    let store = dir.join("store");
+    let store = store.to_str().unwrap();
     for path in [cut, wrong] {
         Rustic::run()
-            .opt(["--rootfs", path.to_str().unwrap(), "busybox", "true"])
+            .opt(["--store", store, "--rootfs", path.to_str().unwrap(), "busybox", "true"])
             .ran()
             .fails(125, &["damaged or cut short"]);
     }
-    assert!(fs::read_dir(shared().join("store/staging")).unwrap().next().is_none());
+    for part in ["staging", "roots", "locks"] {
+        assert_eq!(fs::read_dir(format!("{store}/{part}")).unwrap().count(), 0, "{part}");
+    }
 }
 
 #[test]

@@ -108,10 +108,10 @@ impl Blobs {
     }
 
     fn at(directory: BorrowedFd<'_>) -> Result<Option<Self>, Failure> {
-        let is_there = |name: &str| statat(directory, name, AtFlags::SYMLINK_NOFOLLOW).is_ok();
-        if OF_A_ROOT.into_iter().any(is_there) {
+        if is_root(directory) {
             return Ok(None);
         }
+        let is_there = |name: &str| statat(directory, name, AtFlags::SYMLINK_NOFOLLOW).is_ok();
         let failed = |errno| Failure::new("cannot look into the image").errno(errno);
         let tree = RefCell::new(Tree::bare(directory).map_err(failed)?);
         let oci = Self { tree, layout: Kind::Oci, read: Cell::default() };
@@ -252,6 +252,12 @@ impl Blobs {
         digest.check(&sha256(&text), &format!("'{name}'"))?;
         Ok(text)
     }
+}
+
+/// Whether a directory looks like a root file system.
+pub fn is_root(directory: BorrowedFd<'_>) -> bool {
+    let is_there = |name| statat(directory, name, AtFlags::SYMLINK_NOFOLLOW).is_ok();
+    OF_A_ROOT.into_iter().any(is_there)
 }
 
 /// Opened to be read, by its descriptor.

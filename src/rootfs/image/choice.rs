@@ -1,7 +1,9 @@
 //! Which image of several is meant.
 
 use super::json::or_nothing;
-use crate::error::printable;
+use crate::error::{Failure, printable};
+use crate::rootfs::entry::{Entry, EntryKind};
+use crate::rootfs::policy::Rule;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -78,18 +80,41 @@ impl fmt::Display for Platform {
     }
 }
 
-/// Which of several images is wanted.
+/// Which of several images is wanted, and where in an archive its root is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageChoice {
     /// The platform; this machine's where none is said.
     pub platform: Option<Platform>,
     /// Its name in the archive.
     pub reference: Option<String>,
+    /// The directory that is taken for the root, without a slash at either end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sub: Option<String>,
 }
 
 impl ImageChoice {
     /// Whether nothing was said.
     pub fn is_default(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// An entry where it is in the directory that is the root; `None` for what lies outside.
+    ///
+    /// # Errors
+    /// A hard link to what lies outside.
+    pub fn below(&self, entry: Entry) -> Result<Option<Entry>, Failure> {
+        let Some(sub) = &self.sub else { return Ok(Some(entry)) };
+        let Some(place) = entry.place.below(sub.as_bytes()) else { return Ok(None) };
+        let kind = match entry.kind {
+            EntryKind::HardLink(target) => match target.below(sub.as_bytes()) {
+                Some(target) => EntryKind::HardLink(target),
+                None => {
+                    let outside = Rule::LinkMissing(target.bytes().to_vec());
+                    return Err(outside.of(entry.place.bytes()));
+                }
+            },
+            other => other,
+        };
+        Ok(Some(Entry { place, kind, ..entry }))
     }
 }

@@ -58,7 +58,7 @@ fn one(
     let meter = Meter::new(hashing);
     let plain = format::plain(Metered::new(blob, meter.clone()), meter.counter(), Entries::Any);
     let plain = plain.map_err(|unfit| match unfit {
-        Unfit::Other(kind, _) => Failure::new(format!("'{shown}' is {kind}, and no layer")),
+        Unfit::Other(kind, _) => Failure::new(format!("'{shown}' is {}, and no layer", kind.name)),
         Unfit::Unreadable(error) => crate::rootfs::policy::unreadable(error),
     })?;
     let stream = WatchedStream::new(plain.stream, threads, meter.clone(), length, watch);

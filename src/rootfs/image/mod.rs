@@ -12,6 +12,7 @@ mod json;
 mod layers;
 mod manifest;
 
+pub use blobs::is_root;
 pub use choice::{ImageChoice, Platform};
 pub use config::ImageConfig;
 

@@ -100,6 +100,11 @@ impl<'a> TreeWriter<'a> {
         Ok(self.report)
     }
 
+    /// How many entries there have been.
+    pub fn entries(&self) -> u64 {
+        self.report.entries()
+    }
+
     /// Whether the archive has had an entry for its root.
     pub fn root_named(&self) -> Switch {
         self.root_named

@@ -154,7 +154,10 @@ fn unpack(origin: &Origin, shift: Option<&Renumber>, into: BorrowedFd<'_>) -> Re
         threads: Threads::One,
         hashing: Hashing::Unwanted,
         renumber: shift,
-        choice: &ImageChoice::default(),
+        choice: &match origin {
+            Origin::Archive { choice, .. } => choice.clone(),
+            Origin::Stored { .. } => ImageChoice::default(),
+        },
         watch: &mut Unwatched,
     };
     let unpacked = origin.unpack(unpack, into);

@@ -4,6 +4,7 @@
 mod choice;
 mod hostile;
 mod kinds;
+mod others;
 mod program;
 mod stacks;
 mod wrapper;

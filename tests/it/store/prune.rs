@@ -3,11 +3,12 @@
 use super::{names_in, rootfs, store_with_a_root, trees};
 use crate::corpus::bytes::{file, tar};
 use crate::need;
-use crate::support::{Ran, Rustic, eventually, finish, host, scratch};
+use crate::support::{Rustic, eventually, finish, host, scratch};
 use serde_json::Value;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// An archive with a busybox, and a mark that makes it another one.
 fn archive(folder: &Path, mark: &str) -> PathBuf {
@@ -121,18 +122,26 @@ fn a_race_of_prune_and_runs_never_pulls_a_root_away() {
     let folder = scratch("prune-race");
     let store = folder.join("store");
     let packed = archive(&folder, "here");
-    let mut pruned = 0;
-    for _ in 0..30 {
-        let runs: Vec<_> = (0..2)
-            .map(|_| run(&store, packed.to_str().unwrap(), &["cat", "/mark"]).started())
-            .collect();
-        let prune = rootfs(&store, &["prune"]).started();
-        for run in runs {
-            assert_eq!(finish(run).ok(), "here");
+    let done = AtomicBool::new(false);
+    let pruned = std::thread::scope(|scope| {
+        let pruner = scope.spawn(|| {
+            let mut pruned = 0;
+            while !done.load(Ordering::Relaxed) {
+                pruned += rootfs(&store, &["prune"]).ran().ok().matches("removed ").count();
+            }
+            pruned
+        });
+        for _ in 0..30 {
+            let runs: Vec<_> = (0..2)
+                .map(|_| run(&store, packed.to_str().unwrap(), &["cat", "/mark"]).started())
+                .collect();
+            for run in runs {
+                assert_eq!(finish(run).ok(), "here");
+            }
         }
-        let prune: Ran = finish(prune);
-        pruned += prune.ok().matches("removed ").count();
-    }
+        done.store(true, Ordering::Relaxed);
+        pruner.join().unwrap()
+    });
     // The control: it did take some away in between.
     assert!(pruned > 0);
 }
