@@ -1,5 +1,6 @@
 //! An entry of an archive, checked: what the reader gives and the writer makes.
 
+use crate::rootfs::acl::AccessList;
 use crate::rootfs::policy::{DEEPEST, LONGEST_NAME, LONGEST_PATH, Rule};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -68,6 +69,8 @@ pub struct Metadata {
     pub mtime: Time,
     /// Extended attributes, xattr(7), by full name.
     pub attributes: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Access control lists, by the name of their attribute, with names in place of numbers.
+    pub named_lists: Vec<(&'static [u8], AccessList)>,
     /// How many the archive has and nobody can keep here: labels of security modules, file flags.
     pub left_out: u64,
 }

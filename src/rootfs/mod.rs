@@ -6,6 +6,8 @@
 //! [`watch`] is who looks on, and [`policy`] says what is refused. What [`no_root`] is gets its own words. The [`store`] keeps a tree for
 //! each digest, and names for them.
 
+pub mod accounts;
+mod acl;
 pub mod archive;
 pub mod builtin;
 pub mod command;

@@ -45,6 +45,7 @@ pub enum Rule {
     LinkToDirectory(Vec<u8>),
     Content,
     Kind(u8),
+    Incremental,
     LargeExtension,
     RepeatedExtension,
     MixedExtensions,
@@ -54,7 +55,6 @@ pub enum Rule {
     PaxRepeated(Vec<u8>),
     PaxGlobal(Vec<u8>),
     Attribute(Vec<u8>),
-    AttributeKind,
     Acl,
     SparseMap,
     SparseStretches,
@@ -102,7 +102,7 @@ impl Rule {
                 "the directory that it lies in is a symlink or no directory, and nothing is \
                     written through one"
             }
-            Self::ReplacesDirectory => "it would take the place of a directory",
+            Self::ReplacesDirectory => "it would take the place of a directory that is not empty",
             Self::NoTarget => "a link to nothing",
             Self::LongTarget => "a link target of more than {} bytes",
             Self::LinkClimbs => "a hard link that would lead outside",
@@ -110,6 +110,7 @@ impl Rule {
             Self::LinkToDirectory(_) => "a hard link to '{}', which is a directory",
             Self::Content => "content, which its kind of entry has not",
             Self::Kind(_) => "a kind of entry that is not known ('{}')",
+            Self::Incremental => "a directory of an incremental archive that needs those before it",
             Self::LargeExtension => "an extended header of more than {} MiB",
             Self::RepeatedExtension => "two extended headers of one kind in a row",
             Self::MixedExtensions => "a name both in the GNU and in the PAX way",
@@ -121,13 +122,7 @@ impl Rule {
                 "the record {} in a global header, where it would hit every entry"
             }
             Self::Attribute(_) => "the extended attribute '{}', which Linux cannot have",
-            Self::AttributeKind => {
-                "an extended attribute on what is neither a file nor a directory"
-            }
-            Self::Acl => {
-                "an access control list that is damaged, or names a user without a number \
-                    (tar --xattrs writes numbers)"
-            }
+            Self::Acl => "an access control list that is damaged",
             Self::SparseMap => "a map of holes that contradicts itself",
             Self::SparseStretches => "a sparse file of more than {} stretches",
             Self::Time => "a modification time that this file system cannot hold",
@@ -138,7 +133,8 @@ impl Rule {
                     rootfs)"
             }
             Self::Closed => {
-                "too many directories that keep their owner out, or devices that are left out"
+                "too many directories that keep their owner out, devices that are left out, or \
+                    access control lists with names"
             }
             Self::LayerNames => "a layer of too many names",
             Self::Mark => "a whiteout of nothing that can be named, which engines take differently",
@@ -183,11 +179,11 @@ impl Rule {
             | Self::NoTarget
             | Self::LinkClimbs
             | Self::Content
+            | Self::Incremental
             | Self::RepeatedExtension
             | Self::MixedExtensions
             | Self::DanglingExtension
             | Self::PaxRecord
-            | Self::AttributeKind
             | Self::Acl
             | Self::SparseMap
             | Self::Time

@@ -1,6 +1,7 @@
 //! What was unpacked, and what was not.
 
 use crate::error::printable;
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -57,6 +58,32 @@ impl UnpackReport {
             + self.fifos
             + self.devices
             + self.devices_skipped
+    }
+
+    /// How many attributes were set by a call, one or none; one that cannot be held is counted.
+    ///
+    /// # Errors
+    /// Those of setxattr(2), but for EOPNOTSUPP.
+    pub(super) fn set(&mut self, given: rustix::io::Result<()>) -> rustix::io::Result<u64> {
+        match given {
+            Err(Errno::OPNOTSUPP) => {
+                self.not_held(1);
+                Ok(0)
+            }
+            given => given.map(|()| 1),
+        }
+    }
+
+    /// Counts attributes that the file system or the kind of file cannot hold.
+    pub(super) fn not_held(&mut self, count: u64) {
+        self.left_out("of the attributes that this file system or kind of file cannot hold", count);
+    }
+
+    /// Counts attributes that are left out, by what they are.
+    pub(super) fn left_out(&mut self, what: &str, count: u64) {
+        if count > 0 {
+            *self.attributes_left_out.entry(what.into()).or_default() += count;
+        }
     }
 
     /// The counts that are not zero, in a line; what was left out, if anything, in a second.

@@ -19,6 +19,8 @@ pub struct Reader<R> {
     /// Content of the last entry that was not read yet, and the bytes that fill up its last block.
     pub(super) content: u64,
     padding: u64,
+    /// The name of the last entry, where its header has a length though nothing follows.
+    pub(super) sized: Option<Vec<u8>>,
     /// What global headers said.
     globals: Records,
     ending: Ending,
@@ -47,7 +49,7 @@ impl Ending {
 impl<R: BufRead> Reader<R> {
     /// Over a stream that is decompressed already.
     pub fn new(stream: R, ending: Ending) -> Self {
-        Self { stream, content: 0, padding: 0, globals: Records::default(), ending }
+        Self { stream, content: 0, padding: 0, sized: None, globals: Records::default(), ending }
     }
 
     /// The next entry; `None` behind the last one, when the end is one that is taken.
@@ -74,8 +76,12 @@ impl<R: BufRead> Reader<R> {
                 };
             }
             if !checksum_holds(&block) {
-                return Err(damaged("a header's checksum is wrong"));
+                return Err(match self.sized.take() {
+                    Some(name) => Rule::Content.of(&name),
+                    None => damaged("a header's checksum is wrong"),
+                });
             }
+            self.sized = None;
             header::settle_version(&mut block);
             let header = Header::from_byte_slice(&block);
             if extension.is_empty() && is_volume_label(header) {
@@ -184,15 +190,22 @@ impl<R: BufRead> Reader<R> {
         if block != [0; BLOCK] {
             return Err(damaged("a lone block of zeros between two entries"));
         }
+        let mut anything = self.ending == Ending::Digested;
         loop {
             let bytes = self.stream.fill_buf().map_err(unreadable)?;
             if bytes.is_empty() {
                 return Ok(());
             }
-            if self.ending != Ending::Digested && bytes.iter().any(|&byte| byte != 0) {
-                return Err(damaged("something stands behind its end"));
+            let zeros = bytes.iter().take_while(|&&byte| byte == 0).count();
+            let length = if anything { bytes.len() } else { zeros };
+            if length == 0 {
+                let mut magic = [0; PIXZ_INDEX.len()];
+                let is_index = self.stream.read_exact(&mut magic).is_ok() && magic == PIXZ_INDEX;
+                if !is_index || self.ending == Ending::Marked {
+                    return Err(damaged("something stands behind its end"));
+                }
+                anything = true;
             }
-            let length = bytes.len();
             self.stream.consume(length);
         }
     }
@@ -227,6 +240,9 @@ impl<R: BufRead> Reader<R> {
         self.padding = size.next_multiple_of(BLOCK as u64) - size;
     }
 }
+
+/// What begins the index that pixz writes behind an archive, within its stream.
+const PIXZ_INDEX: [u8; 8] = 0xdbae_14d6_2e32_4ca6_u64.to_le_bytes();
 
 impl<R: BufRead> Content for Reader<R> {
     fn each(&mut self, take: &mut Take<'_>) -> Result<(), Failure> {

@@ -30,9 +30,15 @@ impl<R: BufRead> Reader<R> {
             flag => flag,
         };
         if !matches!(kind, b'0' | b'\0' | b'7' | b'S') && size > 0 {
-            // Readers differ in whether it is there: skipped by some, an entry of its own to
-            // others.
-            return Err(if is_known(kind) { Rule::Content } else { Rule::Kind(kind) }.into());
+            match kind {
+                // A length that says nothing: to every reader no content follows.
+                b'1' | b'5' if records.size.is_none() => self.sized = Some(name.clone()),
+                b'D' if header.as_gnu().is_some() => self.dumped(size)?,
+                // Readers differ in whether it is there: skipped by some, an entry of its own to
+                // others.
+                kind if is_known(kind) => return Err(Rule::Content.into()),
+                kind => return Err(Rule::Kind(kind).into()),
+            }
         }
         let metadata = metadata(header, &records)?;
         let target = || match link.as_slice() {
@@ -43,6 +49,7 @@ impl<R: BufRead> Reader<R> {
         };
         let kind = match kind {
             b'5' => EntryKind::Directory,
+            b'D' if header.as_gnu().is_some() => EntryKind::Directory,
             b'0' | b'\0' | b'7' => self.file(size, records)?,
             b'S' => self.gnu_sparse(header, size)?,
             b'2' => EntryKind::Symlink(target()?.to_vec()),
@@ -65,6 +72,25 @@ impl<R: BufRead> Reader<R> {
             return Err(Rule::RootKind.into());
         }
         Ok(Entry { place, kind, metadata })
+    }
+
+    /// The list of what is in a directory, as GNU's incremental archives have it: a letter and a name
+    /// each. In the first of a row of them everything is in the archive.
+    fn dumped(&mut self, size: u64) -> Result<(), Problem> {
+        if size > LARGEST_EXTENSION {
+            return Err(Rule::LargeExtension.into());
+        }
+        self.expect(size);
+        let mut list = Vec::new();
+        self.content(|_, bytes| {
+            list.extend_from_slice(bytes);
+            Ok(())
+        })?;
+        let whole = list
+            .split(|&byte| byte == 0)
+            .filter_map(|line| line.first())
+            .all(|letter| matches!(letter, b'Y' | b'D'));
+        if whole { Ok(()) } else { Err(Rule::Incremental.into()) }
     }
 
     /// A file whose holes, if it has any, are told by PAX records.
@@ -180,6 +206,7 @@ fn metadata(header: &Header, records: &Records) -> Result<Metadata, Rule> {
             }
         },
         attributes: records.attributes.clone(),
+        named_lists: records.named_lists.clone(),
         left_out: records.left_out,
     })
 }

@@ -1,7 +1,6 @@
 //! The strict reader: a tar stream as entries. v7, POSIX ustar and pax, GNU. What two readers could
 //! understand in two ways is refused.
 
-mod acl;
 mod entries;
 mod entry;
 mod extension;

@@ -1,11 +1,22 @@
 //! The records of a PAX extended header, `LENGTH KEY=VALUE\n` each, pax(1). Values are bytes: an
 //! attribute may hold a newline, at which the tar crate's own iterator would cut it.
 
+use crate::rootfs::acl::AccessList;
 use crate::rootfs::entry::Time;
 use crate::rootfs::policy::{LARGEST_ATTRIBUTE, LONGEST_NAME, Rule};
-use crate::rootfs::reader::acl;
 use crate::rootfs::reader::sparse::Map;
 use crate::rootfs::reader::values::{decimal, id, name, time, unquoted};
+use base64::Engine as _;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+
+/// libarchive's way: no padding, which others may add.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
+);
 
 /// What extended headers say of the entry that follows, as far as anything here can keep it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,6 +39,8 @@ pub(super) struct Records {
     pub(super) left_out: u64,
     /// GNU's sparse files.
     pub(super) sparse: Sparse,
+    /// Access control lists with names in them, by their attribute.
+    pub(super) named_lists: Vec<(&'static [u8], AccessList)>,
     /// The texts of the access control lists: of the file, and of what is made in a directory.
     lists: (Option<Vec<u8>>, Option<Vec<u8>>),
 }
@@ -63,7 +76,7 @@ impl Records {
     /// A record that is cut, counted wrongly, repeated, not known, or where it must not be.
     pub(super) fn read(&mut self, mut rest: &[u8], scope: Scope) -> Result<(), Rule> {
         let mut seen: Vec<&[u8]> = Vec::new();
-        let mut twins: Vec<Vec<u8>> = Vec::new();
+        let mut quoted: Vec<(Vec<u8>, &[u8])> = Vec::new();
         while !rest.is_empty() {
             let (key, value, after) = record(rest).ok_or(Rule::PaxRecord)?;
             rest = after;
@@ -75,7 +88,8 @@ impl Records {
                 }
                 seen.push(key);
             }
-            twins.extend(key.strip_prefix(b"LIBARCHIVE.xattr.").map(unquoted));
+            let name = key.strip_prefix(b"LIBARCHIVE.xattr.").map(unquoted);
+            quoted.extend(name.map(|name| (name, value)));
             self.take(key, value, scope)?;
         }
         self.take_lists()?;
@@ -83,10 +97,13 @@ impl Records {
             return Err(Rule::SparseMap);
         }
         // bsdtar tells each attribute in both forms unless it is told not to.
-        match twins.into_iter().find(|twin| !self.attributes.iter().any(|(name, _)| name == twin)) {
-            Some(alone) => Err(Rule::PaxUnknown([b"LIBARCHIVE.xattr.", alone.as_slice()].concat())),
-            None => Ok(()),
+        for (name, value) in quoted {
+            if !self.attributes.iter().any(|(told, _)| *told == name) {
+                let plain = BASE64.decode(value).map_err(|_| Rule::Attribute(name.clone()))?;
+                self.attribute(&name, plain)?;
+            }
         }
+        Ok(())
     }
 
     fn take(&mut self, key: &[u8], value: &[u8], scope: Scope) -> Result<(), Rule> {
@@ -108,9 +125,14 @@ impl Records {
                 _ => return Err(Rule::PaxUnknown([key, b"=", value].concat())),
             },
             b"atime" | b"ctime" | b"uname" | b"gname" | b"comment" => {}
+            // Of the archive and who wrote it, not of the entry.
+            b"SCHILY.release" | b"SCHILY.archtype" | b"SCHILY.tarfiletype" | b"GOLANG.pkg" => {}
+            key if key.starts_with(b"SCHILY.volhdr.") => {}
             b"SCHILY.dev" | b"SCHILY.ino" | b"SCHILY.nlink" | b"SCHILY.filetype" => {}
             b"LIBARCHIVE.creationtime" | b"LIBARCHIVE.symlinktype" | b"GNU.volume.label" => {}
             b"SCHILY.fflags" | b"RHT.security.selinux" => self.left_out += 1,
+            // What Windows and macOS keep, and NFSv4's lists: no file system of Linux has them.
+            b"SCHILY.acl.ace" | b"MSWINDOWS.rawsd" | b"MSWINDOWS.fileattr" => self.left_out += 1,
             b"SCHILY.acl.access" => self.lists.0 = Some(value.to_vec()),
             b"SCHILY.acl.default" => self.lists.1 = Some(value.to_vec()),
             _ => match (
@@ -132,22 +154,21 @@ impl Records {
     /// writes names for the numbers.
     fn take_lists(&mut self) -> Result<(), Rule> {
         let lists = std::mem::take(&mut self.lists);
-        for (name, text) in
-            [("system.posix_acl_access", lists.0), ("system.posix_acl_default", lists.1)]
-        {
-            let told = self.attributes.iter().any(|(told, _)| told == name.as_bytes());
-            if let Some(text) = text.filter(|_| !told) {
-                self.attribute(name.as_bytes(), acl::binary(&text).ok_or(Rule::Acl)?)?;
+        let names: [&'static [u8]; 2] = [b"system.posix_acl_access", b"system.posix_acl_default"];
+        for (name, text) in names.into_iter().zip([lists.0, lists.1]) {
+            let told = self.attributes.iter().any(|(told, _)| told == name);
+            let Some(text) = text.filter(|_| !told) else { continue };
+            let list = AccessList::of(&text).ok_or(Rule::Acl)?;
+            match list.binary(|_| None, |_| None) {
+                Some(value) => self.attribute(name, value)?,
+                None => self.named_lists.push((name, list)),
             }
         }
         Ok(())
     }
 
     fn attribute(&mut self, name: &[u8], value: Vec<u8>) -> Result<(), Rule> {
-        let known = [&b"user."[..], b"trusted.", b"security.", b"system."]
-            .iter()
-            .any(|space| name.starts_with(space));
-        if !known
+        if name.is_empty()
             || name.contains(&0)
             || name.len() > LONGEST_NAME
             || value.len() > LARGEST_ATTRIBUTE

@@ -56,6 +56,19 @@ impl Closed {
         }
     }
 
+    /// A list for a directory that waits, for when it is closed; given back where none does.
+    pub(super) fn keep(
+        &mut self,
+        place: &EntryPath,
+        attribute: &[u8],
+        value: Vec<u8>,
+    ) -> Option<Vec<u8>> {
+        let Some(waiting) = self.waiting.get_mut(place.bytes()) else { return Some(value) };
+        let [access, default] = &mut waiting.lists;
+        *if attribute == ACCESS { access } else { default } = Some(value);
+        None
+    }
+
     /// A tree that is gone.
     pub(super) fn forget(&mut self, place: &EntryPath) {
         self.reopen(place);
@@ -71,10 +84,11 @@ impl Closed {
     }
 
     /// Closes them, the last by name first, so that each comes before those that it lies in: a
-    /// closed one lets nobody through.
-    pub(super) fn close(self, root: BorrowedFd<'_>) -> Result<(), (Vec<u8>, Errno)> {
+    /// closed one lets nobody through. How many lists the file system cannot hold.
+    pub(super) fn close(self, root: BorrowedFd<'_>) -> Result<u64, (Vec<u8>, Errno)> {
+        let mut left_out = 0;
         for (place, Postponed { mode, lists }) in self.waiting.into_iter().rev() {
-            let close = || -> rustix::io::Result<()> {
+            let mut close = || -> rustix::io::Result<()> {
                 let dir = beneath::directory(
                     root,
                     if place.is_empty() {
@@ -85,13 +99,18 @@ impl Closed {
                 )?;
                 fchmod(&dir, mode)?;
                 for (name, list) in [ACCESS, DEFAULT].into_iter().zip(&lists) {
-                    list.as_ref()
-                        .map_or(Ok(()), |list| fsetxattr(&dir, name, list, XattrFlags::empty()))?;
+                    let set = list
+                        .as_ref()
+                        .map_or(Ok(()), |list| fsetxattr(&dir, name, list, XattrFlags::empty()));
+                    match set {
+                        Err(Errno::OPNOTSUPP) => left_out += 1,
+                        set => set?,
+                    }
                 }
                 Ok(())
             };
             close().map_err(|errno| (place, errno))?;
         }
-        Ok(())
+        Ok(left_out)
     }
 }

@@ -23,13 +23,16 @@ pub(super) fn placed<T>(
     }
 }
 
-/// Takes away what stands in a place, unless it is a directory. Never opened, never cut: it may be
+/// Takes away what stands in a place, unless it is a directory with something in it. Never opened, never cut: it may be
 /// a fifo, or a name of another file.
 pub(super) fn clear(dir: BorrowedFd<'_>, name: &Path) -> Result<(), WriteError> {
     match unlinkat(dir, name, AtFlags::empty()) {
         Ok(()) | Err(Errno::NOENT) => Ok(()),
         Err(_) if kind_of(dir, name).is_ok_and(|kind| kind == FileType::Directory) => {
-            Err(Rule::ReplacesDirectory.into())
+            unlinkat(dir, name, AtFlags::REMOVEDIR).map_err(|errno| match errno {
+                Errno::NOTEMPTY | Errno::EXIST => Rule::ReplacesDirectory.into(),
+                errno => errno.into(),
+            })
         }
         Err(errno) => Err(errno.into()),
     }

@@ -5,9 +5,10 @@ use super::closed::Closed;
 use super::component::{clear, kind_of, placed};
 use super::content::{Content, Spread, write_all};
 use super::failure::{WriteError, cannot};
-use super::limits::{MOST_REMEMBERED, UnpackLimits};
+use super::limits::UnpackLimits;
+use super::named_lists::NamedLists;
 use super::parent::ParentDirectory;
-use super::rights::{Devices, UnpackRights};
+use super::rights::UnpackRights;
 use crate::error::Failure;
 use crate::namespace::Switch;
 use crate::rootfs::entry::{Entry, EntryKind, EntryPath, Stretch};
@@ -16,8 +17,7 @@ use crate::rootfs::renumber::{Renumber, Renumbered};
 use crate::rootfs::report::UnpackReport;
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, ftruncate, linkat, makedev, mkdirat, mknodat, openat,
-    symlinkat,
+    AtFlags, FileType, Mode, OFlags, ftruncate, linkat, makedev, mkdirat, openat, symlinkat,
 };
 use rustix::io::Errno;
 use rustix::process::{Gid, Uid, getegid, geteuid};
@@ -40,9 +40,10 @@ pub struct TreeWriter<'a> {
     /// The places of devices that were left out, and how many bytes they take: a hard link to one
     /// is left out too.
     pub(super) skipped: BTreeSet<Vec<u8>>,
-    skipped_bytes: usize,
+    pub(super) skipped_bytes: usize,
     pub(super) report: UnpackReport,
-    renumber: Option<&'a Renumber>,
+    pub(super) renumber: Option<&'a Renumber>,
+    pub(super) named_lists: NamedLists,
 }
 
 impl<'a> TreeWriter<'a> {
@@ -61,6 +62,7 @@ impl<'a> TreeWriter<'a> {
             skipped_bytes: 0,
             report: UnpackReport::default(),
             renumber: None,
+            named_lists: NamedLists::default(),
         }
     }
 
@@ -91,12 +93,15 @@ impl<'a> TreeWriter<'a> {
     /// Gives the directories what had to wait for their content, and counts.
     ///
     /// # Errors
-    /// A directory that cannot be finished, by name.
+    /// One that cannot be finished, by name.
     pub fn finish(mut self) -> Result<UnpackReport, Failure> {
         self.parent.leave().map_err(|errno| cannot(b".", errno))?;
-        self.closed.close(self.root).map_err(|(place, errno)| {
+        self.settle_named_lists()?;
+        let lists = self.closed.close(self.root).map_err(|(place, errno)| {
             cannot(if place.is_empty() { b"." } else { &place }, errno)
         })?;
+        self.report.attributes -= lists;
+        self.report.not_held(lists);
         Ok(self.report)
     }
 
@@ -112,6 +117,11 @@ impl<'a> TreeWriter<'a> {
 
     fn make(&mut self, entry: &Entry, content: &mut impl Content) -> Result<(), WriteError> {
         self.skipped.remove(entry.place.bytes());
+        self.named_lists.forget(&entry.place);
+        // It may take the place of an empty directory.
+        if entry.kind != EntryKind::Directory {
+            self.closed.reopen(&entry.place);
+        }
         match &entry.kind {
             EntryKind::Directory => self.directory(entry)?,
             EntryKind::File { size, data } => self.file(entry, *size, data.as_deref(), content)?,
@@ -133,7 +143,7 @@ impl<'a> TreeWriter<'a> {
 
     /// The directory of a new entry, made where the archive has no entry for it, and the entry's
     /// name there.
-    fn parent_of<'p>(
+    pub(super) fn parent_of<'p>(
         &mut self,
         place: &'p EntryPath,
     ) -> Result<(BorrowedFd<'_>, &'p Path), WriteError> {
@@ -258,35 +268,6 @@ impl<'a> TreeWriter<'a> {
         }
         let (dir, name) = self.parent_of(&entry.place)?;
         placed(dir, name, || linkat(&from, old, dir, name, AtFlags::empty()))
-    }
-
-    /// Leaves a device out, and with it whatever had its name before.
-    fn skip(&mut self, entry: &Entry) -> Result<(), WriteError> {
-        let (dir, name) = self.parent_of(&entry.place)?;
-        clear(dir, name)?;
-        self.report.devices_skipped += 1;
-        self.skipped_bytes += entry.place.bytes().len() + size_of::<Vec<u8>>();
-        self.skipped.insert(entry.place.bytes().to_vec());
-        if self.skipped_bytes > MOST_REMEMBERED { Err(Rule::Closed.into()) } else { Ok(()) }
-    }
-
-    fn node(
-        &mut self,
-        entry: &Entry,
-        kind: FileType,
-        device: rustix::fs::Dev,
-    ) -> Result<(), WriteError> {
-        if kind != FileType::Fifo && self.rights.devices == Devices::Skipped {
-            return self.skip(entry);
-        }
-        let (dir, name) = self.parent_of(&entry.place)?;
-        placed(dir, name, || mknodat(dir, name, kind, Mode::RUSR | Mode::WUSR, device))?;
-        if kind == FileType::Fifo {
-            self.report.fifos += 1;
-        } else {
-            self.report.devices += 1;
-        }
-        self.dress_by_name(entry, name)
     }
 }
 

@@ -108,6 +108,7 @@ impl TreeWriter<'_> {
             unlinkat(dir, name, AtFlags::empty())?;
         }
         self.closed.forget(place);
+        self.named_lists.forget_tree(place);
         self.forget_skipped(place);
         Ok(Some(kind))
     }

@@ -4,14 +4,15 @@
 use super::closed::{ACCESS, DEFAULT, Postponed};
 use super::entries::TreeWriter;
 use super::failure::WriteError;
+use super::named_lists::LIST;
 use super::rights::{Owners, SetIds};
 use crate::beneath;
 use crate::rootfs::entry::{Entry, EntryKind, Metadata, Time};
 use crate::rootfs::policy::Rule;
-use rustix::fd::BorrowedFd;
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
 use rustix::fs::{
     AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags, chownat, fchmod,
-    fchown, fremovexattr, fsetxattr, fstat, futimens, openat, statat, utimensat,
+    fchown, fremovexattr, fsetxattr, fstat, futimens, openat, setxattr, statat, utimensat,
 };
 use rustix::io::{Errno, Result};
 use std::path::Path;
@@ -20,8 +21,8 @@ use std::path::Path;
 const NUMBERED: [&[u8]; 3] = [ACCESS, DEFAULT, CAPABILITY];
 pub(super) const CAPABILITY: &[u8] = b"security.capability";
 
-/// What access control lists that are left out are counted as.
-const LIST: &str = "access control list";
+/// And what has no name space here.
+const OF_OTHERS: &str = "of other systems' attributes";
 
 /// What becomes of an extended attribute.
 enum XattrDecision {
@@ -44,7 +45,9 @@ fn fate(name: &[u8], owners: Owners) -> XattrDecision {
         (ACCESS | DEFAULT, Owners::Squashed) => XattrDecision::LeftOut(LIST),
         (name, _) if name.starts_with(b"trusted.") => XattrDecision::LeftOut("trusted.*"),
         (name, _) if name.starts_with(b"security.") => XattrDecision::LeftOut("security.*"),
-        _ => XattrDecision::LeftOut("system.*"),
+        (name, _) if name.starts_with(b"system.") => XattrDecision::LeftOut("system.*"),
+        // macOS's, those of a file system: Linux has no such name space.
+        _ => XattrDecision::LeftOut(OF_OTHERS),
     }
 }
 
@@ -70,9 +73,10 @@ impl TreeWriter<'_> {
         };
         let mode = self.count_owner(metadata, kind, given)?;
         let attributes = self.kept(fd, metadata);
+        let mut set = 0;
         for (name, value) in attributes.iter().filter(|(name, _)| ![ACCESS, DEFAULT].contains(name))
         {
-            fsetxattr(fd, *name, value, XattrFlags::empty())?;
+            set += self.report.set(fsetxattr(fd, *name, value, XattrFlags::empty()))?;
         }
         let list = |name: &[u8]| {
             attributes.iter().find(|(found, _)| *found == name).map(|(_, value)| value.to_vec())
@@ -80,11 +84,12 @@ impl TreeWriter<'_> {
         let lists = [list(ACCESS), list(DEFAULT)];
         if kind == FileType::Directory && (lists[1].is_some() || !mode.contains(Mode::RWXU)) {
             fchmod(fd, mode | Mode::RWXU)?;
+            set += lists.iter().flatten().count() as u64;
             self.closed.wait(&entry.place, Postponed { mode, lists })?;
         } else {
             fchmod(fd, mode)?;
             if let Some(list) = &lists[0] {
-                fsetxattr(fd, ACCESS, list, XattrFlags::empty())?;
+                set += self.report.set(fsetxattr(fd, ACCESS, list, XattrFlags::empty()))?;
             }
         }
         // Without a word chmod(2) leaves the set-group-ID bit out for who is not in the group.
@@ -93,7 +98,8 @@ impl TreeWriter<'_> {
         {
             return Err(Rule::SetId.into());
         }
-        self.report.attributes += attributes.len() as u64;
+        self.report.attributes += set;
+        self.named_lists.take(entry, fd, self.rights.owners, &mut self.report)?;
         futimens(fd, &times(metadata.mtime))?;
         if beyond_every_file_system(metadata.mtime) && time_of(&fstat(fd)?) != metadata.mtime {
             return Err(Rule::Time.into());
@@ -109,9 +115,7 @@ impl TreeWriter<'_> {
         name: &Path,
     ) -> std::result::Result<(), WriteError> {
         let metadata = &entry.metadata;
-        if !self.wanted(metadata).is_empty() {
-            return Err(Rule::AttributeKind.into());
-        }
+        let attributes = self.wanted(metadata);
         let owner = self.owner(metadata).filter(|_| !self.is_born_with_owner(metadata));
         let given = owner.map_or(Ok(()), |(uid, gid)| {
             chownat(self.parent.fd(), name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
@@ -129,6 +133,18 @@ impl TreeWriter<'_> {
                 return Err(Errno::LOOP.into());
             }
             beneath::chmod(&node, mode)?;
+            // Of fifos and devices, which have lists but nothing of users'.
+            let path = format!("/proc/self/fd/{}", node.as_raw_fd());
+            for (name, value) in &attributes {
+                let given = setxattr(&path, *name, value, XattrFlags::empty());
+                // xattr(7): of users only files and directories have some.
+                let given = if given == Err(Errno::PERM) { Err(Errno::OPNOTSUPP) } else { given };
+                self.report.attributes += self.report.set(given)?;
+            }
+            let (owners, report) = (self.rights.owners, &mut self.report);
+            self.named_lists.take(entry, node.as_fd(), owners, report)?;
+        } else {
+            self.report.not_held(attributes.len() as u64);
         }
         utimensat(dir, name, &times(metadata.mtime), AtFlags::SYMLINK_NOFOLLOW)?;
         let held = !beyond_every_file_system(metadata.mtime)

@@ -9,8 +9,11 @@ mod failure;
 mod layers;
 mod limits;
 mod metadata;
+mod named_lists;
+mod nodes;
 mod parent;
 mod rights;
+mod settle;
 
 pub use content::{Content, Take, write_all};
 pub use entries::TreeWriter;

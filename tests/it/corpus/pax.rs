@@ -40,6 +40,8 @@ pub(super) fn cases() -> Vec<Case> {
         case("a time in pax of 2^60", tar([pax(&[("mtime", b"1152921504606846976")]), file("a", "x")]), Refused("a", "a modification time that this file system cannot hold")),
 
         case("a record that is not known", tar([pax(&[("VENDOR.magic", b"1")]), file("a", "x")]), Refused("a", "a record that is not known (VENDOR.magic)")),
+        case("records of star and of Go, which say nothing of the entry", tar([super::bytes::global(&[("SCHILY.release", b"star 1.5"), ("SCHILY.archtype", b"xustar"), ("SCHILY.volhdr.dumpdate", b"0")]), pax(&[("GOLANG.pkg", b"tar"), ("comment", b"x")]), file("a", "x")]), tree(&["a file 644 0:0 1000 'x'"])),
+        case("a list of NFSv4's, and what Windows keeps", tar([pax(&[("SCHILY.acl.ace", b"owner@:r::allow"), ("MSWINDOWS.rawsd", b"x")]), file("a", "x")]), tree(&["a file 644 0:0 1000 'x'"])),
         case("a record in capitals", tar([pax(&[("PATH", b"b")]), file("a", "x")]), Refused("a", "a record that is not known (PATH)")),
         case("a character set that is known", tar([pax(&[("hdrcharset", b"BINARY"), ("path", b"\xff")]), file("a", "x")]), tree(&["\\xff file 644 0:0 1000 'x'"])),
         case("a character set that is not", tar([pax(&[("hdrcharset", b"EBCDIC")]), file("a", "x")]), Refused("a", "a record that is not known (hdrcharset=EBCDIC)")),
