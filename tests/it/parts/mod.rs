@@ -8,4 +8,5 @@ mod ids;
 mod images;
 mod programs;
 mod sets;
+mod sources;
 pub(crate) mod truth;
