@@ -75,9 +75,9 @@ enum Command {
     /// Try to cross every wall of a container, from inside, and check from outside
     #[command(before_help = verify::EXAMPLES, after_help = verify::NOTES)]
     Verify(Box<verify::Verify>),
-    /// Root file systems by name: import, list, rm, unpack
+    /// Root file systems by name: import, list, rename, rm, prune, unpack
     #[command(subcommand)]
-    Rootfs(rootfs::RootfsArgs),
+    Rootfs(Box<rootfs::RootfsArgs>),
     /// The article's program, option by option; -h shows its own help
     #[command(disable_help_flag = true)]
     Invoke {

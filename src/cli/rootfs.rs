@@ -100,6 +100,9 @@ pub(super) struct Limits {
     /// The most entries that it may have
     #[arg(long, value_name = "N", default_value = "1000000")]
     max_entries: u64,
+    /// How deep a file of it may lie: components of its name
+    #[arg(long, value_name = "N", default_value = "256")]
+    max_depth: u64,
 }
 
 #[derive(Args)]
@@ -158,6 +161,6 @@ impl RootfsArgs {
 
 impl From<Limits> for writer::UnpackLimits {
     fn from(limits: Limits) -> Self {
-        Self { bytes: limits.max_size, entries: limits.max_entries }
+        Self { bytes: limits.max_size, entries: limits.max_entries, depth: limits.max_depth }
     }
 }

@@ -1,7 +1,7 @@
 //! An entry of an archive, checked: what the reader gives and the writer makes.
 
 use crate::rootfs::acl::AccessList;
-use crate::rootfs::policy::{DEEPEST, LONGEST_NAME, LONGEST_PATH, Rule};
+use crate::rootfs::policy::{LONGEST_NAME, LONGEST_PATH, Rule};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -88,13 +88,12 @@ impl EntryPath {
     /// A name of an archive as a place: leading and doubled slashes and dots dropped.
     ///
     /// # Errors
-    /// One that climbs, has a NUL, or is too long or too deep.
+    /// One that climbs, has a NUL, or is too long.
     pub fn of(name: &[u8]) -> Result<Self, Rule> {
         if name.contains(&0) {
             return Err(Rule::NulInName);
         }
         let mut path = Vec::with_capacity(name.len());
-        let mut depth = 0;
         for part in name.split(|&byte| byte == b'/').filter(|part| !matches!(*part, b"" | b".")) {
             if part == b".." {
                 return Err(Rule::Climbs);
@@ -102,16 +101,12 @@ impl EntryPath {
             if part.len() > LONGEST_NAME {
                 return Err(Rule::LongName);
             }
-            if depth > 0 {
+            if !path.is_empty() {
                 path.push(b'/');
             }
             path.extend_from_slice(part);
-            depth += 1;
         }
-        if path.len() > LONGEST_PATH {
-            return Err(Rule::LongPath);
-        }
-        if depth > DEEPEST { Err(Rule::Deep) } else { Ok(Self(path)) }
+        if path.len() > LONGEST_PATH { Err(Rule::LongPath) } else { Ok(Self(path)) }
     }
 
     /// Whether it is the root itself.
@@ -127,6 +122,11 @@ impl EntryPath {
             [b'/', rest @ ..] => Some(Self(rest.to_vec())),
             _ => None,
         }
+    }
+
+    /// How many components it has.
+    pub fn depth(&self) -> usize {
+        if self.is_root() { 0 } else { 1 + self.0.iter().filter(|&&byte| byte == b'/').count() }
     }
 
     /// The path as bytes, without a slash at either end.
@@ -165,7 +165,8 @@ mod tests {
         assert_eq!(place(b"a/../b"), Err(Rule::Climbs));
         assert_eq!(place(b"a\0b"), Err(Rule::NulInName));
         assert_eq!(place(&[b'a'; 256]), Err(Rule::LongName));
-        assert_eq!(place(&b"a/".repeat(257)), Err(Rule::Deep));
+        assert_eq!(EntryPath::of(&b"a/".repeat(2000)).unwrap().depth(), 2000);
+        assert_eq!((EntryPath::default().depth(), EntryPath::of(b"a").unwrap().depth()), (0, 1));
         assert_eq!(
             place(&[b"b".repeat(255), b"/".to_vec()].concat().repeat(17)),
             Err(Rule::LongPath)

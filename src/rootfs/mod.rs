@@ -97,7 +97,7 @@ impl Origin {
                     Failure::new(format!("cannot read the image '{name}'")).errno(errno)
                 })?;
                 // What is in the store has met its limits already.
-                let limits = UnpackLimits { bytes: u64::MAX, entries: u64::MAX };
+                let limits = UnpackLimits { bytes: u64::MAX, entries: u64::MAX, depth: u64::MAX };
                 let mut writer = TreeWriter::new(into, unpack.rights, limits);
                 writer.renumber(renumber.as_ref().or(unpack.renumber));
                 copy::tree(from.as_fd(), &mut writer)?;

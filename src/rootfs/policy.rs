@@ -5,8 +5,6 @@ use crate::error::{Failure, printable};
 use std::fmt;
 use std::io;
 
-/// How deep a directory may lie.
-pub const DEEPEST: usize = 256;
 /// Bytes of a path: PATH_MAX of limits.h less the NUL.
 pub const LONGEST_PATH: usize = 4095;
 /// Bytes of a component: NAME_MAX of limits.h.
@@ -34,7 +32,7 @@ pub enum Rule {
     Climbs,
     LongPath,
     LongName,
-    Deep,
+    Deep(u64),
     RootKind,
     NotBeneath,
     ReplacesDirectory,
@@ -96,7 +94,7 @@ impl Rule {
             Self::Climbs => "'..' in a name would lead outside",
             Self::LongPath => "a name of more than {} bytes",
             Self::LongName => "a component of more than {} bytes",
-            Self::Deep => "deeper than {} directories",
+            Self::Deep(_) => "deeper than {} directories (--max-depth of rustic rootfs)",
             Self::RootKind => "the root itself can only be a directory",
             Self::NotBeneath => {
                 "the directory that it lies in is a symlink or no directory, and nothing is \
@@ -155,7 +153,10 @@ impl Rule {
     fn argument(&self) -> String {
         match self {
             Self::Number(text) => (*text).to_owned(),
-            Self::Owner(number) | Self::Bytes(number) | Self::Entries(number) => number.to_string(),
+            Self::Owner(number)
+            | Self::Bytes(number)
+            | Self::Entries(number)
+            | Self::Deep(number) => number.to_string(),
             Self::Kind(flag) => flag.escape_ascii().to_string(),
             Self::LinkMissing(name)
             | Self::LinkToDirectory(name)
@@ -165,7 +166,6 @@ impl Rule {
             | Self::Attribute(name) => shown(name),
             Self::LongPath | Self::LongTarget => LONGEST_PATH.to_string(),
             Self::LongName => LONGEST_NAME.to_string(),
-            Self::Deep => DEEPEST.to_string(),
             Self::LargeExtension => (LARGEST_EXTENSION >> 20).to_string(),
             Self::SparseStretches => MOST_STRETCHES.to_string(),
             Self::Ratio => LARGEST_RATIO.to_string(),

@@ -116,6 +116,9 @@ impl<'a> TreeWriter<'a> {
     }
 
     fn make(&mut self, entry: &Entry, content: &mut impl Content) -> Result<(), WriteError> {
+        if entry.place.depth() as u64 > self.limits.depth {
+            return Err(Rule::Deep(self.limits.depth).into());
+        }
         self.skipped.remove(entry.place.bytes());
         self.named_lists.forget(&entry.place);
         // It may take the place of an empty directory.

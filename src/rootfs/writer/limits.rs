@@ -7,11 +7,13 @@ pub struct UnpackLimits {
     pub bytes: u64,
     /// Entries, implied directories included.
     pub entries: u64,
+    /// How deep a file may lie: components of its name.
+    pub depth: u64,
 }
 
 impl Default for UnpackLimits {
     fn default() -> Self {
-        Self { bytes: 8 << 30, entries: 1_000_000 }
+        Self { bytes: 8 << 30, entries: 1_000_000, depth: 256 }
     }
 }
 

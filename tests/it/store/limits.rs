@@ -1,9 +1,9 @@
 //! What there is too little of: room, files, memory, rights to write.
 
-use super::{in_a_mount_namespace, many_files, names_in};
-use crate::corpus::bytes::{dir, file, tar};
+use super::{in_a_mount_namespace, many_files, names_in, rootfs, trees};
+use crate::corpus::bytes::{dir, file, pax, tar};
 use crate::need;
-use crate::support::{Rustic, ended, roomy, scratch, shell};
+use crate::support::{Rustic, ended, eventually, roomy, scratch, shell};
 use std::fs;
 
 #[test]
@@ -123,6 +123,43 @@ fn limits_are_named_with_their_option() {
     unpack("--max-entries", "5").ok();
     let _ = fs::remove_dir_all(&out);
     unpack("--max-size", "10").ok();
+}
+
+#[test]
+fn a_tree_may_be_as_deep_as_a_path_is_long_where_that_is_ordered() {
+    need!(root);
+    let folder = scratch("deep");
+    let busybox = fs::read("/bin/busybox").unwrap();
+    let deep = "p/".repeat(2_000);
+    let name = pax(&[("path", format!("{deep}mark").as_bytes())]);
+    let entries = [file("busybox", busybox).mode(0o755), name, file("x", "here")];
+    let packed = folder.join("deep.tar");
+    fs::write(&packed, tar(entries.clone())).unwrap();
+    let image = crate::images::Image::new(&[&entries]).layout();
+    let layered = folder.join("layered.tar");
+    fs::write(&layered, crate::images::packed(&image)).unwrap();
+    let store = folder.join("store");
+    for file in [packed, layered] {
+        let file = file.to_str().unwrap();
+        rootfs(&store, &["import", "deep", file])
+            .ran()
+            .fails(125, &["deeper than 256 directories", "--max-depth"]);
+        rootfs(&store, &["import", "deep", file, "--max-depth", "2000"])
+            .ran()
+            .fails(125, &["deeper than 2000"]);
+        let said = rootfs(&store, &["import", "deep", file, "--max-depth", "2001"]).ran().ok();
+        assert!(said.contains("2 files, 2,00"), "{said}");
+        // Copied, removed, and used.
+        for mount in ["yes", "no"] {
+            let mark = format!("/{deep}mark");
+            let options = ["--store", store.to_str().unwrap(), "--rootfs", "deep"];
+            let ran =
+                Rustic::run().ns("mount", mount).opt(options).opt(["/busybox", "cat", &mark]).ran();
+            assert_eq!(ran.stdout, "here", "{mount} {ran:?}");
+        }
+        eventually("nobody uses it", || rootfs(&store, &["rm", "deep"]).ran().code == 0);
+        assert!(trees(&store).is_empty() && names_in(&store.join("runs")).is_empty());
+    }
 }
 
 #[test]
