@@ -1,5 +1,6 @@
 //! Ways to start a container, for tests that make something fail in it.
 
+use crate::images;
 use crate::support::{Ran, Rustic, payload, tree};
 use std::path::Path;
 
@@ -33,6 +34,8 @@ impl Plan {
 pub(crate) fn with_every_step() -> Vec<Plan> {
     let (root, passwd) = (tree("faults"), Path::new("/etc/passwd"));
     let (root, run) = (root.to_str().unwrap(), Rustic::run);
+    let image = images::with_programs().with("WorkingDir", "/work/deep".into()).written();
+    let image = image.to_str().unwrap();
     let forward = ["--sysctl", "net.ipv4.ip_forward=1"];
     let nothing = ["sh", "-c", "true"];
     let plan = |name, run, cmd: &[&'static str]| Plan::new(name, run, cmd, 0);
@@ -41,6 +44,7 @@ pub(crate) fn with_every_step() -> Vec<Plan> {
         plan("chroot", run().ns("user", "yes").opt(["--root", "chroot"]), &nothing),
         plan("ids of its own", run().ns("user", "yes").opt(["--read-only"]), &nothing),
         plan("directory", run().opt(["--rootfs", root]), &["payload", "true"]),
+        plan("image", run().opt(["--rootfs", image]), &["payload", "true"]),
         plan("plain user", run().nobody(), &nothing),
         plan("uid and file", run().input(passwd).opt(["--uid", "1000"]), &nothing),
         plan("plain user and file", run().nobody().input(passwd).opt(["--read-only"]), &nothing),

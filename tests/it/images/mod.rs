@@ -9,9 +9,9 @@ mod program;
 mod stacks;
 mod wrapper;
 
-use crate::corpus::bytes::Raw;
+use crate::corpus::bytes::{Raw, dir, file};
 use crate::corpus::gzip;
-use crate::support::{Ran, Rustic, scratch};
+use crate::support::{Ran, Rustic, payload, scratch};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -86,6 +86,13 @@ impl Image {
         with_index(files, &[descriptor])
     }
 
+    /// A file with the layout of this image.
+    pub(crate) fn written(&self) -> PathBuf {
+        let path = scratch("image").join("image.tar");
+        fs::write(&path, packed(&self.layout())).unwrap();
+        path
+    }
+
     /// What docker save wrote until 24, and podman's docker-archive.
     pub(crate) fn saved(&self) -> BTreeMap<String, Vec<u8>> {
         let config = self.config();
@@ -103,6 +110,25 @@ impl Image {
     }
 }
 
+/// An image with programs, users, and a config.
+pub(crate) fn with_programs() -> Image {
+    let program = fs::read(payload()).unwrap();
+    let passwd = "root:x:0:0::/root:/bin/sh\njoe:x:1000:100::/home/joe:/bin/sh\n";
+    let entries: Vec<Raw> = vec![
+        dir("bin"),
+        dir("etc"),
+        dir("proc"),
+        dir("sys"),
+        dir("dev"),
+        dir("srv"),
+        dir("tmp").mode(0o1777),
+        file("bin/payload", program).mode(0o755),
+        file("etc/passwd", passwd),
+        file("etc/group", "users:x:100:\nkvm:x:27:joe\n"),
+    ];
+    Image::new(&[&entries])
+}
+
 /// A layout's files with an index of these manifests.
 pub(crate) fn with_index(
     mut files: BTreeMap<String, Vec<u8>>,
@@ -118,7 +144,7 @@ pub(crate) fn with_index(
 pub(crate) fn packed(files: &BTreeMap<String, Vec<u8>>) -> Vec<u8> {
     let mut entries = Vec::new();
     for (name, content) in files {
-        entries.push(crate::corpus::bytes::file(name, content));
+        entries.push(file(name, content));
     }
     layer(&entries)
 }

@@ -1,41 +1,14 @@
 //! How the program of an image is run: its config as defaults, and what is ordered instead.
 
-use super::{Image, packed};
-use crate::corpus::bytes::{Raw, dir, file};
+use super::{Image, with_programs};
 use crate::need;
-use crate::support::{Ran, Rustic, payload, scratch};
+use crate::support::{Ran, Rustic, scratch};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use std::fs;
-use std::path::PathBuf;
-
-/// An image with programs, users, and a config.
-fn image() -> Image {
-    let program = fs::read(payload()).unwrap();
-    let passwd = "root:x:0:0::/root:/bin/sh\njoe:x:1000:100::/home/joe:/bin/sh\n";
-    let entries: Vec<Raw> = vec![
-        dir("bin"),
-        dir("etc"),
-        dir("proc"),
-        dir("sys"),
-        dir("dev"),
-        dir("srv"),
-        dir("tmp").mode(0o1777),
-        file("bin/payload", program).mode(0o755),
-        file("etc/passwd", passwd),
-        file("etc/group", "users:x:100:\nkvm:x:27:joe\n"),
-    ];
-    Image::new(&[&entries])
-}
-
-fn written(image: &Image) -> PathBuf {
-    let path = scratch("program").join("image.tar");
-    fs::write(&path, packed(&image.layout())).unwrap();
-    path
-}
 
 fn run(image: &Image, words: &[&str]) -> Ran {
-    let path = written(image);
+    let path = image.written();
     Rustic::run().opt(["--rootfs", path.to_str().unwrap()]).opt(words.iter().copied()).ran()
 }
 
@@ -43,10 +16,10 @@ fn run(image: &Image, words: &[&str]) -> Ran {
 fn entrypoint_and_command_are_put_together_as_podman_does_it() {
     need!(root);
     let (entry, cmd) = (json!(["payload", "args"]), json!(["image", "cmd"]));
-    let both = image().with("Entrypoint", entry.clone()).with("Cmd", cmd.clone());
-    let entry_alone = image().with("Entrypoint", entry);
-    let cmd_alone = image().with("Cmd", json!(["payload", "args", "cmd"]));
-    let neither = image();
+    let both = with_programs().with("Entrypoint", entry.clone()).with("Cmd", cmd.clone());
+    let entry_alone = with_programs().with("Entrypoint", entry);
+    let cmd_alone = with_programs().with("Cmd", json!(["payload", "args", "cmd"]));
+    let neither = with_programs();
     for (image, words, expected) in [
         (&both, &[][..], "image|cmd"),
         (&both, &["a", "b"], "a|b"),
@@ -73,7 +46,7 @@ fn entrypoint_and_command_are_put_together_as_podman_does_it() {
 #[test]
 fn user_environment_and_directory_are_the_images_unless_others_are_ordered() {
     need!(root);
-    let image = image()
+    let image = with_programs()
         .with("User", json!("joe"))
         .with("Env", json!(["A=image", "PATH=/bin", "B=two=2"]))
         .with("WorkingDir", json!("/srv"));
@@ -96,10 +69,10 @@ fn user_environment_and_directory_are_the_images_unless_others_are_ordered() {
     }
     for (user, expected) in [("1000:1000", "1000:1000  "), ("joe:kvm", "1000:27  "), ("0", "0:0  ")]
     {
-        let ran = run(&self::image().with("User", json!(user)), &["payload", "who"]);
+        let ran = run(&with_programs().with("User", json!(user)), &["payload", "who"]);
         assert!(ran.stdout.starts_with(expected), "{user} {ran:?}");
     }
-    let nobody = run(&self::image().with("User", json!("nobody-here")), &["payload", "who"]);
+    let nobody = run(&with_programs().with("User", json!("nobody-here")), &["payload", "who"]);
     nobody.fails(125, &["nobody-here", "has no such name"]);
 }
 
@@ -108,11 +81,11 @@ fn a_stored_image_has_its_config_too_and_verify_is_not_its_program() {
     need!(root);
     let store = scratch("program-store");
     fs::set_permissions(&store, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
-    let image = image()
+    let image = with_programs()
         .with("Entrypoint", json!(["payload"]))
         .with("Cmd", json!(["who"]))
         .with("User", json!("joe"));
-    let path = written(&image);
+    let path = image.written();
     let words = ["import", "--store", store.to_str().unwrap(), "app", path.to_str().unwrap()];
     Rustic::command("rootfs").opt(words).ran().ok();
     let options = ["--store", store.to_str().unwrap(), "--rootfs", "app"];
@@ -132,30 +105,30 @@ fn sigterm_becomes_the_stop_signal() {
     for (signal, expected) in
         [(Some("SIGUSR1"), 128 + 10), (Some("12"), 128 + 12), (None, 128 + 15)]
     {
-        let mut image = image().with("Cmd", json!(["payload", "up-and-wait"]));
+        let mut image = with_programs().with("Cmd", json!(["payload", "up-and-wait"]));
         if let Some(signal) = signal {
             image = image.with("StopSignal", json!(signal));
         }
-        let path = written(&image);
+        let path = image.written();
         let child = Rustic::run().opt(["--rootfs", path.to_str().unwrap()]).started_until("up");
         kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
         let ran = crate::support::finish(child);
         assert_eq!(ran.code, expected, "{signal:?} {ran:?}");
     }
     // Empty is nothing, and so for the others.
-    let empty = image().with("StopSignal", json!("")).with("User", json!(""));
+    let empty = with_programs().with("StopSignal", json!("")).with("User", json!(""));
     assert_eq!(run(&empty.with("WorkingDir", json!("")), &["payload", "true"]).code, 0);
-    run(&image().with("StopSignal", json!("SIGNONE")), &["payload", "true"])
+    run(&with_programs().with("StopSignal", json!("SIGNONE")), &["payload", "true"])
         .fails(125, &["SIGNONE", "is no signal"]);
 }
 
 #[test]
 fn what_is_not_followed_is_named() {
     need!(root);
-    let image = image()
+    let image = with_programs()
         .with("Volumes", json!({ "/data": {} }))
         .with("ExposedPorts", json!({ "80/tcp": {} }));
-    let path = written(&image);
+    let path = image.written();
     let dir = scratch("named").join("tree");
     let words = ["unpack", path.to_str().unwrap(), dir.to_str().unwrap()];
     let said = Rustic::command("rootfs").opt(words).ran().ok();
@@ -167,7 +140,7 @@ fn what_is_not_followed_is_named() {
 #[test]
 fn a_working_directory_that_the_image_lacks_is_made() {
     need!(root);
-    let image = image().with("WorkingDir", json!("/work/deep"));
+    let image = with_programs().with("WorkingDir", json!("/work/deep"));
     for more in [
         &[][..],
         &["--read-only"],
@@ -181,7 +154,7 @@ fn a_working_directory_that_the_image_lacks_is_made() {
     }
     // One that is ordered is the caller's own business.
     run(&image, &["--workdir", "/missing", "payload", "cwd"]).fails(125, &["/missing", "ENOENT"]);
-    run(&self::image().with("WorkingDir", json!("/etc/passwd/x")), &["payload", "cwd"])
+    run(&with_programs().with("WorkingDir", json!("/etc/passwd/x")), &["payload", "cwd"])
         .fails(125, &["working directory /etc/passwd/x", "ENOTDIR"]);
     // Nothing of it stays in a directory that is bound there.
     let bound = scratch("bound");
@@ -195,11 +168,11 @@ fn a_working_directory_that_the_image_lacks_is_made() {
 fn a_user_whom_nobody_has_ordered_is_blamed_on_the_config() {
     need!(root);
     for user in ["ghost", "1000:ghosts"] {
-        run(&image().with("User", json!(user)), &["payload", "true"])
+        run(&with_programs().with("User", json!(user)), &["payload", "true"])
             .fails(125, &["the image's User ghost", "no such name", "--image-config no"]);
     }
     // A line that is no variable is none.
-    let odd = image().with("Env", json!(["A=1", "", "FOO", "=x"]));
+    let odd = with_programs().with("Env", json!(["A=1", "", "FOO", "=x"]));
     for (name, value) in [("A", "1"), ("FOO", "-"), ("", "-")] {
         let ran = run(&odd, &["payload", "env", name]);
         assert_eq!(ran.stdout.trim_end(), value, "{name} {ran:?}");

@@ -5,7 +5,7 @@ use crate::ids::Ranges;
 use crate::ids::store::tree;
 use crate::manifest::differences;
 use crate::need;
-use crate::support::{NOBODY, Ran, Rustic, ended, roomy, shell};
+use crate::support::{CEILING, NOBODY, Ran, Rustic, ended, finish_within, piped, roomy, shell};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
@@ -44,7 +44,12 @@ fn archive() -> Option<PathBuf> {
 
 #[track_caller]
 fn does(script: &str, dir: &Path) -> Ran {
-    let done = ended(shell(&["bash"], script).current_dir(dir));
+    // Engines write an image several times: on a busy machine that takes longer than anything else.
+    let limit = 5 * CEILING;
+    let mut child = piped(shell(&["bash"], script).current_dir(dir));
+    drop(child.stdin.take());
+    let done = finish_within(child, limit)
+        .unwrap_or_else(|so_far| panic!("{script} takes longer than {limit:?}: {so_far:?}"));
     assert_eq!(done.code, 0, "{script}: {done:?}");
     done
 }

@@ -13,7 +13,7 @@ const ERRNOS: [&str; 9] =
 
 /// What the kernel refuses only where the arguments are wrong: the runtime and libraries of Rust
 /// take no error of these, and start no program that gets one.
-const CANNOT_FAIL: [&str; 18] = [
+const CANNOT_FAIL: [&str; 19] = [
     "arch_prctl",
     "brk",
     "getegid",
@@ -32,6 +32,7 @@ const CANNOT_FAIL: [&str; 18] = [
     "set_tid_address",
     "sigaltstack",
     "umask",
+    "uname",
 ];
 
 /// One thing that goes wrong.
