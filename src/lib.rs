@@ -61,7 +61,8 @@ pub mod parts {
     pub use crate::namespace::Switch;
     pub use crate::ready::message;
     pub use crate::rootfs::entry;
+    pub use crate::rootfs::image;
     pub use crate::rootfs::reader;
-    pub use crate::rootfs::writer::Content;
+    pub use crate::rootfs::writer;
     pub use crate::walls::seccomp;
 }

@@ -120,8 +120,14 @@ pub(super) fn age(text: &str) -> Result<Duration, String> {
         "w" => 604_800,
         _ => return Err("a length of time is a number with s, min, h, d or w".into()),
     };
-    let number: u64 = number.parse().map_err(|_| "it has no number")?;
-    number.checked_mul(seconds).map(Duration::from_secs).ok_or_else(|| "it is too long".into())
+    if number.is_empty() {
+        return Err("it has no number".into());
+    }
+    let number: Option<u64> = number.parse().ok();
+    number
+        .and_then(|number| number.checked_mul(seconds))
+        .map(Duration::from_secs)
+        .ok_or_else(|| "it is too long".into())
 }
 
 /// A directory of an archive: plain components.

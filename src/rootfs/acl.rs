@@ -23,7 +23,7 @@ struct Line {
     permissions: u16,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Who {
     /// Whose the tag says.
     Nobody,
@@ -32,14 +32,20 @@ enum Who {
 }
 
 impl AccessList {
-    /// Of its text; `None` for what is none.
+    /// Of its text; `None` for what is none, or what the kernel would not take
+    /// (posix_acl_valid() of fs/posix_acl.c).
     pub fn of(text: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(text).ok()?;
         let lines = text
             .split([',', '\n'])
             .map(|line| line.split('#').next().unwrap_or_default().trim())
             .filter(|line| !line.is_empty());
-        lines.map(line).collect::<Option<Vec<_>>>().map(Self)
+        let mut lines = lines.map(line).collect::<Option<Vec<_>>>()?;
+        lines.sort_unstable_by(|a, b| (a.tag, &a.who).cmp(&(b.tag, &b.who)));
+        let has_one = |tag: u16| lines.iter().filter(|line| line.tag == tag).count() == 1;
+        let is_twice = |pair: &[Line]| (pair[0].tag, &pair[0].who) == (pair[1].tag, &pair[1].who);
+        let is_whole = [USER_OBJ, GROUP_OBJ, OTHER].into_iter().all(has_one);
+        (is_whole && !lines.windows(2).any(is_twice)).then_some(Self(lines))
     }
 
     /// The value of `system.posix_acl_access` or `_default`; `None` where somebody is not known.
@@ -91,14 +97,16 @@ fn line(text: &str) -> Option<Line> {
     let fields: Vec<_> = text.split(':').map(str::trim).collect();
     let (&tag, &who, &permissions) = (fields.first()?, fields.get(1)?, fields.get(2)?);
     let named = || match who.parse().ok().or_else(|| fields.get(3)?.parse().ok()) {
-        Some(id) => Who::Id(id),
-        None => Who::Name(who.to_owned()),
+        // As a user it means nobody, and here whose the tag says.
+        Some(NOBODY_IN_PARTICULAR) => None,
+        Some(id) => Some(Who::Id(id)),
+        None => Some(Who::Name(who.to_owned())),
     };
     let (tag, who) = match (tag, who) {
         ("user" | "u", "") => (USER_OBJ, Who::Nobody),
-        ("user" | "u", _) => (USER, named()),
+        ("user" | "u", _) => (USER, named()?),
         ("group" | "g", "") => (GROUP_OBJ, Who::Nobody),
-        ("group" | "g", _) => (GROUP, named()),
+        ("group" | "g", _) => (GROUP, named()?),
         ("mask" | "m", "") => (MASK, Who::Nobody),
         ("other" | "o", "") => (OTHER, Who::Nobody),
         _ => return None,
@@ -131,7 +139,10 @@ mod tests {
             binary(b"user::rw-\ngroup::r--\t#effective:r--\nother::---\n").unwrap().len(),
             4 + 3 * 8
         );
-        assert_eq!(binary(b"user:lisa:r--:1000").unwrap()[4..12], [2, 0, 4, 0, 0xe8, 3, 0, 0]);
+        assert_eq!(
+            binary(b"u::r,user:lisa:r--:1000,g::r,o::-").unwrap()[12..20],
+            [2, 0, 4, 0, 0xe8, 3, 0, 0]
+        );
     }
 
     #[test]
@@ -142,10 +153,12 @@ mod tests {
 
     #[test]
     fn a_name_without_a_number_is_looked_up_where_it_is_told() {
-        let list = AccessList::of(b"user:lisa:r--,group:lisa:-w-,mask::rw-").unwrap();
+        let list =
+            AccessList::of(b"user:lisa:r--,group:lisa:-w-,mask::rw-,u::r,g::r,o::r").unwrap();
         assert_eq!(list.binary(|_| None, |_| Some(7)), None);
         let value = list.binary(|name| (name == "lisa").then_some(9), |_| Some(7)).unwrap();
-        assert_eq!(value[4..20], [2, 0, 4, 0, 9, 0, 0, 0, 8, 0, 2, 0, 7, 0, 0, 0]);
+        assert_eq!(value[12..20], [2, 0, 4, 0, 9, 0, 0, 0]);
+        assert_eq!(value[28..36], [8, 0, 2, 0, 7, 0, 0, 0]);
         for wrong in
             [&b"user"[..], b"nobody::r--", b"user::rwz", b"user::rrr", b"other:1:r--", b"\xff"]
         {

@@ -157,6 +157,7 @@ impl Archive {
                 let failure =
                     Failure::new(format!("{self} is {name}{within}, not a root file system"));
                 Err(failure.remedy(match (kind.way, self) {
+                    (Some(way), _) if !within.is_empty() => format!("decompress it; then {way}"),
                     (Some(way), Self::File(path)) => {
                         way.replace("FILE", &printable(&path.to_string_lossy()))
                     }

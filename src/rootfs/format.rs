@@ -126,10 +126,13 @@ pub fn plain(
 ) -> Result<Plain, Unfit> {
     let (start, bytes) = peek(bytes, HEADER)?;
     let compression = match Format::of(&start) {
-        Format::NoEntry if entries == Entries::Some => {
-            return Err(Unfit::Other(told(bytes)?, Compression::None));
+        Format::NoEntry => {
+            return match without_entry(bytes, entries)? {
+                Ok(stream) => Ok(Plain { stream, compression: Compression::None }),
+                Err(kind) => Err(Unfit::Other(kind, Compression::None)),
+            };
         }
-        Format::Tar | Format::NoEntry => {
+        Format::Tar => {
             return Ok(Plain { stream: Box::new(bytes), compression: Compression::None });
         }
         Format::Other(name) => {
@@ -159,10 +162,11 @@ pub fn plain(
         Format::Other(_) if start.is_empty() && entries == Entries::Any => {
             Ok(Plain { stream: Box::new(stream), compression })
         }
-        Format::NoEntry if entries == Entries::Some => {
-            Err(Unfit::Other(told(stream)?, compression))
-        }
-        Format::Tar | Format::NoEntry => Ok(Plain { stream: Box::new(stream), compression }),
+        Format::NoEntry => match without_entry(stream, entries)? {
+            Ok(stream) => Ok(Plain { stream, compression }),
+            Err(kind) => Err(Unfit::Other(kind, compression)),
+        },
+        Format::Tar => Ok(Plain { stream: Box::new(stream), compression }),
         Format::Compressed(_) => {
             Err(Unfit::Other(OtherKind::plain("compressed twice"), compression))
         }
@@ -173,6 +177,19 @@ pub fn plain(
     }
 }
 
+/// What begins with zeros: a tar archive without an entry where that will do, or another kind of file.
+fn without_entry(
+    stream: impl Read + Send + 'static,
+    entries: Entries,
+) -> io::Result<Result<Box<dyn BufRead + Send>, OtherKind>> {
+    let (start, stream) = peek(stream, kinds::FARTHEST)?;
+    let is_empty = start.iter().all(|&byte| byte == 0);
+    Ok(match entries {
+        Entries::Any if is_empty => Ok(Box::new(stream)),
+        Entries::Any | Entries::Some => Err(kinds::of_start(&start)),
+    })
+}
+
 /// What a stream is that is no tar archive.
 fn told(stream: impl Read) -> io::Result<OtherKind> {
     Ok(kinds::of_start(&peek(stream, kinds::FARTHEST)?.0))
@@ -181,9 +198,12 @@ fn told(stream: impl Read) -> io::Result<OtherKind> {
 /// Bytes of a tar header.
 const HEADER: usize = 512;
 
+/// A stream with its first bytes put back.
+type Whole<R> = BufReader<io::Chain<Cursor<Vec<u8>>, R>>;
+
 /// So many of the first bytes, where there are so many, and the stream with them still in it: a pipe
 /// may give them in small pieces.
-fn peek<R: Read>(mut stream: R, length: usize) -> io::Result<(Vec<u8>, BufReader<impl Read>)> {
+fn peek<R: Read>(mut stream: R, length: usize) -> io::Result<(Vec<u8>, Whole<R>)> {
     let mut start = Vec::with_capacity(length);
     (&mut stream).take(length as u64).read_to_end(&mut start)?;
     Ok((start.clone(), BufReader::with_capacity(BUFFER, Cursor::new(start).chain(stream))))

@@ -40,6 +40,7 @@ pub enum Rule {
     LongTarget,
     LinkClimbs,
     LinkMissing(Vec<u8>),
+    LinkOutside(Vec<u8>),
     LinkToDirectory(Vec<u8>),
     Content,
     Kind(u8),
@@ -61,6 +62,7 @@ pub enum Rule {
     Bytes(u64),
     Entries(u64),
     Closed,
+    Lists,
     LayerNames,
     Mark,
     MarkKind,
@@ -105,6 +107,7 @@ impl Rule {
             Self::LongTarget => "a link target of more than {} bytes",
             Self::LinkClimbs => "a hard link that would lead outside",
             Self::LinkMissing(_) => "a hard link to '{}', which the archive has not made",
+            Self::LinkOutside(_) => "a hard link to '{}', which lies outside of what is taken",
             Self::LinkToDirectory(_) => "a hard link to '{}', which is a directory",
             Self::Content => "content, which its kind of entry has not",
             Self::Kind(_) => "a kind of entry that is not known ('{}')",
@@ -131,9 +134,9 @@ impl Rule {
                     rootfs)"
             }
             Self::Closed => {
-                "too many directories that keep their owner out, devices that are left out, or \
-                    access control lists with names"
+                "too many directories that keep their owner out, or devices that are left out"
             }
+            Self::Lists => "too many access control lists with names in place of numbers",
             Self::LayerNames => "a layer of too many names",
             Self::Mark => "a whiteout of nothing that can be named, which engines take differently",
             Self::MarkKind => "a whiteout that is a directory",
@@ -159,6 +162,7 @@ impl Rule {
             | Self::Deep(number) => number.to_string(),
             Self::Kind(flag) => flag.escape_ascii().to_string(),
             Self::LinkMissing(name)
+            | Self::LinkOutside(name)
             | Self::LinkToDirectory(name)
             | Self::PaxUnknown(name)
             | Self::PaxRepeated(name)
@@ -189,6 +193,7 @@ impl Rule {
             | Self::Time
             | Self::SetId
             | Self::Closed
+            | Self::Lists
             | Self::LayerNames
             | Self::Mark
             | Self::MarkKind

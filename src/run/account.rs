@@ -7,7 +7,7 @@ use crate::host::Host;
 use crate::rootfs::accounts::{self, LARGEST, groups, users};
 use crate::rootfs::image::ImageChoice;
 use crate::rootfs::{Archive, Image, Origin, look};
-use crate::spec::{FileOrder, IdOrder, Spec, Supplementary, UserIds};
+use crate::spec::{FileOrder, IdOrder, Rootfs, Spec, Supplementary, UserIds};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
 use std::path::Path;
@@ -65,14 +65,14 @@ fn missing(option: &str, name: &str, file: &str) -> Failure {
 }
 
 /// The files of a root file system as it will be.
-struct Files<'a> {
+struct Files {
     tree: Tree,
     /// Where the tree is not there yet.
-    archive: Option<(&'a Archive, &'a ImageChoice)>,
+    archive: Option<(Archive, ImageChoice)>,
 }
 
-impl<'a> Files<'a> {
-    fn of(spec: &Spec, image: &'a Image) -> Result<Self, Failure> {
+impl Files {
+    fn of(spec: &Spec, image: &Image) -> Result<Self, Failure> {
         let failed = |path: &Path| {
             let what = format!("cannot look at {}", printable(&path.to_string_lossy()));
             move |errno| Failure::new(what).errno(errno)
@@ -83,9 +83,18 @@ impl<'a> Files<'a> {
         let (path, archive) = match image {
             Image::Tree(path) | Image::Directory(path) => (Some(path), None),
             Image::ToUnpack(origin) | Image::PerRun { origin, .. } => match origin {
-                Origin::Archive { archive, choice } => (None, Some((archive, choice))),
+                Origin::Archive { archive, choice } => {
+                    (None, Some((archive.clone(), choice.clone())))
+                }
                 Origin::Stored { tree, .. } => (Some(tree), None),
             },
+        };
+        // Of a run that makes nothing the tree is only named.
+        let (path, archive) = match (path, &spec.rootfs) {
+            (Some(path), Rootfs::Archive(file)) if !path.exists() => {
+                (None, Some((Archive::at(file.clone()), spec.image.choice.clone())))
+            }
+            _ => (path, archive),
         };
         let mut tree = match path {
             Some(path) => Tree::new(opened(path)?).map_err(failed(path))?,
@@ -105,7 +114,7 @@ impl<'a> Files<'a> {
 
     /// The text of a file; empty where there is none.
     fn text(&mut self, path: &str) -> Result<Vec<u8>, Failure> {
-        match (self.tree.look(Path::new(path)), self.archive) {
+        match (self.tree.look(Path::new(path)), &self.archive) {
             (Ok(target), _) => {
                 accounts::read(&target.file).map_err(|error| unreadable(path, error))
             }

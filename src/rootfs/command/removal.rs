@@ -16,16 +16,23 @@ pub(super) fn remove(store: &Store, words: &[String]) -> Result<(Value, String),
     let mut values = Vec::new();
     // All of them are looked up before the first one goes: a word that is wrong takes nothing with
     // it.
-    let mut wanted: Vec<&String> = Vec::new();
+    let mut wanted: Vec<(&String, String)> = Vec::new();
     for word in words {
-        if !wanted.contains(&word) {
-            store.find(word)?;
-            wanted.push(word);
+        if !wanted.iter().any(|(known, _)| *known == word) {
+            wanted.push((word, store.find(word)?.digest));
         }
     }
-    for word in wanted {
+    let mut gone: Vec<String> = Vec::new();
+    for (word, digest) in wanted {
+        // Another word stood for the same image.
+        if gone.contains(&digest) {
+            continue;
+        }
         let (what, line) = match store.remove(word)? {
-            Removed::Image => ("image", format!("removed {word}\n")),
+            Removed::Image => {
+                gone.push(digest);
+                ("image", format!("removed {word}\n"))
+            }
             Removed::Name => ("name", format!("removed the name {word}; the image has others\n")),
         };
         values.push(json!({ "word": word, "removed": what }));
@@ -34,24 +41,42 @@ pub(super) fn remove(store: &Store, words: &[String]) -> Result<(Value, String),
     Ok((Value::Array(values), text))
 }
 
-/// What is used stays, and is named at the end.
+/// What cannot be removed stays, and is named at the end.
 pub(super) fn remove_all(store: &Store) -> Result<(Value, String), Failure> {
-    let images = store.list()?;
-    let (used, free): (Vec<_>, Vec<_>) =
-        images.into_iter().partition(|image| image.used == Switch::Yes);
-    let words: Vec<String> = free.into_iter().map(|image| image.digest).collect();
-    let removed = remove(store, &words)?;
-    if used.is_empty() {
-        return Ok(removed);
+    let mut text = String::new();
+    let (mut values, mut used, mut first) = (Vec::new(), Vec::new(), None);
+    for image in store.list()? {
+        let name = image.names.first().unwrap_or(&image.digest).clone();
+        if image.used == Switch::Yes {
+            used.push(name);
+            continue;
+        }
+        match store.remove(&image.digest) {
+            Ok(_) => {
+                values.push(json!({ "word": name, "removed": "image" }));
+                let _ = writeln!(text, "removed {name}");
+            }
+            Err(failure) => first = first.or(Some(failure)),
+        }
     }
-    let names: Vec<String> = used
-        .into_iter()
-        .map(|image| image.names.into_iter().next().unwrap_or(image.digest))
-        .collect();
-    let what = if words.len() == 1 { "image" } else { "images" };
-    let (count, names) = (words.len(), names.join(" "));
-    Err(Failure::new(format!("{count} {what} removed, but not those in use: {names}"))
-        .remedy("end the containers first"))
+    let count = values.len();
+    let what = if count == 1 { "image" } else { "images" };
+    match first {
+        Some(failure) => Err(after(count, failure)),
+        None if used.is_empty() => Ok((Value::Array(values), text)),
+        None => Err(Failure::new(format!(
+            "{count} {what} removed, but not those in use: {}",
+            used.join(" ")
+        ))
+        .remedy("end the containers first")),
+    }
+}
+
+/// A failure, with how many images were removed all the same.
+fn after(count: usize, failure: Failure) -> Failure {
+    let images = if count == 1 { "image" } else { "images" };
+    let what = format!("{count} {images} removed; {}", failure.what);
+    Failure { what, ..failure }
 }
 
 pub(super) fn prune(
@@ -62,7 +87,10 @@ pub(super) fn prune(
     if let Some(runs) = store.runs() {
         run_directory::sweep(&runs, host.uid, &Keeper::of(host));
     }
-    let removed = store.prune(older_than)?;
+    let (removed, failed) = store.prune(older_than)?;
+    if let Some(failure) = failed {
+        return Err(after(removed.len(), failure));
+    }
     let bytes = |image: &Listed| image.record.as_ref().map_or(0, |record| record.report.bytes);
     let mut text = String::new();
     for image in &removed {

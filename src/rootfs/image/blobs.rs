@@ -1,16 +1,14 @@
 //! The files of an image that is not unpacked: found by name, and never outside of its directory.
 
-use super::json::{lowered, misunderstood, or_nothing, parsed};
+use super::json::lowered;
+use super::texts::{Digest, Kind, Texts};
 use crate::beneath::Tree;
 use crate::error::{Failure, errno_of, printable};
 use crate::rootfs::entry::EntryPath;
-use crate::rootfs::meter::hexadecimal;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, fstat, open, openat, statat};
 use rustix::io::Errno;
-use serde::Deserialize;
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::io::Read;
@@ -28,69 +26,12 @@ const OF_A_ROOT: [&str; 18] = [
     "run", "sbin", "srv", "sys", "usr", "var",
 ];
 
-/// How an image is laid out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// `oci-layout`, `index.json` and blobs by digest.
-    Oci,
-    /// `manifest.json`, which names a config and layers.
-    Docker,
-}
-
-/// An entry of manifest.json.
-#[derive(Deserialize)]
-pub(super) struct Saved {
-    pub(super) config: String,
-    #[serde(rename = "repotags", default, deserialize_with = "or_nothing")]
-    pub(super) repo_tags: Vec<String>,
-    #[serde(default, deserialize_with = "or_nothing")]
-    pub(super) layers: Vec<String>,
-}
-
 /// The directory of an image.
 pub(super) struct Blobs {
     tree: RefCell<Tree>,
     pub(super) layout: Kind,
     /// How many texts have been read, and their bytes.
     read: Cell<(u32, u64)>,
-}
-
-/// A digest of sha256, in hexadecimal digits.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Digest(String);
-
-impl Digest {
-    /// Of `sha256:HEX`.
-    ///
-    /// # Errors
-    /// Another algorithm, and what is no digest: it will be a part of a path.
-    pub(super) fn of(text: &str) -> Result<Self, Failure> {
-        let hex = text.strip_prefix("sha256:");
-        hex.and_then(Self::of_hex)
-            .ok_or_else(|| Failure::new(format!("'{}' is no sha256 digest", printable(text))))
-    }
-
-    pub(super) fn of_hex(hex: &str) -> Option<Self> {
-        let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-        (hex.len() == 64 && hex.bytes().all(is_digit)).then(|| Self(hex.to_owned()))
-    }
-
-    /// Whether these bytes have it.
-    pub(super) fn check(&self, found: &str, what: &str) -> Result<(), Failure> {
-        if self.0 == found {
-            return Ok(());
-        }
-        Err(Failure::new(format!("{what} has not the digest that is said of it"))
-            .why(format!("it should be {} and is {found}", self.0)))
-    }
-
-    pub(super) fn blob(&self) -> String {
-        format!("blobs/sha256/{}", self.0)
-    }
-}
-
-pub(super) fn sha256(bytes: &[u8]) -> String {
-    hexadecimal(&Sha256::digest(bytes))
 }
 
 impl Blobs {
@@ -177,13 +118,6 @@ impl Blobs {
         })
     }
 
-    /// What manifest.json says.
-    pub(super) fn saved(&self) -> Result<Vec<Saved>, Failure> {
-        let saved: Vec<Value> = parsed(&self.text("manifest.json")?, "manifest.json")?;
-        let saved = Value::Array(saved.into_iter().map(lowered).collect());
-        serde_json::from_value(saved).map_err(|error| misunderstood("manifest.json", &error))
-    }
-
     pub(super) fn kind(&self) -> &'static str {
         match self.layout {
             Kind::Oci => "an OCI image layout",
@@ -221,9 +155,10 @@ impl Blobs {
         }
         opened(&target.file).map(File::from).map_err(failed)
     }
+}
 
-    /// The text of a small file.
-    pub(super) fn text(&self, name: &str) -> Result<Vec<u8>, Failure> {
+impl Texts for Blobs {
+    fn text(&self, name: &str) -> Result<Vec<u8>, Failure> {
         let mut text = Vec::new();
         let read = self.open(name)?.take(LARGEST + 1).read_to_end(&mut text);
         let shown = printable(name);
@@ -242,14 +177,6 @@ impl Blobs {
                 "its manifests and configs are more than {MOST_TEXTS}, or more than 64 MiB"
             )));
         }
-        Ok(text)
-    }
-
-    /// The text of a blob, which has its digest.
-    pub(super) fn blob(&self, digest: &Digest) -> Result<Vec<u8>, Failure> {
-        let name = digest.blob();
-        let text = self.text(&name)?;
-        digest.check(&sha256(&text), &format!("'{name}'"))?;
         Ok(text)
     }
 }

@@ -73,10 +73,15 @@ impl<T> Candidates<T> {
             return Err(with_names(Failure::new("there are several images in it"), &names));
         }
         let wanted = choice.platform.clone().unwrap_or_else(Platform::here);
-        let is_meant = |candidate: &Candidate<T>| {
-            candidate.platform.as_ref().is_some_and(|platform| wanted.means(platform))
-        };
-        match (found.iter().position(is_meant), found.len()) {
+        let fit =
+            |candidate: &Candidate<T>| candidate.platform.as_ref().and_then(|it| wanted.fit(it));
+        let best = found.iter().filter_map(fit).min();
+        let mut meant = (0..found.len()).filter(|at| best.is_some() && fit(&found[*at]) == best);
+        match (meant.next(), found.len()) {
+            (Some(_), _) if meant.next().is_some() => {
+                Err(Failure::new(format!("there are several images for {wanted} in it"))
+                    .why("they have the same name, or none"))
+            }
             (Some(place), _) => Ok(found.swap_remove(place)),
             // Of one image nothing was chosen: that it is another machine's is told.
             (None, 1) if choice.platform.is_none() => Ok(found.remove(0)),

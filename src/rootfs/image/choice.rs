@@ -45,20 +45,33 @@ impl Platform {
         Some(Self { os: (*os).to_owned(), architecture: (*architecture).to_owned(), variant })
     }
 
-    /// Whether an image of the other one is meant: a variant counts where it is said.
-    pub(super) fn means(&self, other: &Self) -> bool {
-        (&self.os, &self.architecture) == (&other.os, &other.architecture)
-            && (self.variant.is_none() || self.told_variant() == other.told_variant())
+    /// How well an image of the other one is meant, 0 best; `None` where it is not. A variant counts
+    /// where it is said, and otherwise the usual one comes first: others may need what a processor
+    /// has not.
+    pub(super) fn fit(&self, other: &Self) -> Option<(u8, String)> {
+        let is_same = (&self.os, &self.architecture) == (&other.os, &other.architecture);
+        let variant = other.told_variant();
+        let is_usual = variant == other.usual_variant();
+        match &self.variant {
+            _ if !is_same => None,
+            Some(_) => (self.told_variant() == variant).then(|| (0, String::new())),
+            None if is_usual => Some((0, String::new())),
+            None => Some((1, variant.unwrap_or_default().to_owned())),
+        }
+    }
+
+    fn usual_variant(&self) -> Option<&'static str> {
+        match self.architecture.as_str() {
+            "arm64" => Some("v8"),
+            "arm" => Some("v7"),
+            _ => None,
+        }
     }
 
     /// The variant, or the one that is meant without a word.
     fn told_variant(&self) -> Option<&str> {
-        let usual = match self.architecture.as_str() {
-            "arm64" => Some("v8"),
-            "arm" => Some("v7"),
-            _ => None,
-        };
-        self.variant.as_deref().filter(|variant| !variant.is_empty()).or(usual)
+        let said = self.variant.as_deref().filter(|variant| !variant.is_empty());
+        said.or(self.usual_variant())
     }
 
     /// Whether nothing is said of it.
@@ -101,7 +114,7 @@ impl ImageChoice {
     /// An entry where it is in the directory that is the root; `None` for what lies outside.
     ///
     /// # Errors
-    /// A hard link to what lies outside.
+    /// A hard link to what lies outside; what is no directory.
     pub fn below(&self, entry: Entry) -> Result<Option<Entry>, Failure> {
         let Some(sub) = &self.sub else { return Ok(Some(entry)) };
         let Some(place) = entry.place.below(sub.as_bytes()) else { return Ok(None) };
@@ -109,12 +122,15 @@ impl ImageChoice {
             EntryKind::HardLink(target) => match target.below(sub.as_bytes()) {
                 Some(target) => EntryKind::HardLink(target),
                 None => {
-                    let outside = Rule::LinkMissing(target.bytes().to_vec());
+                    let outside = Rule::LinkOutside(target.bytes().to_vec());
                     return Err(outside.of(entry.place.bytes()));
                 }
             },
             other => other,
         };
+        if place.is_root() && kind != EntryKind::Directory {
+            return Err(Failure::new(format!("'{}' in it is no directory", printable(sub))));
+        }
         Ok(Some(Entry { place, kind, ..entry }))
     }
 }

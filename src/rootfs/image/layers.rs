@@ -6,9 +6,10 @@
 
 use super::blobs::Blobs;
 use super::manifest::{Chosen, Layer};
+use super::marks::{Action, Entries, Found, joined};
 use crate::error::{Failure, printable};
 use crate::rootfs::entry::{Entry, EntryKind, EntryPath};
-use crate::rootfs::format::{self, Entries, Unfit};
+use crate::rootfs::format::{self, Unfit};
 use crate::rootfs::meter::{Hashing, Meter, Metered, hexadecimal};
 use crate::rootfs::policy::Rule;
 use crate::rootfs::reader::{Ending, Reader};
@@ -17,15 +18,7 @@ use crate::rootfs::watch::Watch;
 use crate::rootfs::writer::{Content, TreeWriter};
 use rustix::fs::FileType;
 use sha2::{Digest as _, Sha256};
-use std::collections::BTreeSet;
 use std::io::{self, BufRead, Read};
-
-/// What the name of a mark begins with, and that of one that hides all of a directory.
-const MARK: &[u8] = b".wh.";
-const OPAQUE: &[u8] = b".wh..wh..opq";
-
-/// Bytes of names of a layer that are kept in mind.
-const MOST_REMEMBERED: usize = 64 << 20;
 
 /// Writes one layer after the other.
 pub(super) fn apply(
@@ -56,7 +49,8 @@ fn one(
     let length = blob.metadata().ok().map(|stat| stat.len());
     let hashing = if layer.digest.is_some() { Hashing::Wanted } else { Hashing::Unwanted };
     let meter = Meter::new(hashing);
-    let plain = format::plain(Metered::new(blob, meter.clone()), meter.counter(), Entries::Any);
+    let plain =
+        format::plain(Metered::new(blob, meter.clone()), meter.counter(), format::Entries::Any);
     let plain = plain.map_err(|unfit| match unfit {
         Unfit::Other(kind, _) => Failure::new(format!("'{shown}' is {}, and no layer", kind.name)),
         Unfit::Unreadable(error) => crate::rootfs::policy::unreadable(error),
@@ -77,56 +71,54 @@ fn one(
 }
 
 /// The tree while a layer is written into it.
-struct LayeredTree<'w, 'a> {
+pub struct LayeredTree<'w, 'a> {
     writer: &'w mut TreeWriter<'a>,
-    /// What this layer has made: the marks of a layer are about those below it.
-    made: BTreeSet<Vec<u8>>,
-    /// The directories in which nothing is left of those below.
-    cleared: BTreeSet<Vec<u8>>,
-    bytes: usize,
+    entries: Entries,
     /// A directory that was looked for last, and where it is behind links.
     plain_parent: Option<(Vec<u8>, Vec<u8>)>,
 }
 
 impl<'w, 'a> LayeredTree<'w, 'a> {
-    fn over(writer: &'w mut TreeWriter<'a>) -> Self {
-        let (made, cleared) = (BTreeSet::new(), BTreeSet::new());
-        Self { writer, made, cleared, bytes: 0, plain_parent: None }
+    /// Over what those below have made.
+    pub fn over(writer: &'w mut TreeWriter<'a>) -> Self {
+        Self { writer, entries: Entries::default(), plain_parent: None }
     }
 
-    fn write(&mut self, entry: Entry, content: &mut impl Content) -> Result<(), Failure> {
+    /// Does what an entry of the layer asks for.
+    ///
+    /// # Errors
+    /// A rule that it breaks, by its name; what cannot be written or removed.
+    pub fn write(&mut self, entry: Entry, content: &mut impl Content) -> Result<(), Failure> {
         let named = entry.place.bytes().to_vec();
         let entry = self.resolved(entry)?;
-        let name =
-            entry.place.split().map(|(_, name)| name.as_os_str().as_encoded_bytes().to_vec());
-        if let Some(name) = name.filter(|name| name.starts_with(MARK)) {
-            return self.mark(&entry, &name, &named);
-        }
-        let before = if entry.kind == EntryKind::Directory {
-            // What a layer says of a directory is all that is said of it.
-            self.writer.undress(&entry.place)?;
-            None
-        } else if self.has_made_below(entry.place.bytes()) {
-            None
-        } else {
-            // A layer may put something else in the place of a directory of those below it.
-            self.writer.remove_directory(&entry.place)?
-        };
-        // A link that was there, or that is there now, leads elsewhere.
+        let action = self.entries.take(&entry).map_err(|rule| rule.of(&named))?;
+        // What was a link leads elsewhere now, and what has become one.
         let is_file = matches!(entry.kind, EntryKind::File { .. });
-        if !is_file || before == Some(FileType::Symlink) || self.made.contains(entry.place.bytes())
-        {
+        let keeps_links = match action {
+            Action::Remove(place) => return self.remove(&place),
+            Action::Clear(directory) => {
+                self.plain_parent = None;
+                return self.clear(&directory, &named);
+            }
+            Action::WriteDirectory => {
+                self.writer.undress(&entry.place)?;
+                false
+            }
+            Action::Write => {
+                let before = self.writer.remove_directory(&entry.place)?;
+                is_file && before != Some(FileType::Symlink)
+            }
+            Action::WriteOver => false,
+        };
+        if !keeps_links {
             self.plain_parent = None;
         }
-        self.remember(entry.place.bytes(), &named)?;
         self.writer.write(&entry, content)
     }
 
-    fn remember(&mut self, place: &[u8], named: &[u8]) -> Result<(), Failure> {
-        if self.made.insert(place.to_vec()) {
-            self.bytes += place.len() + size_of::<Vec<u8>>();
-        }
-        if self.bytes > MOST_REMEMBERED { Err(Rule::LayerNames.of(named)) } else { Ok(()) }
+    fn remove(&mut self, place: &EntryPath) -> Result<(), Failure> {
+        self.plain_parent = None;
+        self.writer.remove(place)
     }
 
     /// The entry where it is behind the links of the tree, as it would be in a container.
@@ -157,71 +149,24 @@ impl<'w, 'a> LayeredTree<'w, 'a> {
         EntryPath::of(&whole).map_err(|rule| rule.of(place.bytes()))
     }
 
-    /// What a layer says is gone.
-    fn mark(&mut self, entry: &Entry, name: &[u8], named: &[u8]) -> Result<(), Failure> {
-        let refused = |rule: Rule| Err(rule.of(named));
-        let Some((parent, _)) = entry.place.split() else { return refused(Rule::Mark) };
-        self.plain_parent = None;
-        if entry.kind == EntryKind::Directory {
-            return refused(Rule::MarkKind);
-        }
-        if name == OPAQUE {
-            return self.clear(parent, named);
-        }
-        let hidden = &name[MARK.len()..];
-        if hidden.is_empty() || hidden == b"." || hidden == b".." || hidden.starts_with(MARK) {
-            return refused(Rule::Mark);
-        }
-        let place = joined(parent, hidden);
-        if self.has_made_below(&place) {
-            return refused(Rule::MarkOfOwn);
-        }
-        let place = EntryPath::of(&place).map_err(|rule| rule.of(named))?;
-        self.writer.remove(&place)
-    }
-
     /// Removes what those below have in a directory.
     fn clear(&mut self, directory: &[u8], named: &[u8]) -> Result<(), Failure> {
-        if self.is_cleared(directory) {
+        if self.entries.is_cleared(directory) {
             return Ok(());
         }
         for name in self.writer.names(directory)? {
             let place = joined(directory, &name);
-            if self.made.contains(&place) {
-                self.clear(&place, named)?;
-            } else if self.has_made_below(&place) {
-                // It is of those below, and something of this layer is in it.
-                return Err(Rule::OpaqueOverOwn.of(named));
-            } else {
-                let place = EntryPath::of(&place).map_err(|rule| rule.of(&place))?;
-                self.writer.remove(&place)?;
+            match self.entries.found(&place) {
+                Found::Own => self.clear(&place, named)?,
+                Found::Mixed => return Err(Rule::OpaqueOverOwn.of(named)),
+                Found::Below => {
+                    let place = EntryPath::of(&place).map_err(|rule| rule.of(&place))?;
+                    self.writer.remove(&place)?;
+                }
             }
         }
-        self.bytes += directory.len() + size_of::<Vec<u8>>();
-        self.cleared.insert(directory.to_vec());
-        if self.bytes > MOST_REMEMBERED { Err(Rule::LayerNames.of(named)) } else { Ok(()) }
+        self.entries.cleared(directory).map_err(|rule| rule.of(named))
     }
-
-    /// Whether a directory was cleared, or one that it lies in.
-    fn is_cleared(&self, directory: &[u8]) -> bool {
-        if self.cleared.is_empty() {
-            return false;
-        }
-        let ends = directory.iter().enumerate().filter(|(_, byte)| **byte == b'/');
-        let above = ends.map(|(end, _)| &directory[..end]);
-        above.chain([directory, b""]).any(|directory| self.cleared.contains(directory))
-    }
-
-    /// Whether this layer has made something there, or below it.
-    fn has_made_below(&self, place: &[u8]) -> bool {
-        let below = joined(place, b"");
-        self.made.contains(place)
-            || self.made.range(below.clone()..).next().is_some_and(|made| made.starts_with(&below))
-    }
-}
-
-fn joined(parent: &[u8], name: &[u8]) -> Vec<u8> {
-    if parent.is_empty() { name.to_vec() } else { [parent, b"/", name].concat() }
 }
 
 /// A stream that is hashed as it is read.
@@ -256,7 +201,7 @@ impl<R: BufRead> BufRead for Hashed<R> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::blobs::sha256;
+    use super::super::texts::sha256;
     use super::*;
 
     #[test]

@@ -1,10 +1,10 @@
 //! Which image of an archive it is, and of which layers it is made.
 
-use super::blobs::{Blobs, Digest, Kind, Saved, sha256};
 use super::candidates::{Candidate, Candidates};
 use super::choice::{ImageChoice, Platform};
 use super::config::ConfigFile;
 use super::json::{or_nothing, parsed};
+use super::texts::{Digest, Kind, Saved, Texts, sha256};
 use crate::error::{Failure, printable};
 use rustix::io::Errno;
 use serde::Deserialize;
@@ -18,20 +18,24 @@ const DEEPEST: usize = 4;
 
 /// A layer: where its blob is, and what it must be.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Layer {
-    pub(super) name: String,
+pub struct Layer {
+    /// The name of its file.
+    pub name: String,
     /// Of the blob as it is, where that is said.
-    pub(super) digest: Option<Digest>,
+    pub digest: Option<Digest>,
     /// Of what is in it, not compressed.
-    pub(super) diff_id: Digest,
+    pub diff_id: Digest,
 }
 
 /// The image that was chosen.
-pub(super) struct Chosen {
+pub struct Chosen {
     pub(super) config: ConfigFile,
-    pub(super) platform: Platform,
-    pub(super) reference: Option<String>,
-    pub(super) layers: Vec<Layer>,
+    /// The operating system and processor that it is for.
+    pub platform: Platform,
+    /// The name that it has in its archive.
+    pub reference: Option<String>,
+    /// From the first to the last.
+    pub layers: Vec<Layer>,
 }
 
 #[derive(Deserialize)]
@@ -81,19 +85,22 @@ struct Manifest {
 }
 
 /// The image that is meant by a choice.
-pub(super) fn chosen(blobs: &Blobs, choice: &ImageChoice) -> Result<Chosen, Failure> {
-    match blobs.layout {
-        Kind::Oci => of_oci(blobs, choice),
-        Kind::Docker => of_docker(blobs, choice),
+///
+/// # Errors
+/// No image, several, texts that cannot be understood or do not fit each other.
+pub fn chosen(texts: &dyn Texts, layout: Kind, choice: &ImageChoice) -> Result<Chosen, Failure> {
+    match layout {
+        Kind::Oci => of_oci(texts, choice),
+        Kind::Docker => of_docker(texts, choice),
     }
 }
 
-fn of_oci(blobs: &Blobs, choice: &ImageChoice) -> Result<Chosen, Failure> {
-    let index: Index = parsed(&blobs.text("index.json")?, "index.json")?;
+fn of_oci(texts: &dyn Texts, choice: &ImageChoice) -> Result<Chosen, Failure> {
+    let index: Index = parsed(&texts.text("index.json")?, "index.json")?;
     let mut found = Candidates::default();
-    images(blobs, index, &[], 0, &mut found)?;
+    images(texts, index, &[], 0, &mut found)?;
     let Candidate { names, platform, id, .. } = found.one(choice)?;
-    let manifest: Manifest = parsed(&blobs.blob(&Digest::of(&id)?)?, "a manifest")?;
+    let manifest: Manifest = parsed(&texts.blob(&Digest::of(&id)?)?, "a manifest")?;
     let (config, config_digest) = (&manifest.config, Digest::of(&manifest.config.digest)?);
     if let Some(kind) = &config.media_type
         && !kind.contains("config")
@@ -101,19 +108,24 @@ fn of_oci(blobs: &Blobs, choice: &ImageChoice) -> Result<Chosen, Failure> {
     {
         return Err(Failure::new(format!("it is no image, but {}", printable(kind))));
     }
-    let config = ConfigFile::of(&blobs.blob(&config_digest)?)?;
+    let config = ConfigFile::of(&texts.blob(&config_digest)?)?;
     let digests: Result<Vec<_>, _> =
         manifest.layers.iter().map(|layer| Digest::of(&layer.digest)).collect();
     let blobs_of_layers = digests?.into_iter().map(|digest| (digest.blob(), Some(digest)));
     let layers = with_diff_ids(blobs_of_layers.collect(), &config)?;
     let platform = platform.unwrap_or_else(|| config.platform.clone());
-    Ok(Chosen { config, platform, reference: names.into_iter().next(), layers })
+    Ok(Chosen {
+        config,
+        platform,
+        reference: choice.reference.clone().or(names.into_iter().next()),
+        layers,
+    })
 }
 
 /// Every image of an index and of those below it. Of those for other machines nothing need be there
 /// but the word of the index.
 fn images(
-    blobs: &Blobs,
+    texts: &dyn Texts,
     index: Index,
     above: &[String],
     depth: usize,
@@ -129,16 +141,16 @@ fn images(
         let text = match platform {
             Some(_) => None,
             None => {
-                if_there(Digest::of(&descriptor.digest).and_then(|digest| blobs.blob(&digest)))?
+                if_there(Digest::of(&descriptor.digest).and_then(|digest| texts.blob(&digest)))?
             }
         };
         if let Some(text) = text {
             if let Ok(index) = serde_json::from_slice::<Index>(&text) {
-                images(blobs, index, &names, depth + 1, found)?;
+                images(texts, index, &names, depth + 1, found)?;
                 continue;
             }
             let manifest: Manifest = parsed(&text, "a manifest")?;
-            let config = Digest::of(&manifest.config.digest).and_then(|digest| blobs.blob(&digest));
+            let config = Digest::of(&manifest.config.digest).and_then(|digest| texts.blob(&digest));
             // What is no config is told when the image is chosen.
             platform = if_there(config)?
                 .and_then(|text| ConfigFile::of(&text).ok())
@@ -157,25 +169,30 @@ fn if_there<T>(result: Result<T, Failure>) -> Result<Option<T>, Failure> {
     }
 }
 
-fn of_docker(blobs: &Blobs, choice: &ImageChoice) -> Result<Chosen, Failure> {
+fn of_docker(texts: &dyn Texts, choice: &ImageChoice) -> Result<Chosen, Failure> {
     let mut found = Candidates::default();
-    for saved in blobs.saved()? {
-        let config = if_there(config_of(blobs, &saved))?;
+    for saved in texts.saved()? {
+        let config = if_there(config_of(texts, &saved))?;
         let names = saved.repo_tags.clone();
         let id = format!("{} {}", saved.config, saved.layers.join(" "));
         let platform = config.as_ref().map(|config| config.platform.clone());
         found.add(Candidate { names, platform, id, what: saved })?;
     }
     let Candidate { names, what: saved, .. } = found.one(choice)?;
-    let config = config_of(blobs, &saved)?;
+    let config = config_of(texts, &saved)?;
     let layers = saved.layers.into_iter().map(|name| (name, None)).collect();
     let layers = with_diff_ids(layers, &config)?;
     let platform = config.platform.clone();
-    Ok(Chosen { config, platform, reference: names.into_iter().next(), layers })
+    Ok(Chosen {
+        config,
+        platform,
+        reference: choice.reference.clone().or(names.into_iter().next()),
+        layers,
+    })
 }
 
-fn config_of(blobs: &Blobs, saved: &Saved) -> Result<ConfigFile, Failure> {
-    let text = blobs.text(&saved.config)?;
+fn config_of(texts: &dyn Texts, saved: &Saved) -> Result<ConfigFile, Failure> {
+    let text = texts.text(&saved.config)?;
     // Most makers call it by its digest.
     let named = saved.config.strip_suffix(".json").unwrap_or(&saved.config);
     let named = named.rsplit(['/', ':']).next().unwrap_or(named);

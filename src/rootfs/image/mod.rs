@@ -11,10 +11,16 @@ pub mod config;
 mod json;
 mod layers;
 mod manifest;
+mod marks;
+mod texts;
 
 pub use blobs::is_root;
 pub use choice::{ImageChoice, Platform};
 pub use config::ImageConfig;
+pub use layers::LayeredTree;
+pub use manifest::{Chosen, chosen};
+pub use marks::{Action, Entries, Found};
+pub use texts::{Digest, Kind, Texts, sha256};
 
 use crate::error::{Failure, printable};
 use crate::rootfs::stream::Threads;
@@ -95,7 +101,7 @@ pub fn unpack(
     watch: &mut dyn Watch,
 ) -> Result<ImageRecord, Failure> {
     let blobs = Blobs::find(directory)?.ok_or_else(|| Failure::new("it is no image"))?;
-    let image = manifest::chosen(&blobs, choice)?;
+    let image = manifest::chosen(&blobs, blobs.layout, choice)?;
     layers::apply(&blobs, &image, writer, threads, watch)?;
     Ok(ImageRecord {
         config: image.config.config.unwrap_or_default(),

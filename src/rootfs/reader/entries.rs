@@ -7,9 +7,9 @@ use super::pax::{Records, Scope};
 use crate::error::Failure;
 use crate::rootfs::entry::Entry;
 use crate::rootfs::format::Compression;
-use crate::rootfs::policy::{LARGEST_EXTENSION, Rule, damaged, unreadable};
+use crate::rootfs::policy::{LARGEST_EXTENSION, LONGEST_PATH, Rule, damaged, unreadable};
 use crate::rootfs::writer::{Content, Take};
-use std::io::BufRead;
+use std::io::{BufRead, Read};
 use tar::Header;
 
 /// Reads entries one after the other, never more of the stream than it needs, and never more than a
@@ -21,6 +21,8 @@ pub struct Reader<R> {
     padding: u64,
     /// The name of the last entry, where its header has a length though nothing follows.
     pub(super) sized: Option<Vec<u8>>,
+    /// Whether a header of the PAX format has come.
+    pub(super) has_pax: bool,
     /// What global headers said.
     globals: Records,
     ending: Ending,
@@ -34,6 +36,8 @@ pub enum Ending {
     Marked,
     /// Or behind any entry: the stream that it came from has a checksum, which held.
     AtAnEntry,
+    /// The same, or with an index as pixz writes it into an xz stream.
+    Indexed,
     /// As it will, whatever stands behind the zeros: it has a digest, which is compared.
     Digested,
 }
@@ -42,14 +46,26 @@ impl Ending {
     /// What a stream needs that was compressed in a way: every other than none has a checksum or a
     /// mark at its own end.
     pub fn of(compression: Compression) -> Self {
-        if compression == Compression::None { Self::Marked } else { Self::AtAnEntry }
+        match compression {
+            Compression::None => Self::Marked,
+            Compression::Xz => Self::Indexed,
+            Compression::Gzip | Compression::Zstd | Compression::Bzip2 => Self::AtAnEntry,
+        }
     }
 }
 
 impl<R: BufRead> Reader<R> {
     /// Over a stream that is decompressed already.
     pub fn new(stream: R, ending: Ending) -> Self {
-        Self { stream, content: 0, padding: 0, sized: None, globals: Records::default(), ending }
+        Self {
+            stream,
+            content: 0,
+            padding: 0,
+            sized: None,
+            has_pax: false,
+            globals: Records::default(),
+            ending,
+        }
     }
 
     /// The next entry; `None` behind the last one, when the end is one that is taken.
@@ -111,6 +127,7 @@ impl<R: BufRead> Reader<R> {
             return Err(refuse(Rule::Kind(flag)));
         }
         let content = self.extension(header)?;
+        self.has_pax |= matches!(flag, b'x' | b'g');
         match flag {
             b'g' => self.globals.read(&content, Scope::Global).map_err(refuse)?,
             b'x' if extension.records.is_none() => {
@@ -190,23 +207,38 @@ impl<R: BufRead> Reader<R> {
         if block != [0; BLOCK] {
             return Err(damaged("a lone block of zeros between two entries"));
         }
-        let mut anything = self.ending == Ending::Digested;
         loop {
             let bytes = self.stream.fill_buf().map_err(unreadable)?;
             if bytes.is_empty() {
                 return Ok(());
             }
             let zeros = bytes.iter().take_while(|&&byte| byte == 0).count();
-            let length = if anything { bytes.len() } else { zeros };
+            let length = if self.ending == Ending::Digested { bytes.len() } else { zeros };
             if length == 0 {
-                let mut magic = [0; PIXZ_INDEX.len()];
-                let is_index = self.stream.read_exact(&mut magic).is_ok() && magic == PIXZ_INDEX;
-                if !is_index || self.ending == Ending::Marked {
-                    return Err(damaged("something stands behind its end"));
-                }
-                anything = true;
+                return match self.ending == Ending::Indexed && self.index().is_some() {
+                    true => Ok(()),
+                    false => Err(damaged("something stands behind its end")),
+                };
             }
             self.stream.consume(length);
+        }
+    }
+
+    /// The index of pixz: its magic number, then a name to a NUL and where its entry is, 8 bytes, for
+    /// each, and an empty name at the end. `None` for anything else.
+    fn index(&mut self) -> Option<()> {
+        const MAGIC: [u8; 8] = 0xdbae_14d6_2e32_4ca6_u64.to_le_bytes();
+        let mut number = [0; 8];
+        self.stream.read_exact(&mut number).ok().filter(|()| number == MAGIC)?;
+        loop {
+            let mut name = Vec::new();
+            let most = LONGEST_PATH as u64 + 2;
+            (&mut self.stream).take(most).read_until(0, &mut name).ok()?;
+            name.pop().filter(|&end| end == 0)?;
+            self.stream.read_exact(&mut number).ok()?;
+            if name.is_empty() {
+                return self.stream.fill_buf().ok()?.is_empty().then_some(());
+            }
         }
     }
 
@@ -240,9 +272,6 @@ impl<R: BufRead> Reader<R> {
         self.padding = size.next_multiple_of(BLOCK as u64) - size;
     }
 }
-
-/// What begins the index that pixz writes behind an archive, within its stream.
-const PIXZ_INDEX: [u8; 8] = 0xdbae_14d6_2e32_4ca6_u64.to_le_bytes();
 
 impl<R: BufRead> Content for Reader<R> {
     fn each(&mut self, take: &mut Take<'_>) -> Result<(), Failure> {

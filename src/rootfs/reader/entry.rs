@@ -12,6 +12,13 @@ use crate::rootfs::policy::{LARGEST_EXTENSION, LONGEST_PATH, Rule};
 use std::io::BufRead;
 use tar::{GnuExtSparseHeader, Header};
 
+/// Where the length of an entry is told: in its header, with this flag of its kind, or in a pax record.
+#[derive(Clone, Copy, PartialEq)]
+enum Told {
+    InHeader(u8),
+    InRecords,
+}
+
 impl<R: BufRead> Reader<R> {
     pub(super) fn entry(
         &mut self,
@@ -30,15 +37,8 @@ impl<R: BufRead> Reader<R> {
             flag => flag,
         };
         if !matches!(kind, b'0' | b'\0' | b'7' | b'S') && size > 0 {
-            match kind {
-                // A length that says nothing: to every reader no content follows.
-                b'1' | b'5' if records.size.is_none() => self.sized = Some(name.clone()),
-                b'D' if header.as_gnu().is_some() => self.dumped(size)?,
-                // Readers differ in whether it is there: skipped by some, an entry of its own to
-                // others.
-                kind if is_known(kind) => return Err(Rule::Content.into()),
-                kind => return Err(Rule::Kind(kind).into()),
-            }
+            let told = if records.size.is_some() { Told::InRecords } else { Told::InHeader(flag) };
+            self.length_without_content(header, kind, told, &name, size)?;
         }
         let metadata = metadata(header, &records)?;
         let target = || match link.as_slice() {
@@ -72,6 +72,28 @@ impl<R: BufRead> Reader<R> {
             return Err(Rule::RootKind.into());
         }
         Ok(Entry { place, kind, metadata })
+    }
+
+    /// A length of what has no content.
+    fn length_without_content(
+        &mut self,
+        header: &Header,
+        kind: u8,
+        told: Told,
+        name: &[u8],
+        size: u64,
+    ) -> Result<(), Problem> {
+        match kind {
+            // A length that says nothing: to every reader no content follows. But bsdtar takes a
+            // hard link's in the PAX format for one.
+            b'5' if told == Told::InHeader(kind) => self.sized = Some(name.to_vec()),
+            b'1' if !self.has_pax => self.sized = Some(name.to_vec()),
+            b'D' if header.as_gnu().is_some() => self.dumped(size)?,
+            // Readers differ in whether it is there: skipped by some, an entry of its own to others.
+            kind if is_known(kind) => return Err(Rule::Content.into()),
+            kind => return Err(Rule::Kind(kind).into()),
+        }
+        Ok(())
     }
 
     /// The list of what is in a directory, as GNU's incremental archives have it: a letter and a name

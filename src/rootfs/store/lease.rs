@@ -63,8 +63,8 @@ impl Store {
         let lock = match self.access {
             Access::Written => self.waited(&self.lock(digest), Use::Shared, watch)?,
             // A copy of a store may have no locks; then nobody else looks for them either.
-            Access::ReadOnly => Lock::take_known(&self.lock(digest))
-                .or_else(|_| Lock::take_known(&tree))
+            Access::ReadOnly => Lock::take_known(&self.lock(digest), Use::Shared)
+                .or_else(|_| Lock::take_known(&tree, Use::Shared))
                 .map_err(|errno| self.failed(errno))?,
         };
         lock.touch();

@@ -30,6 +30,15 @@ pub(super) enum Use {
     Exclusive,
 }
 
+impl Use {
+    const fn operation(self) -> FlockOperation {
+        match self {
+            Self::Shared => FlockOperation::NonBlockingLockShared,
+            Self::Exclusive => FlockOperation::NonBlockingLockExclusive,
+        }
+    }
+}
+
 impl Lock {
     /// Waits for a lock, and makes its file where it is missing. `look` is called while it is
     /// waited for, and may end that.
@@ -55,14 +64,10 @@ impl Lock {
     /// # Errors
     /// EWOULDBLOCK for one that is not, and those of open(2).
     pub(super) fn take(path: &Path, how: Use) -> Result<Self> {
-        let operation = match how {
-            Use::Shared => FlockOperation::NonBlockingLockShared,
-            Use::Exclusive => FlockOperation::NonBlockingLockExclusive,
-        };
         loop {
             let flags = OFlags::CREATE | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             let file = openat(CWD, path, flags, Mode::RUSR | Mode::WUSR)?;
-            rustix::io::retry_on_intr(|| flock(&file, operation))?;
+            rustix::io::retry_on_intr(|| flock(&file, how.operation()))?;
             // Who held it before may have removed the file: then this is a lock that nobody else
             // can find.
             match (fstat(&file), stat(path)) {
@@ -78,14 +83,14 @@ impl Lock {
         }
     }
 
-    /// Takes a shared lock where nothing can be made: of what is there, opened for reading.
+    /// Takes a free lock where nothing can be made: of what is there, opened for reading.
     ///
     /// # Errors
     /// Those of [`Lock::take`], and ENOENT.
-    pub(super) fn take_known(path: &Path) -> Result<Self> {
+    pub(super) fn take_known(path: &Path, how: Use) -> Result<Self> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = openat(CWD, path, flags, Mode::empty())?;
-        rustix::io::retry_on_intr(|| flock(&file, FlockOperation::NonBlockingLockShared))?;
+        rustix::io::retry_on_intr(|| flock(&file, how.operation()))?;
         Ok(Self { path: path.to_owned(), _held: file })
     }
 

@@ -41,7 +41,7 @@ pub enum Taking {
 /// An image that was looked for.
 pub struct ImageMatch {
     /// Its digest.
-    pub(super) digest: String,
+    pub digest: String,
     /// How many names it would keep.
     pub(super) others: usize,
     /// The names that go with it.
@@ -123,6 +123,8 @@ impl Store {
     /// # Errors
     /// No such image, a name that another image has.
     pub fn rename(&self, word: &str, name: &str) -> Result<(), Failure> {
+        // Before a store is looked for that is not there.
+        self.find(word)?;
         let _names = self.waited(&self.names_lock(), Use::Exclusive, &mut Unwatched)?;
         let found = self.find(word)?;
         match self.digest(name) {
@@ -145,7 +147,10 @@ impl Store {
         }
         rustix::fs::symlink(format!("../roots/{digest}"), &aside)
             .and_then(|()| rustix::fs::rename(&aside, folder.join(name)))
-            .map_err(|errno| self.failed(errno))?;
+            .map_err(|errno| {
+                let _ = fs::remove_file(&aside);
+                self.failed(errno)
+            })?;
         fs::File::open(&folder)
             .and_then(|folder| folder.sync_all())
             .map_err(|error| self.failed_io(&error))
@@ -207,7 +212,7 @@ impl Store {
         let _names = self.waited(&self.names_lock(), Use::Exclusive, &mut Unwatched).ok();
         let listed = self.images()?.into_iter().map(|(digest, names)| {
             let record = self.record(&digest);
-            let lock = Lock::take(&self.lock(&digest), Use::Exclusive);
+            let lock = Lock::take_known(&self.lock(&digest), Use::Exclusive);
             let used =
                 if matches!(lock, Err(Errno::WOULDBLOCK)) { Switch::Yes } else { Switch::No };
             let last_used = self.last_used(&digest);

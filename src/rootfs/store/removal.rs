@@ -81,11 +81,14 @@ impl Store {
     }
 
     /// Removes the images that have no name, that nobody uses, and whose last use is as long ago;
-    /// gives them.
+    /// gives them, and the first failure: the others go all the same.
     ///
     /// # Errors
     /// A store that cannot be read, files that cannot be removed.
-    pub fn prune(&self, older_than: Option<Duration>) -> Result<Vec<Listed>, Failure> {
+    pub fn prune(
+        &self,
+        older_than: Option<Duration>,
+    ) -> Result<(Vec<Listed>, Option<Failure>), Failure> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let is_old = |listed: &Listed| match older_than {
             Some(age) => {
@@ -93,7 +96,7 @@ impl Store {
             }
             None => true,
         };
-        let mut removed = Vec::new();
+        let (mut removed, mut failed) = (Vec::new(), None);
         for listed in self.list()? {
             // Named images never: whatever their age.
             if !listed.names.is_empty() || listed.used == Switch::Yes || !is_old(&listed) {
@@ -105,11 +108,14 @@ impl Store {
             if self.is_named(&listed.digest)? {
                 continue;
             }
-            self.can_remove(&listed.digest, &listed.digest[..SHORT.min(listed.digest.len())])?;
-            self.take_away(&listed.digest, lock)?;
-            removed.push(listed);
+            let short = &listed.digest[..SHORT.min(listed.digest.len())];
+            let gone = self.can_remove(&listed.digest, short);
+            match gone.and_then(|()| self.take_away(&listed.digest, lock)) {
+                Ok(()) => removed.push(listed),
+                Err(failure) => failed = failed.or(Some(failure)),
+            }
         }
-        Ok(removed)
+        Ok((removed, failed))
     }
 
     /// Whether every file of an image can be removed: said before the first one goes.

@@ -28,8 +28,8 @@ pub(super) fn keyed(digest: String, choice: &ImageChoice) -> String {
 pub struct Identified {
     /// Its sha256.
     pub digest: String,
-    /// How its file looked before it was read for that.
-    new: Option<FileStamp>,
+    /// How its file looked before it was read for that, and the digest of all of it.
+    new: Option<(FileStamp, String)>,
 }
 
 impl Store {
@@ -58,8 +58,8 @@ impl Store {
             Some(held) => held,
             None => self.unpacked((archive, choice), &digest, limits, watch)?,
         };
-        if let (Some(look), Making::Yes) = (new, making) {
-            look.remember(&self.root.join("seen"), &digest);
+        if let (Some((look, whole)), Making::Yes) = (new, making) {
+            look.remember(&self.root.join("seen"), &whole);
         }
         Ok(held)
     }
@@ -118,9 +118,9 @@ impl Store {
         match look.as_ref().and_then(|look| look.digest(&self.root.join("seen"))) {
             Some(digest) => Ok(Identified { digest: keyed(digest, choice), new: None }),
             None => {
-                let digest = keyed(archive.digest(watch)?, choice);
-                // What is remembered of the file is the digest of all of it.
-                Ok(Identified { digest, new: look.filter(|_| choice.is_default()) })
+                let whole = archive.digest(watch)?;
+                let new = look.map(|look| (look, whole.clone()));
+                Ok(Identified { digest: keyed(whole, choice), new })
             }
         }
     }

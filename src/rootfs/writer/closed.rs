@@ -56,17 +56,12 @@ impl Closed {
         }
     }
 
-    /// A list for a directory that waits, for when it is closed; given back where none does.
-    pub(super) fn keep(
-        &mut self,
-        place: &EntryPath,
-        attribute: &[u8],
-        value: Vec<u8>,
-    ) -> Option<Vec<u8>> {
-        let Some(waiting) = self.waiting.get_mut(place.bytes()) else { return Some(value) };
-        let [access, default] = &mut waiting.lists;
-        *if attribute == ACCESS { access } else { default } = Some(value);
-        None
+    /// A list of a directory, for when it is closed, if it waits for that.
+    pub(super) fn keep(&mut self, place: &EntryPath, attribute: &[u8], value: Vec<u8>) {
+        if let Some(waiting) = self.waiting.get_mut(place.bytes()) {
+            let [access, default] = &mut waiting.lists;
+            *if attribute == ACCESS { access } else { default } = Some(value);
+        }
     }
 
     /// A tree that is gone.

@@ -120,7 +120,9 @@ impl<'a> TreeWriter<'a> {
             return Err(Rule::Deep(self.limits.depth).into());
         }
         self.skipped.remove(entry.place.bytes());
-        self.named_lists.forget(&entry.place);
+        if !matches!(&entry.kind, EntryKind::HardLink(target) if *target == entry.place) {
+            self.named_lists.forget(&entry.place);
+        }
         // It may take the place of an empty directory.
         if entry.kind != EntryKind::Directory {
             self.closed.reopen(&entry.place);
@@ -270,7 +272,9 @@ impl<'a> TreeWriter<'a> {
             return Ok(());
         }
         let (dir, name) = self.parent_of(&entry.place)?;
-        placed(dir, name, || linkat(&from, old, dir, name, AtFlags::empty()))
+        placed(dir, name, || linkat(&from, old, dir, name, AtFlags::empty()))?;
+        self.named_lists.link(target, &entry.place);
+        Ok(())
     }
 }
 

@@ -12,7 +12,8 @@ use crate::rootfs::policy::Rule;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
 use rustix::fs::{
     AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags, chownat, fchmod,
-    fchown, fremovexattr, fsetxattr, fstat, futimens, openat, setxattr, statat, utimensat,
+    fchown, fremovexattr, fsetxattr, fstat, fstatvfs, futimens, openat, setxattr, statat,
+    utimensat,
 };
 use rustix::io::{Errno, Result};
 use std::path::Path;
@@ -76,12 +77,15 @@ impl TreeWriter<'_> {
         let mut set = 0;
         for (name, value) in attributes.iter().filter(|(name, _)| ![ACCESS, DEFAULT].contains(name))
         {
-            set += self.report.set(fsetxattr(fd, *name, value, XattrFlags::empty()))?;
+            set += self.report.set(held(fd, fsetxattr(fd, *name, value, XattrFlags::empty())))?;
         }
         let list = |name: &[u8]| {
             attributes.iter().find(|(found, _)| *found == name).map(|(_, value)| value.to_vec())
         };
-        let lists = [list(ACCESS), list(DEFAULT)];
+        let mut lists = [list(ACCESS), list(DEFAULT)];
+        if kind != FileType::Directory && lists[1].take().is_some() {
+            self.report.not_held(1);
+        }
         if kind == FileType::Directory && (lists[1].is_some() || !mode.contains(Mode::RWXU)) {
             fchmod(fd, mode | Mode::RWXU)?;
             set += lists.iter().flatten().count() as u64;
@@ -89,7 +93,11 @@ impl TreeWriter<'_> {
         } else {
             fchmod(fd, mode)?;
             if let Some(list) = &lists[0] {
-                set += self.report.set(fsetxattr(fd, ACCESS, list, XattrFlags::empty()))?;
+                let given = held(fd, fsetxattr(fd, ACCESS, list, XattrFlags::empty()));
+                set += match given {
+                    Err(Errno::INVAL) => return Err(Rule::Acl.into()),
+                    given => self.report.set(given)?,
+                };
             }
         }
         // Without a word chmod(2) leaves the set-group-ID bit out for who is not in the group.
@@ -144,7 +152,8 @@ impl TreeWriter<'_> {
             let (owners, report) = (self.rights.owners, &mut self.report);
             self.named_lists.take(entry, node.as_fd(), owners, report)?;
         } else {
-            self.report.not_held(attributes.len() as u64);
+            let lists = metadata.named_lists.len();
+            self.report.not_held((attributes.len() + lists) as u64);
         }
         utimensat(dir, name, &times(metadata.mtime), AtFlags::SYMLINK_NOFOLLOW)?;
         let held = !beyond_every_file_system(metadata.mtime)
@@ -231,6 +240,21 @@ impl TreeWriter<'_> {
                 metadata.left_out;
         }
         kept
+    }
+}
+
+/// What setxattr(2) has answered: what does not fit into an inode is not held, as long as there is
+/// room for files.
+fn held(fd: BorrowedFd<'_>, given: Result<()>) -> Result<()> {
+    const ROOM: u64 = 1 << 20;
+    match given {
+        Err(Errno::TOOBIG | Errno::RANGE) => Err(Errno::OPNOTSUPP),
+        Err(Errno::NOSPC)
+            if fstatvfs(fd).is_ok_and(|stat| stat.f_bavail * stat.f_frsize > ROOM) =>
+        {
+            Err(Errno::OPNOTSUPP)
+        }
+        given => given,
     }
 }
 

@@ -2,7 +2,8 @@
 
 use super::entries::TreeWriter;
 use super::failure::cannot;
-use super::named_lists::{Waiting, inode};
+use super::named_lists::{Inode, LIST, inode};
+use super::rights::Owners;
 use crate::beneath::{self, Tree};
 use crate::error::Failure;
 use crate::rootfs::accounts::{self, groups, users};
@@ -10,6 +11,7 @@ use crate::rootfs::entry::{EntryPath, Metadata};
 use rustix::fd::AsRawFd;
 use rustix::fs::{Mode, OFlags, XattrFlags, fstat, setxattr};
 use rustix::io::Errno;
+use std::collections::HashMap;
 use std::path::Path;
 
 /// What a list is counted as for whom the image does not know.
@@ -21,35 +23,28 @@ impl TreeWriter<'_> {
     /// # Errors
     /// A list that cannot be set, by the name of its file.
     pub(super) fn settle_named_lists(&mut self) -> Result<(), Failure> {
-        let waiting = std::mem::take(&mut self.named_lists).into_waiting();
-        if waiting.is_empty() {
+        let files = std::mem::take(&mut self.named_lists).into_files();
+        if files.is_empty() {
             return Ok(());
         }
         let (passwd, group) = (self.text("etc/passwd"), self.text("etc/group"));
-        for Waiting { place, file, attribute, list } in waiting {
-            let user = |name: &str| {
-                users(&passwd).find(|user| user.name == name.as_bytes()).map(|user| user.uid)
-            };
-            let of_name = |name: &str| {
-                groups(&group).find(|group| group.name == name.as_bytes()).map(|group| group.gid)
-            };
-            let Some(value) = list.binary(user, of_name) else {
-                self.report.left_out(OF_NOBODY, 1);
-                continue;
-            };
-            let mut numbers = Metadata::default();
-            numbers.attributes.push((attribute.to_vec(), value));
-            if let Some(renumber) = self.renumber {
-                renumber.apply(&mut numbers);
+        // The first line of a name counts, as for getpwnam(3).
+        let users = by_name(users(&passwd).map(|user| (user.name, user.uid)));
+        let groups = by_name(groups(&group).map(|group| (group.name, group.gid)));
+        for (place, file, lists) in files {
+            for (attribute, list) in lists {
+                let value = list.binary(
+                    |name| users.get(name.as_bytes()).copied(),
+                    |name| groups.get(name.as_bytes()).copied(),
+                );
+                let Some(value) = value else {
+                    self.report.left_out(OF_NOBODY, 1);
+                    continue;
+                };
+                self.settle(&place, file, attribute, value).map_err(|errno| {
+                    cannot(if place.is_root() { b"." } else { place.bytes() }, errno)
+                })?;
             }
-            // One that the container's ids lack has been taken out.
-            let Some((_, value)) = numbers.attributes.pop() else {
-                self.report.not_held(1);
-                continue;
-            };
-            self.settle(&place, file, attribute, value).map_err(|errno| {
-                cannot(if place.is_root() { b"." } else { place.bytes() }, errno)
-            })?;
         }
         Ok(())
     }
@@ -57,10 +52,20 @@ impl TreeWriter<'_> {
     fn settle(
         &mut self,
         place: &EntryPath,
-        file: (u64, u64),
+        file: Inode,
         attribute: &'static [u8],
         value: Vec<u8>,
     ) -> rustix::io::Result<()> {
+        let mut numbers = Metadata::default();
+        numbers.attributes.push((attribute.to_vec(), value));
+        if let Some(renumber) = self.renumber {
+            renumber.apply(&mut numbers);
+        }
+        // One that the container's ids lack has been taken out.
+        let Some((_, value)) = numbers.attributes.pop() else {
+            self.report.left_out(LIST, 1);
+            return Ok(());
+        };
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let found = match beneath::open(self.root, place.path(), flags, Mode::empty()) {
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(()),
@@ -69,12 +74,20 @@ impl TreeWriter<'_> {
         if inode(&fstat(&found)?) != file {
             return Ok(());
         }
-        if let Some(value) = self.closed.keep(place, attribute, value) {
-            let path = format!("/proc/self/fd/{}", found.as_raw_fd());
-            let given = setxattr(&path, attribute, &value, XattrFlags::empty());
-            self.report.attributes += self.report.set(given)?;
-        } else {
-            self.report.attributes += 1;
+        let path = format!("/proc/self/fd/{}", found.as_raw_fd());
+        match setxattr(&path, attribute, &value, XattrFlags::empty()) {
+            // It names an id that the user namespace does not map.
+            Err(Errno::INVAL) if self.rights.owners == Owners::KeptWhereMapped => {
+                self.report.left_out(LIST, 1);
+            }
+            given => {
+                let set = self.report.set(given)?;
+                self.report.attributes += set;
+                // Closing sets the mode, and the list again.
+                if set > 0 {
+                    self.closed.keep(place, attribute, value);
+                }
+            }
         }
         Ok(())
     }
@@ -84,4 +97,12 @@ impl TreeWriter<'_> {
         let look = || accounts::read(&Tree::bare(self.root)?.look(Path::new(path))?.file);
         look().unwrap_or_default()
     }
+}
+
+fn by_name<'t>(lines: impl Iterator<Item = (&'t [u8], u32)>) -> HashMap<&'t [u8], u32> {
+    let mut ids = HashMap::new();
+    for (name, id) in lines {
+        ids.entry(name).or_insert(id);
+    }
+    ids
 }

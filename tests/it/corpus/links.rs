@@ -33,6 +33,7 @@ pub(super) fn cases(victim: &Path) -> Vec<Case> {
         case("a hard link over a file", tar([file("a", "x"), file("b", "y"), hard("b", "a")]), tree(&["a file 644 0:0 1000 'x' x2", "b file 644 0:0 1000 'x' x2"])),
         case("a hard link with a length and no content", tar([file("a", "x"), hard("b", "a").size(700), file("c", "y")]), tree(&["a file 644 0:0 1000 'x' x2", "b file 644 0:0 1000 'x' x2", "c file 644 0:0 1000 'y'"])),
         case("a hard link with a length and no content, the last", tar([file("a", "x"), hard("b", "a").size(1)]), tree(&["a file 644 0:0 1000 'x' x2", "b file 644 0:0 1000 'x' x2"])),
+        case("a hard link with a length behind a pax header", tar([pax(&[("comment", b"x")]), file("a", "x"), hard("b", "a").size(512), file("c", "y")]), Refused("b", "content, which")),
         case("a symlink with a length and no content", tar([symlink("a", "b").size(512), file("c", "y")]), Refused("a", "content, which")),
         case("a hard link over an empty directory", tar([file("a", "x"), dir("b"), hard("b", "a")]), tree(&["a file 644 0:0 1000 'x' x2", "b file 644 0:0 1000 'x' x2"])),
         case("a hard link over a directory", tar([file("a", "x"), file("b/c", "y"), hard("b", "a")]), Refused("b", "the place of a directory that is not empty")),

@@ -189,14 +189,10 @@ fn try_out(case: &Case, who: As) {
     let _ = fs::remove_dir_all(&dir);
 }
 
-#[test]
-fn every_archive_gives_its_manifest_or_a_refusal_that_names_entry_and_rule() {
-    need!(root);
-    let victim = victim();
-    let before = crate::manifest::manifest(&victim);
-    let cases: Vec<Case> = [
-        names::cases(&victim),
-        links::cases(&victim),
+fn cases(victim: &Path) -> Vec<Case> {
+    [
+        names::cases(victim),
+        links::cases(victim),
         metadata::cases(),
         pax::cases(),
         sparse::cases(),
@@ -204,7 +200,20 @@ fn every_archive_gives_its_manifest_or_a_refusal_that_names_entry_and_rule() {
     ]
     .into_iter()
     .flatten()
-    .collect();
+    .collect()
+}
+
+/// Every archive, for a fuzzer to begin with.
+pub(crate) fn archives() -> Vec<Vec<u8>> {
+    cases(&victim()).into_iter().map(|case| case.archive).collect()
+}
+
+#[test]
+fn every_archive_gives_its_manifest_or_a_refusal_that_names_entry_and_rule() {
+    need!(root);
+    let victim = victim();
+    let before = crate::manifest::manifest(&victim);
+    let cases = cases(&victim);
     let names: BTreeSet<_> = cases.iter().map(|case| case.name).collect();
     assert_eq!(names.len(), cases.len(), "each has a name of its own");
     assert!(cases.len() >= 150, "{} archives", cases.len());

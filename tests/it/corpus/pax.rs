@@ -89,6 +89,7 @@ pub(super) fn cases() -> Vec<Case> {
         case("a name by GNU and a time by pax", tar([long(b'L', "b"), pax(&[("mtime", b"5")]), file("a", "x").gnu()]), tree(&["b file 644 0:0 5 'x'"])),
         case("an old directory by its slash", tar([raw(b'\0', "d/").v7().mode(0o755), file("d/a", "x").v7()]), tree(&["d dir 755 0:0 1000", "d/a file 644 0:0 1000 'x'"])),
         case("an old directory by its slash in a long name", tar([long(b'L', "d/"), raw(b'0', "d").gnu().mode(0o755)]), tree(&["d dir 755 0:0 1000"])),
+        case("an old directory by its slash, with a length and no content", tar([file("d/", "").size(512), file("a", "x")]), Refused("d/", "content, which")),
         case("an old directory by its slash, with content", tar([long(b'L', "d/"), file("d", "hidden").gnu()]), Refused("d/", "content, which")),
         case("a directory with a length in pax", tar([pax(&[("size", b"512")]), dir("d")]), Refused("d", "content, which")),
     ]

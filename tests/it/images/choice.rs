@@ -164,3 +164,42 @@ fn a_variant_that_goes_without_saying_need_not_be_said() {
         assert_eq!(which(&archive, &["--platform", platform]).is_ok(), is_there, "{platform}");
     }
 }
+
+#[test]
+fn of_variants_the_usual_one_comes_first() {
+    need!(root);
+    let variant = |variant: &str| {
+        let (files, mut descriptor) = Image::new(&[&[file("which", variant)]]).oci();
+        descriptor["platform"] = json!({ "os": "linux", "architecture": HERE });
+        if !variant.is_empty() {
+            descriptor["platform"]["variant"] = variant.into();
+        }
+        (files, descriptor)
+    };
+    let archive = together(vec![variant("v9"), variant(""), variant("v7")]);
+    assert_eq!(which(&archive, &[]).as_deref(), Ok(""));
+    let v9 = format!("linux/{HERE}/v9");
+    assert_eq!(which(&archive, &["--platform", &v9]).as_deref(), Ok("v9"));
+    // Where there is no usual one it is the same each time.
+    let archive = together(vec![variant("v9"), variant("v7")]);
+    assert_eq!(which(&archive, &[]).as_deref(), Ok("v7"));
+}
+
+#[test]
+fn of_two_images_that_nothing_tells_apart_none_is_taken() {
+    need!(root);
+    let named = |name: Option<&str>, content: &str| {
+        let (files, mut descriptor) = Image::new(&[&[file("which", content)]]).oci();
+        if let Some(name) = name {
+            descriptor["annotations"] = json!({ "org.opencontainers.image.ref.name": name });
+        }
+        (files, descriptor)
+    };
+    for name in [None, Some("a")] {
+        let archive = together(vec![named(name, "one"), named(name, "two")]);
+        let refused = which(&archive, &[]).unwrap_err();
+        assert!(refused.contains("there are several images for linux/"), "{refused}");
+    }
+    // The control: one of them is.
+    assert_eq!(which(&together(vec![named(None, "one")]), &[]).as_deref(), Ok("one"));
+}

@@ -43,7 +43,12 @@ fn a_root_one_level_down_and_a_layer_are_told_and_sub_takes_the_one() {
     let outside = [file("a", "1"), dir("r"), hard("r/b", "a")];
     unpacked(&super::layer(&outside), &["--sub", "r"])
         .0
-        .fails(125, &["'r/b'", "a hard link to 'a'"]);
+        .fails(125, &["'r/b'", "a hard link to 'a', which lies outside"]);
+    for (name, what) in [("f", file("f", "1")), ("l", symlink("l", "r"))] {
+        unpacked(&super::layer(&[dir("r"), what]), &["--sub", name])
+            .0
+            .fails(125, &[&format!("'{name}' in it is no directory")]);
+    }
     for wrong in ["", "/", ".", "../x"] {
         unpacked(&super::layer(&outside), &["--sub", wrong]).0.fails(125, &["--sub"]);
     }
@@ -89,6 +94,12 @@ fn sub_is_the_root_of_a_run_too() {
         let ran = run(&words);
         assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), ("here", ""), "{more:?}");
     }
+    // What is read once is known, and what makes nothing asks the archive.
+    assert_eq!(fs::read_dir(folder.join("store/seen")).unwrap().count(), 1);
+    let new = folder.join("new");
+    let dry = ["--store", new.to_str().unwrap(), "--rootfs", archive, "--sub", "r", "--uid", "joe"];
+    let steps = Rustic::run().opt(dry).opt(["--dry-run", "busybox"]).ran().ok();
+    assert!(steps.contains("setresuid(7") && !new.join("roots").exists(), "{steps}");
     // In the container's own tmpfs, where there is no store.
     let ran = Rustic::run()
         .nobody()

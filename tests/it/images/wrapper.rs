@@ -127,3 +127,36 @@ fn what_a_layer_says_of_a_directory_is_all_that_is_said_of_it() {
     assert_eq!(found.keys().collect::<Vec<_>>(), ["user.b"]);
     assert_eq!(listed(&tree), ["d/", "d/x=1"]);
 }
+
+#[test]
+fn a_list_by_name_stays_with_its_file_through_the_layers() {
+    need!(root);
+    let list = b"user::rw-,user:lisa:r--,group::r--,mask::r--,other::---";
+    let first = [
+        dir("d"),
+        pax(&[("SCHILY.acl.access", list)]),
+        file("d/a", "x"),
+        dir("e"),
+        file("e/f", ""),
+    ];
+    let passwd = [dir("etc"), file("etc/passwd", "lisa:x:9:9::/:/bin/sh")];
+    let replaced = [crate::corpus::bytes::hard("b", "d/a"), file("d/a", "y")];
+    let gone = [file(".wh.d", ""), file("c", "z")];
+    let image = Image::new(&[&first, &replaced, &gone, &passwd]);
+    let (ran, tree) = unpacked(&packed(&image.layout()), &[]);
+    assert!(ran.ok().contains("1 extended attribute"));
+    let lists = |name: &str| attributes(&tree.join(name)).len();
+    assert_eq!((lists("b"), lists("c"), lists("e/f")), (1, 0, 0));
+}
+
+#[test]
+fn a_layer_of_another_kind_of_file_is_named() {
+    need!(root);
+    let mut disk = vec![0; 70_000];
+    disk[1080..1082].copy_from_slice(b"\x53\xef");
+    for blob in [disk.clone(), gzip(&disk)] {
+        let (ran, tree) = unpacked(&packed(&of_layer(&blob, &disk)), &[]);
+        ran.fails(125, &["layer 1", "ext4 file system, and no layer"]);
+        assert!(!tree.exists());
+    }
+}

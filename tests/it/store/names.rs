@@ -154,6 +154,14 @@ fn a_name_is_changed_and_taken_from_another_image() {
     assert_eq!(list[1]["names"], serde_json::json!([]), "the old one stays until prune");
     say(&["prune"]).ok();
     assert_eq!(trees(&store).len(), 1);
+    // Two words for one image are no error, in any order.
+    let digest_and_name = [&digest[..12], "tools"];
+    say(&["import", "third", "/dev/null"]).fails(125, &["is empty"]);
+    say(&[&["rm"], &digest_and_name[..]].concat()).ok();
+    assert_eq!(trees(&store).len(), 0);
+    say(&["import", "tools", second]).ok();
+    say(&["rename", "none", "x"]).fails(125, &["no image 'none'"]);
+    rootfs(&folder.join("nowhere"), &["rename", "a", "b"]).ran().fails(125, &["no image 'a'"]);
     // From stdin, whose digest is known at the end only.
     let third = tar([file("a", "third")]);
     let piped = |words: &[&str]| {
