@@ -1,4 +1,4 @@
-//! Any bytes on the queue are some message: `cargo +nightly fuzz run message`.
+//! Any bytes on the queue are some message.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

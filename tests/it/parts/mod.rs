@@ -1,9 +1,10 @@
 //! Tests that take minutes, each a part of its own: `scripts/test --faults`,
-//! `scripts/test --files`, `scripts/test --ids`, `scripts/test --images`, `scripts/test --programs`, `scripts/test --sets`,
+//! `scripts/test --files`, `scripts/test --fuzz`, `scripts/test --ids`, `scripts/test --images`, `scripts/test --programs`, `scripts/test --sets`,
 //! `scripts/test --truth`.
 
 pub(crate) mod faults;
 mod files;
+mod fuzz;
 mod ids;
 mod images;
 mod programs;
