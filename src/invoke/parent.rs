@@ -229,8 +229,8 @@ fn wait(sources: &[BorrowedFd<'_>], signals: &SignalFd, deadline: Option<Instant
 /// A signal that ends the program, if that is what came.
 fn ending_signal(signals: &SignalFd) -> Option<i32> {
     let info = signals.read_signal().ok().flatten()?;
-    let signal = nix::sys::signal::Signal::try_from(info.ssi_signo as i32).ok()?;
-    signals::FORWARDED.contains(&signal).then_some(signal as i32)
+    let signal = info.ssi_signo as i32;
+    (signals::is_forwarded(signal) && signals::ends_a_process(signal)).then_some(signal)
 }
 
 /// Ends the child because the parent was told to end.

@@ -9,6 +9,7 @@
 //!   warden ──Order───▶ child    Go, GoWithoutQueue: the ids are mapped; Claimed, NotClaimed
 //!   warden ◀──Report── child    Claim (with the directory), Listener (with the seccomp listener)
 //!   warden ◀──Report── joiner   Started (with a pidfd), Fault
+//!   parent ──Order───▶ child    Go: what is to be told of the start has been told
 //!   parent ◀──Report── child    Done, Note, Target, Fault; Terminal, View, Socket, each with a descriptor
 //!
 //!   Taken answers a descriptor that came as a number.
@@ -27,7 +28,8 @@ use std::path::Path;
 /// What the parent tells the warden, and the warden the child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Order {
-    /// Clone the child, and let it go its way; to the child: go on.
+    /// Clone the child, and let it go its way; to the child: go on. From the parent it comes before
+    /// CMD, where the start is told.
     Go,
     /// The same, but there is no queue to be opened.
     GoWithoutQueue,

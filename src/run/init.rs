@@ -10,10 +10,10 @@ use crate::run::wire::End;
 use crate::self_exe;
 use crate::spec::INIT;
 use crate::sys;
-use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
+use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
 use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use rustix::io::{Errno, FdFlags, fcntl_dupfd_cloexec, fcntl_setfd};
-use rustix::process::{Pid, WaitOptions, getpid, set_child_subreaper, setpgid};
+use rustix::process::{Pid, WaitOptions, getpid, kill_process, set_child_subreaper, setpgid};
 use rustix::stdio::{stderr, stdin, stdout};
 use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -140,19 +140,18 @@ fn start(cmd: &[CString], wire: OwnedFd, step: usize) -> ! {
 
 fn reap(child: Pid, signals: &SigSet) -> Exit {
     loop {
-        match signals.wait() {
-            Ok(Signal::SIGCHLD) => {
+        match sys::wait_for_signal(signals) {
+            Ok(libc::SIGCHLD) => {
                 if let Some(exit) = reap_all(child) {
                     return exit;
                 }
             }
             // Stops and continues of the terminal are for the groups that they were sent to.
-            Ok(Signal::SIGTSTP | Signal::SIGTTIN | Signal::SIGTTOU | Signal::SIGCONT) => {}
-            Ok(signal) => {
-                let _ = nix::sys::signal::kill(
-                    nix::unistd::Pid::from_raw(child.as_raw_nonzero().get()),
-                    signal,
-                );
+            Ok(libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU | libc::SIGCONT) => {}
+            Ok(number) => {
+                if let Some(signal) = sys::numbered_signal(number) {
+                    let _ = kill_process(child, signal);
+                }
             }
             Err(_) => {}
         }

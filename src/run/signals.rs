@@ -8,18 +8,20 @@ use rustix::process::Pid;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 
-/// Those that the parent passes on to the child.
-pub const FORWARDED: [Signal; 6] = [
-    Signal::SIGTERM,
-    Signal::SIGINT,
-    Signal::SIGHUP,
-    Signal::SIGQUIT,
-    Signal::SIGUSR1,
-    Signal::SIGUSR2,
-];
-
 /// Those that the parent acts on itself.
 const OWN: [Signal; 3] = [Signal::SIGWINCH, Signal::SIGTSTP, Signal::SIGCONT];
+
+/// Those that nobody is told of: the ends of processes of its own, the terminal's word to who is in
+/// the background, a pipe that nobody reads, and what cannot be caught.
+const UNTOLD: [i32; 6] =
+    [libc::SIGCHLD, libc::SIGTTIN, libc::SIGTTOU, libc::SIGPIPE, libc::SIGKILL, libc::SIGSTOP];
+
+/// Whether the parent passes a signal on to the child: every one that can be caught, real-time ones
+/// too, but those that have a meaning for the parent itself.
+pub fn is_forwarded(signal: i32) -> bool {
+    let is_own = OWN.iter().any(|&own| own as i32 == signal);
+    (1..=libc::SIGRTMAX()).contains(&signal) && !is_own && !UNTOLD.contains(&signal)
+}
 
 /// Blocks the signals that the parent handles, and opens a descriptor that tells of them,
 /// signalfd(2). One that the caller ignores, as nohup(1) has it, stays ignored: blocked it would be
@@ -28,11 +30,9 @@ const OWN: [Signal; 3] = [Signal::SIGWINCH, Signal::SIGTSTP, Signal::SIGCONT];
 /// # Errors
 /// EMFILE.
 pub fn listen() -> nix::Result<SignalFd> {
-    let ignored = |signal: &Signal| sys::is_ignored(*signal as i32);
-    let mut set = SigSet::empty();
-    for signal in FORWARDED.into_iter().filter(|signal| !ignored(signal)).chain(OWN) {
-        set.add(signal);
-    }
+    let is_heard = |&signal: &i32| is_forwarded(signal) && !sys::is_ignored(signal);
+    let own = OWN.map(|signal| signal as i32);
+    let set = sys::signal_set((1..=libc::SIGRTMAX()).filter(is_heard).chain(own));
     set.thread_block()?;
     SignalFd::with_flags(&set, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
 }

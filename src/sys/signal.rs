@@ -1,7 +1,9 @@
 //! Signals: which are blocked, ignored, or have their default action, sigaction(2).
 
 use super::errno::{checked, last_errno};
+use nix::sys::signal::SigSet;
 use rustix::io::{Errno, Result};
+use rustix::process::Signal;
 
 /// Adds a signal to those that this thread blocks, real-time ones too.
 pub fn block_signal(signal: i32) -> Result<()> {
@@ -13,6 +15,40 @@ pub fn block_signal(signal: i32) -> Result<()> {
         checked(libc::sigprocmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut()).into())
             .map(drop)
     }
+}
+
+/// A set of signals, real-time ones too. What is no signal is left out, and so are the two that libc
+/// keeps for itself.
+pub fn signal_set(signals: impl Iterator<Item = i32>) -> SigSet {
+    // SAFETY: a set is integers, and is emptied before it is used; the calls take its address.
+    unsafe {
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut set);
+        for signal in signals {
+            libc::sigaddset(&raw mut set, signal);
+        }
+        SigSet::from_sigset_t_unchecked(set)
+    }
+}
+
+/// A signal by its number, real-time ones too; `None` for what is none, and for those that libc keeps
+/// for itself.
+pub fn numbered_signal(number: i32) -> Option<Signal> {
+    let is_real_time = (libc::SIGRTMIN()..=libc::SIGRTMAX()).contains(&number);
+    // SAFETY: it is a signal of the kernel's, and none that libc keeps for itself.
+    let real_time = || is_real_time.then(|| unsafe { Signal::from_raw_unchecked(number) });
+    Signal::from_named_raw(number).or_else(real_time)
+}
+
+/// Waits for one of these signals, which are blocked; its number, sigwaitinfo(2).
+///
+/// # Errors
+/// EINTR.
+pub fn wait_for_signal(signals: &SigSet) -> Result<i32> {
+    let signals: &libc::sigset_t = signals.as_ref();
+    // SAFETY: the set outlives the call, and nothing more is asked of the signal.
+    let number = unsafe { libc::sigwaitinfo(signals, std::ptr::null_mut()) };
+    checked(number.into()).map(|_| number)
 }
 
 /// Ignores a signal.

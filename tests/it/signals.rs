@@ -40,6 +40,60 @@ fn sigterm_ends_a_deaf_pid_1_and_143_is_reported() {
     }
 }
 
+/// Sends a signal by its number, real-time ones too.
+fn send_number(child: &Child, number: i32) {
+    let sent = shell(&["sh"], &format!("kill -{number} {}", child.id())).status().unwrap();
+    assert!(sent.success());
+}
+
+#[test]
+fn every_signal_that_can_be_caught_is_passed_on() {
+    need!(root);
+    let untold = [libc::SIGCHLD, libc::SIGTTIN, libc::SIGTTOU, libc::SIGPIPE];
+    let own = [libc::SIGWINCH, libc::SIGTSTP, libc::SIGCONT];
+    let cannot = [libc::SIGKILL, libc::SIGSTOP];
+    let others = (1..32).chain(libc::SIGRTMIN()..=libc::SIGRTMAX());
+    let passed: Vec<i32> = others
+        .filter(|signal| ![&untold[..], &own, &cannot].concat().contains(signal))
+        // rustic lets a write beyond a limit fail instead, and ignores it.
+        .filter(|&signal| signal != libc::SIGXFSZ)
+        .collect();
+    assert!(passed.contains(&libc::SIGALRM) && passed.contains(&(libc::SIGRTMIN() + 3)));
+    let bind = format!("{}:/mnt/payload", payload().display());
+    for init in [&[][..], &["--init"]] {
+        let run = Rustic::run().opt(["--bind", &bind]).opt(init.iter().copied());
+        let mut child = run.opt(["/mnt/payload", "tell-signals"]).started_until("waiting");
+        let mut out = std::io::BufReader::new(child.stdout.take().unwrap());
+        for &signal in &passed {
+            send_number(&child, signal);
+            let mut line = String::new();
+            std::io::BufRead::read_line(&mut out, &mut line).unwrap();
+            assert_eq!(line, format!("{signal}\n"), "{init:?}");
+        }
+        child.stdout = Some(out.into_inner());
+        // Not what is meant for rustic alone.
+        for signal in untold.into_iter().chain([libc::SIGCONT, libc::SIGWINCH]) {
+            send_number(&child, signal);
+        }
+        send_number(&child, libc::SIGKILL);
+        let ran = finish(child);
+        assert_eq!((ran.code, ran.stdout.as_str()), (-libc::SIGKILL, ""), "{init:?}");
+    }
+}
+
+#[test]
+fn a_signal_that_nobody_handles_ends_the_container_with_its_number() {
+    need!(root);
+    for signal in [libc::SIGALRM, libc::SIGRTMIN() + 3, libc::SIGRTMAX()] {
+        for init in [&[][..], &["--init"]] {
+            let run = Rustic::run().opt(init.iter().copied());
+            let child = run.opt(["sh", "-c", "echo up; read x"]).started_until("up");
+            send_number(&child, signal);
+            assert_eq!(finish(child).code, 128 + signal, "{init:?}");
+        }
+    }
+}
+
 #[test]
 fn a_pid_1_that_handles_the_signal_decides_itself() {
     need!(root);

@@ -7,6 +7,7 @@
 )]
 
 mod escape;
+mod network;
 mod notify;
 mod queue;
 mod say;
@@ -15,11 +16,12 @@ mod state;
 mod streams;
 
 use escape::{add_key, among_keys, climb, forbidden_call, read_through, session_keyring, tiocsti};
+use network::{listen, ping};
 use notify::{fill_in_flight, notify, notify_lingering};
 use queue::{fill_queues, ready_on_the_queue};
 use rustix::process::{Gid, Uid};
 use say::say;
-use signals::{signalfd, sigterm, sigwait};
+use signals::{signalfd, sigterm, sigwait, tell_signals};
 use state::state;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, exit};
@@ -38,6 +40,9 @@ fn main() {
         // As no program should do it: POSIX wants the signal blocked before.
         ["sigwait-unblocked"] => sigwait(),
         ["signalfd"] => signalfd(),
+        ["tell-signals"] => tell_signals(),
+        ["listen", port] => say(&listen(port)),
+        ["ping"] => say(&ping()),
         ["tiocsti"] => tiocsti(),
         ["read-through", fd, path] => read_through(fd, path),
         ["ready-queue"] => ready_on_the_queue(),

@@ -26,3 +26,16 @@ pub(super) fn signalfd() {
     say(&format!("got {:?}", signal.ok().flatten().map(|info| info.ssi_signo)));
     exit(43);
 }
+
+/// Says `waiting`, and then the number of each signal that comes, real-time ones too.
+pub(super) fn tell_signals() {
+    let all = SigSet::all();
+    let _ = all.thread_block();
+    say("waiting");
+    let set: &libc::sigset_t = all.as_ref();
+    loop {
+        // SAFETY: the set outlives the call, and nothing more is asked of the signal.
+        let number = unsafe { libc::sigwaitinfo(set, std::ptr::null_mut()) };
+        say(&number.to_string());
+    }
+}

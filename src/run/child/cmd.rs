@@ -2,11 +2,14 @@
 
 use super::Child;
 use crate::error::SysError;
+use crate::exit::Exit;
 use crate::ready::READY_FD;
 use crate::run::control::Report;
+use crate::run::wire::Received;
 use crate::run::{exec, init};
 use crate::self_exe;
-use crate::spec::{First, PROBE};
+use crate::spec::{First, PROBE, Verbosity};
+use crate::sys;
 use rustix::fd::{AsFd, AsRawFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
@@ -26,6 +29,11 @@ impl Child<'_> {
         // child that was killed before has not sent it. So one that cannot be sent ends the start.
         if let Err(errno) = self.given.report.send(&Report::Done(number), None) {
             return SysError::new(errno, "telling the parent");
+        }
+        if self.given.talk != Verbosity::Quiet
+            && let Err(error) = self.wait_for_the_last_word()
+        {
+            return error;
         }
         if let Some(ready) = self.given.ready.take()
             && let Err(error) = hand_over(&ready)
@@ -57,6 +65,17 @@ impl Child<'_> {
                 }
             }
             (_, None) => Errno::BADF.into(),
+        }
+    }
+
+    /// Where the start is told, its end is too before CMD says a word of its own.
+    fn wait_for_the_last_word(&self) -> Result<(), SysError> {
+        match self.given.report.wait() {
+            Received::Message(..) => Ok(()),
+            // Nobody is left who could be told.
+            Received::Closed => sys::exit_now(Exit::Failed.code()),
+            Received::Nothing => Err(Errno::AGAIN.into()),
+            Received::Failed(errno) => Err(SysError::new(errno, "hearing the parent")),
         }
     }
 

@@ -24,7 +24,7 @@ use crate::ready::queue::Queue;
 use crate::run::control::{FarEnd, Report};
 use crate::run::plan::Plan;
 use crate::run::pty::Outer;
-use crate::run::step::{ChildStep, Side, Step};
+use crate::run::step::{ChildStep, RootfsStep, Side, Step};
 use crate::run::stream_relay::Ends;
 use crate::run::streams::Streams;
 use crate::spec::Verbosity;
@@ -164,7 +164,17 @@ fn opened(fd: Option<&OwnedFd>) -> Result<BorrowedFd<'_>, SysError> {
 impl Child<'_> {
     fn execute_step(&mut self, number: usize, step: &Step) -> Result<(), SysError> {
         match step {
-            Step::Builder(step) | Step::Rootfs(step) => self.execute_rootfs(step),
+            Step::Builder(step) | Step::Rootfs(step) => {
+                let done = self.execute_rootfs(step);
+                match (step, done) {
+                    // What nobody has ordered is had where the kernel gives it.
+                    (RootfsStep::SetSysctls { ordered: Switch::No, .. }, Err(error)) => {
+                        self.note(number, error.errno);
+                        Ok(())
+                    }
+                    (_, done) => done,
+                }
+            }
             Step::Child(step) => self.execute(number, step),
             // The plan gives none of them to these sides.
             Step::Parent(_) | Step::Warden(_) => Ok(()),

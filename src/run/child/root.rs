@@ -71,7 +71,7 @@ impl Child<'_> {
             RootfsStep::MakeMasks => {
                 self.masks = Some(Masks::make(opened(self.scratch.as_ref())?)?)
             }
-            RootfsStep::SetSysctls { proc, sysctls } => self.set_sysctls(*proc, sysctls)?,
+            RootfsStep::SetSysctls { proc, sysctls, .. } => self.set_sysctls(*proc, sysctls)?,
             RootfsStep::Mask { place, hidden } => self.mask(*place, hidden)?,
             RootfsStep::ProtectProc { proc, hidden } => {
                 proc_masks::protect(self.mount(*proc)?, hidden)?;
@@ -223,8 +223,12 @@ impl Child<'_> {
         Ok(())
     }
 
-    fn set_sysctls(&self, proc: usize, sysctls: &[Sysctl]) -> Result<(), SysError> {
-        let proc = self.mount(proc)?;
+    fn set_sysctls(&self, proc: Option<usize>, sysctls: &[Sysctl]) -> Result<(), SysError> {
+        let callers = proc.is_none().then(|| open_base(c"/proc")).transpose()?;
+        let proc = match (proc, &callers) {
+            (Some(slot), _) => self.mount(slot)?,
+            (None, callers) => opened(callers.as_ref())?,
+        };
         for sysctl in sysctls {
             let named = |errno| SysError::new(errno, format!("{}={}", sysctl.key, sysctl.value));
             let path = Path::new("sys").join(sysctl.path());

@@ -4,10 +4,11 @@
 use super::ladder::{KernelFiles, Ladder, SysView};
 use crate::beneath::Kind;
 use crate::error::Failure;
+use crate::host::Extent;
 use crate::mountinfo::{self, MountInfo};
 use crate::namespace::{Namespace, Switch};
 use crate::run::step::{Place, RootfsStep};
-use crate::spec::{ProcView, Writing, shown};
+use crate::spec::{ProcView, Sysctl, Writing, shown};
 use crate::walls::proc_masks::{self, Hidden};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -68,9 +69,10 @@ impl Ladder<'_> {
     /// comes later, and on top.
     pub(super) fn mask_kernel_files(&mut self, proc: usize, sys: usize) {
         let KernelFiles { proc: of_proc, sys: of_sys, .. } = std::mem::take(&mut self.kernel_files);
+        self.open_network(Some(proc));
         if !self.spec.kernel.sysctls.is_empty() {
-            let sysctls = self.spec.kernel.sysctls.clone();
-            self.rung(RootfsStep::SetSysctls { proc, sysctls });
+            let (proc, sysctls) = (Some(proc), self.spec.kernel.sysctls.clone());
+            self.rung(RootfsStep::SetSysctls { proc, sysctls, ordered: Switch::Yes });
         }
         if !of_proc.is_empty() {
             let hidden = of_proc.clone();
@@ -79,6 +81,31 @@ impl Ladder<'_> {
         }
         if !of_sys.is_empty() {
             self.rung(RootfsStep::Mask { place: Place::Sys(sys), hidden: of_sys });
+        }
+    }
+
+    /// What a network of the container's own need not keep from anybody in it: the ports below 1024,
+    /// and ICMP sockets, icmp(7), which ping needs where it has no CAP_NET_RAW. What was ordered
+    /// stays as it was ordered.
+    pub(super) fn open_network(&mut self, proc: Option<usize>) {
+        if !self.is_new(Namespace::Net) {
+            return;
+        }
+        let groups = self.maps.map_or(&self.host.gid_map, |maps| &maps.gids);
+        let ping = range(groups).map(|(first, last)| format!("{first}\t{last}"));
+        let usual = [
+            ("net.ipv4.ip_unprivileged_port_start", Some("0".to_owned())),
+            ("net.ipv4.ping_group_range", ping),
+        ];
+        let ordered = &self.spec.kernel.sysctls;
+        let usual = usual.into_iter().filter_map(|(key, value)| {
+            let sysctl = Sysctl { key: key.to_owned(), value: value? };
+            let is_free = ordered.iter().all(|one| one.path() != sysctl.path());
+            is_free.then_some(sysctl)
+        });
+        for sysctl in usual.collect::<Vec<_>>() {
+            let sysctls = vec![sysctl];
+            self.rung(RootfsStep::SetSysctls { proc, sysctls, ordered: Switch::No });
         }
     }
 
@@ -158,6 +185,16 @@ impl Ladder<'_> {
         }
         Ok(())
     }
+}
+
+/// The first and the last of the ids of a map, as numbers inside, in the order that they have
+/// outside: so the kernel compares the ends of a range.
+fn range(map: &[Extent]) -> Option<(u32, u32)> {
+    let first = map.iter().min_by_key(|extent| extent.outside)?;
+    let last = map.iter().max_by_key(|extent| extent.outside)?;
+    // The parameter takes no more, net/ipv4/sysctl_net_ipv4.c.
+    let end = last.inside.saturating_add(last.count.saturating_sub(1)).min(i32::MAX as u32);
+    Some((first.inside, end))
 }
 
 fn is_view(mount: &MountInfo) -> bool {

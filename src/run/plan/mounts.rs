@@ -29,9 +29,20 @@ impl Ladder<'_> {
         let name = if is_hostname(&name) { name } else { "localhost".to_owned() };
         let shares_net = *self.spec.namespaces.get(Namespace::Net) == Choice::Shared;
         let of_the_host = |path: &str| shares_net.then(|| std::fs::read(path).ok()).flatten();
-        let hosts = of_the_host("/etc/hosts").unwrap_or_else(|| {
-            format!("127.0.0.1\tlocalhost {name}\n::1\tlocalhost {name}\n").into_bytes()
-        });
+        let hosts = match of_the_host("/etc/hosts") {
+            Some(hosts) if !self.is_new(Namespace::Uts) || names(&hosts, &name) => hosts,
+            Some(mut hosts) => {
+                if hosts.last().is_some_and(|&last| last != b'\n') {
+                    hosts.push(b'\n');
+                }
+                hosts.extend(own_line(&name).into_bytes());
+                hosts
+            }
+            None => {
+                let line = own_line(&name);
+                format!("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost\n{line}").into_bytes()
+            }
+        };
         let resolver = of_the_host("/etc/resolv.conf")
             .unwrap_or_else(|| b"# no name server: this network is a loopback\n".to_vec());
         let files = vec![
@@ -152,6 +163,23 @@ impl Ladder<'_> {
         );
         SysView::Empty
     }
+}
+
+/// The line of hosts(5) for the container's own name: the canonical name first, and behind it what
+/// stands before its first dot.
+fn own_line(name: &str) -> String {
+    let short = name.split_once('.').filter(|(short, _)| !short.is_empty());
+    let short = short.map_or(String::new(), |(short, _)| format!(" {short}"));
+    format!("127.0.1.1\t{name}{short}\n")
+}
+
+/// Whether a text as hosts(5) describes it has a name.
+fn names(hosts: &[u8], name: &str) -> bool {
+    let text = String::from_utf8_lossy(hosts);
+    text.lines().any(|line| {
+        let words = line.split('#').next().unwrap_or_default().split_whitespace().skip(1);
+        words.into_iter().any(|word| word.eq_ignore_ascii_case(name))
+    })
 }
 
 fn option(key: &'static CStr, value: &str) -> FsOption {

@@ -37,13 +37,11 @@ impl Ladder<'_> {
                             .into(),
                     );
                 }
-                self.end_building();
-                self.rung(RootfsStep::Chroot);
+                self.chroot_alone();
             }
             (Image::Tree(path), false) => {
                 self.rung(RootfsStep::OpenBase(c_string(&path)));
-                self.end_building();
-                self.rung(RootfsStep::Chroot);
+                self.chroot_alone();
             }
             (Image::Directory(path), false) => {
                 self.name_open_views(Some(&path))?;
@@ -55,14 +53,21 @@ impl Ladder<'_> {
                             .into(),
                     );
                 }
-                self.end_building();
-                self.rung(RootfsStep::Chroot);
+                self.chroot_alone();
             }
             // An archive has a directory of its run here. Without one the chroot fails, having
             // nothing to enter.
-            (Image::ToUnpack(_), false) => self.rung(RootfsStep::Chroot),
+            (Image::ToUnpack(_), false) => self.chroot_alone(),
         }
         Ok(())
+    }
+
+    /// Without mounts: the parameters of its own network are written in the caller's /proc, which
+    /// shows each process those of its own.
+    fn chroot_alone(&mut self) {
+        self.end_building();
+        self.open_network(None);
+        self.rung(RootfsStep::Chroot);
     }
 
     fn mounted_root(&mut self, image: Image) -> Result<(), Failure> {

@@ -140,12 +140,15 @@ pub enum RootfsStep {
     ProtectRoot,
     /// The mounts of these slots, and what hides, likewise.
     ProtectMounts(Vec<usize>),
-    /// Kernel parameters of the container's own, in the proc file system of this slot.
+    /// Kernel parameters of the container's own.
     SetSysctls {
-        /// The slot of the proc file system that they are written in.
-        proc: usize,
+        /// The slot of the proc file system that they are written in; the caller's where there are
+        /// no mounts.
+        proc: Option<usize>,
         /// Keys and values.
         sysctls: Vec<Sysctl>,
+        /// Whether they were ordered; the others are set as far as the kernel lets them.
+        ordered: Switch,
     },
     /// Paths hidden.
     Mask {

@@ -8,6 +8,7 @@ use crate::run::events;
 use crate::run::resource::{self, Which};
 use crate::run::step::{ChildStep, Step, WardenStep};
 use crate::run::wire::Received;
+use crate::spec::Verbosity;
 use crate::walls::idmap::Writer;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, OwnedFd};
@@ -105,11 +106,7 @@ impl Supervisor<'_> {
                     child.know_peer(pidfd);
                 }
             }
-            Report::Done(number) => match self.run.plan.steps.get(number) {
-                Some(Step::Child(ChildStep::Exec { .. })) => self.stage = Phase::Executing,
-                Some(step) => self.run.voice.done(number, step),
-                None => {}
-            },
+            Report::Done(number) => self.done(number),
             Report::Note(number, errno) => self.note(number, errno),
             Report::Target { ordered, path } => {
                 let (ordered, path) = (printable(&ordered), printable(&path));
@@ -144,6 +141,19 @@ impl Supervisor<'_> {
             Report::Left(place, errno) => self.left(place, errno),
             Report::Listener => {}
             Report::Ended(ending) => self.ending = Some(ending),
+        }
+    }
+
+    fn done(&mut self, number: usize) {
+        match self.run.plan.steps.get(number) {
+            Some(Step::Child(ChildStep::Exec { .. })) => {
+                self.stage = match self.run.spec.talk {
+                    Verbosity::Quiet | Verbosity::DryRun => Phase::Executing,
+                    Verbosity::Story | Verbosity::Steps => Phase::Waiting,
+                }
+            }
+            Some(step) => self.run.voice.done(number, step),
+            None => {}
         }
     }
 

@@ -126,6 +126,8 @@ pub struct Connections {
 enum Phase {
     /// On its way through the plan.
     SettingUp,
+    /// At its last step, which it takes when what is to be told of the start has been told.
+    Waiting,
     /// At its last step: when its wire ends now, it has become CMD.
     Executing,
 }

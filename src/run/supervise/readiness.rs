@@ -24,13 +24,29 @@ impl Supervisor<'_> {
         }
     }
 
+    /// Tells what is left to tell of the start, and lets a child go on that waits for it at its last
+    /// step: CMD's own words come behind.
+    pub(super) fn let_cmd_start(&mut self) {
+        if self.stage != Phase::Waiting {
+            return;
+        }
+        self.stage = Phase::Executing;
+        self.read_queue();
+        self.did(|step| matches!(step, Step::Child(ChildStep::Exec { .. })));
+        // One that cannot be told is ended, and the warden says how.
+        if let Some(child) = &self.child
+            && child.send(&Order::Go, None).is_err()
+        {
+            self.order(Order::Kill);
+        }
+    }
+
     /// The child's wire has ended: it has become CMD, unless it has said why not, or was killed
     /// before.
     pub(super) fn child_is_cmd(&mut self) {
-        if self.failure.is_some() || self.stage == Phase::SettingUp {
+        if self.failure.is_some() || self.stage != Phase::Executing {
             return;
         }
-        self.did(|step| matches!(step, Step::Child(ChildStep::Exec { .. })));
         if let Some(pid) = self.pid {
             // Until now a child that is hidden from others could not be looked into.
             if self.info.is_wanted() && self.run.plan.namespaces.shows_the_child() {

@@ -1,6 +1,7 @@
 //! Signals to rustic itself, and the terminal.
 
 use super::Supervisor;
+use crate::namespace::Namespace;
 use crate::run::control::Order;
 use crate::run::keys::Keys;
 use crate::run::pty_relay::Relay;
@@ -10,18 +11,27 @@ use nix::sys::signal::{Signal, raise};
 impl Supervisor<'_> {
     pub(super) fn hear_signals(&mut self) {
         while let Ok(Some(info)) = self.signals.read_signal() {
-            let number = info.ssi_signo as i32;
-            match Signal::try_from(number) {
-                Ok(Signal::SIGWINCH) => self.relay.iter().for_each(Relay::resize),
-                Ok(Signal::SIGCONT) => self.relay.iter_mut().for_each(Relay::resume),
-                Ok(Signal::SIGTSTP) => self.stop(),
-                Ok(signal) if signals::FORWARDED.contains(&signal) => {
-                    let stop = self.run.spec.stop_signal.filter(|_| signal == Signal::SIGTERM);
-                    self.order(Order::Signal(stop.unwrap_or(number)));
-                }
+            match info.ssi_signo as i32 {
+                libc::SIGWINCH => self.relay.iter().for_each(Relay::resize),
+                libc::SIGCONT => self.relay.iter_mut().for_each(Relay::resume),
+                libc::SIGTSTP => self.stop(),
+                libc::SIGTERM => self.order(Order::Signal(self.stop_signal())),
+                number if signals::is_forwarded(number) => self.order(Order::Signal(number)),
                 _ => {}
             }
         }
+    }
+
+    /// What SIGTERM becomes: what the image says; for a systemd that is process 1, which would begin
+    /// anew, the signal by which it stops, systemd(1).
+    fn stop_signal(&self) -> i32 {
+        let pid = self.pid.map_or(0, |pid| pid.as_raw_nonzero().get());
+        let is_systemd = || {
+            self.run.spec.namespaces.is_new(Namespace::Pid)
+                && std::fs::read(format!("/proc/{pid}/comm")).is_ok_and(|name| name == b"systemd\n")
+        };
+        let of_systemd = || is_systemd().then(|| libc::SIGRTMIN() + 3);
+        self.run.spec.stop_signal.or_else(of_systemd).unwrap_or(libc::SIGTERM)
     }
 
     /// Stopped from outside: the terminal is given back as it was for that time.

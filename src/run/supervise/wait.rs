@@ -56,6 +56,7 @@ impl Supervisor<'_> {
                     ParentEvent::Streams => self.connections.pipes.relay(),
                 }
             }
+            self.let_cmd_start();
             self.relay.iter_mut().for_each(Relay::look_around);
             if matches!(self.readiness, Readiness::Awaited(deadline) if Instant::now() >= deadline)
             {
@@ -150,7 +151,7 @@ impl Supervisor<'_> {
             return Err(failure);
         }
         // It ended on its way, and could not say at which step.
-        if self.stage == Phase::SettingUp && self.ending == Some(SILENT) {
+        if self.stage != Phase::Executing && self.ending == Some(SILENT) {
             return Err(Failure::new(
                 "the container could not be made: its first process ended before it could say why",
             ));

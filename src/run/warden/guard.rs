@@ -200,7 +200,7 @@ impl Warden<'_> {
             | Order::NotClaimed(_) => {}
             Order::Kill => send(ward, Signal::KILL),
             Order::Signal(number) => self.deliver(number, ward, || {
-                if let Some(signal) = Signal::from_named_raw(number) {
+                if let Some(signal) = sys::numbered_signal(number) {
                     send(ward, signal);
                 }
             }),

@@ -2,4 +2,6 @@
 
 mod callers;
 mod ends;
+mod network;
 mod sees;
+mod words;

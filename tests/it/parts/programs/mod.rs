@@ -1,12 +1,14 @@
 //! Programs that people run: behind the default walls, and those that make containers themselves
 //! with the order that they need. Each has to do its work, not just to start.
 
+mod boot;
 mod table;
 
 use crate::ids::Ranges;
 use crate::need;
 use crate::support::{Ran, Rustic, binary, host, roomy};
 use std::path::{Path, PathBuf};
+use std::process::Child;
 use std::sync::OnceLock;
 use table::{C, CHANGES_OF_USER, JOE, NODE, PACKAGE, PROGRAMS, PYTHON, Program};
 
@@ -26,15 +28,21 @@ fn root() -> &'static (PathBuf, PathBuf) {
     })
 }
 
-fn run(options: &[&str], script: &str) -> Ran {
+fn with(options: &[&str]) -> Rustic {
     let (store, work) = root();
     let bind = |folder: &Path| format!("{}:/programs:ro", folder.display());
     Rustic::run()
         .opt(["--store", store.to_str().unwrap(), "--rootfs", "programs"])
         .opt(["--scratch-size", "2G", "--bind", &bind(work)])
         .opt(options.iter().copied())
-        .sh(script)
-        .ran()
+}
+
+fn run(options: &[&str], script: &str) -> Ran {
+    with(options).sh(script).ran()
+}
+
+fn started(options: &[&str], cmd: &[&str]) -> Child {
+    with(options).opt(cmd.iter().copied()).started()
 }
 
 fn is_there() -> bool {
@@ -168,7 +176,10 @@ fn no_row_is_more_open_than_with_podmans_configuration() {
     // The page shows what the script says, where it was made with the same versions.
     let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/walls.md"));
     let (page, versions) = (page.unwrap(), table.lines().next().unwrap());
-    let old: Vec<&str> = table.lines().filter(|line| !page.contains(line)).collect();
+    // What is closed in all four depends on what this machine has: without a tracefs none can be
+    // read.
+    let rows = table.lines().filter(|line| line.starts_with('|'));
+    let old: Vec<&str> = rows.filter(|line| !page.contains(line)).collect();
     need!(page.contains(versions), "the page was made with other versions of the kernel or podman");
     assert_eq!(old, Vec::<&str>::new(), "rows that docs/walls.md does not have");
 }

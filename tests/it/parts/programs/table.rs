@@ -74,7 +74,7 @@ int main(void) {
 "#;
 
 /// What runs behind the default walls.
-pub(super) const PROGRAMS: [Program; 18] = [
+pub(super) const PROGRAMS: [Program; 19] = [
     ("dpkg -i", "dpkg -i /repo/walls.deb >/dev/null && walls | grep -q walls"),
     (
         "apt-get with a local repository",
@@ -84,6 +84,7 @@ pub(super) const PROGRAMS: [Program; 18] = [
          apt-get install -y -q walls >/dev/null && walls | grep -q walls && \
          apt-get remove -y -q walls >/dev/null",
     ),
+    ("ping", "ping -c 1 -W 5 127.0.0.1 | grep -q '1 received' && hostname -f | grep -q rustic"),
     ("python3", "python3 /programs/p.py | grep -q done"),
     (
         "git",
