@@ -4,12 +4,14 @@ use crate::cli::{Asked, RootfsOrder, Show, VerifyOrder};
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::host::Host;
+use crate::own_name;
 use crate::rootfs::command::{self, OutputFormat};
 use crate::spec::{self, RunOptions, Verbosity};
 use crate::{invoke, run, sys, verify};
 use anyhow::{Context, Result, ensure};
 use std::ffi::OsString;
 use std::io::{ErrorKind, Write};
+use std::path::Path;
 
 /// What a program of this name and with these arguments is, before anything is read of them: under
 /// the article's name the article's program. `None` where it is rustic.
@@ -28,10 +30,11 @@ pub fn act(asked: Asked) -> Result<Exit> {
         Asked::Run(options) => run(*options),
         Asked::Verify(order) => verify(*order),
         Asked::Rootfs(order) => rootfs(&order),
-        Asked::Invoke(words) => Ok(invoke::main("rustic invoke", &words)),
+        Asked::Invoke(words) => Ok(invoke::main(&format!("{} invoke", own_name::get()), &words)),
         Asked::Probe(channel) => Ok(verify::agent::main(channel)?),
         Asked::Init(words) => Ok(run::init::main(&words)?),
         Asked::Text(text) => shown(&text),
+        Asked::Files { pages, into } => written(&pages, &into),
         Asked::Usage(usage) => Err(usage.into()),
         Asked::Refused(failure) => Err(failure.into()),
     }
@@ -87,6 +90,15 @@ fn verify(asked: VerifyOrder) -> Result<Exit> {
         (OutputFormat::Text, Show::Table | Show::Flip | Show::List) => report.table(),
     })?;
     Ok(report.exit())
+}
+
+/// Files of a directory that is there.
+fn written(files: &[(String, Vec<u8>)], into: &Path) -> Result<Exit> {
+    for (name, text) in files {
+        let path = into.join(name);
+        std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(Exit::Command(0))
 }
 
 /// A result, on stdout; one that could not be written is none. Who reads the first lines only has

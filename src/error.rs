@@ -1,6 +1,7 @@
 //! The one error that a user sees: what could not be done, why, and what to try.
 
 use crate::exit::Exit;
+use crate::own_name;
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -81,7 +82,8 @@ impl Failure {
         let why = self.why.as_ref().map(|why| format!("; {why}")).unwrap_or_default();
         let remedy =
             self.remedy.as_ref().map(|remedy| format!("; try {remedy}")).unwrap_or_default();
-        printable(&format!("{}{errno}{why}{remedy}", self.what))
+        let line = printable(&format!("{}{errno}{why}{remedy}", self.what));
+        own_name::within(&line).into_owned()
     }
 }
 
@@ -93,7 +95,7 @@ impl fmt::Display for Failure {
         }
         for (label, text) in [("why", &self.why), ("try", &self.remedy)] {
             if let Some(text) = text {
-                write!(f, "\n  {label}   {}", printable(text))?;
+                write!(f, "\n  {label}   {}", own_name::within(&printable(text)))?;
             }
         }
         match &self.man {

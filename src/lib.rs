@@ -20,7 +20,7 @@
 //! - [`invoke`]: the article's program, option by option.
 //! - [`verify`]: every wall tried from inside, checked from outside, with a control; it starts
 //!   rustic as anybody would.
-//! - [`self_exe`]: rustic itself, inside. [`sys`]: every unsafe block, but for calls of its own
+//! - [`self_exe`]: rustic itself, inside. [`own_name`]: what it was called by. [`sys`]: every unsafe block, but for calls of its own
 //!   unsafe functions. [`test_switches`]: what tests order, never in a shipped binary.
 //!
 //! The modules are private: what nobody uses is seen by the compiler. What the binary takes stands
@@ -39,6 +39,7 @@ mod invoke;
 mod mountinfo;
 mod mounts;
 mod namespace;
+mod own_name;
 mod random;
 mod ready;
 mod rootfs;
@@ -54,6 +55,7 @@ pub use act::{act, by_name};
 pub use cli::{Usage, parse};
 pub use error::Failure;
 pub use exit::Exit;
+pub use own_name::get as own_name;
 pub use sys::reset_sigchld;
 
 /// Pieces that are fuzzed and measured alone.

@@ -23,7 +23,7 @@ fn told(error: &anyhow::Error) -> Exit {
     let name = anstyle::AnsiColor::Red.on_default().bold();
     let stderr = std::io::stderr();
     let mut line = AutoStream::new(Vec::new(), AutoStream::choice(&stderr));
-    let _ = writeln!(line, "{name}rustic:{name:#} {error:#}");
+    let _ = writeln!(line, "{name}{}:{name:#} {error:#}", rustic::own_name());
     let _ = stderr.lock().write_all(&line.into_inner());
     let failure = error.chain().find_map(|cause| cause.downcast_ref::<Failure>());
     let usage = error.chain().find_map(|cause| cause.downcast_ref::<Usage>());

@@ -3,8 +3,8 @@
 use super::from_environment;
 use super::namespaces::NamespaceOptions;
 use super::values::{
-    capabilities, groups, ids, platform, proc_view, read_only, ready, root_switch, seccomp, stdio,
-    sub, switch, sysctl, user, variable,
+    capabilities, completed, groups, ids, platform, proc_view, read_only, ready, root_switch,
+    seccomp, stdio, sub, switch, sysctl, user, variable,
 };
 use crate::namespace::Switch;
 use crate::rootfs::image::{ImageChoice, Platform};
@@ -13,8 +13,8 @@ use crate::spec::{
     KernelOptions, Overlay, ProcView, Ready, RootSwitch, RunOptions, Seccomp, Stdio, Supplementary,
     Sysctl, Tmpfs, UserOrder, Variable, Writing, size,
 };
-use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser};
+use clap::{Args, ValueHint};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -25,11 +25,11 @@ pub(super) struct Container {
 
     /// An imported name, a tar archive (plain, gzip, zstd, xz, bzip2), or a directory (yours: it is
     /// written); without it $RUSTIC_ROOTFS, or the built-in root
-    #[arg(long, value_name = "NAME|TAR|DIR", help_heading = "Root file system")]
+    #[arg(value_hint = ValueHint::AnyPath, long, value_name = "NAME|TAR|DIR", help_heading = "Root file system")]
     rootfs: Option<PathBuf>,
     /// How the root is entered [default: pivot; chroot with --mount no]
     #[arg(
-        long, value_name = "pivot|chroot", value_parser = root_switch,
+        long, value_name = "pivot|chroot", value_parser = completed(&["pivot", "chroot"], root_switch), hide_possible_values = true,
         help_heading = "Root file system",
     )]
     root: Option<RootSwitch>,
@@ -37,7 +37,7 @@ pub(super) struct Container {
     /// /run and /var/tmp get a small tmpfs each, unless it is strict or something was ordered there
     #[arg(
         long, value_name = "strict", num_args = 0..=1, require_equals = true,
-        default_missing_value = "", value_parser = read_only, help_heading = "Root file system",
+        default_missing_value = "", value_parser = completed(&["strict"], read_only), hide_possible_values = true, help_heading = "Root file system",
         conflicts_with = "ephemeral",
     )]
     read_only: Option<Writing>,
@@ -50,44 +50,44 @@ pub(super) struct Container {
         help_heading = "Root file system",
     )]
     scratch_size: u64,
-    /// Show SRC of the host at DST inside, with the mounts below it and with its sockets: whoever
-    /// listens there can be talked to, read-only or not
+    /// Mount the host's SRC at DST inside, with the mounts below it. A socket in it can be connected
+    /// to, also where it is read-only
     #[arg(
         long, value_name = "SRC:DST[:ro]",
         value_parser = OsStringValueParser::new().try_map(|word| Bind::parse(&word)),
         help_heading = FILES,
     )]
     bind: Vec<Bind>,
-    /// An empty tmpfs at DST inside; read-only it holds what is mounted in it, and nothing else
+    /// Mount an empty tmpfs at DST inside; a read-only one has room for mounts in it, and for nothing
+    /// else
     #[arg(
         long, value_name = "DST[:ro][:size=N]",
         value_parser = OsStringValueParser::new().try_map(|word| Tmpfs::parse(&word)),
         help_heading = FILES,
     )]
     tmpfs: Vec<Tmpfs>,
-    /// Show DIR of the host at DST inside; writes vanish with the container
+    /// Mount the host's DIR at DST inside; writes go to a layer that vanishes with the container
     #[arg(
         long, value_name = "DIR:DST",
         value_parser = OsStringValueParser::new().try_map(|word| Overlay::parse(&word)),
         help_heading = FILES,
     )]
     overlay: Vec<Overlay>,
-    /// Show nothing at PATH inside: a directory is empty, a file is not there, whatever the host
-    /// puts in its place
-    #[arg(long, value_name = "PATH", help_heading = FILES)]
+    /// Hide PATH inside: a directory is empty, a file is not there, also when the host replaces it
+    #[arg(value_hint = ValueHint::AnyPath, long, value_name = "PATH", help_heading = FILES)]
     hide: Vec<PathBuf>,
     /// The same where PATH may be missing
     #[arg(long, value_name = "PATH", help_heading = FILES)]
     hide_try: Vec<PathBuf>,
     /// Where unpacked images are kept [default: $RUSTIC_STORE, /var/lib/rustic as root,
     /// $XDG_DATA_HOME/rustic otherwise]
-    #[arg(long, value_name = "DIR", help_heading = "Root file system")]
+    #[arg(value_hint = ValueHint::DirPath, long, value_name = "DIR", help_heading = "Root file system")]
     store: Option<PathBuf>,
 
     /// Whether an image's config gives what is not ordered: user, environment, working directory,
     /// entrypoint, command, stop signal
     #[arg(
-        long, value_name = "yes|no", default_value = "yes", value_parser = switch,
+        long, value_name = "yes|no", default_value = "yes", value_parser = completed(&["yes", "no"], switch), hide_possible_values = true,
         help_heading = "Root file system",
     )]
     image_config: Switch,
@@ -111,14 +111,14 @@ pub(super) struct Container {
     #[arg(long, value_name = "DIR", help_heading = "Process")]
     workdir: Option<PathBuf>,
     /// User inside: a number, a name of the image's, or the caller's own number
-    #[arg(long, value_name = "N|NAME|keep", value_parser = user, help_heading = "Process")]
+    #[arg(long, value_name = "N|NAME|keep", value_parser = completed(&["keep"], user), hide_possible_values = true, help_heading = "Process")]
     uid: Option<IdOrder>,
     /// Group inside [default: with --uid the group and the supplementary groups that the image
     /// gives the user]
-    #[arg(long, value_name = "N|NAME|keep", value_parser = user, help_heading = "Process")]
+    #[arg(long, value_name = "N|NAME|keep", value_parser = completed(&["keep"], user), hide_possible_values = true, help_heading = "Process")]
     gid: Option<IdOrder>,
     /// Keep the caller's supplementary groups, which are given up otherwise
-    #[arg(long, value_name = "keep", value_parser = groups, help_heading = "Process")]
+    #[arg(long, value_name = "keep", value_parser = completed(&["keep"], groups), hide_possible_values = true, help_heading = "Process")]
     groups: Option<Supplementary>,
     /// With --user yes, as root: which ids outside are those from 0 up inside [default: 65,536 that
     /// nobody has]
@@ -135,48 +135,48 @@ pub(super) struct Container {
         help_heading = "Process",
     )]
     env: Vec<Variable>,
-    /// Put a reaper of orphans in front of CMD
+    /// Start CMD below a small process 1 that passes signals on and reaps zombies
     #[arg(long, help_heading = "Process")]
     init: bool,
     /// Who says that the container is ready: queue, its walls; app, the program inside (READY=1 on
     /// the queue, descriptor 3 or NOTIFY_SOCKET)
-    #[arg(long, value_name = "queue|app|none", value_parser = ready, help_heading = "Readiness")]
+    #[arg(long, value_name = "queue|app|none", value_parser = completed(&["queue", "app", "none"], ready), hide_possible_values = true, help_heading = "Readiness")]
     ready: Option<Ready>,
-    /// default (podman's eleven), none, all (all that rustic holds), or a list
+    /// Capabilities of CMD: podman's eleven (default), none, all that rustic holds, or a list
     #[arg(
         long, value_name = "default|none|all|CAP,...", default_value = "default",
-        value_parser = capabilities, help_heading = "Process",
+        value_parser = completed(&["default", "none", "all"], capabilities), hide_possible_values = true, help_heading = "Process",
     )]
     caps: Capabilities,
     /// What CMD gets as stdin, stdout and stderr: never the host's file itself (guarded), or the
     /// caller's descriptors as they are (inherit)
     #[arg(
-        long, value_name = "guarded|inherit", default_value = "guarded", value_parser = stdio,
+        long, value_name = "guarded|inherit", default_value = "guarded", value_parser = completed(&["guarded", "inherit"], stdio), hide_possible_values = true,
         help_heading = "Process",
     )]
     stdio: Stdio,
     /// Which calls of the kernel run: those that programs need (default), or every one (none)
     #[arg(
-        long, value_name = "default|none", default_value = "default", value_parser = seccomp,
+        long, value_name = "default|none", default_value = "default", value_parser = completed(&["default", "none"], seccomp), hide_possible_values = true,
         help_heading = KERNEL,
     )]
     seccomp: Seccomp,
     /// Whether containers can be made inside: browsers, bwrap, rustic itself
     #[arg(
-        long, value_name = "yes|no", default_value = "no", value_parser = switch,
+        long, value_name = "yes|no", default_value = "no", value_parser = completed(&["yes", "no"], switch), hide_possible_values = true,
         help_heading = KERNEL,
     )]
     nest: Switch,
     /// Whether set-user-ID programs and file capabilities act, as su and sudo need
     #[arg(
-        long, value_name = "yes|no", default_value = "no", value_parser = switch,
+        long, value_name = "yes|no", default_value = "no", value_parser = completed(&["yes", "no"], switch), hide_possible_values = true,
         help_heading = KERNEL,
     )]
     new_privs: Switch,
     /// The kernel's own files in /proc and /sys: hidden or read-only (masked), or in sight, those
     /// of /proc to be written too (open)
     #[arg(
-        long, value_name = "masked|open", default_value = "masked", value_parser = proc_view,
+        long, value_name = "masked|open", default_value = "masked", value_parser = completed(&["masked", "open"], proc_view), hide_possible_values = true,
         help_heading = KERNEL,
     )]
     proc: ProcView,

@@ -2,7 +2,9 @@
 //! decided in [`crate::spec`].
 
 mod container;
+mod foreign;
 mod namespaces;
+mod pages;
 mod rootfs;
 #[cfg(test)]
 mod round_trip;
@@ -12,7 +14,9 @@ mod verify;
 
 use crate::error::Failure;
 use crate::exit::Exit;
+use crate::own_name;
 use crate::spec::{INIT, RunOptions};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 pub use rootfs::RootfsOrder;
 use std::ffi::OsString;
@@ -31,11 +35,17 @@ Examples:
   sudo rustic verify                            try to cross every wall, and say which hold
   sudo rustic invoke -vi no                     the article's experiment";
 
+/// What it is comes first, and then how it is used.
+const PITCH_FIRST: &str = "\
+{about-with-newline}
+{before-help}{usage-heading} {usage}
+
+{all-args}{after-help}";
+
 /// The command line.
 #[derive(Parser)]
 #[command(name = "rustic", version, about = "A container launcher that shows its work and proves \
-    its walls", before_help = EXAMPLES,
-          disable_help_subcommand = true)]
+    its walls", before_help = EXAMPLES, help_template = PITCH_FIRST)]
 pub struct Cli {
     #[command(flatten)]
     everywhere: Everywhere,
@@ -73,7 +83,8 @@ enum Command {
     #[command(flatten)]
     Start(StartCommand),
     /// Try to cross every wall of a container, from inside, and check from outside
-    #[command(before_help = verify::EXAMPLES, after_help = verify::NOTES)]
+    #[command(before_help = verify::EXAMPLES, after_help = verify::NOTES,
+              help_template = PITCH_FIRST)]
     Verify(Box<verify::Verify>),
     /// Root file systems by name: import, list, rename, rm, prune, unpack
     #[command(subcommand)]
@@ -85,6 +96,14 @@ enum Command {
         #[arg(value_name = "OPTIONS", trailing_var_arg = true, allow_hyphen_values = true)]
         words: Vec<OsString>,
     },
+    /// Print what a shell needs to complete the words of a command line
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// The manual pages, into a directory
+    #[command(name = "__man", hide = true)]
+    Man { directory: PathBuf },
     /// The probe of `verify`
     #[command(name = "__probe", hide = true)]
     Probe {
@@ -116,8 +135,15 @@ pub enum Asked {
     Probe(i32),
     /// The reaper, with CMD and its arguments.
     Init(Vec<OsString>),
-    /// Text for stdout, exit code 0: help or version.
+    /// Text for stdout, exit code 0: help, version, completions.
     Text(String),
+    /// The manual pages: file names and texts, and the directory that they are written to.
+    Files {
+        /// Each with its name.
+        pages: Vec<(String, Vec<u8>)>,
+        /// Where.
+        into: PathBuf,
+    },
     /// What clap says of a wrong call.
     Usage(Usage),
     /// Another launcher's spelling, with rustic's own.
@@ -144,27 +170,33 @@ impl std::error::Error for Usage {}
 /// strip, as the second value says.
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> (Asked, anstream::ColorChoice) {
     let args: Vec<OsString> = args.into_iter().collect();
+    args.first().iter().for_each(|first| own_name::learn(first));
     let read = if args.get(1).is_some_and(|word| word == "run") {
-        Starting::command().try_get_matches_from(&args).and_then(|matches| {
+        called(Starting::command()).try_get_matches_from(&args).and_then(|matches| {
             let Starting { everywhere, command } = Starting::from_arg_matches(&matches)?;
             Ok(Cli { everywhere, command: Some(Command::Start(command)) })
         })
     } else {
-        Cli::try_parse_from(&args)
+        let matches = called(Cli::command()).try_get_matches_from(&args);
+        matches.and_then(|matches| Cli::from_arg_matches(&matches))
     };
     match read {
         Ok(cli) => {
             let asked = match cli.command {
                 Some(Command::Start(StartCommand::Run(run))) => match run.foreign() {
-                    Some(hint) => Asked::Refused(Failure::new(hint)),
+                    Some(failure) => Asked::Refused(failure),
                     None => Asked::Run(Box::new(run.wanted())),
                 },
                 Some(Command::Verify(verify)) => Asked::Verify(Box::new(verify.order())),
                 Some(Command::Rootfs(rootfs)) => Asked::Rootfs(rootfs.order()),
                 Some(Command::Invoke { words }) => Asked::Invoke(words),
+                Some(Command::Completions { shell }) => {
+                    Asked::Text(pages::completions(Cli::command(), own_name::get(), shell))
+                }
+                Some(Command::Man { directory }) => manual(directory),
                 Some(Command::Probe { channel, .. }) => Asked::Probe(channel),
                 Some(Command::Init { cmd }) => Asked::Init(cmd),
-                None => Asked::Text(Cli::command().render_help().ansi().to_string()),
+                None => Asked::Text(called(Cli::command()).render_help().ansi().to_string()),
             };
             let color = match cli.everywhere.color {
                 clap::ColorChoice::Auto => anstream::ColorChoice::Auto,
@@ -174,6 +206,10 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> (Asked, anstream::Colo
             (asked, color)
         }
         Err(error) if error.use_stderr() => {
+            if let Some(failure) = foreign(&error) {
+                let refused = Asked::Refused(failure.exit(wrong_call(&args)));
+                return (refused, anstream::ColorChoice::Auto);
+            }
             let text = error.render().to_string();
             let what = text.trim_start_matches("error: ").trim_end();
             let usage = Usage { text: what.to_owned(), exit: wrong_call(&args) };
@@ -181,6 +217,45 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> (Asked, anstream::Colo
         }
         Err(error) => (Asked::Text(error.render().ansi().to_string()), anstream::ColorChoice::Auto),
     }
+}
+
+/// What is said of a word that another launcher has.
+fn foreign(error: &clap::Error) -> Option<Failure> {
+    let word = |kind: ContextKind| match error.get(kind) {
+        Some(ContextValue::String(word)) => Some(word.as_str()),
+        _ => None,
+    };
+    match error.kind() {
+        ErrorKind::UnknownArgument => foreign::option(word(ContextKind::InvalidArg)?),
+        ErrorKind::InvalidSubcommand => foreign::command(word(ContextKind::InvalidSubcommand)?),
+        _ => None,
+    }
+}
+
+fn manual(into: PathBuf) -> Asked {
+    match pages::manual(called(Cli::command()), own_name::get()) {
+        Ok(pages) => Asked::Files { pages, into },
+        Err(error) => Asked::Refused(Failure::new(format!("cannot make the pages: {error}"))),
+    }
+}
+
+/// The same with the name that it was called by, also in the texts around the options.
+fn called(command: clap::Command) -> clap::Command {
+    if own_name::within("rustic run") == "rustic run" {
+        return command;
+    }
+    with_own_texts(command.bin_name(own_name::get()))
+}
+
+fn with_own_texts(mut command: clap::Command) -> clap::Command {
+    let own = |text: &clap::builder::StyledStr| own_name::within(&text.to_string()).into_owned();
+    if let Some(text) = command.get_before_help().map(own) {
+        command = command.before_help(text);
+    }
+    if let Some(text) = command.get_after_help().map(own) {
+        command = command.after_help(text);
+    }
+    command.mut_subcommands(with_own_texts)
 }
 
 /// The exit code of a wrong call: verify keeps that of diff(1) and grep(1) apart from its verdicts.

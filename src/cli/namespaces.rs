@@ -1,5 +1,6 @@
 //! An option for each namespace, made from the one table of them.
 
+use super::values::completed;
 use crate::namespace::{Choice, Namespace};
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
@@ -38,7 +39,11 @@ fn option(namespace: Namespace) -> Arg {
         .value_name(value)
         .help(namespace.about())
         .help_heading(HEADING)
-        .value_parser(OsStringValueParser::new().try_map(move |word| choice(namespace, &word)))
+        .value_parser(completed(
+            &["yes", "no"],
+            OsStringValueParser::new().try_map(move |word| choice(namespace, &word)),
+        ))
+        .hide_possible_values(true)
 }
 
 /// A value with a slash in it is a path, as everywhere in rustic.
@@ -47,6 +52,9 @@ fn choice(namespace: Namespace, word: &OsString) -> Result<Choice, String> {
     match word.to_str() {
         Some("yes") => Ok(Choice::New),
         Some("no") => Ok(Choice::Shared),
+        Some(mount) if mount.starts_with("type=") => {
+            Err("what is mounted is --bind SRC:DST[:ro], --tmpfs DST or --overlay DIR:DST".into())
+        }
         _ if is_path && namespace == Namespace::Mount => {
             Err("a mount namespace is new or shared; another's cannot be joined".into())
         }

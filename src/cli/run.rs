@@ -1,8 +1,9 @@
 //! `rustic run` and its options beside those of a container.
 
 use super::container::Container;
+use crate::error::Failure;
 use crate::spec::{RunOptions, Verbosity};
-use clap::Args;
+use clap::{Args, ValueHint};
 use std::ffi::OsString;
 use std::time::Duration;
 
@@ -52,47 +53,19 @@ pub(super) struct RunArgs {
     #[arg(long, hide = true)]
     probe: Option<i32>,
 
-    #[arg(short = 'i', hide = true)]
-    foreign_interactive: bool,
-    #[arg(short = 't', hide = true)]
-    foreign_tty: bool,
-    #[arg(long = "rm", hide = true)]
-    foreign_rm: bool,
-    #[arg(long = "privileged", hide = true)]
-    foreign_privileged: bool,
-
     /// The command and its arguments; options end at its first word [default: sh]
-    #[arg(value_name = "CMD", trailing_var_arg = true)]
+    #[arg(value_name = "CMD", trailing_var_arg = true, value_hint = ValueHint::CommandWithArguments)]
     cmd: Vec<OsString>,
 }
 
 impl RunArgs {
-    /// What another launcher's spelling is called here.
-    pub(super) fn foreign(&self) -> Option<String> {
-        let bind_like = self.verbose
-            && self.cmd.first().is_some_and(|word| looks_like_a_volume(&word.to_string_lossy()));
-        if self.foreign_interactive || self.foreign_tty {
-            Some(
-                "-i and -t are not needed: whatever of stdin, stdout and stderr is a terminal \
-                becomes the container's own"
-                    .into(),
-            )
-        } else if self.foreign_rm {
-            Some("--rm is not needed: nothing of a container is left when it ends".into())
-        } else if self.foreign_privileged {
-            Some("--privileged is spelled --caps all --seccomp none --proc open".into())
-        } else if bind_like {
-            let volume = self
-                .cmd
-                .first()
-                .map(|word| word.to_string_lossy().into_owned())
-                .unwrap_or_default();
-            Some(format!(
-                "-v says what happens; another's '-v {volume}' is spelled --bind {volume}"
-            ))
-        } else {
-            None
-        }
+    /// Another launcher's `-v SRC:DST`, which here is `-v` and a command of that name.
+    pub(super) fn foreign(&self) -> Option<Failure> {
+        let first = self.cmd.first().filter(|_| self.verbose)?.to_string_lossy();
+        looks_like_a_volume(&first).then(|| {
+            Failure::new("-v says what happens, and is not needed for what is shown inside")
+                .remedy(format!("--bind {first}"))
+        })
     }
 
     pub(super) fn wanted(self) -> RunOptions {

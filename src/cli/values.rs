@@ -7,8 +7,42 @@ use crate::spec::{
     Capabilities, IDS_OF_A_RANGE, IdOrder, Ids, ProcView, Ready, RootSwitch, Seccomp, Stdio,
     Supplementary, Sysctl, Variable, Writing,
 };
-use std::ffi::OsString;
+use clap::builder::{PossibleValue, TypedValueParser};
+use clap::{Arg, Command};
+use std::ffi::{OsStr, OsString};
 use std::time::Duration;
+
+/// The values of an option, of which some are a few words that a shell can complete.
+#[derive(Clone)]
+pub(super) struct Completed<P> {
+    words: &'static [&'static str],
+    parser: P,
+}
+
+/// A parser whose usual values are these words.
+pub(super) fn completed<P: TypedValueParser>(
+    words: &'static [&'static str],
+    parser: P,
+) -> Completed<P> {
+    Completed { words, parser }
+}
+
+impl<P: TypedValueParser> TypedValueParser for Completed<P> {
+    type Value = P::Value;
+
+    fn parse_ref(
+        &self,
+        command: &Command,
+        argument: Option<&Arg>,
+        value: &OsStr,
+    ) -> Result<Self::Value, clap::Error> {
+        self.parser.parse_ref(command, argument, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(self.words.iter().map(|word| PossibleValue::new(*word))))
+    }
+}
 
 pub(super) fn switch(text: &str) -> Result<Switch, String> {
     match text {
@@ -78,6 +112,9 @@ pub(super) fn seccomp(text: &str) -> Result<Seccomp, String> {
     match text {
         "default" => Ok(Seccomp::Default),
         "none" | "unconfined" => Ok(Seccomp::None),
+        other if other.ends_with(".json") || other.parse::<u32>().is_ok() => {
+            Err("profiles of others are not taken yet; say 'default' or 'none'".into())
+        }
         _ => Err("say 'default' or 'none'".into()),
     }
 }
@@ -86,6 +123,9 @@ pub(super) fn proc_view(text: &str) -> Result<ProcView, String> {
     match text {
         "masked" | "default" => Ok(ProcView::Masked),
         "open" | "unmasked" => Ok(ProcView::Open),
+        path if path.starts_with('/') => {
+            Err("/proc is the container's own without being asked for".into())
+        }
         _ => Err("say 'masked' or 'open'".into()),
     }
 }

@@ -1,6 +1,7 @@
 //! What is told on stderr: the story of -v, in the article's voice, and the steps of --explain.
 
 use crate::namespace::{Choice, Namespace};
+use crate::own_name;
 use crate::run::plan::Plan;
 use crate::run::step::Step;
 use crate::spec::{Door, IdOrder, RootSwitch, Spec, Verbosity, shown};
@@ -46,7 +47,7 @@ impl Voice {
 
     /// Said also without -v.
     pub fn warning(self, line: &str) {
-        self.say(&format!("rustic: warning: {line}"));
+        self.say(&format!("{}: warning: {line}", own_name::get()));
     }
 
     fn say(self, line: &str) {

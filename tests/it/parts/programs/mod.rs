@@ -2,6 +2,7 @@
 //! with the order that they need. Each has to do its work, not just to start.
 
 mod boot;
+mod installed;
 mod table;
 
 use crate::ids::Ranges;

@@ -1,5 +1,8 @@
 //! Options, help, and wrong calls.
 
+mod foreign;
+mod names;
+
 use crate::need;
 use crate::support::{Rustic, binary};
 use std::process::Command;
@@ -10,6 +13,21 @@ fn rustic_alone_prints_short_help_with_examples() {
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success() && output.stderr.is_empty());
     assert!(text.contains("sudo rustic run --ipc no sh"), "{text}");
+    assert!(text.starts_with("A container launcher"), "what it is comes first: {text}");
+}
+
+#[test]
+fn help_is_a_command_too() {
+    for (words, expected) in [
+        (&["help"][..], "Commands:"),
+        (&["help", "run"], "--ipc"),
+        (&["help", "rootfs", "import"], "--replace"),
+        (&["verify", "--help"], "Verdicts:"),
+    ] {
+        let output = Command::new(binary()).args(words).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success() && text.contains(expected), "{words:?}: {text}");
+    }
 }
 
 #[test]
@@ -41,21 +59,6 @@ fn a_wrong_call_exits_125_and_names_the_word() {
         assert_eq!(output.status.code(), Some(125), "{args:?}: {text}");
         assert!(output.stdout.is_empty());
         assert!(text.starts_with("rustic: ") && text.contains(word), "{args:?}: {text}");
-    }
-}
-
-#[test]
-fn another_launchers_spelling_gets_rustics() {
-    for (args, word) in [
-        (vec!["--net", "host", "sh"], "'no'"),
-        (vec!["--ipc", "private", "sh"], "'yes'"),
-        (vec!["--user", "1000", "sh"], "--uid"),
-        (vec!["-it", "sh"], "not needed"),
-        (vec!["--rm", "sh"], "not needed"),
-        (vec!["--privileged", "sh"], "--caps all --seccomp none"),
-        (vec!["-v", "/a:/b", "sh"], "--bind /a:/b"),
-    ] {
-        Rustic::run().opt(args).ran().fails(125, &[word]);
     }
 }
 
