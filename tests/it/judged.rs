@@ -1,6 +1,6 @@
 //! What `rustic verify --json` says, taken apart.
 
-use crate::support::{Ran, Rustic};
+use crate::support::{Ran, Rustic, unfolded};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -29,6 +29,11 @@ pub(crate) fn by(words: &[&str], options: &[&str]) -> (i32, Value) {
 #[track_caller]
 pub(crate) fn json(ran: &Ran) -> Value {
     serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {ran:?}"))
+}
+
+/// What a table ends with, without its arrow.
+pub(crate) fn conclusion(table: &str) -> String {
+    unfolded(table.rsplit_once("→ ").map_or(table, |(_, last)| last))
 }
 
 /// The walls of a report by name.

@@ -1,20 +1,21 @@
 //! What follows from all walls together, in words.
 
 use super::VerifyReport;
+use super::fold::folded;
 use super::wall::WallReport;
 use crate::error::printable;
 use crate::verify::verdict::Verdict;
 use crate::verify::wall::Wall;
 
 impl VerifyReport {
-    /// What the controls have shown, on one line.
+    /// What the controls have shown; nothing where there was no stage for them.
     pub(super) fn controls_told(&self) -> String {
         if self.nonce.is_none() {
             return String::new();
         }
         let (open, closed) = (self.controls.open, self.controls.closed);
         let mut text =
-            format!("  Control: without walls {} of {} crossings succeed", open.crossed, open.of);
+            format!("Control: without walls {} of {} crossings succeed", open.crossed, open.of);
         match &self.controls.not_started {
             Some(reason) => text.push_str(&format!(
                 "; with all walls nothing could be tried: {}",
@@ -28,7 +29,7 @@ impl VerifyReport {
         if missing > 0 && self.controls.not_started.is_none() {
             text.push_str(&format!(" ({missing} have nothing to try there)"));
         }
-        text + ".\n"
+        folded("  ", &(text + "."), 2)
     }
 
     /// The last line.

@@ -1,19 +1,30 @@
 //! The matrix of `--flip`: a row a namespace, a column a wall.
 
-use super::marks::{arrow, dot, styled};
+use super::fold::folded;
+use super::marks::{arrow, dot, legend, marked};
 use super::table::title;
 use crate::error::printable;
 use crate::exit::Exit;
 use crate::namespace::{Namespace, Switch};
 use crate::verify::flip::{Change, Flip, Followed, Row};
+use crate::verify::wall::Wall;
 use serde_json::{Value, json};
 use std::fmt::Write;
 
-/// "? unknown" and two blanks.
-const COLUMN: usize = 11;
-
 /// "--cgroup yes" and two blanks.
 const HEAD: usize = 14;
+
+/// The name of a wall at the head of a narrow column.
+fn short(wall: Wall) -> &'static str {
+    match wall {
+        Wall::Cgroup => "cgrp",
+        Wall::Keyring => "key",
+        Wall::Terminal => "tty",
+        Wall::Kernel => "krnl",
+        Wall::Devices => "dev",
+        other => other.name(),
+    }
+}
 
 impl Flip {
     /// The matrix, and what else has changed.
@@ -21,54 +32,42 @@ impl Flip {
         if self.rows.is_empty() {
             return self.base.table();
         }
-        let mut text = title(&self.base) + "\n";
+        let mut text = folded("", &title(&self.base), 2);
         let mut line = |head: &str, cells: Vec<(String, usize)>| {
-            let cells: String = cells
-                .into_iter()
-                .map(|(cell, width)| cell + &" ".repeat(COLUMN.saturating_sub(width)))
+            let of = self.base.walls.iter().zip(cells);
+            let cells: String = of
+                .map(|(wall, (cell, width))| {
+                    let blanks = (short(wall.wall).len() + 1).saturating_sub(width);
+                    cell + &" ".repeat(blanks)
+                })
                 .collect();
             let _ = write!(text, "\n{head:<HEAD$}{}", cells.trim_end());
         };
-        line(
-            "",
-            self.base
-                .walls
-                .iter()
-                .map(|wall| (wall.wall.name().to_owned(), wall.wall.name().len()))
-                .collect(),
-        );
-        line(
-            "as ordered",
-            self.base
-                .walls
-                .iter()
-                .map(|wall| (styled(&wall.verdict), wall.verdict.word().len() + 2))
-                .collect(),
-        );
+        let names = self.base.walls.iter().map(|wall| short(wall.wall));
+        line("", names.map(|name| (name.to_owned(), name.len())).collect());
+        let verdicts = self.base.walls.iter().map(|wall| (marked(&wall.verdict), 1));
+        line("as ordered", verdicts.collect());
         for row in &self.rows {
+            if !row.report.was_tried() {
+                let told = "not started";
+                line(&option(row.namespace, row.switch), vec![(told.into(), told.len())]);
+                continue;
+            }
             let walls = row.report.walls.iter().zip(&self.base.walls);
             let cells = walls.map(|(wall, before)| {
                 let changed = wall.verdict.word() != before.verdict.word();
-                if changed {
-                    (styled(&wall.verdict), wall.verdict.word().len() + 2)
-                } else {
-                    (dot().into(), 1)
-                }
+                (if changed { marked(&wall.verdict) } else { dot().into() }, 1)
             });
-            let cells = if row.report.was_tried() {
-                cells.collect()
-            } else {
-                vec![("not started".into(), 11)]
-            };
-            line(&option(row.namespace, row.switch), cells);
+            line(&option(row.namespace, row.switch), cells.collect());
         }
-        let _ = write!(text, "\n\n  {} as ordered above\n\n", dot());
+        let _ = write!(text, "\n\n");
+        text.push_str(&folded("  ", &format!("{}, {} as ordered above", legend(), dot()), 2));
+        text.push('\n');
         for row in &self.rows {
             text.push_str(&told(row));
         }
         let _ = write!(text, "{}", self.base.controls_told());
-        let _ = writeln!(text, "{} {}", arrow(), self.conclusion());
-        text
+        text + &folded("", &format!("{} {}", arrow(), self.conclusion()), 2)
     }
 
     fn conclusion(&self) -> String {
@@ -186,22 +185,18 @@ fn told(row: &Row) -> String {
         .filter(|_| !row.report.was_tried())
         .and_then(|wall| wall.verdict.because())
     {
-        let _ = writeln!(text, "  {}: {}\n", option(row.namespace, row.switch), printable(reason));
+        let told = format!("{}: {}", option(row.namespace, row.switch), printable(reason));
+        text.push_str(&(folded("  ", &told, 4) + "\n"));
     }
     for reason in reasons {
         let since =
             reason.map_or("and why is not known".to_owned(), |reason| format!("since {reason}"));
-        let _ =
-            writeln!(text, "  {} changes these too, {since}:", option(row.namespace, row.switch));
+        let told = format!("{} changes these too, {since}:", option(row.namespace, row.switch));
+        text.push_str(&folded("  ", &told, 2));
         for change in row.others.iter().filter(|change| change.because == reason) {
-            let _ = writeln!(
-                text,
-                "    {:<11}  {}  {}  {}",
-                change.probe.id,
-                change.from,
-                arrow(),
-                change.to
-            );
+            let told =
+                format!("{:<11}  {}  {}  {}", change.probe.id, change.from, arrow(), change.to);
+            text.push_str(&folded("    ", &told, 17));
         }
         text.push('\n');
     }

@@ -42,6 +42,19 @@ pub(super) fn dot() -> &'static str {
     if speaks_utf8() { "·" } else { "." }
 }
 
+/// The mark alone, with its colour.
+pub(super) fn marked(verdict: &Verdict) -> String {
+    let Mark { mark, style } = mark(verdict);
+    format!("{style}{mark}{style:#}")
+}
+
+/// What the marks stand for.
+pub(super) fn legend() -> String {
+    let unknown = Verdict::Unknown(String::new());
+    let all = [Verdict::Held, Verdict::Shared, Verdict::Leaked, unknown];
+    all.map(|verdict| format!("{} {}", marked(&verdict), verdict.word())).join(", ")
+}
+
 /// A word with its mark and colour.
 pub(super) fn styled(verdict: &Verdict) -> String {
     let Mark { mark, style } = mark(verdict);

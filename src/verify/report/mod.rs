@@ -5,6 +5,7 @@ pub mod catalogue;
 mod conclusion;
 pub mod controls;
 mod flip;
+mod fold;
 mod json;
 mod marks;
 mod table;

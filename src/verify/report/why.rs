@@ -1,6 +1,7 @@
 //! The story of one wall.
 
 use super::VerifyReport;
+use super::fold::each_folded;
 use super::marks::styled;
 use super::wall::{Finding, Same, WallReport};
 use crate::error::printable;
@@ -13,7 +14,7 @@ impl VerifyReport {
     pub fn why(&self) -> String {
         let mut text = String::new();
         for wall in &self.walls {
-            text.push_str(&story(wall));
+            text.push_str(&each_folded(&story(wall)));
         }
         text.push_str(&self.controls_told());
         text

@@ -8,7 +8,7 @@ mod table;
 mod told;
 mod wherever;
 
-use crate::judged::{json, probes, report, verdicts, verify, walls, wrong};
+use crate::judged::{conclusion, json, probes, report, verdicts, verify, walls, wrong};
 use crate::support::{ended, shell};
 use serde_json::{Value, json};
 
@@ -45,7 +45,7 @@ fn opens(order: &str, opened: &Opened) {
     expected.dedup();
     assert_eq!(changed, expected, "{order}");
     let table = verify().opt(words()).ran();
-    let last = table.stdout.lines().last().unwrap().to_owned();
+    let last = conclusion(&table.stdout);
     let count = ordered["doors"].as_array().unwrap().len();
     assert!(table.code == 0 && last.contains(&format!(" {count} doors are open: ")), "{last}");
 }

@@ -1,8 +1,9 @@
 //! Namespaces and containers inside of a container, and the doors that they need.
 
 use super::{answer, inside};
+use crate::judged::conclusion;
 use crate::need;
-use crate::support::{Rustic, binary, unique};
+use crate::support::{Rustic, binary, unfolded, unique};
 
 #[test]
 fn a_namespace_inside_gets_no_whole_proc_or_sysfs_and_no_cgroups() {
@@ -46,8 +47,9 @@ fn doors_to_the_kernel_are_named_by_v_and_by_verify() {
         let said = Rustic::run().opt(["-v"]).opt(options).sh(&format!(": {mark}")).ran();
         assert!(said.stderr.contains(&format!("a door: {words}")), "{said:?}");
         let table = Rustic::command("verify").opt(["--only", "user"]).opt(options).ran();
-        assert!(table.stdout.contains(&format!("a door that was ordered: {words}")), "{table:?}");
-        let last = table.stdout.lines().last().unwrap();
+        let told = unfolded(&table.stdout);
+        assert!(told.contains(&format!("a door that was ordered: {words}")), "{table:?}");
+        let last = conclusion(&table.stdout);
         assert!(last.contains("2 doors are open") && last.contains(words), "{last}");
     }
     let said = Rustic::run().opt(["-v"]).sh("true").ran().stderr;

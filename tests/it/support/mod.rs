@@ -19,5 +19,5 @@ pub(crate) use folders::{
 pub(crate) use machine::{CEILING, NOBODY, eventually};
 pub(crate) use outside::{children_of, host, namespace, parent_of, processes, queues, sleeps};
 pub(crate) use rustic::{Rustic, shell};
-pub(crate) use text::{number_after, traced};
+pub(crate) use text::{number_after, traced, unfolded};
 pub(crate) use trees::{archive, tree};

@@ -8,6 +8,11 @@ pub(crate) fn number_after<T: std::str::FromStr>(text: &str, words: &str) -> Opt
     rest.trim_start().split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
+/// A text that was folded into lines, in one.
+pub(crate) fn unfolded(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// The calls in an output of `strace -f -o`, with the pid that made each: one that another process
 /// interrupted is put together again.
 pub(crate) fn traced(text: &str) -> Vec<(String, String)> {

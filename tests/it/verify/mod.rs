@@ -6,6 +6,7 @@ mod flip;
 mod ids;
 mod leaks;
 mod left;
+mod lines;
 mod options;
 mod root;
 mod schema;
