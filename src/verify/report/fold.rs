@@ -1,5 +1,6 @@
 //! Text in lines that can be read everywhere: on a narrow terminal, in the log of a CI, in a file.
 
+use super::marks::speaks_utf8;
 use textwrap::{Options, WordSeparator, WordSplitter};
 
 /// As wide as a line is, at most; on a narrower terminal less.
@@ -20,7 +21,8 @@ pub(super) fn folded(first: &str, text: &str, blanks: usize) -> String {
         .subsequent_indent(&blanks)
         .word_separator(WordSeparator::AsciiSpace)
         .word_splitter(WordSplitter::NoHyphenation);
-    textwrap::fill(text, options) + "\n"
+    let plain = if speaks_utf8() { text.into() } else { text.replace('…', "...") };
+    textwrap::fill(&plain, options) + "\n"
 }
 
 /// The lines of a text, each folded below its own beginning.

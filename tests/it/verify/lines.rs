@@ -12,7 +12,6 @@ fn no_line_is_wider_than_eighty_columns() {
         &["--flip"],
         &["--why", "ipc,root,kernel"],
         &["--seccomp", "none", "--nest", "yes", "--caps", "all", "--bind", "/:/host"],
-        &["--rootfs", "/nothing/there"],
     ] {
         let run = verify().opt(options.iter().copied());
         for (locale, ascii) in [("C.UTF-8", false), ("C", true)] {
