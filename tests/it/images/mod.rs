@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -44,6 +45,18 @@ impl Image {
             layers: layers.iter().map(|entries| layer(entries)).collect(),
             config: json!({ "architecture": architecture, "os": "linux", "config": {} }),
         }
+    }
+
+    /// Of one layer, which is this archive.
+    pub(crate) fn of_gzip(archive: &[u8]) -> Self {
+        let mut layer = Vec::new();
+        flate2::read::MultiGzDecoder::new(archive).read_to_end(&mut layer).unwrap();
+        Self { layers: vec![layer], ..Self::new(&[]) }
+    }
+
+    /// An archive as docker save wrote it until 24.
+    pub(crate) fn as_saved(&self) -> Vec<u8> {
+        packed(&self.saved())
     }
 
     /// With a value of its config.

@@ -1,11 +1,16 @@
 //! README and the pages in docs run as written: each console block is typed into a shell, and what
 //! it shows must come.
 
+mod coming_from;
+mod shown;
+
 use crate::need;
 use crate::support::{binary, scratch, store};
+use regex_lite::Regex;
+use shown::shows;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// The console blocks of a text: commands behind `$ `, with the lines that follow each.
@@ -24,24 +29,6 @@ fn blocks(text: &str) -> Vec<Vec<(String, Vec<String>)>> {
             commands
         })
         .collect()
-}
-
-/// Whether a line is as shown; `…` stands for anything.
-fn as_shown(shown: &str, line: &str) -> bool {
-    let mut parts = shown.split('…');
-    let Some(mut rest) = line.strip_prefix(parts.next().unwrap_or_default()) else { return false };
-    let mut open = false;
-    for part in parts {
-        open = true;
-        match rest.find(part) {
-            Some(at) => rest = &rest[at + part.len()..],
-            None => return false,
-        }
-    }
-    rest.is_empty()
-        || open
-            && (shown.ends_with('…')
-                || line.ends_with(shown.rsplit('…').next().unwrap_or_default()))
 }
 
 #[test]
@@ -79,23 +66,7 @@ fn play(block: Vec<(String, Vec<String>)>, dir: &Path, path: &str, words: &[&str
         }
         let output = shell.stdin(Stdio::null()).output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let lines: Vec<_> = text.lines().collect();
-        let mut at = 0;
-        for expected in &shown {
-            if expected == "…" {
-                continue;
-            }
-            let skip = shown.iter().any(|line| line == "…");
-            let found = lines[at..].iter().position(|line| as_shown(expected, line));
-            let found =
-                found.unwrap_or_else(|| panic!("`{command}` shows\n{text}\nand not '{expected}'"));
-            assert!(skip || found == 0, "`{command}` shows\n{text}\nbefore '{expected}'");
-            at += found + 1;
-        }
-        assert!(
-            shown.iter().any(|line| line == "…") || at == lines.len(),
-            "`{command}` shows more:\n{text}"
-        );
+        assert!(shows(&shown, &text), "`{command}` shows\n{text}\nand not\n{}", shown.join("\n"));
     }
 }
 
@@ -134,34 +105,30 @@ fn path_of_docs() -> String {
     format!("{}:{}", bin.display(), std::env::var("PATH").unwrap())
 }
 
-#[test]
-fn a_shown_line_matches_what_it_means_to() {
-    assert!(as_shown("a … c", "a b c") && as_shown("a…", "abc") && as_shown("abc", "abc"));
-    assert!(!as_shown("a … c", "a b d") && !as_shown("abc", "abcd") && !as_shown("a…", "ba"));
+/// The pages that are in the repository's own directories.
+fn pages() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let in_directory = |directory: &str| fs::read_dir(root.join(directory)).unwrap().flatten();
+    let all = ["", "docs", "rootfs"].into_iter().flat_map(in_directory).map(|entry| entry.path());
+    all.filter(|path| path.extension().is_some_and(|ending| ending == "md")).collect()
 }
 
 #[test]
-fn the_demonstration_plays_to_its_end() {
-    need!(root);
-    // In an IPC namespace of its own: the article's queue has one name for everybody.
-    let demo = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/demo");
-    let output = Command::new("unshare")
-        .args(["--ipc", demo])
-        .env("RUSTIC", binary())
-        .env("RUSTIC_STORE", store())
-        .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{text} {}", String::from_utf8_lossy(&output.stderr));
-    for line in [
-        "I am process 1",
-        "box",
-        "inet 127.0.0.1/8",
-        "rustic.",
-        "\n0\n",
-        "     >> I will return to haunt you",
-        "Connection timed out",
-    ] {
-        assert!(text.contains(line), "{line}: {text}");
+fn no_link_is_dead_and_the_front_page_is_short() {
+    let link = Regex::new(r"\]\(([^)#]+)").unwrap();
+    let mut count = 0;
+    for page in pages() {
+        let text = fs::read_to_string(&page).unwrap();
+        for target in link.captures_iter(&text).map(|found| found[1].to_owned()) {
+            if !target.contains("://") {
+                let there = page.parent().unwrap().join(&target);
+                assert!(there.exists(), "{}: {target}", page.display());
+                count += 1;
+            }
+        }
     }
+    assert!(count > 20, "{count}");
+    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+    let readme = fs::read_to_string(readme).unwrap();
+    assert!(readme.lines().count() <= 200 && !readme.contains('…'));
 }
