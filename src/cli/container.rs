@@ -25,11 +25,15 @@ pub(super) struct Container {
 
     /// An imported name, a tar archive (plain, gzip, zstd, xz, bzip2), or a directory (yours: it is
     /// written); without it $RUSTIC_ROOTFS, or the built-in root
-    #[arg(value_hint = ValueHint::AnyPath, long, value_name = "NAME|TAR|DIR", help_heading = "Root file system")]
+    #[arg(
+        long, value_name = "NAME|TAR|DIR", help_heading = "Root file system",
+        value_hint = ValueHint::AnyPath,
+    )]
     rootfs: Option<PathBuf>,
     /// How the root is entered [default: pivot; chroot with --mount no]
     #[arg(
-        long, value_name = "pivot|chroot", value_parser = completed(&["pivot", "chroot"], root_switch), hide_possible_values = true,
+        long, value_name = "pivot|chroot",
+        value_parser = completed(&["pivot", "chroot"], root_switch),
         help_heading = "Root file system",
     )]
     root: Option<RootSwitch>,
@@ -37,8 +41,8 @@ pub(super) struct Container {
     /// /run and /var/tmp get a small tmpfs each, unless it is strict or something was ordered there
     #[arg(
         long, value_name = "strict", num_args = 0..=1, require_equals = true,
-        default_missing_value = "", value_parser = completed(&["strict"], read_only), hide_possible_values = true, help_heading = "Root file system",
-        conflicts_with = "ephemeral",
+        default_missing_value = "", value_parser = completed(&["strict"], read_only),
+        help_heading = "Root file system", conflicts_with = "ephemeral",
     )]
     read_only: Option<Writing>,
     /// Write to a layer that vanishes with the container, never to the directory
@@ -74,28 +78,34 @@ pub(super) struct Container {
     )]
     overlay: Vec<Overlay>,
     /// Hide PATH inside: a directory is empty, a file is not there, also when the host replaces it
-    #[arg(value_hint = ValueHint::AnyPath, long, value_name = "PATH", help_heading = FILES)]
+    #[arg(long, value_name = "PATH", help_heading = FILES, value_hint = ValueHint::AnyPath)]
     hide: Vec<PathBuf>,
     /// The same where PATH may be missing
     #[arg(long, value_name = "PATH", help_heading = FILES)]
     hide_try: Vec<PathBuf>,
     /// Where unpacked images are kept [default: $RUSTIC_STORE, /var/lib/rustic as root,
     /// $XDG_DATA_HOME/rustic otherwise]
-    #[arg(value_hint = ValueHint::DirPath, long, value_name = "DIR", help_heading = "Root file system")]
+    #[arg(
+        long, value_name = "DIR", help_heading = "Root file system",
+        value_hint = ValueHint::DirPath,
+    )]
     store: Option<PathBuf>,
 
     /// Whether an image's config gives what is not ordered: user, environment, working directory,
     /// entrypoint, command, stop signal
     #[arg(
-        long, value_name = "yes|no", default_value = "yes", value_parser = completed(&["yes", "no"], switch), hide_possible_values = true,
-        help_heading = "Root file system",
+        long, value_name = "yes|no", default_value = "yes",
+        value_parser = completed(&["yes", "no"], switch), help_heading = "Root file system",
     )]
     image_config: Switch,
     /// What stands in front of CMD, in place of the image's entrypoint and command; '' for nothing
     #[arg(long, value_name = "WORD", help_heading = "Root file system")]
     entrypoint: Option<OsString>,
     /// Which image of an archive for several machines [default: this machine's]
-    #[arg(long, value_name = "OS/ARCH[/VARIANT]", value_parser = platform, help_heading = "Root file system")]
+    #[arg(
+        long, value_name = "OS/ARCH[/VARIANT]", value_parser = platform,
+        help_heading = "Root file system",
+    )]
     platform: Option<Platform>,
     /// Which image of an archive of several, by the name that it has there
     #[arg(long = "ref", value_name = "NAME", help_heading = "Root file system")]
@@ -111,14 +121,23 @@ pub(super) struct Container {
     #[arg(long, value_name = "DIR", help_heading = "Process")]
     workdir: Option<PathBuf>,
     /// User inside: a number, a name of the image's, or the caller's own number
-    #[arg(long, value_name = "N|NAME|keep", value_parser = completed(&["keep"], user), hide_possible_values = true, help_heading = "Process")]
+    #[arg(
+        long, value_name = "N|NAME|keep", value_parser = completed(&["keep"], user),
+        help_heading = "Process",
+    )]
     uid: Option<IdOrder>,
     /// Group inside [default: with --uid the group and the supplementary groups that the image
     /// gives the user]
-    #[arg(long, value_name = "N|NAME|keep", value_parser = completed(&["keep"], user), hide_possible_values = true, help_heading = "Process")]
+    #[arg(
+        long, value_name = "N|NAME|keep", value_parser = completed(&["keep"], user),
+        help_heading = "Process",
+    )]
     gid: Option<IdOrder>,
     /// Keep the caller's supplementary groups, which are given up otherwise
-    #[arg(long, value_name = "keep", value_parser = completed(&["keep"], groups), hide_possible_values = true, help_heading = "Process")]
+    #[arg(
+        long, value_name = "keep", value_parser = completed(&["keep"], groups),
+        help_heading = "Process",
+    )]
     groups: Option<Supplementary>,
     /// With --user yes, as root: which ids outside are those from 0 up inside [default: 65,536 that
     /// nobody has]
@@ -130,8 +149,7 @@ pub(super) struct Container {
     suid_ok: bool,
     /// Set a variable, or pass on the caller's
     #[arg(
-        long, value_name = "K=V|NAME",
-        value_parser = OsStringValueParser::new().try_map(variable),
+        long, value_name = "K=V|NAME", value_parser = OsStringValueParser::new().try_map(variable),
         help_heading = "Process",
     )]
     env: Vec<Variable>,
@@ -140,44 +158,48 @@ pub(super) struct Container {
     init: bool,
     /// Who says that the container is ready: queue, its walls; app, the program inside (READY=1 on
     /// the queue, descriptor 3 or NOTIFY_SOCKET)
-    #[arg(long, value_name = "queue|app|none", value_parser = completed(&["queue", "app", "none"], ready), hide_possible_values = true, help_heading = "Readiness")]
+    #[arg(
+        long, value_name = "queue|app|none",
+        value_parser = completed(&["queue", "app", "none"], ready), help_heading = "Readiness",
+    )]
     ready: Option<Ready>,
     /// Capabilities of CMD: podman's eleven (default), none, all that rustic holds, or a list
     #[arg(
         long, value_name = "default|none|all|CAP,...", default_value = "default",
-        value_parser = completed(&["default", "none", "all"], capabilities), hide_possible_values = true, help_heading = "Process",
+        value_parser = completed(&["default", "none", "all"], capabilities),
+        help_heading = "Process",
     )]
     caps: Capabilities,
     /// What CMD gets as stdin, stdout and stderr: never the host's file itself (guarded), or the
     /// caller's descriptors as they are (inherit)
     #[arg(
-        long, value_name = "guarded|inherit", default_value = "guarded", value_parser = completed(&["guarded", "inherit"], stdio), hide_possible_values = true,
-        help_heading = "Process",
+        long, value_name = "guarded|inherit", default_value = "guarded",
+        value_parser = completed(&["guarded", "inherit"], stdio), help_heading = "Process",
     )]
     stdio: Stdio,
     /// Which calls of the kernel run: those that programs need (default), or every one (none)
     #[arg(
-        long, value_name = "default|none", default_value = "default", value_parser = completed(&["default", "none"], seccomp), hide_possible_values = true,
-        help_heading = KERNEL,
+        long, value_name = "default|none", default_value = "default",
+        value_parser = completed(&["default", "none"], seccomp), help_heading = KERNEL,
     )]
     seccomp: Seccomp,
     /// Whether containers can be made inside: browsers, bwrap, rustic itself
     #[arg(
-        long, value_name = "yes|no", default_value = "no", value_parser = completed(&["yes", "no"], switch), hide_possible_values = true,
-        help_heading = KERNEL,
+        long, value_name = "yes|no", default_value = "no",
+        value_parser = completed(&["yes", "no"], switch), help_heading = KERNEL,
     )]
     nest: Switch,
     /// Whether set-user-ID programs and file capabilities act, as su and sudo need
     #[arg(
-        long, value_name = "yes|no", default_value = "no", value_parser = completed(&["yes", "no"], switch), hide_possible_values = true,
-        help_heading = KERNEL,
+        long, value_name = "yes|no", default_value = "no",
+        value_parser = completed(&["yes", "no"], switch), help_heading = KERNEL,
     )]
     new_privs: Switch,
     /// The kernel's own files in /proc and /sys: hidden or read-only (masked), or in sight, those
     /// of /proc to be written too (open)
     #[arg(
-        long, value_name = "masked|open", default_value = "masked", value_parser = completed(&["masked", "open"], proc_view), hide_possible_values = true,
-        help_heading = KERNEL,
+        long, value_name = "masked|open", default_value = "masked",
+        value_parser = completed(&["masked", "open"], proc_view), help_heading = KERNEL,
     )]
     proc: ProcView,
     /// Set a kernel parameter of the container's own: net.*, kernel.shm*, kernel.msg*, kernel.sem,

@@ -45,7 +45,7 @@ const PITCH_FIRST: &str = "\
 /// The command line.
 #[derive(Parser)]
 #[command(name = "rustic", version, about = "A container launcher that shows its work and proves \
-    its walls", before_help = EXAMPLES, help_template = PITCH_FIRST)]
+    its walls", before_help = EXAMPLES, help_template = PITCH_FIRST, hide_possible_values = true)]
 pub struct Cli {
     #[command(flatten)]
     everywhere: Everywhere,
@@ -56,7 +56,7 @@ pub struct Cli {
 /// The same with one command: what is started most is read without the options of all the others
 /// being made first, which takes a fiftieth of a start.
 #[derive(Parser)]
-#[command(name = "rustic", version, disable_help_subcommand = true)]
+#[command(name = "rustic", version, disable_help_subcommand = true, hide_possible_values = true)]
 struct Starting {
     #[command(flatten)]
     everywhere: Everywhere,
@@ -170,7 +170,9 @@ impl std::error::Error for Usage {}
 /// strip, as the second value says.
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> (Asked, anstream::ColorChoice) {
     let args: Vec<OsString> = args.into_iter().collect();
-    args.first().iter().for_each(|first| own_name::learn(first));
+    if let Some(first) = args.first() {
+        own_name::learn(first);
+    }
     let read = if args.get(1).is_some_and(|word| word == "run") {
         called(Starting::command()).try_get_matches_from(&args).and_then(|matches| {
             let Starting { everywhere, command } = Starting::from_arg_matches(&matches)?;

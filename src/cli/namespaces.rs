@@ -43,7 +43,6 @@ fn option(namespace: Namespace) -> Arg {
             &["yes", "no"],
             OsStringValueParser::new().try_map(move |word| choice(namespace, &word)),
         ))
-        .hide_possible_values(true)
 }
 
 /// A value with a slash in it is a path, as everywhere in rustic.
