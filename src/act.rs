@@ -52,7 +52,11 @@ fn run(wanted: RunOptions) -> Result<Exit> {
     let host = Host::read()?;
     let spec = wanted.check(&host)?;
     if spec.talk != Verbosity::DryRun {
-        return Ok(run::run(&spec, &host)?);
+        let ran = run::run(&spec, &host);
+        return Ok(ran.map_err(|failure| match spec::meant_as_a_root(&spec) {
+            Some(root) if failure.exit == Exit::NotFound => failure.remedy(root),
+            _ => failure,
+        })?);
     }
     let plan = run::planned(&spec, &host)?;
     let steps = plan.steps.iter().enumerate();

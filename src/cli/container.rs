@@ -84,7 +84,7 @@ pub(super) struct Container {
     #[arg(long, value_name = "PATH", help_heading = FILES)]
     hide_try: Vec<PathBuf>,
     /// Where unpacked images are kept [default: $RUSTIC_STORE, /var/lib/rustic as root,
-    /// $XDG_DATA_HOME/rustic otherwise]
+    /// $XDG_DATA_HOME/rustic or ~/.local/share/rustic otherwise]
     #[arg(
         long, value_name = "DIR", help_heading = "Root file system",
         value_hint = ValueHint::DirPath,
@@ -143,8 +143,8 @@ pub(super) struct Container {
     /// nobody has]
     #[arg(long, value_name = "START[:COUNT]", value_parser = ids, help_heading = "Process")]
     ids: Option<Ids>,
-    /// Let root inside write to a directory that others on the host reach: a set-user-ID file that
-    /// it leaves there is the host's root's
+    /// With --user yes, as root: let root inside write to a directory that others on the host reach,
+    /// where a set-user-ID file that it leaves is the host's root's
     #[arg(long, help_heading = "Process")]
     suid_ok: bool,
     /// Set a variable, or pass on the caller's
@@ -163,7 +163,8 @@ pub(super) struct Container {
         value_parser = completed(&["queue", "app", "none"], ready), help_heading = "Readiness",
     )]
     ready: Option<Ready>,
-    /// Capabilities of CMD: podman's eleven (default), none, all that rustic holds, or a list
+    /// Capabilities of CMD: podman's eleven (default), none, all that rustic holds, or a list, in which
+    /// default stands for the eleven
     #[arg(
         long, value_name = "default|none|all|CAP,...", default_value = "default",
         value_parser = completed(&["default", "none", "all"], capabilities),

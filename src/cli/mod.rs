@@ -93,7 +93,7 @@ enum Command {
     #[command(disable_help_flag = true)]
     Invoke {
         /// [--timeout S] [--reuse] [-hvpmn] [-u NAME] [-i yes|no] [-c DIR] [CMD...]; -h says more
-        #[arg(value_name = "OPTIONS", trailing_var_arg = true, allow_hyphen_values = true)]
+        #[arg(value_name = "WORD", trailing_var_arg = true, allow_hyphen_values = true)]
         words: Vec<OsString>,
     },
     /// Print what a shell needs to complete the words of a command line
@@ -193,7 +193,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> (Asked, anstream::Colo
                 Some(Command::Rootfs(rootfs)) => Asked::Rootfs(rootfs.order()),
                 Some(Command::Invoke { words }) => Asked::Invoke(words),
                 Some(Command::Completions { shell }) => {
-                    Asked::Text(pages::completions(Cli::command(), own_name::get(), shell))
+                    Asked::Text(pages::completions(&Cli::command(), own_name::get(), shell))
                 }
                 Some(Command::Man { directory }) => manual(directory),
                 Some(Command::Probe { channel, .. }) => Asked::Probe(channel),
@@ -208,7 +208,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> (Asked, anstream::Colo
             (asked, color)
         }
         Err(error) if error.use_stderr() => {
-            if let Some(failure) = foreign(&error) {
+            if let Some(failure) = foreign(&error, &args) {
                 let refused = Asked::Refused(failure.exit(wrong_call(&args)));
                 return (refused, anstream::ColorChoice::Auto);
             }
@@ -222,13 +222,15 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> (Asked, anstream::Colo
 }
 
 /// What is said of a word that another launcher has.
-fn foreign(error: &clap::Error) -> Option<Failure> {
+fn foreign(error: &clap::Error, args: &[OsString]) -> Option<Failure> {
     let word = |kind: ContextKind| match error.get(kind) {
         Some(ContextValue::String(word)) => Some(word.as_str()),
         _ => None,
     };
     match error.kind() {
-        ErrorKind::UnknownArgument => foreign::option(word(ContextKind::InvalidArg)?),
+        ErrorKind::UnknownArgument if ["run", "verify"].contains(&command_of(args)?.as_str()) => {
+            foreign::option(word(ContextKind::InvalidArg)?)
+        }
         ErrorKind::InvalidSubcommand => foreign::command(word(ContextKind::InvalidSubcommand)?),
         _ => None,
     }
@@ -262,11 +264,16 @@ fn with_own_texts(mut command: clap::Command) -> clap::Command {
 
 /// The exit code of a wrong call: verify keeps that of diff(1) and grep(1) apart from its verdicts.
 fn wrong_call(args: &[OsString]) -> Exit {
+    if command_of(args).is_some_and(|word| word == "verify") { Exit::Usage } else { Exit::Failed }
+}
+
+/// The command of a wrong call.
+fn command_of(args: &[OsString]) -> Option<String> {
     let commands = Cli::command();
-    let command = args.iter().skip(1).find(|word| {
+    let is_one = |word: &&OsString| {
         commands.get_subcommands().any(|command| command.get_name() == word.as_os_str())
-    });
-    if command.is_some_and(|word| word == "verify") { Exit::Usage } else { Exit::Failed }
+    };
+    args.iter().skip(1).find(is_one).map(|word| word.to_string_lossy().into_owned())
 }
 
 /// A path in a variable; an empty one is none.

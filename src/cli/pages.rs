@@ -6,10 +6,17 @@ use clap_mangen::Man;
 use clap_mangen::roff::{Roff, roman};
 use std::io;
 
-/// The words for a shell.
-pub(super) fn completions(mut command: Command, name: &str, shell: Shell) -> String {
+/// The words for a shell, without those that rustic says to itself.
+pub(super) fn completions(command: &Command, name: &str, shell: Shell) -> String {
+    let shown = command.get_subcommands().filter(|below| !below.is_hide_set()).cloned();
+    let about = command.get_about().cloned().unwrap_or_default();
+    let mut words = Command::new(name.to_owned())
+        .about(about)
+        .version(env!("CARGO_PKG_VERSION"))
+        .args(command.get_arguments().cloned())
+        .subcommands(shown);
     let mut text = Vec::new();
-    clap_complete::generate(shell, &mut command, name, &mut text);
+    clap_complete::generate(shell, &mut words, name, &mut text);
     String::from_utf8_lossy(&text).into_owned()
 }
 

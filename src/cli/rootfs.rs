@@ -127,7 +127,7 @@ impl From<Choice> for ImageChoice {
 #[derive(Args)]
 pub(super) struct Common {
     /// Where unpacked images are kept [default: $RUSTIC_STORE, /var/lib/rustic as root,
-    /// $XDG_DATA_HOME/rustic otherwise]
+    /// $XDG_DATA_HOME/rustic or ~/.local/share/rustic otherwise]
     #[arg(long, value_name = "DIR")]
     store: Option<PathBuf>,
     /// Print one JSON value in place of text

@@ -92,7 +92,8 @@ fn capabilities() -> impl Strategy<Value = Capabilities> {
         Just(Capabilities::Default),
         Just(Capabilities::None),
         Just(Capabilities::All),
-        named.prop_map(Capabilities::Named),
+        named.clone().prop_map(Capabilities::Named),
+        named.prop_map(Capabilities::DefaultAnd),
     ]
 }
 
@@ -222,7 +223,7 @@ fn consistent() -> impl Strategy<Value = RunOptions> {
         env: options.env.into_iter().filter(|one| matches!(one, Variable::Set(..))).collect(),
         kernel: KernelOptions { sysctls: Vec::new(), ..options.kernel },
         caps: match options.caps {
-            Capabilities::Named(_) => Capabilities::None,
+            Capabilities::Named(_) | Capabilities::DefaultAnd(_) => Capabilities::None,
             other => other,
         },
         ..options

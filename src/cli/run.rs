@@ -90,5 +90,5 @@ impl RunArgs {
 }
 
 fn looks_like_a_volume(word: &str) -> bool {
-    (word.starts_with('/') || word.starts_with('.')) && word.contains(":/")
+    word.split_once(":/").is_some_and(|(source, _)| !source.is_empty())
 }

@@ -226,16 +226,20 @@ pub(super) fn capabilities(text: &str) -> Result<Capabilities, String> {
         "default" => Ok(Capabilities::Default),
         "none" => Ok(Capabilities::None),
         "all" => Ok(Capabilities::All),
-        list => list
-            .split(',')
-            .map(|name| {
+        list => {
+            let mut words: Vec<&str> = list.split(',').collect();
+            let all = words.len();
+            words.retain(|word| *word != "default");
+            let and =
+                if words.len() < all { Capabilities::DefaultAnd } else { Capabilities::Named };
+            let named = words.into_iter().map(|name| {
                 let upper = name.trim().to_ascii_uppercase();
                 let full = if upper.starts_with("CAP_") { upper } else { format!("CAP_{upper}") };
                 full.parse::<caps::Capability>()
                     .map_err(|_| format!("no capability is called '{name}', see capabilities(7)"))
-            })
-            .collect::<Result<Vec<_>, _>>()
-            .map(Capabilities::Named),
+            });
+            named.collect::<Result<Vec<_>, _>>().map(and)
+        }
     }
 }
 

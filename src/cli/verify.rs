@@ -1,6 +1,7 @@
 //! `rustic verify` and its options.
 
 use super::container::Container;
+use super::values::completed;
 use crate::rootfs::command::OutputFormat;
 use crate::spec::RunOptions;
 use crate::verify::VerifyOptions;
@@ -62,7 +63,10 @@ pub enum Show {
 #[derive(Args)]
 pub(super) struct Verify {
     /// Try these walls alone
-    #[arg(long, value_name = "WALL,...", value_delimiter = ',', help_heading = "What is tried")]
+    #[arg(
+        long, value_name = "WALL,...", value_delimiter = ',', help_heading = "What is tried",
+        value_parser = completed(&WALLS, wall),
+    )]
     only: Vec<Wall>,
     /// Toggle each namespace in turn, and show what that does to every wall
     #[arg(long, help_heading = "What is tried", conflicts_with = "why")]
@@ -73,7 +77,8 @@ pub(super) struct Verify {
         value_name = "WALL,...",
         value_delimiter = ',',
         help_heading = "What is shown",
-        conflicts_with = "only"
+        conflicts_with = "only",
+        value_parser = completed(&WALLS, wall),
     )]
     why: Vec<Wall>,
     /// Show what would be tried and what that touches; try nothing
@@ -95,6 +100,19 @@ pub(super) struct Verify {
 
     #[command(flatten)]
     container: Container,
+}
+
+const WALLS: [&str; Wall::ALL.len()] = {
+    let (mut names, mut at) = ([""; Wall::ALL.len()], 0);
+    while at < names.len() {
+        names[at] = Wall::ALL[at].name();
+        at += 1;
+    }
+    names
+};
+
+fn wall(text: &str) -> Result<Wall, String> {
+    text.parse()
 }
 
 /// A wall with the verdict that is expected of it.

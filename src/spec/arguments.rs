@@ -5,6 +5,7 @@ use crate::spec::{
     Capabilities, First, IdOrder, Ready, RootSwitch, RunOptions, Stdio, Supplementary, Variable,
     Verbosity, Writing,
 };
+use caps::Capability;
 use std::ffi::{OsStr, OsString};
 
 /// Words of a command line, while they are collected.
@@ -163,13 +164,18 @@ impl Ready {
     }
 }
 
+fn names(caps: &[Capability]) -> String {
+    caps.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+}
+
 impl Capabilities {
     fn word(&self) -> String {
         match self {
             Self::Default => "default".into(),
             Self::None => "none".into(),
             Self::All => "all".into(),
-            Self::Named(caps) => caps.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
+            Self::Named(caps) => names(caps),
+            Self::DefaultAnd(caps) => format!("default,{}", names(caps)),
         }
     }
 }

@@ -228,26 +228,25 @@ impl RunOptions {
             Choice::Shared => host.held,
         };
         let mask = |caps: &[Capability]| caps.iter().fold(0, |mask, cap| mask | cap.bitmask());
-        match &self.caps {
-            Capabilities::None => Ok(0),
-            Capabilities::All => Ok(held),
-            Capabilities::Default => {
-                let eleven = mask(&PODMANS_ELEVEN) & held;
-                Ok(match root {
-                    RootSwitch::Pivot => eleven,
-                    RootSwitch::Chroot => eleven & !Capability::CAP_SYS_CHROOT.bitmask(),
-                })
-            }
-            Capabilities::Named(named) => {
-                match named.iter().find(|cap| cap.bitmask() & held == 0) {
-                    Some(missing) => Err(Failure::new(format!(
-                        "--caps {missing}: rustic does not hold it, so it cannot pass it on"
-                    ))
-                    .why("it is not in the caller's permitted and bounding sets")
-                    .man("capabilities(7)")),
-                    None => Ok(mask(named)),
-                }
-            }
+        let eleven = mask(&PODMANS_ELEVEN) & held;
+        let usual = match root {
+            RootSwitch::Pivot => eleven,
+            RootSwitch::Chroot => eleven & !Capability::CAP_SYS_CHROOT.bitmask(),
+        };
+        let (further, named) = match &self.caps {
+            Capabilities::None => (0, &[][..]),
+            Capabilities::All => (held, &[][..]),
+            Capabilities::Default => (usual, &[][..]),
+            Capabilities::Named(named) => (0, named.as_slice()),
+            Capabilities::DefaultAnd(named) => (usual, named.as_slice()),
+        };
+        match named.iter().find(|cap| cap.bitmask() & held == 0) {
+            Some(missing) => Err(Failure::new(format!(
+                "--caps {missing}: rustic does not hold it, so it cannot pass it on"
+            ))
+            .why("it is not in the caller's permitted and bounding sets")
+            .man("capabilities(7)")),
+            None => Ok(further | mask(named)),
         }
     }
 }

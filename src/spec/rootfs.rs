@@ -4,8 +4,9 @@ use crate::error::{Failure, without_number};
 use crate::host::Host;
 use crate::mountinfo;
 use crate::rootfs::{Archive, image, store};
-use crate::spec::{Rootfs, RunOptions, Writing, shown};
+use crate::spec::{Rootfs, RunOptions, Spec, Writing, shown};
 use rustix::fd::AsFd;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 impl RunOptions {
@@ -63,6 +64,23 @@ impl RunOptions {
             ))
             .remedy("rustic rootfs import NAME - reads a stream"))
         }
+    }
+}
+
+/// What to order where the first word of CMD, which the built-in root lacks, names a root file
+/// system: engines have it there.
+pub fn meant_as_a_root(spec: &Spec) -> Option<String> {
+    let word = spec.cmd.first().filter(|_| spec.rootfs == Rootfs::Builtin)?.to_str().ok()?;
+    let is_one = store::is_name(word) || store::is_digest(word);
+    let is_stored = is_one && spec.store.as_ref().is_some_and(|root| store::has(root, word));
+    // A program of the host's is no root.
+    let is_there = std::fs::metadata(word).is_ok_and(|stat| {
+        stat.is_dir() || (stat.is_file() && stat.permissions().mode() & 0o111 == 0)
+    });
+    match (is_stored || is_there, Path::new(word)) {
+        (true, path) => Some(format!("--rootfs {} and a command behind it", shown(path))),
+        (false, path) if is_reference(path) && word.contains(':') => Some(from_a_registry(path)),
+        (false, _) => None,
     }
 }
 

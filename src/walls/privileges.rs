@@ -44,27 +44,16 @@ impl Credentials {
         uid: u32,
         gid: u32,
         caps: u64,
-        keep: Keep,
+        kept: u64,
         groups: Groups,
         new_privs: Switch,
         last_cap: u8,
     ) -> Self {
-        let (permitted, ambient) = match (uid, keep) {
-            (0, _) => (caps, 0),
-            (_, Keep::Named) => (caps, caps),
-            (_, Keep::Default) => (0, 0),
-        };
+        // The default set bounds what another uid than 0 could gain, as podman has it; what was
+        // ordered by name it holds, through the ambient set.
+        let (permitted, ambient) = if uid == 0 { (caps, 0) } else { (kept, kept) };
         Self { uid, gid, groups, bounding: caps, permitted, ambient, new_privs, last_cap }
     }
-}
-
-/// What a uid other than 0 keeps through execve.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Keep {
-    /// The capabilities that were ordered by name, or all: through the ambient set.
-    Named,
-    /// Nothing: the default set bounds what it could gain, as podman has it.
-    Default,
 }
 
 fn set(mask: u64) -> CapabilitySet {

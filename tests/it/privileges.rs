@@ -52,6 +52,7 @@ fn held() -> u64 {
 #[test]
 fn the_five_sets_are_exactly_what_was_ordered() {
     need!(root);
+    const MORE: u64 = ELEVEN | 0x2000;
     let all = held();
     for (args, expected) in [
         (vec![], [0, ELEVEN, ELEVEN, ELEVEN, 0]),
@@ -67,6 +68,13 @@ fn the_five_sets_are_exactly_what_was_ordered() {
         (vec!["--uid", "1000"], [0, 0, 0, ELEVEN, 0]),
         (vec!["--uid", "1000", "--caps", "none"], [0; 5]),
         (vec!["--uid", "1000", "--caps", "CAP_NET_RAW"], [0x2000; 5]),
+        // The default set and one more: another uid holds that one.
+        (vec!["--caps", "default,net_raw"], [0, MORE, MORE, MORE, 0]),
+        (vec!["--caps", "CAP_NET_RAW,default"], [0, MORE, MORE, MORE, 0]),
+        (
+            vec!["--uid", "1000", "--caps", "default,NET_RAW"],
+            [0x2000, 0x2000, 0x2000, MORE, 0x2000],
+        ),
         (vec!["--init"], [0, ELEVEN, ELEVEN, ELEVEN, 0]),
     ] {
         let (caps, rest) = status(Rustic::run().opt(args.iter().copied()));

@@ -21,7 +21,7 @@ pub(super) fn of(images: &[Listed]) -> (Value, String) {
         })
         .collect();
     if images.is_empty() {
-        return (value, String::new());
+        return (value, "no images\n".into());
     }
     let mut rows =
         vec![["NAME", "DIGEST", "SIZE", "FILES", "AGE", "USED", "FROM"].map(str::to_owned)];

@@ -8,7 +8,7 @@ use crate::run::step::ChildStep;
 use crate::spec::{Capabilities, First, IdOrder, Seccomp, Spec, Supplementary, shown};
 use crate::walls::id_range::IdRange;
 use crate::walls::idmap::{IdMaps, OwnIds, Writer};
-use crate::walls::privileges::{Credentials, Groups, Keep};
+use crate::walls::privileges::{Credentials, Groups};
 use crate::walls::seccomp::default::{self, FilterOptions};
 use crate::walls::seccomp::{self, SelfSignals};
 use std::os::unix::fs::MetadataExt;
@@ -55,10 +55,14 @@ pub(super) fn ordered(spec: &Spec, host: &Host, maps: Option<&IdMaps>) -> Creden
         (Supplementary::Kept, ..) | (_, Some(Writer::OneId), _) | (.., Switch::No) => Groups::Kept,
         (Supplementary::Dropped, _, Switch::Yes) => Groups::Set(spec.user.groups.clone()),
     };
-    let keep = if spec.caps == Capabilities::Default { Keep::Default } else { Keep::Named };
+    let kept = match &spec.caps {
+        Capabilities::Default => 0,
+        Capabilities::DefaultAnd(named) => named.iter().fold(0, |mask, cap| mask | cap.bitmask()),
+        Capabilities::None | Capabilities::All | Capabilities::Named(_) => spec.cap_mask,
+    };
     let (uid, gid) = (spec.user.uid, spec.user.gid);
     let new_privs = spec.kernel.new_privs;
-    Credentials::ordered(uid, gid, spec.cap_mask, keep, groups, new_privs, host.last_cap)
+    Credentials::ordered(uid, gid, spec.cap_mask, kept, groups, new_privs, host.last_cap)
 }
 
 /// Whether the user namespace will have CMD's ids.

@@ -4,7 +4,7 @@ use crate::support::{Rustic, binary};
 use std::process::Command;
 
 /// Words as people type them, and what must be in the answer.
-const WORDS: [(&str, &str); 64] = [
+const WORDS: [(&str, &str); 82] = [
     ("-it sh", "not needed"),
     ("--rm sh", "not needed"),
     ("--privileged sh", "--caps all --seccomp none"),
@@ -69,6 +69,24 @@ const WORDS: [(&str, &str); 64] = [
     ("-x sh", "--ephemeral"),
     ("--fork sh", "not needed"),
     ("-r sh", "--user yes"),
+    ("-U sh", "--user yes"),
+    ("--inaccessible=/etc/shadow sh", "--hide"),
+    ("--network-namespace-path=/x sh", "--net"),
+    ("--no-new-privileges=no sh", "--new-privs"),
+    ("--notify-ready=yes sh", "--ready app"),
+    ("--setuid 1000 sh", "--uid"),
+    ("--setgid=1000 sh", "--gid"),
+    ("--keep-caps sh", "--caps all"),
+    ("--boottime 100 sh", "--time yes"),
+    ("--wd=/tmp sh", "--workdir"),
+    ("--sdnotify=container sh", "--ready app"),
+    ("--size 1 sh", "--tmpfs"),
+    ("--secret x sh", "podman"),
+    ("--oom-score-adj 1 sh", "prlimit"),
+    ("--uidmap 0:1:1 sh", "--user yes"),
+    ("-n sh", "--net yes"),
+    ("-v work:/work sh", "--bind work:/work"),
+    ("--cap-add NET_RAW sh", "default,CAP"),
 ];
 
 #[test]

@@ -62,6 +62,27 @@ fn a_wrong_call_exits_125_and_names_the_word() {
     }
 }
 
+/// As engines have it, the root file system first.
+#[test]
+fn a_first_word_that_names_a_root_is_told() {
+    need!(root);
+    let dir = crate::support::scratch("meant");
+    std::fs::create_dir(dir.join("tree")).unwrap();
+    std::fs::write(dir.join("box.tar"), "").unwrap();
+    let said = |word: &str| {
+        let ran = Rustic::run().opt([word, "sh"]).ran();
+        assert_eq!(ran.code, 127, "{ran:?}");
+        ran.stderr
+    };
+    for name in ["tree", "box.tar"] {
+        let path = dir.join(name).display().to_string();
+        assert!(said(&path).contains(&format!("try   --rootfs {path}")), "{}", said(&path));
+    }
+    assert!(said("debian:12").contains("skopeo copy docker://debian:12"));
+    // A program of the host's is none, nor is what nobody has.
+    assert!(!said("/usr/bin/dpkg").contains("--rootfs") && !said("nosuch").contains("try"));
+}
+
 #[test]
 fn options_end_at_the_first_word_of_cmd() {
     need!(root);

@@ -17,7 +17,7 @@ const CHANGING: [(&str, &str); 14] = [
     // What a machine has, and what its kernel answers.
     (r"tells \d+ facts of the host: [a-z ,]+", "FACTS "),
     (r"surface: of \d+ calls that launchers close \d+ answer: [a-z0-9_ ]+", "SURFACE "),
-    (r"\d+ rights over the machine were asked for, and found: [A-Z_ ]+", "RIGHTS "),
+    (r"of \d+ rights over the machine there are: [A-Z_ ]+", "RIGHTS "),
     (r"\b\d+(\.\d+)? (B|KiB|MiB|GiB|s|min|h|d)\b", "QUANTITY"),
     (r"\b\d{2,}\b", "NUMBER"),
 ];

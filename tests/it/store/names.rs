@@ -52,10 +52,10 @@ fn names_are_given_shared_and_taken_away() {
         1,
         "a word given twice is one"
     );
-    assert_eq!(say(&["list"]).ok(), "");
+    assert_eq!(say(&["list"]).ok(), "no images\n");
     assert_eq!(say(&["list", "--json"]).ok(), "[]\n");
     let nowhere = store.join("nowhere");
-    assert_eq!(rootfs(&nowhere, &["list"]).ran().ok(), "");
+    assert_eq!(rootfs(&nowhere, &["list"]).ran().ok(), "no images\n");
     rootfs(&nowhere, &["rm", "box"]).ran().fails(125, &["no image 'box'"]);
     assert!(!nowhere.exists(), "who only looks makes no store");
 }

@@ -59,7 +59,10 @@ impl Crossing for DevicesCrossing {
                         Err(errno) => answer = errno,
                     }
                 }
-                let arg = format!("nodes at {} places", places.len());
+                let arg = match places.as_slice() {
+                    [one] => format!("nodes in {}", one.display()),
+                    several => format!("nodes at {} places", several.len()),
+                };
                 Reply::plain("open", arg, Err(answer))
             }
             Self::Disk { kind, device, read_only } => {

@@ -101,7 +101,7 @@ fn sweep(outside: &Outside<'_>, subject: &Target, call: &str) -> Reply {
 /// What one kind of attempt has brought back, out of the look at all.
 fn part(mut reply: Reply, part: impl Fn(Swept) -> Option<String>) -> Reply {
     if let Outcome::Done(count, data) = &reply.outcome {
-        reply.arg = format!("{count} descriptors");
+        reply.arg = format!("{count} descriptor{}", if *count == 1 { "" } else { "s" });
         let found = serde_json::from_str(data).ok().and_then(part);
         reply.outcome = match found {
             Some(text) => Outcome::Done(*count, text),

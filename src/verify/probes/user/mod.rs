@@ -98,11 +98,10 @@ pub fn remark<'a>(trials: impl Iterator<Item = (&'static Probe, &'a Try)>) -> St
     names.dedup();
     match (asked.len(), names.as_slice()) {
         (0, _) => "no right over the machine was asked for: the caller has none to keep".to_owned(),
-        (count, []) => format!("{count} rights over the machine were asked for, and none found"),
-        (count, names) => format!(
-            "{count} rights over the machine were asked for, and found: {}",
-            names.join(", ")
-        ),
+        (count, []) => format!("of {count} rights over the machine there is none"),
+        (count, names) => {
+            format!("of {count} rights over the machine there are: {}", names.join(", "))
+        }
     }
 }
 
