@@ -50,7 +50,7 @@ fn page(command: &Command, name: String, pages: &mut Vec<(String, Vec<u8>)>) -> 
     if !commands.is_empty() {
         man.render_subcommands_section(&mut text)?;
     }
-    // Both are columns, which a filled paragraph would run together.
+    // Both have columns, which a filled paragraph would run together.
     for (heading, kept) in
         [("EXAMPLES", command.get_before_help()), ("NOTES", command.get_after_help())]
     {
@@ -74,13 +74,21 @@ fn page(command: &Command, name: String, pages: &mut Vec<(String, Vec<u8>)>) -> 
     Ok(())
 }
 
-/// A section whose lines stay as they are.
+/// A section of prose, which is filled, and of indented lines, which stay as they are.
 fn as_it_is(heading: &str, text: &str) -> Roff {
     let mut section = Roff::new();
-    section.control("SH", [heading]).control("nf", []);
+    section.control("SH", [heading]);
+    let mut filled = true;
     for line in text.lines().filter(|line| *line != "Examples:") {
-        section.text([roman(line)]);
+        let fills = !line.starts_with(' ');
+        if fills != filled {
+            section.control(if fills { "fi" } else { "nf" }, []);
+        }
+        filled = fills;
+        match line {
+            "" => section.control("PP", []),
+            line => section.text([roman(line)]),
+        };
     }
-    section.control("fi", []);
     section
 }

@@ -16,7 +16,8 @@ yes and no: 'yes' makes a new namespace (a wall), 'no' shares the caller's (a do
   --uts no      --uts host       (no --unshare-uts)          (no --uts)
   --user yes    --userns auto    --unshare-user              --user --map-root-user
   --cgroup no   --cgroupns host  (no --unshare-cgroup)       (no --cgroup)
-  --mount no, --time yes: podman and bubblewrap have no such choice; unshare (no --mount), --time
+
+--mount no and --time yes: podman and bubblewrap have no such choice; unshare has (no --mount) and --time.
 
 Exit code: that of CMD; 128+n when signal n ended it; 125 rustic failed or was called wrongly; 126 CMD cannot be run; 127 CMD not found.
 In a terminal, ^] three times within a second ends the container.";
