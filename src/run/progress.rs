@@ -5,8 +5,13 @@ use crate::own_name;
 use crate::run::plan::Plan;
 use crate::run::step::Step;
 use crate::spec::{Door, IdOrder, RootSwitch, Spec, Verbosity, shown};
+use crate::sys;
 use crate::walls::idmap::Writer;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::stdio::stderr;
 use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The voice of a run.
 #[derive(Clone, Copy, Debug)]
@@ -52,7 +57,9 @@ impl Voice {
 
     fn say(self, line: &str) {
         // Nobody may be listening any more; the run goes on.
-        let _ = write!(std::io::stderr(), "{line}{}", self.line_end);
+        if can_be_heard() {
+            let _ = write!(std::io::stderr(), "{line}{}", self.line_end);
+        }
     }
 
     /// A line for each wall and each door.
@@ -70,6 +77,31 @@ impl Voice {
         }
         for remark in &plan.remarks {
             self.parent(remark);
+        }
+    }
+}
+
+/// Whether stderr takes a line, which is waited for. A signal is not kept waiting by a pipe that
+/// nobody reads: then nothing more is told that does not go at once.
+fn can_be_heard() -> bool {
+    static GIVEN_UP: AtomicBool = AtomicBool::new(false);
+    const STEP: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
+    const NONE: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
+    loop {
+        let given_up = GIVEN_UP.load(Ordering::Relaxed);
+        let stderr = stderr();
+        let ready = poll(
+            &mut [PollFd::new(&stderr, PollFlags::OUT)],
+            Some(if given_up { &NONE } else { &STEP }),
+        );
+        match ready {
+            Ok(0) if given_up => return false,
+            Ok(0) | Err(Errno::INTR) if sys::is_a_signal_pending() => {
+                GIVEN_UP.store(true, Ordering::Relaxed);
+            }
+            Ok(0) | Err(Errno::INTR) => {}
+            // Whatever else it is, the write says so.
+            Ok(_) | Err(_) => return true,
         }
     }
 }

@@ -7,14 +7,23 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::process::Pid;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
+use std::time::Duration;
 
 /// Those that the parent acts on itself.
 const OWN: [Signal; 3] = [Signal::SIGWINCH, Signal::SIGTSTP, Signal::SIGCONT];
 
 /// Those that nobody is told of: the ends of processes of its own, the terminal's word to who is in
-/// the background, a pipe that nobody reads, and what cannot be caught.
-const UNTOLD: [i32; 6] =
-    [libc::SIGCHLD, libc::SIGTTIN, libc::SIGTTOU, libc::SIGPIPE, libc::SIGKILL, libc::SIGSTOP];
+/// the background, a pipe that nobody reads, a file that rustic itself writes beyond a limit, and
+/// what cannot be caught.
+const UNTOLD: [i32; 7] = [
+    libc::SIGCHLD,
+    libc::SIGTTIN,
+    libc::SIGTTOU,
+    libc::SIGPIPE,
+    libc::SIGXFSZ,
+    libc::SIGKILL,
+    libc::SIGSTOP,
+];
 
 /// Whether the parent passes a signal on to the child: every one that can be caught, real-time ones
 /// too, but those that have a meaning for the parent itself.
@@ -63,7 +72,7 @@ pub fn fate(pid: Pid, signal: i32, send: impl FnOnce()) -> Fate {
     send();
     match (before, Look::at(pid, signal)) {
         (Some(before), Some(after))
-            if before.cares == after.cares && !after.cares && !after.has_taken_since(&before) =>
+            if !before.cares && !after.cares && !after.may_have_taken_since(&before) =>
         {
             Fate::Lost
         }
@@ -81,35 +90,73 @@ struct Look {
     pending: bool,
     /// How often the thread has given up the processor.
     switches: String,
+    /// It slept, and nothing has changed while it was looked at.
+    is_still: bool,
 }
 
 impl Look {
-    /// `None` when the process is gone.
+    /// `None` when the process is gone. Who waits for a signal does not block it meanwhile, and is
+    /// still without that block when something else has woken it: the mask and the wait belong
+    /// together only where it sleeps, and nothing has changed between the two looks.
     fn at(pid: Pid, signal: i32) -> Option<Self> {
+        // Longer than a process waits for a processor, but on a machine that is busy beyond measure.
+        const LOOKS: u32 = 100;
+        const PAUSE: Duration = Duration::from_micros(500);
+        let mut last = Self::moment(pid, signal)?;
+        for _ in 1..LOOKS {
+            if last.cares || last.is_still {
+                break;
+            }
+            std::thread::sleep(PAUSE);
+            last = Self::moment(pid, signal)?;
+        }
+        Some(last)
+    }
+
+    fn moment(pid: Pid, signal: i32) -> Option<Self> {
         let pid = pid.as_raw_nonzero().get();
         let read = || fs::read_to_string(format!("/proc/{pid}/status")).ok();
-        let status = read()?;
-        let waits = waits(pid, signal);
-        // Read again: a thread that took the signal after the first look and is back in sigwait has
-        // slept once more.
-        let switches = field(&read()?, "voluntary_ctxt_switches").unwrap_or_default().to_owned();
+        let before = read()?;
+        let (waits, sleeps) = match waits(pid, signal) {
+            Some(waits) => (waits, true),
+            None => (false, false),
+        };
+        // A thread that took the signal after the first look and is back in sigwait has slept once
+        // more.
+        let after = read()?;
+        let same = ["SigBlk", "voluntary_ctxt_switches"]
+            .into_iter()
+            .all(|name| field(&before, name) == field(&after, name));
+        let is_still = same && sleeps;
         let any = |names: &[&str]| {
-            names.iter().any(|name| field(&status, name).is_some_and(|mask| has(mask, signal)))
+            names.iter().any(|name| field(&before, name).is_some_and(|mask| has(mask, signal)))
         };
         Some(Self {
             cares: any(&["SigBlk", "SigIgn", "SigCgt"]),
             waits,
             pending: any(&["ShdPnd", "SigPnd"]),
-            switches,
+            switches: field(&after, "voluntary_ctxt_switches").unwrap_or_default().to_owned(),
+            is_still,
         })
     }
 
-    /// Whether the thread was waiting for the signal and has been given it. Of a wait without a
-    /// block the kernel takes no notice: then nothing is pending, and the thread sleeps on in the
-    /// same call.
-    fn has_taken_since(&self, before: &Self) -> bool {
-        before.waits && (!self.waits || self.pending || self.switches != before.switches)
+    /// Whether the thread may have been waiting for the signal and have been given it. Of a wait
+    /// without a block the kernel takes no notice: then nothing is pending, and the thread sleeps on
+    /// in the same call.
+    fn may_have_taken_since(&self, before: &Self) -> bool {
+        let has_taken =
+            before.waits && (!self.waits || self.pending || self.switches != before.switches);
+        // Of one that never slept before, and now waits, nothing is known.
+        has_taken || (!before.is_still && self.waits)
     }
+}
+
+/// Whether a process catches or blocks a signal: one that is blocked is waited for sooner or later.
+pub fn takes(pid: Pid, signal: i32) -> bool {
+    let pid = pid.as_raw_nonzero().get();
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let has = |name| field(&status, name).is_some_and(|mask| has(mask, signal));
+    has("SigCgt") || has("SigBlk")
 }
 
 /// Whether a signal's default action ends a process, signal(7). Number 0 only asks whether the
@@ -147,12 +194,15 @@ fn has(mask: &str, signal: i32) -> bool {
 }
 
 /// Whether the leading thread is in rt_sigtimedwait(2) for the signal: the call's first argument
-/// points to the set, proc_pid_syscall(5).
-fn waits(pid: i32, signal: i32) -> bool {
+/// points to the set, proc_pid_syscall(5). `None` while it runs or waits for a processor.
+fn waits(pid: i32, signal: i32) -> Option<bool> {
     let line = fs::read_to_string(format!("/proc/{pid}/task/{pid}/syscall")).unwrap_or_default();
+    if line.starts_with("running") {
+        return None;
+    }
     let mut words = line.split_whitespace();
     if words.next().and_then(|word| word.parse().ok()) != Some(libc::SYS_rt_sigtimedwait) {
-        return false;
+        return Some(false);
     }
     let address =
         words.next().and_then(|word| u64::from_str_radix(word.trim_start_matches("0x"), 16).ok());
@@ -160,7 +210,7 @@ fn waits(pid: i32, signal: i32) -> bool {
     let read = address.and_then(|address| {
         File::open(format!("/proc/{pid}/mem")).ok()?.read_exact_at(&mut set, address).ok()
     });
-    read.is_some() && u64::from_ne_bytes(set) & 1 << (signal - 1) != 0
+    Some(read.is_some() && u64::from_ne_bytes(set) & 1 << (signal - 1) != 0)
 }
 
 #[cfg(test)]

@@ -40,6 +40,19 @@ pub fn numbered_signal(number: i32) -> Option<Signal> {
     Signal::from_named_raw(number).or_else(real_time)
 }
 
+/// Whether a signal that this thread blocks has come, sigpending(2); that a process of its own has
+/// ended does not count.
+pub fn is_a_signal_pending() -> bool {
+    // SAFETY: a set is integers, for which zero is valid, and the calls take its address.
+    unsafe {
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        libc::sigpending(&raw mut set) == 0
+            && (1..=libc::SIGRTMAX())
+                .filter(|&signal| ![libc::SIGCHLD, libc::SIGWINCH].contains(&signal))
+                .any(|signal| libc::sigismember(&raw const set, signal) == 1)
+    }
+}
+
 /// Waits for one of these signals, which are blocked; its number, sigwaitinfo(2).
 ///
 /// # Errors

@@ -55,7 +55,7 @@ fn every_signal_that_can_be_caught_is_passed_on() {
     let others = (1..32).chain(libc::SIGRTMIN()..=libc::SIGRTMAX());
     let passed: Vec<i32> = others
         .filter(|signal| ![&untold[..], &own, &cannot].concat().contains(signal))
-        // rustic lets a write beyond a limit fail instead, and ignores it.
+        // It would come of a write of rustic's own, too.
         .filter(|&signal| signal != libc::SIGXFSZ)
         .collect();
     assert!(passed.contains(&libc::SIGALRM) && passed.contains(&(libc::SIGRTMIN() + 3)));
@@ -91,6 +91,59 @@ fn a_signal_that_nobody_handles_ends_the_container_with_its_number() {
             send_number(&child, signal);
             assert_eq!(finish(child).code, 128 + signal, "{init:?}");
         }
+    }
+}
+
+/// The reaper is in sigwait, out of it for an orphan, and in it again, while it is looked at.
+#[test]
+fn a_reaper_that_is_busy_with_orphans_loses_no_signal() {
+    need!(root);
+    let script = "trap : HUP; trap 'exit 7' TERM; echo up; while :; do (/bin/true &); done";
+    for _ in 0..3 {
+        let child = Rustic::run().opt(["--init"]).sh(script).started_until("up");
+        for _ in 0..60 {
+            send(&child, Signal::SIGHUP);
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        send(&child, Signal::SIGTERM);
+        assert_eq!(finish(child).code, 7);
+    }
+}
+
+/// What is only called so has SIGTERM as everybody.
+#[test]
+fn a_process_1_that_is_called_systemd_and_is_none_gets_sigterm() {
+    need!(root);
+    let root = crate::support::scratch("called");
+    let built_in = concat!(env!("CARGO_MANIFEST_DIR"), "/rootfs/rootfs.tar.gz");
+    let tree = root.join("tree");
+    let words = ["unpack", built_in, tree.to_str().unwrap()];
+    Rustic::command("rootfs").opt(words).ran().ok();
+    let script = "#!/bin/sh\ntrap 'exit 9' TERM\necho up\nwhile :; do sleep 0.01; done\n";
+    let path = tree.join("systemd");
+    std::fs::write(&path, script).unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&path, mode).unwrap();
+    let run = Rustic::run().opt(["--rootfs", tree.to_str().unwrap(), "/systemd"]);
+    let child = run.started_until("up");
+    send(&child, Signal::SIGTERM);
+    assert_eq!(finish(child).code, 9);
+}
+
+/// Whoever does not read what -v tells keeps no signal waiting.
+#[test]
+fn a_full_pipe_behind_stderr_keeps_no_signal_waiting() {
+    need!(root);
+    for options in ["-v", "--explain", "-v --init", "-v --user yes", "-v --ready app"] {
+        let dir = crate::support::scratch("full");
+        let script = format!(
+            "mkfifo full; exec 7<>full; dd if=/dev/zero bs=4k count=16 >&7 2>/dev/null; \
+             \"$RUSTIC\" run {options} sleep 60 2>&7 & pid=$!; sleep 0.5; kill -TERM $pid; \
+             wait $pid; echo code $?"
+        );
+        let mut line = shell(&["bash"], &script);
+        let ran = crate::support::ended(line.current_dir(&dir));
+        assert_eq!(ran.stdout, "code 143\n", "{options}: {ran:?}");
     }
 }
 

@@ -8,7 +8,10 @@ use crate::namespace::{Choice, Namespace};
 use crate::run::step::{Mount, Source};
 use crate::spec::is_hostname;
 use crate::walls::dev;
+use rustix::fs::{Mode, OFlags, open};
 use std::ffi::{CStr, CString};
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -28,9 +31,10 @@ impl Ladder<'_> {
         // Who is in a joined namespace may have set anything, lines of its own too.
         let name = if is_hostname(&name) { name } else { "localhost".to_owned() };
         let shares_net = *self.spec.namespaces.get(Namespace::Net) == Choice::Shared;
-        let of_the_host = |path: &str| shares_net.then(|| std::fs::read(path).ok()).flatten();
+        let of_the_host = |path: &str| shares_net.then(|| text_of_the_host(path)).flatten();
+        let shares_uts = *self.spec.namespaces.get(Namespace::Uts) == Choice::Shared;
         let hosts = match of_the_host("/etc/hosts") {
-            Some(hosts) if !self.is_new(Namespace::Uts) || names(&hosts, &name) => hosts,
+            Some(hosts) if shares_uts || names(&hosts, &name) => hosts,
             Some(mut hosts) => {
                 if hosts.last().is_some_and(|&last| last != b'\n') {
                     hosts.push(b'\n');
@@ -163,6 +167,17 @@ impl Ladder<'_> {
         );
         SysView::Empty
     }
+}
+
+/// A file of the host's, where it is a regular one that can be read, up to a size that no such file
+/// has.
+fn text_of_the_host(path: &str) -> Option<Vec<u8>> {
+    const LARGEST: u64 = 64 << 20;
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = File::from(open(path, flags, Mode::empty()).ok()?);
+    let mut text = Vec::new();
+    let is_file = file.metadata().ok()?.is_file();
+    (is_file && file.take(LARGEST).read_to_end(&mut text).is_ok()).then_some(text)
 }
 
 /// The line of hosts(5) for the container's own name: the canonical name first, and behind it what

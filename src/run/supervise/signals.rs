@@ -7,6 +7,7 @@ use crate::run::keys::Keys;
 use crate::run::pty_relay::Relay;
 use crate::run::signals;
 use nix::sys::signal::{Signal, raise};
+use rustix::process::Pid;
 
 impl Supervisor<'_> {
     pub(super) fn hear_signals(&mut self) {
@@ -25,12 +26,13 @@ impl Supervisor<'_> {
     /// What SIGTERM becomes: what the image says; for a systemd that is process 1, which would begin
     /// anew, the signal by which it stops, systemd(1).
     fn stop_signal(&self) -> i32 {
-        let pid = self.pid.map_or(0, |pid| pid.as_raw_nonzero().get());
-        let is_systemd = || {
-            self.run.spec.namespaces.is_new(Namespace::Pid)
-                && std::fs::read(format!("/proc/{pid}/comm")).is_ok_and(|name| name == b"systemd\n")
+        let halt = libc::SIGRTMIN() + 3;
+        let is_systemd = |pid: Pid| {
+            let name = std::fs::read(format!("/proc/{}/comm", pid.as_raw_nonzero()));
+            name.is_ok_and(|name| name == b"systemd\n") && signals::takes(pid, halt)
         };
-        let of_systemd = || is_systemd().then(|| libc::SIGRTMIN() + 3);
+        let first = self.pid.filter(|_| self.run.spec.namespaces.is_new(Namespace::Pid));
+        let of_systemd = || first.filter(|&pid| is_systemd(pid)).map(|_| halt);
         self.run.spec.stop_signal.or_else(of_systemd).unwrap_or(libc::SIGTERM)
     }
 

@@ -91,7 +91,16 @@ fn another_program_of_this_name_is_neither_overwritten_nor_hidden() {
     assert!(kept.contains("backups"));
     assert_eq!(install(&prefix, Some(&elsewhere), "--as box").code, 0);
     assert!(prefix.join("bin/box").exists());
-    for words in ["--as", "--as ''", "--as a/b", "--as -x", "--bs x", "x"] {
+    // Pages and completions of another one neither.
+    for place in ["share/man/man1/rustic.1", "share/zsh/site-functions/_rustic"] {
+        let (prefix, theirs) = (scratch("prefix"), "theirs");
+        fs::create_dir_all(prefix.join(place).parent().unwrap()).unwrap();
+        fs::write(prefix.join(place), theirs).unwrap();
+        refused(install(&prefix, None, ""), &prefix.join(place));
+        assert!(fs::read_to_string(prefix.join(place)).unwrap() == theirs);
+        assert!(!prefix.join("bin").exists());
+    }
+    for words in ["--as", "--as .x", "--as ..", "--as ''", "--as a/b", "--as -x", "--bs x", "x"] {
         assert_eq!(install(&prefix, None, words).code, 2, "{words}");
     }
 }

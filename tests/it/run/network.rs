@@ -1,7 +1,7 @@
 //! The network of the container's own: names, ports, ping.
 
 use crate::need;
-use crate::support::{Rustic, payload};
+use crate::support::{Rustic, end, payload, piped, shell, until_line};
 use std::fs;
 
 #[test]
@@ -34,6 +34,17 @@ fn on_the_callers_network_hosts_is_the_callers_and_a_new_name_is_added() {
     assert_eq!(known.trim_end(), theirs.trim_end());
     let same = shared.ns("uts", "no").sh("cat /etc/hosts").ran().ok();
     assert_eq!(same.trim_end(), theirs.trim_end());
+}
+
+#[test]
+fn the_name_of_a_joined_namespace_is_added_too() {
+    need!(root);
+    let script = "hostname joined.example.org; echo up; read end";
+    let holder = until_line(piped(&mut shell(&["unshare", "--uts", "sh"], script)), "up");
+    let uts = format!("/proc/{}/ns/uts", holder.id());
+    let ran = Rustic::run().ns("net", "no").ns("uts", &uts).sh("tail -n 1 /etc/hosts").ran();
+    assert_eq!(ran.ok(), "127.0.1.1\tjoined.example.org joined\n");
+    end(holder);
 }
 
 /// In a network of its own a user without rights listens on port 80 and pings; on the caller's he
