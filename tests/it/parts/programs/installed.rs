@@ -2,7 +2,7 @@
 
 use super::{is_there, run};
 use crate::need;
-use crate::support::{Ran, ended, roomy, shell};
+use crate::support::{CEILING, Ran, finish_within, piped, roomy, shell};
 
 #[test]
 fn man_and_completion_work_in_a_fresh_system() {
@@ -11,7 +11,9 @@ fn man_and_completion_work_in_a_fresh_system() {
     let prefix = roomy("installed");
     let script =
         format!("PREFIX={} {}/scripts/install", prefix.display(), env!("CARGO_MANIFEST_DIR"));
-    let installed = ended(&mut shell(&["bash"], &script));
+    let mut child = piped(&mut shell(&["bash"], &script));
+    drop(child.stdin.take());
+    let installed = finish_within(child, 5 * CEILING).unwrap();
     assert_eq!(installed.code, 0, "{installed:?}");
     let bind = format!("{}:/usr/local", prefix.display());
     let inside = |script: &str| -> Ran { run(&["--bind", &bind, "--tmpfs", "/repo"], script) };
