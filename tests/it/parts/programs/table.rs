@@ -126,8 +126,8 @@ pub(super) const PROGRAMS: [Program; 19] = [
          mkdir -m 700 /home/joe/.ssh && ssh-keygen -q -t ed25519 -N '' -f /tmp/key && \
          cp /tmp/key.pub /home/joe/.ssh/authorized_keys && chown -R joe:joe /home/joe/.ssh && \
          $(command -v sshd) -p 2222 -o UsePAM=no && ssh -i /tmp/key -p 2222 -o LogLevel=ERROR \
-         -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null joe@127.0.0.1 id -un | \
-         grep -qx joe",
+         -o ConnectionAttempts=30 -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null \
+         joe@127.0.0.1 id -un | grep -qx joe",
     ),
     (
         "busybox httpd",
