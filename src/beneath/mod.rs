@@ -19,9 +19,14 @@ pub use made::{MadeTarget, is_made};
 pub use target::target;
 pub use tree::Tree;
 
+use crate::error::SysError;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, chmodat, openat2};
+use rustix::fs::{
+    AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, XattrFlags, chmodat, fstat, openat2,
+    setxattr,
+};
 use rustix::io::{Errno, Result, fcntl_dupfd_cloexec};
+use std::fs::File;
 use std::path::Path;
 
 /// Whether a path inside, absolute or relative to the root, is one of the kernel's places or below
@@ -75,11 +80,43 @@ fn kept_open(file: BorrowedFd<'_>) -> Result<OwnedFd> {
     fcntl_dupfd_cloexec(file, 0)
 }
 
+/// What an O_PATH descriptor shows, opened to be read.
+///
+/// # Errors
+/// EACCES.
+pub fn reopened(file: &OwnedFd) -> Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    rustix::fs::open(by_descriptor(file), flags, Mode::empty())
+}
+
+/// The same of a regular file alone: opening a fifo would wait, and a device would do who knows what.
+///
+/// # Errors
+/// EINVAL for what is none, and as above.
+pub fn regular(file: &OwnedFd) -> std::result::Result<File, SysError> {
+    if FileType::from_raw_mode(fstat(file)?.st_mode) != FileType::RegularFile {
+        return Err(SysError::new(Errno::INVAL, "it is no regular file"));
+    }
+    Ok(reopened(file)?.into())
+}
+
+/// Sets an extended attribute of what an O_PATH descriptor shows.
+///
+/// # Errors
+/// Those of setxattr(2).
+pub fn set_attribute(node: &OwnedFd, name: &[u8], value: &[u8]) -> Result<()> {
+    setxattr(by_descriptor(node), name, value, XattrFlags::empty())
+}
+
+fn by_descriptor(file: &OwnedFd) -> String {
+    format!("/proc/self/fd/{}", file.as_raw_fd())
+}
+
 /// Changes the mode of what an O_PATH descriptor shows: chmod by name would follow a symlink that
 /// has taken the place, and fchmodat2(2) with AT_EMPTY_PATH is there since Linux 6.6 only.
 ///
 /// # Errors
 /// EPERM for another user's.
 pub fn chmod(node: &OwnedFd, mode: Mode) -> Result<()> {
-    chmodat(CWD, format!("/proc/self/fd/{}", node.as_raw_fd()), mode, AtFlags::empty())
+    chmodat(CWD, by_descriptor(node), mode, AtFlags::empty())
 }

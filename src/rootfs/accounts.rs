@@ -1,10 +1,9 @@
 //! The users and groups of an image: lines of its passwd(5) and group(5).
 
+use crate::beneath;
 use crate::error::{SysError, errno_of};
-use rustix::fd::{AsRawFd, OwnedFd};
-use rustix::fs::{FileType, Mode, OFlags, fstat, open};
+use rustix::fd::OwnedFd;
 use rustix::io::Errno;
-use std::fs::File;
 use std::io::Read;
 
 /// Bytes of passwd and of group that are read; more is refused.
@@ -57,20 +56,13 @@ fn id(field: &[u8]) -> Option<u32> {
     text.parse().ok().filter(|id| digits && *id != u32::MAX)
 }
 
-/// The content of a file that is open as a path. It is opened only where it is a regular file: opening a fifo would wait, and a device
-/// would do who knows what.
+/// The content of a file that is open as a path.
 ///
 /// # Errors
 /// EINVAL for what is no regular file, EFBIG for what is too large, and those of read(2).
 pub fn read(file: &OwnedFd) -> Result<Vec<u8>, SysError> {
-    if FileType::from_raw_mode(fstat(file)?.st_mode) != FileType::RegularFile {
-        return Err(SysError::new(Errno::INVAL, "it is no regular file"));
-    }
-    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let mut text = Vec::new();
-    let read =
-        File::from(open(path, flags, Mode::empty())?).take(LARGEST + 1).read_to_end(&mut text);
+    let read = beneath::regular(file)?.take(LARGEST + 1).read_to_end(&mut text);
     read.map_err(|error| SysError::from(errno_of(&error)))?;
     if text.len() as u64 > LARGEST {
         return Err(SysError::new(Errno::FBIG, "it has more than 1 MiB"));

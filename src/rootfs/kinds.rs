@@ -19,8 +19,16 @@ impl OtherKind {
 /// Bytes from the start of a file that tell every kind: btrfs has its magic behind 64 KiB.
 pub const FARTHEST: usize = (64 << 10) + 72;
 
-const BSDTAR: &str = "bsdtar -cf - @FILE | rustic rootfs import NAME -";
+/// What a tool writes, read by import.
+macro_rules! imported {
+    ($tool:literal) => {
+        concat!($tool, " | rustic rootfs import NAME -")
+    };
+}
+
+const BSDTAR: &str = imported!("bsdtar -cf - @FILE");
 const MOUNTED: &str = "mount -o loop,ro FILE DIR, and rustic run --ephemeral --rootfs DIR";
+const CONVERTED: &str = "qemu-img convert -O raw, and mount what it has";
 const PARTITIONED: &str =
     "losetup -P, mount the partition, and rustic run --ephemeral --rootfs DIR";
 
@@ -33,7 +41,7 @@ const SIGNATURES: [(usize, &[u8], OtherKind); 33] = [
     (
         0,
         b"!<arch>\ndebian-binary",
-        of("a Debian package", "dpkg-deb --fsys-tarfile FILE | rustic rootfs import NAME -"),
+        of("a Debian package", imported!("dpkg-deb --fsys-tarfile FILE")),
     ),
     (0, b"!<arch>\n", of("an ar archive", BSDTAR)),
     (0, b"\xed\xab\xee\xdb", of("an RPM package", BSDTAR)),
@@ -41,22 +49,18 @@ const SIGNATURES: [(usize, &[u8], OtherKind); 33] = [
     (0, b"Rar!\x1a\x07", of("a RAR archive", BSDTAR)),
     (0, b"MSCF", of("a cabinet archive", BSDTAR)),
     (0, b"xar!", of("a xar archive", BSDTAR)),
-    (0, b"hsqs", of("a squashfs image", "sqfs2tar FILE | rustic rootfs import NAME -")),
-    (0, b"\x04\x22\x4d\x18", of("compressed by lz4", "lz4 -dc FILE | rustic rootfs import NAME -")),
-    (0, b"\x02\x21\x4c\x18", of("compressed by lz4", "lz4 -dc FILE | rustic rootfs import NAME -")),
-    (0, b"LZIP", of("compressed by lzip", "lzip -dc FILE | rustic rootfs import NAME -")),
-    (0, b"\x89LZO", of("compressed by lzop", "lzop -dc FILE | rustic rootfs import NAME -")),
-    (0, b"LRZI", of("compressed by lrzip", "lrzcat FILE | rustic rootfs import NAME -")),
-    (
-        0,
-        b"\x5d\x00\x00",
-        of("compressed by lzma", "xz -dc --format=lzma FILE | rustic rootfs import NAME -"),
-    ),
-    (0, b"\x1f\x9d", of("compressed by compress", "gzip -dc FILE | rustic rootfs import NAME -")),
-    (0, b"BrYk", of("compressed by brotli", "brotli -dc FILE | rustic rootfs import NAME -")),
-    (0, b"QFI\xfb", of("a qcow2 disk", "qemu-img convert -O raw, and mount what it has")),
-    (0, b"KDMV", of("a VMDK disk", "qemu-img convert -O raw, and mount what it has")),
-    (0, b"vhdxfile", of("a VHDX disk", "qemu-img convert -O raw, and mount what it has")),
+    (0, b"hsqs", of("a squashfs image", imported!("sqfs2tar FILE"))),
+    (0, b"\x04\x22\x4d\x18", of("compressed by lz4", imported!("lz4 -dc FILE"))),
+    (0, b"\x02\x21\x4c\x18", of("compressed by lz4", imported!("lz4 -dc FILE"))),
+    (0, b"LZIP", of("compressed by lzip", imported!("lzip -dc FILE"))),
+    (0, b"\x89LZO", of("compressed by lzop", imported!("lzop -dc FILE"))),
+    (0, b"LRZI", of("compressed by lrzip", imported!("lrzcat FILE"))),
+    (0, b"\x5d\x00\x00", of("compressed by lzma", imported!("xz -dc --format=lzma FILE"))),
+    (0, b"\x1f\x9d", of("compressed by compress", imported!("gzip -dc FILE"))),
+    (0, b"BrYk", of("compressed by brotli", imported!("brotli -dc FILE"))),
+    (0, b"QFI\xfb", of("a qcow2 disk", CONVERTED)),
+    (0, b"KDMV", of("a VMDK disk", CONVERTED)),
+    (0, b"vhdxfile", of("a VHDX disk", CONVERTED)),
     (0, b"XFSB", of("an XFS file system", MOUNTED)),
     (0, b"\x45\x3d\xcd\x28", of("a cramfs image", MOUNTED)),
     (1024, b"\xe2\xe1\xf5\xe0", of("an EROFS image", MOUNTED)),

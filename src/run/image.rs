@@ -40,8 +40,7 @@ impl Found {
         warning: Option<String>,
         remark: Option<&str>,
     ) -> Self {
-        let layered = held.record.as_ref().and_then(|record| record.image.as_ref());
-        let said = layered.map(ImageRecord::lines).unwrap_or_default();
+        let said = held.image().map(ImageRecord::lines).unwrap_or_default();
         let said = said.into_iter().map(|line| format!("root: {line}"));
         // It may start nothing of what it was to.
         let doubt = held.record.as_ref().and_then(|record| record.report.doubt());
@@ -124,7 +123,6 @@ fn of_store(
     }
     match owners_seen(&held, spec, host) {
         OwnersSeen::Wrong => {
-            let is_image = held.record.as_ref().is_some_and(|record| record.image.is_some());
             match other_numbers(&held, store, spec, host) {
                 Some(renumber) => {
                     let (name, tree) = (archive.short_name(), held.tree.clone());
@@ -132,7 +130,7 @@ fn of_store(
                     Ok(Found::of_store(Image::ToUnpack(origin), held, None, Some(OTHER_NUMBERS)))
                 }
                 // How its program is run only the store knows.
-                None if is_image => Err(for_other_ids(&archive.short_name()).into()),
+                None if held.image().is_some() => Err(for_other_ids(&archive.short_name()).into()),
                 None => Ok(Found {
                     remarks: vec![
                         "root: unpacked for this run, as the store has it for other ids".into(),
@@ -197,9 +195,8 @@ fn in_run_directory(
     host: &Host,
     making: Making,
 ) -> Result<Found, Unsuccessful> {
-    let is_image = held.record.as_ref().is_some_and(|record| record.image.is_some());
     let origin = match owners_seen(&held, spec, host) {
-        OwnersSeen::Wrong if !is_image => of_archive(archive, spec),
+        OwnersSeen::Wrong if held.image().is_none() => of_archive(archive, spec),
         OwnersSeen::Wrong | OwnersSeen::Lost | OwnersSeen::Right => Origin::Stored {
             name: archive.short_name(),
             tree: held.tree.clone(),
@@ -273,8 +270,7 @@ pub fn with_image(spec: Spec, host: &Host) -> Result<Spec, Failure> {
 
 pub(super) fn resolved(spec: &Spec, host: &Host, found: &Found) -> Result<Spec, Failure> {
     let ordered = spec.user_order.uid.as_ref();
-    let record = found.held.as_ref().and_then(|held| held.record.as_ref());
-    let image = record.and_then(|record| record.image.as_ref());
+    let image = found.held.as_ref().and_then(LeasedTree::image);
     let spec = image.map_or_else(|| Ok(spec.clone()), |image| spec.for_image(&image.config))?;
     let spec = Spec { user: spec.user_order.numbers(host), ..spec };
     let user = account::user(&spec, host, &found.image);

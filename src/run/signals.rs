@@ -128,9 +128,7 @@ impl Look {
             .into_iter()
             .all(|name| field(&before, name) == field(&after, name));
         let is_still = same && sleeps;
-        let any = |names: &[&str]| {
-            names.iter().any(|name| field(&before, name).is_some_and(|mask| has(mask, signal)))
-        };
+        let any = |names: &[&str]| any_has(&before, names, signal);
         Some(Self {
             cares: any(&["SigBlk", "SigIgn", "SigCgt"]),
             waits,
@@ -155,8 +153,7 @@ impl Look {
 pub fn takes(pid: Pid, signal: i32) -> bool {
     let pid = pid.as_raw_nonzero().get();
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let has = |name| field(&status, name).is_some_and(|mask| has(mask, signal));
-    has("SigCgt") || has("SigBlk")
+    any_has(&status, &["SigCgt", "SigBlk"], signal)
 }
 
 /// Whether a signal's default action ends a process, signal(7). Number 0 only asks whether the
@@ -186,6 +183,11 @@ pub enum Fate {
 
 fn field<'a>(status: &'a str, name: &str) -> Option<&'a str> {
     status.lines().find_map(|line| Some(line.strip_prefix(name)?.strip_prefix(':')?.trim()))
+}
+
+/// Whether one of these masks of /proc/PID/status has a signal.
+fn any_has(status: &str, names: &[&str], signal: i32) -> bool {
+    names.iter().any(|name| field(status, name).is_some_and(|mask| has(mask, signal)))
 }
 
 /// Whether a mask of /proc/PID/status has a signal.

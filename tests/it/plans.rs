@@ -34,7 +34,7 @@ impl Plan {
 pub(crate) fn with_every_step() -> Vec<Plan> {
     let (root, passwd) = (tree("faults"), Path::new("/etc/passwd"));
     let (root, run) = (root.to_str().unwrap(), Rustic::run);
-    let image = images::with_programs().with("WorkingDir", "/work/deep".into()).written();
+    let image = images::with_programs().with("WorkingDir", "/app/deep".into()).written();
     let image = image.to_str().unwrap();
     let forward = ["--sysctl", "net.ipv4.ip_forward=1"];
     let nothing = ["sh", "-c", "true"];

@@ -8,6 +8,11 @@ use serde_json::{Value, json};
 use std::fmt::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+/// How many images.
+pub(super) fn images(count: usize) -> String {
+    format!("{count} {}", if count == 1 { "image" } else { "images" })
+}
+
 /// The images of a store, as JSON and as a table.
 pub(super) fn of(images: &[Listed]) -> (Value, String) {
     let value = images
@@ -56,8 +61,7 @@ pub(super) fn of(images: &[Listed]) -> (Value, String) {
     }
     let bytes = |image: &Listed| image.record.as_ref().map_or(0, |record| record.report.bytes);
     let total: u64 = images.iter().map(bytes).sum();
-    let what = if images.len() == 1 { "image" } else { "images" };
-    let _ = writeln!(text, "{} {what}, {}", images.len(), size(total));
+    let _ = writeln!(text, "{}, {}", self::images(images.len()), size(total));
     (value, text)
 }
 

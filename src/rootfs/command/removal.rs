@@ -1,5 +1,6 @@
 //! `rustic rootfs rm` and `prune`.
 
+use super::listing::images;
 use crate::error::Failure;
 use crate::host::Host;
 use crate::namespace::Switch;
@@ -60,12 +61,12 @@ pub(super) fn remove_all(store: &Store) -> Result<(Value, String), Failure> {
         }
     }
     let count = values.len();
-    let what = if count == 1 { "image" } else { "images" };
     match first {
         Some(failure) => Err(after(count, failure)),
         None if used.is_empty() => Ok((Value::Array(values), text)),
         None => Err(Failure::new(format!(
-            "{count} {what} removed, but not those in use: {}",
+            "{} removed, but not those in use: {}",
+            images(count),
             used.join(" ")
         ))
         .remedy("end the containers first")),
@@ -74,8 +75,7 @@ pub(super) fn remove_all(store: &Store) -> Result<(Value, String), Failure> {
 
 /// A failure, with how many images were removed all the same.
 fn after(count: usize, failure: Failure) -> Failure {
-    let images = if count == 1 { "image" } else { "images" };
-    let what = format!("{count} {images} removed; {}", failure.what);
+    let what = format!("{} removed; {}", images(count), failure.what);
     Failure { what, ..failure }
 }
 

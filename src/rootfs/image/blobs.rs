@@ -2,11 +2,11 @@
 
 use super::json::lowered;
 use super::texts::{Digest, Kind, Texts};
-use crate::beneath::Tree;
+use crate::beneath::{self, Tree};
 use crate::error::{Failure, errno_of, printable};
 use crate::rootfs::entry::EntryPath;
-use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, fstat, open, openat, statat};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{AtFlags, Dir, Mode, OFlags, openat, statat};
 use rustix::io::Errno;
 use serde_json::Value;
 use std::cell::{Cell, RefCell};
@@ -112,7 +112,7 @@ impl Blobs {
 
     fn has_layers_of_old_engines(&self) -> bool {
         let Ok(top) = self.tree.borrow_mut().look(Path::new("")) else { return false };
-        let names = opened(&top.file).and_then(|top| names(&top)).unwrap_or_default();
+        let names = beneath::reopened(&top.file).and_then(|top| names(&top)).unwrap_or_default();
         names.iter().any(|name| {
             Digest::of_hex(name).is_some() && self.open(&format!("{name}/layer.tar")).is_ok()
         })
@@ -149,11 +149,10 @@ impl Blobs {
         let place = EntryPath::of(name.as_bytes()).map_err(|rule| rule.of(name.as_bytes()))?;
         let target = self.tree.borrow_mut().look(place.path());
         let target = target.map_err(|error| failed(error.errno))?;
-        let stat = fstat(&target.file).map_err(failed)?;
-        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-            return Err(failed(Errno::INVAL).why("it is no regular file"));
-        }
-        opened(&target.file).map(File::from).map_err(failed)
+        beneath::regular(&target.file).map_err(|error| match error.detail.as_str() {
+            "" => failed(error.errno),
+            why => failed(error.errno).why(why),
+        })
     }
 }
 
@@ -185,12 +184,6 @@ impl Texts for Blobs {
 pub fn is_root(directory: BorrowedFd<'_>) -> bool {
     let is_there = |name| statat(directory, name, AtFlags::SYMLINK_NOFOLLOW).is_ok();
     OF_A_ROOT.into_iter().any(is_there)
-}
-
-/// Opened to be read, by its descriptor.
-fn opened(file: &OwnedFd) -> Result<OwnedFd, Errno> {
-    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-    open(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())
 }
 
 fn names(directory: impl rustix::fd::AsFd) -> Result<Vec<String>, Errno> {

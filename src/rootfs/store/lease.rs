@@ -6,6 +6,7 @@ use super::open::Making;
 use super::record::Record;
 use crate::error::Failure;
 use crate::rootfs::builtin;
+use crate::rootfs::image::ImageRecord;
 use crate::rootfs::watch::{Progress, Watch};
 use rustix::io::Errno;
 use std::path::{Path, PathBuf};
@@ -23,6 +24,13 @@ pub struct LeasedTree {
     /// What is known of it, but of the built-in root where owners are what they are.
     pub record: Option<Record>,
     pub(super) _lock: Option<Lock>,
+}
+
+impl LeasedTree {
+    /// What its program is, where it was an image in layers.
+    pub fn image(&self) -> Option<&ImageRecord> {
+        self.record.as_ref()?.image.as_ref()
+    }
 }
 
 /// Why a lock was not waited for any longer.

@@ -151,9 +151,13 @@ impl Store {
                 let _ = fs::remove_file(&aside);
                 self.failed(errno)
             })?;
-        fs::File::open(&folder)
-            .and_then(|folder| folder.sync_all())
-            .map_err(|error| self.failed_io(&error))
+        self.sync_names()
+    }
+
+    /// What was said of names outlives a loss of power.
+    fn sync_names(&self) -> Result<(), Failure> {
+        let folder = fs::File::open(self.root.join("names"));
+        folder.and_then(|folder| folder.sync_all()).map_err(|error| self.failed_io(&error))
     }
 
     /// The image that a word stands for, a name or what a digest begins with.
@@ -190,10 +194,9 @@ impl Store {
     }
 
     pub(super) fn unname(&self, name: &str) -> Result<(), Failure> {
-        let folder = self.root.join("names");
-        fs::remove_file(folder.join(name))
-            .and_then(|()| fs::File::open(&folder)?.sync_all())
-            .map_err(|error| self.failed_io(&error))
+        let removed = fs::remove_file(self.root.join("names").join(name));
+        removed.map_err(|error| self.failed_io(&error))?;
+        self.sync_names()
     }
 
     /// When a tree was used last: its lock is touched then.

@@ -9,11 +9,10 @@ use super::rights::{Owners, SetIds};
 use crate::beneath;
 use crate::rootfs::entry::{Entry, EntryKind, Metadata, Time};
 use crate::rootfs::policy::Rule;
-use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
+use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{
     AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags, chownat, fchmod,
-    fchown, fremovexattr, fsetxattr, fstat, fstatvfs, futimens, openat, setxattr, statat,
-    utimensat,
+    fchown, fremovexattr, fsetxattr, fstat, fstatvfs, futimens, openat, statat, utimensat,
 };
 use rustix::io::{Errno, Result};
 use std::path::Path;
@@ -142,9 +141,8 @@ impl TreeWriter<'_> {
             }
             beneath::chmod(&node, mode)?;
             // Of fifos and devices, which have lists but nothing of users'.
-            let path = format!("/proc/self/fd/{}", node.as_raw_fd());
             for (name, value) in &attributes {
-                let given = setxattr(&path, *name, value, XattrFlags::empty());
+                let given = beneath::set_attribute(&node, name, value);
                 // xattr(7): of users only files and directories have some.
                 let given = if given == Err(Errno::PERM) { Err(Errno::OPNOTSUPP) } else { given };
                 self.report.attributes += self.report.set(given)?;

@@ -8,8 +8,7 @@ use crate::beneath::{self, Tree};
 use crate::error::Failure;
 use crate::rootfs::accounts::{self, groups, users};
 use crate::rootfs::entry::{EntryPath, Metadata};
-use rustix::fd::AsRawFd;
-use rustix::fs::{Mode, OFlags, XattrFlags, fstat, setxattr};
+use rustix::fs::{Mode, OFlags, fstat};
 use rustix::io::Errno;
 use std::collections::HashMap;
 use std::path::Path;
@@ -74,8 +73,7 @@ impl TreeWriter<'_> {
         if inode(&fstat(&found)?) != file {
             return Ok(());
         }
-        let path = format!("/proc/self/fd/{}", found.as_raw_fd());
-        match setxattr(&path, attribute, &value, XattrFlags::empty()) {
+        match beneath::set_attribute(&found, attribute, &value) {
             // It names an id that the user namespace does not map.
             Err(Errno::INVAL) if self.rights.owners == Owners::KeptWhereMapped => {
                 self.report.left_out(LIST, 1);

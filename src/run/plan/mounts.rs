@@ -1,7 +1,7 @@
 //! The mounts that every container has: its files of /etc, /proc, /sys, /dev.
 
 use super::ladder::{Ladder, NO_SUID_DEV_EXEC, OwnMounts, RootPlace, SysView, c_string};
-use crate::beneath::Kind;
+use crate::beneath::{self, Kind};
 use crate::host::contains;
 use crate::mounts::{self, Attributes, FsOption};
 use crate::namespace::{Choice, Namespace};
@@ -10,7 +10,6 @@ use crate::spec::is_hostname;
 use crate::walls::dev;
 use rustix::fs::{Mode, OFlags, open};
 use std::ffi::{CStr, CString};
-use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -173,11 +172,10 @@ impl Ladder<'_> {
 /// has.
 fn text_of_the_host(path: &str) -> Option<Vec<u8>> {
     const LARGEST: u64 = 64 << 20;
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = File::from(open(path, flags, Mode::empty()).ok()?);
+    let found = open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok()?;
     let mut text = Vec::new();
-    let is_file = file.metadata().ok()?.is_file();
-    (is_file && file.take(LARGEST).read_to_end(&mut text).is_ok()).then_some(text)
+    beneath::regular(&found).ok()?.take(LARGEST).read_to_end(&mut text).ok()?;
+    Some(text)
 }
 
 /// The line of hosts(5) for the container's own name: the canonical name first, and behind it what

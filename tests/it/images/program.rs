@@ -140,7 +140,7 @@ fn what_is_not_followed_is_named() {
 #[test]
 fn a_working_directory_that_the_image_lacks_is_made() {
     need!(root);
-    let image = with_programs().with("WorkingDir", json!("/work/deep"));
+    let image = with_programs().with("WorkingDir", json!("/app/deep"));
     for more in [
         &[][..],
         &["--read-only"],
@@ -150,7 +150,7 @@ fn a_working_directory_that_the_image_lacks_is_made() {
         &["--uid", "7"],
     ] {
         let ran = run(&image, &[more, &["payload", "cwd"]].concat());
-        assert_eq!(ran.stdout, "/work/deep\n", "{more:?} {ran:?}");
+        assert_eq!(ran.stdout, "/app/deep\n", "{more:?} {ran:?}");
     }
     // One that is ordered is the caller's own business.
     run(&image, &["--workdir", "/missing", "payload", "cwd"]).fails(125, &["/missing", "ENOENT"]);
@@ -158,9 +158,9 @@ fn a_working_directory_that_the_image_lacks_is_made() {
         .fails(125, &["working directory /etc/passwd/x", "ENOTDIR"]);
     // Nothing of it stays in a directory that is bound there.
     let bound = scratch("bound");
-    let bind = format!("{}:/work", bound.display());
+    let bind = format!("{}:/app", bound.display());
     let ran = run(&image, &["--bind", &bind, "payload", "cwd"]);
-    assert_eq!(ran.stdout, "/work/deep\n", "{ran:?}");
+    assert_eq!(ran.stdout, "/app/deep\n", "{ran:?}");
     crate::support::eventually("it is gone", || fs::read_dir(&bound).unwrap().count() == 0);
 }
 
