@@ -119,7 +119,7 @@ impl Unpack<'_> {
                     outside += 1;
                     continue;
                 };
-                whiteouts += u64::from(is_whiteout(&entry));
+                whiteouts += u64::from(image::is_mark(&entry));
                 // An image's root is what its layers say of it.
                 match entry.kind {
                     EntryKind::Directory if entry.place.is_root() => root = Some(entry),
@@ -204,12 +204,6 @@ impl Unpack<'_> {
 struct Files {
     archive: Unpacked,
     image_kind: Option<&'static str>,
-}
-
-/// Whether an entry is a mark of a layer, which says that something is gone.
-fn is_whiteout(entry: &Entry) -> bool {
-    let name = entry.place.split().map(|(_, name)| name.as_os_str().as_encoded_bytes());
-    name.is_some_and(|name| name.starts_with(b".wh."))
 }
 
 /// The directory in which the root file system lies, where it is one level down: alone, or beside

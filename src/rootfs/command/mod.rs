@@ -11,7 +11,7 @@ use crate::rootfs::directory;
 use crate::rootfs::image::{self, ImageChoice, ImageRecord};
 use crate::rootfs::meter::Hashing;
 use crate::rootfs::progress::Bar;
-use crate::rootfs::report::size;
+use crate::rootfs::report::{UnpackReport, size};
 use crate::rootfs::store::{self, Making, SHORT, Store, Taking};
 use crate::rootfs::stream::Threads;
 use crate::rootfs::unpack::Unpack;
@@ -225,10 +225,7 @@ fn import(
         None => text.push_str(", which is in the store already\n"),
         Some(record) => {
             let _ = writeln!(text, " from {}", amount(record.archive_bytes, &record.format));
-            let image = record.image.iter().flat_map(ImageRecord::lines);
-            record.report.lines().into_iter().chain(image).for_each(|line| {
-                let _ = writeln!(text, "  {line}");
-            });
+            text.push_str(&told(&record.report, record.image.as_ref()));
         }
     }
     Ok((value, text))
@@ -242,6 +239,12 @@ fn check_name(name: &str) -> Result<(), Failure> {
         "a name has 1 to 64 letters, digits, dots, hyphens or underscores, begins with a letter or \
          digit, and does not look like a digest",
     ))
+}
+
+/// What came of an archive, a line each.
+fn told(report: &UnpackReport, image: Option<&ImageRecord>) -> String {
+    let image = image.into_iter().flat_map(ImageRecord::lines);
+    report.lines().into_iter().chain(image).map(|line| format!("  {line}\n")).collect()
 }
 
 /// What was read; of a directory there is no length.
@@ -276,14 +279,11 @@ fn unpack(
         "archive_bytes": done.length,
         "report": done.report,
     });
-    let mut text = format!(
-        "{}: from {}\n",
+    let text = format!(
+        "{}: from {}\n{}",
         printable(&target.to_string_lossy()),
-        amount(done.length, &done.format)
+        amount(done.length, &done.format),
+        told(&done.report, done.image.as_ref())
     );
-    let image = done.image.iter().flat_map(ImageRecord::lines);
-    for line in done.report.lines().into_iter().chain(image) {
-        let _ = writeln!(text, "  {line}");
-    }
     Ok((value, text))
 }

@@ -12,6 +12,12 @@ const OPAQUE: &[u8] = b".wh..wh..opq";
 /// Bytes of names of a layer that are kept in mind.
 const MOST_REMEMBERED: usize = 64 << 20;
 
+/// Whether an entry is a mark, which says that something of those below is gone.
+pub fn is_mark(entry: &Entry) -> bool {
+    let name = entry.place.split().map(|(_, name)| name.as_os_str().as_encoded_bytes());
+    name.is_some_and(|name| name.starts_with(MARK))
+}
+
 /// What becomes of an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {

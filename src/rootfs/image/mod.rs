@@ -19,7 +19,7 @@ pub use choice::{ImageChoice, Platform};
 pub use config::ImageConfig;
 pub use layers::LayeredTree;
 pub use manifest::{Chosen, chosen};
-pub use marks::{Action, Entries, Found};
+pub use marks::{Action, Entries, Found, is_mark};
 pub use texts::{Digest, Kind, Texts, sha256};
 
 use crate::error::{Failure, printable};

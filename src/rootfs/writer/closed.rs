@@ -1,5 +1,6 @@
 //! Directories that are closed at the end, once everything in them has been made.
 
+use super::component::first_of;
 use super::limits::MOST_REMEMBERED;
 use crate::beneath;
 use crate::rootfs::entry::EntryPath;
@@ -68,10 +69,9 @@ impl Closed {
     pub(super) fn forget(&mut self, place: &EntryPath) {
         self.reopen(place);
         let below = [place.bytes(), b"/"].concat();
-        while let Some((key, _)) = self.waiting.range(below.clone()..).next()
-            && key.starts_with(&below)
+        while let Some(key) =
+            first_of(&below, self.waiting.range(below.clone()..).map(|(key, _)| key))
         {
-            let key = key.clone();
             if let Some(waiting) = self.waiting.remove(&key) {
                 self.bytes -= waiting.bytes(&key);
             }

@@ -42,3 +42,12 @@ pub(super) fn clear(dir: BorrowedFd<'_>, name: &Path) -> Result<(), WriteError> 
 pub(super) fn kind_of(dir: BorrowedFd<'_>, name: &Path) -> rustix::io::Result<FileType> {
     Ok(FileType::from_raw_mode(statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?.st_mode))
 }
+
+/// The first of some names in their order, where it begins with this: of what lies below a place, one
+/// after another is taken out.
+pub(super) fn first_of<'k>(
+    below: &[u8],
+    mut names: impl Iterator<Item = &'k Vec<u8>>,
+) -> Option<Vec<u8>> {
+    names.next().filter(|name| name.starts_with(below)).cloned()
+}

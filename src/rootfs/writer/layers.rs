@@ -2,6 +2,7 @@
 //! there.
 
 use super::closed::{ACCESS, DEFAULT};
+use super::component::first_of;
 use super::entries::TreeWriter;
 use super::failure::cannot;
 use super::metadata::CAPABILITY;
@@ -27,10 +28,7 @@ impl TreeWriter<'_> {
     fn forget_skipped(&mut self, place: &EntryPath) {
         self.skipped.remove(place.bytes());
         let below = [place.bytes(), b"/"].concat();
-        while let Some(key) = self.skipped.range(below.clone()..).next()
-            && key.starts_with(&below)
-        {
-            let key = key.clone();
+        while let Some(key) = first_of(&below, self.skipped.range(below.clone()..)) {
             self.skipped.remove(&key);
         }
     }

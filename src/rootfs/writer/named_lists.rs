@@ -2,6 +2,7 @@
 //! it is there.
 
 use super::closed::DEFAULT;
+use super::component::first_of;
 use super::failure::WriteError;
 use super::rights::Owners;
 use crate::rootfs::acl::AccessList;
@@ -126,10 +127,9 @@ impl NamedLists {
     pub(super) fn forget_tree(&mut self, place: &EntryPath) {
         self.forget(place);
         let below = [place.bytes(), b"/"].concat();
-        while let Some((key, _)) = self.names.range(below.clone()..).next()
-            && key.starts_with(&below)
+        while let Some(key) =
+            first_of(&below, self.names.range(below.clone()..).map(|(key, _)| key))
         {
-            let key = key.clone();
             self.forget_name(&key);
         }
     }
