@@ -1,12 +1,14 @@
 //! Each command, from what the command line asks for to an exit code.
 
-use crate::cli::{Asked, RootfsOrder, Show, VerifyOrder};
+use crate::cli::{Asked, Other, RootfsOrder, Show, VerifyOrder, Whose};
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::host::Host;
 use crate::own_name;
 use crate::rootfs::command::{self, OutputFormat};
 use crate::spec::{self, RunOptions, Verbosity};
+use crate::verify::foreign::order::LauncherOrder;
+use crate::verify::role::Through;
 use crate::{invoke, run, sys, verify};
 use anyhow::{Context, Result, ensure};
 use std::ffi::OsString;
@@ -31,7 +33,7 @@ pub fn act(asked: Asked) -> Result<Exit> {
         Asked::Verify(order) => verify(*order),
         Asked::Rootfs(order) => rootfs(&order),
         Asked::Invoke(words) => Ok(invoke::main(&format!("{} invoke", own_name::get()), &words)),
-        Asked::Probe(channel) => Ok(verify::agent::main(channel)?),
+        Asked::Probe(on) => Ok(verify::agent::main(on)?),
         Asked::Init(words) => Ok(run::init::main(&words)?),
         Asked::Text(text) => shown(&text),
         Asked::Files { pages, into } => written(&pages, &into),
@@ -68,9 +70,22 @@ fn verify(asked: VerifyOrder) -> Result<Exit> {
     if asked.show == Show::List {
         return shown(&verify::report::catalogue::list(&asked.order.walls));
     }
+    if asked.show == Show::Recipes {
+        return shown(&verify::report::catalogue::recipes());
+    }
     sys::ignore_sigxfsz();
     let host = Host::read()?;
     let spec = asked.wanted.clone().check(&host).map_err(|failure| failure.exit(Exit::Usage))?;
+    if let Whose::Launchers { launchers, through } = &asked.whose {
+        let orders = others(launchers, *through, &asked.wanted, &host)?;
+        let rows = verify::launchers(&asked.order, &orders, &spec, &host);
+        shown(&match (asked.output, asked.show) {
+            (OutputFormat::Json, _) => format!("{:#}\n", rows.json()),
+            (OutputFormat::Text, Show::Why) => rows.why(),
+            (OutputFormat::Text, _) => rows.table(),
+        })?;
+        return Ok(rows.exit());
+    }
     // Why it cannot be had is told by the container, which then does not start.
     let spec = run::with_image(spec.clone(), &host).unwrap_or(spec);
     let mut expected = asked.order.expected.iter();
@@ -91,9 +106,44 @@ fn verify(asked: VerifyOrder) -> Result<Exit> {
     shown(&match (asked.output, asked.show) {
         (OutputFormat::Json, _) => format!("{:#}\n", report.json()),
         (OutputFormat::Text, Show::Why) => report.why(),
-        (OutputFormat::Text, Show::Table | Show::Flip | Show::List) => report.table(),
+        (OutputFormat::Text, _) => report.table(),
     })?;
     Ok(report.exit())
+}
+
+/// The launchers that are asked for, with nothing asked for that is of rustic's containers alone.
+fn others(
+    launchers: &[Other],
+    through: Through,
+    wanted: &RunOptions,
+    host: &Host,
+) -> Result<Vec<LauncherOrder>, Failure> {
+    let none = RunOptions {
+        rootfs: wanted.rootfs.clone(),
+        store: wanted.store.clone(),
+        image: wanted.image.clone(),
+        ..RunOptions::default()
+    };
+    if *wanted != none {
+        let usual = none.arguments();
+        let mut words = wanted.arguments().into_iter().filter(|word| !usual.contains(word));
+        let word = words.next().unwrap_or_default();
+        let failure = Failure::new(format!(
+            "{}: an option of rustic's own containers, and not of other launchers",
+            word.to_string_lossy()
+        ));
+        return Err(failure.exit(Exit::Usage));
+    }
+    let order = |other: &Other| match other {
+        Other::Recipe(recipe) => Ok(recipe.order(host.uid)),
+        Other::Command(command) if !command.has_probe() => {
+            let failure = Failure::new("the launcher is not told to start {probe}")
+                .remedy("rustic verify -- unshare -m {probe}");
+            Err(failure.exit(Exit::Usage))
+        }
+        Other::Command(command) => Ok(LauncherOrder::new(command.clone(), through, host.uid)),
+    };
+    launchers.iter().map(order).collect()
 }
 
 /// Files of a directory that is there.

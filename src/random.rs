@@ -25,3 +25,8 @@ pub fn letters(count: usize) -> Result<String> {
         .map(|byte| char::from(b"abcdefghijklmnopqrstuvwxyz234567"[usize::from(byte % 32)]))
         .collect())
 }
+
+/// Whether a text is so many of these letters.
+pub fn is_letters(text: &str, count: usize) -> bool {
+    text.len() == count && text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'2'..=b'7'))
+}

@@ -15,14 +15,17 @@ mod verify;
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::own_name;
+use crate::random;
 use crate::spec::{INIT, RunOptions};
+use crate::verify::agent::TalksOn;
+use crate::verify::lines::NONCE_LENGTH;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 pub use rootfs::RootfsOrder;
 use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
-pub use verify::{Show, VerifyOrder};
+pub use verify::{Other, Show, VerifyOrder, Whose};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -107,11 +110,9 @@ enum Command {
     /// The probe of `verify`
     #[command(name = "__probe", hide = true)]
     Probe {
-        /// The descriptor that it talks on
-        channel: i32,
-        /// Which probe it is, for ps(1)
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        _whose: Vec<OsString>,
+        /// The descriptor that it talks on, before the nonce, or the nonce alone: standard streams
+        #[arg(num_args = 1..=2, required = true, value_name = "CHANNEL|NONCE")]
+        words: Vec<String>,
     },
     /// The reaper of `run --init`
     #[command(name = INIT, hide = true)]
@@ -131,8 +132,8 @@ pub enum Asked {
     Rootfs(RootfsOrder),
     /// `rustic invoke`, with its own options.
     Invoke(Vec<OsString>),
-    /// The probe, on this descriptor.
-    Probe(i32),
+    /// The probe, and what it talks on.
+    Probe(TalksOn),
     /// The reaper, with CMD and its arguments.
     Init(Vec<OsString>),
     /// Text for stdout, exit code 0: help, version, completions.
@@ -196,7 +197,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> (Asked, anstream::Colo
                     Asked::Text(pages::completions(&Cli::command(), own_name::get(), shell))
                 }
                 Some(Command::Man { directory }) => manual(directory),
-                Some(Command::Probe { channel, .. }) => Asked::Probe(channel),
+                Some(Command::Probe { words }) => probe(&words),
                 Some(Command::Init { cmd }) => Asked::Init(cmd),
                 None => Asked::Text(called(Cli::command()).render_help().ansi().to_string()),
             };
@@ -240,6 +241,17 @@ fn manual(into: PathBuf) -> Asked {
     match pages::manual(called(Cli::command()), own_name::get()) {
         Ok(pages) => Asked::Files { pages, into },
         Err(error) => Asked::Refused(Failure::new(format!("cannot make the pages: {error}"))),
+    }
+}
+
+fn probe(words: &[String]) -> Asked {
+    let first = words.first().map_or("", String::as_str);
+    if words.len() == 1 && random::is_letters(first, NONCE_LENGTH) {
+        return Asked::Probe(TalksOn::Streams(first.to_owned()));
+    }
+    match first.parse() {
+        Ok(number) => Asked::Probe(TalksOn::Descriptor(number)),
+        Err(_) => Asked::Refused(Failure::new(format!("__probe {first}: no such descriptor"))),
     }
 }
 

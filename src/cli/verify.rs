@@ -5,9 +5,13 @@ use super::values::completed;
 use crate::rootfs::command::OutputFormat;
 use crate::spec::RunOptions;
 use crate::verify::VerifyOptions;
+use crate::verify::foreign::recipes::{self, Recipe};
+use crate::verify::foreign::words::Command;
+use crate::verify::role::Through;
 use crate::verify::verdict::Verdict;
 use crate::verify::wall::Wall;
 use clap::Args;
+use std::ffi::OsString;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -17,6 +21,9 @@ Examples:
   sudo rustic verify --why ipc             one wall, probe by probe
   sudo rustic verify --expect time=held    exit code 1 unless it is
   rustic verify --list                     what would be tried, and what that touches
+  sudo rustic verify --with bwrap,unshare  what other launchers make, a row each
+  sudo rustic verify -- bwrap --ro-bind / / --unshare-all {probe}
+                                           any launcher, called as you call it
   sudo rustic verify --flip                toggle each namespace in turn: its own wall must follow";
 
 pub(super) const NOTES: &str = "\
@@ -39,12 +46,37 @@ Exit code:
 pub struct VerifyOrder {
     /// The container.
     pub wanted: RunOptions,
+    /// Whose container is verified.
+    pub whose: Whose,
     /// The walls, and what is expected of them.
     pub order: VerifyOptions,
     /// What is shown of it.
     pub show: Show,
     /// Whom the text is for.
     pub output: OutputFormat,
+}
+
+/// Whose container is verified.
+#[derive(Debug)]
+pub enum Whose {
+    /// Rustic's own.
+    Rustic,
+    /// What other launchers make, one after another.
+    Launchers {
+        /// The launchers.
+        launchers: Vec<Other>,
+        /// What they get as standard streams.
+        through: Through,
+    },
+}
+
+/// Another launcher.
+#[derive(Clone, Debug)]
+pub enum Other {
+    /// One that has a recipe.
+    Recipe(&'static Recipe),
+    /// A command line.
+    Command(Command),
 }
 
 /// What is shown.
@@ -58,6 +90,8 @@ pub enum Show {
     Flip,
     /// The catalogue, with nothing tried.
     List,
+    /// The recipes, likewise.
+    Recipes,
 }
 
 #[derive(Args)]
@@ -98,8 +132,44 @@ pub(super) struct Verify {
     #[arg(long, help_heading = "What is shown")]
     json: bool,
 
+    /// Verify what these launchers make, each called as their recipe says: a row each
+    #[arg(
+        long, value_name = "NAME,...", value_delimiter = ',', help_heading = OTHERS,
+        value_parser = completed(&RECIPES, recipe), conflicts_with_all = ["flip", "list"],
+    )]
+    with: Vec<&'static Recipe>,
+    /// Show the recipes
+    #[arg(long, help_heading = OTHERS, conflicts_with_all = ["flip", "with", "launcher"])]
+    list_recipes: bool,
+    /// Give LAUNCHER a terminal in raw mode as stdin and stdout, in place of pipes
+    #[arg(long, help_heading = OTHERS, requires = "launcher")]
+    tty: bool,
+    /// Verify what this command makes. {probe} in it stands for the probe and its arguments; {bin},
+    /// {nonce}, {name} and {dir} for the probe's program, its argument, a name, and a root file
+    /// system: --rootfs, or the built-in one
+    #[arg(
+        last = true, value_name = "LAUNCHER", help_heading = OTHERS, conflicts_with_all = ["flip", "with", "list"],
+    )]
+    launcher: Vec<OsString>,
+
     #[command(flatten)]
     container: Container,
+}
+
+const OTHERS: &str = "Other launchers";
+
+const RECIPES: [&str; recipes::ALL.len()] = {
+    let (mut names, mut at) = ([""; recipes::ALL.len()], 0);
+    while at < names.len() {
+        names[at] = recipes::ALL[at].name;
+        at += 1;
+    }
+    names
+};
+
+fn recipe(text: &str) -> Result<&'static Recipe, String> {
+    Recipe::named(text.trim())
+        .ok_or_else(|| format!("no such recipe; there are {}", RECIPES.join(" ")))
 }
 
 const WALLS: [&str; Wall::ALL.len()] = {
@@ -128,6 +198,7 @@ fn expectation(text: &str) -> Result<(Wall, &'static str), String> {
 impl Verify {
     pub(super) fn order(self) -> VerifyOrder {
         let show = match (self.list, self.flip, self.why.is_empty()) {
+            _ if self.list_recipes => Show::Recipes,
             (true, ..) => Show::List,
             (_, true, _) => Show::Flip,
             (.., false) => Show::Why,
@@ -139,9 +210,19 @@ impl Verify {
             .filter(|wall| chosen.is_empty() || chosen.contains(wall))
             .collect();
 
+        let command = (!self.launcher.is_empty()).then(|| Command::new(self.launcher));
+        let others = self.with.into_iter().map(Other::Recipe);
+        let launchers: Vec<Other> = others.chain(command.map(Other::Command)).collect();
+        let through = if self.tty { Through::Terminal } else { Through::Pipes };
+        let whose = if launchers.is_empty() {
+            Whose::Rustic
+        } else {
+            Whose::Launchers { launchers, through }
+        };
         let output = if self.json { OutputFormat::Json } else { OutputFormat::Text };
         VerifyOrder {
             wanted: self.container.wanted(),
+            whose,
             order: VerifyOptions { walls, expected: self.expect },
             show,
             output,

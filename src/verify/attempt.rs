@@ -125,7 +125,7 @@ impl Try {
     /// In the control, which has what the caller has: what is not there for it to find is nothing
     /// to be kept from the inside.
     pub fn or_nothing_to_find(mut self, subject: &Target, reason: &str) -> Self {
-        if subject.role.ordered().is_none() && self.receipt == Receipt::Absent {
+        if subject.role.is_open() && self.receipt == Receipt::Absent {
             self.answer = Answer::Untried(reason.into());
         }
         self

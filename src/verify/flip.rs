@@ -5,6 +5,7 @@ use crate::error::Failure;
 use crate::exit::Exit;
 use crate::namespace::{Choice, Namespace, Namespaces, Switch};
 use crate::spec::Spec;
+use crate::verify::judged::{Subject, ordered};
 use crate::verify::options::VerifyOptions;
 use crate::verify::probe::Probe;
 use crate::verify::reasons::because;
@@ -73,7 +74,10 @@ impl Flip {
                     Ok(spec) => (verifier.verify(&spec), Switch::Yes),
                     Err(failure) => {
                         let namespaces = spec.namespaces.clone().with(namespace, chosen(switch));
-                        (VerifyReport::untried(order, &namespaces, &failure), Switch::No)
+                        let ordered = |wall| Some(ordered(wall, &namespaces));
+                        let subject = Subject::Container(Vec::new());
+                        let reason = failure.in_a_line();
+                        (VerifyReport::untried(order, ordered, subject, &reason), Switch::No)
                     }
                 };
                 let others = changes(namespace, &spec.namespaces, &base, &report);

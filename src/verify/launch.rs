@@ -1,108 +1,30 @@
-//! How the agent gets where it is: as the control, or by rustic as anybody would start it, with
-//! what a careless caller would leave it.
+//! How the agent gets where it is: as the control, by rustic as anybody would start it, or by
+//! another launcher; with what a careless caller would leave it.
 
-use crate::error::{errno_text, of_nix};
+use crate::error::{errno_text, of_nix, printable};
 use crate::host::capability;
-use crate::namespace::{Namespace, Namespaces, Switch};
-use crate::spec::{Door, Opening, PROBE, RunOptions};
 use crate::sys;
 use crate::verify::child::ended_within;
+use crate::verify::foreign::find::in_path;
+use crate::verify::foreign::workplace::ready;
 use crate::verify::inherited::streams::StreamFiles;
 use crate::verify::inherited::terminal::Terminal;
 use crate::verify::inherited::{self, descriptors, habits};
+use crate::verify::role::{CHANNEL, Role};
 use crate::verify::stage::Stage;
 use crate::verify::stage::namespaces::StageRights;
-use caps::Capability;
-use rustix::event::Timespec;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, open};
-use rustix::io::Errno;
-use rustix::process::{Pid, Signal, getppid, setsid};
+use rustix::io::{Errno, retry_on_intr};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, getppid, kill_process, kill_process_group,
+    pidfd_open, setsid, waitid,
+};
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout, stderr};
 use std::ffi::{CString, OsString};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::PathBuf;
-
-/// What was ordered of a container.
-#[derive(Clone, Debug)]
-pub struct Ordered {
-    /// Its namespaces.
-    pub namespaces: Namespaces,
-    /// Whether its ids are nobody's outside.
-    pub own_ids: Switch,
-    /// The capabilities of what runs inside, a bit each.
-    pub cap_mask: u64,
-    /// The capabilities beyond those that every container has.
-    pub further_rights: u64,
-    /// The directory that is its root, where it is one of the host's.
-    pub directory: Option<PathBuf>,
-    /// What was ordered and opens a wall, besides namespaces.
-    pub doors: Vec<Door>,
-    /// The options of `rustic run` that make it.
-    pub options: RunOptions,
-}
-
-/// Who is started.
-#[derive(Clone, Debug)]
-pub enum Role {
-    /// The control: an agent in the stage, with every right that the verifier has.
-    Open,
-    /// A container.
-    Contained(Box<Ordered>),
-}
-
-/// The descriptor that an agent talks on, as the process that starts it has it.
-const CHANNEL: i32 = 9;
-
-impl Role {
-    /// The options of the container; `None` for the control.
-    pub fn ordered(&self) -> Option<&Ordered> {
-        match self {
-            Self::Open => None,
-            Self::Contained(ordered) => Some(ordered),
-        }
-    }
-
-    /// The door of this kind, if it was ordered.
-    pub fn door(&self, wanted: impl Fn(&Opening) -> bool) -> Option<String> {
-        let doors = self.ordered().map_or(&[][..], |ordered| &ordered.doors);
-        doors.iter().find(|door| wanted(&door.opening)).map(|door| door.name.clone())
-    }
-
-    /// The name of a namespace's door, if it was ordered to be shared.
-    pub fn shares(&self, namespace: Namespace) -> Option<String> {
-        self.ordered()
-            .filter(|ordered| !ordered.namespaces.is_new(namespace))
-            .map(|_| namespace.proc_entry().to_owned())
-    }
-
-    /// The name of a right, if it was ordered beyond what every container has.
-    pub fn right(&self, capability: Capability) -> Option<String> {
-        self.ordered()
-            .filter(|ordered| ordered.further_rights & capability.bitmask() != 0)
-            .map(|_| capability.to_string())
-    }
-
-    /// The command line.
-    pub fn argv(&self, nonce: &str) -> Vec<OsString> {
-        let text = |word: &str| OsString::from(word);
-        match self {
-            Self::Open => vec![
-                text("rustic-probe"),
-                OsString::from_vec(PROBE.to_bytes().to_vec()),
-                CHANNEL.to_string().into(),
-                text(nonce),
-            ],
-            Self::Contained(ordered) => {
-                let options = ordered.options.clone();
-                let first = options.first.with_probe(CHANNEL);
-                let options = RunOptions { first, cmd: vec![text(nonce)], ..options };
-                let own = [text("rustic"), text("run"), text("--color=never")];
-                own.into_iter().chain(options.arguments()).collect()
-            }
-        }
-    }
-}
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
 /// What the new process needs on its way to execve.
 pub(super) struct NewProcess<'a> {
@@ -111,8 +33,17 @@ pub(super) struct NewProcess<'a> {
     pub role: &'a Role,
     pub terminal: Option<&'a Terminal>,
     pub streams: Option<&'a StreamFiles>,
-    pub theirs: OwnedFd,
+    pub theirs: Plug,
+    pub nonce: &'a str,
     pub parent: Pid,
+}
+
+/// The agent's end of the channel.
+pub(super) enum Plug {
+    /// A descriptor beside the standard streams.
+    Descriptor(OwnedFd),
+    /// stdin and stdout.
+    Streams([OwnedFd; 2]),
 }
 
 impl NewProcess<'_> {
@@ -121,15 +52,26 @@ impl NewProcess<'_> {
     /// # Errors
     /// No process, for a reader.
     pub(super) fn launch(self) -> Result<Launcher, String> {
-        let argv = self.role.argv(&self.stage.nonce);
+        let argv = self.role.argv(self.nonce);
+        let program = match self.role {
+            Role::Open | Role::Contained(_) => PathBuf::from("/proc/self/exe"),
+            Role::Foreign(launched) => {
+                let program = launched.command.program();
+                let found = in_path(program).ok_or_else(|| {
+                    format!("{}: there is no such program", printable(&program.to_string_lossy()))
+                })?;
+                ready(&launched.command, &found, &launched.places, self.nonce)?;
+                found
+            }
+        };
         let env = environment(self.stage);
         // SAFETY: the verifier has one thread.
         #[allow(unsafe_code, reason = "fork(2) with one thread")]
         let forked = unsafe { sys::fork() };
         match forked.map_err(|errno| format!("cannot fork: {}", errno_text(errno)))? {
-            Some(pid) => Ok(Launcher(pid)),
+            Some(pid) => Ok(Launcher { pid, whole: self.role.launched().is_some() }),
             None => {
-                if let Err(errno) = become_it(&self, &argv, &env) {
+                if let Err(errno) = become_it(&self, &program, &argv, &env) {
                     // What it says there is what the verifier reads when no agent answers.
                     let _ = rustix::io::write(
                         stderr(),
@@ -145,18 +87,53 @@ impl NewProcess<'_> {
 /// How long its end may take.
 const END: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };
 
-/// The process that was started; it has ended when this is gone.
-pub(super) struct Launcher(Pid);
+/// The process that was started; it has ended when this is gone, and of another launcher's whole
+/// session what has stayed.
+pub(super) struct Launcher {
+    pid: Pid,
+    whole: bool,
+}
+
+impl Launcher {
+    /// How it has ended, where it has; it is told again when this is gone.
+    pub(super) fn has_ended(&self, patience: &Timespec) -> Option<String> {
+        let pidfd = pidfd_open(self.pid, PidfdFlags::empty()).ok()?;
+        let poll = || poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(patience));
+        (retry_on_intr(poll) == Ok(1)).then_some(())?;
+        let status = waitid(
+            WaitId::Pid(self.pid),
+            WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG,
+        );
+        let status = status.ok().flatten()?;
+        Some(match (status.exit_status(), status.terminating_signal()) {
+            (Some(code), _) => format!("it has ended with {code}"),
+            (_, Some(signal)) => format!("signal {signal} has ended it"),
+            (None, None) => "it has ended".into(),
+        })
+    }
+}
 
 impl Drop for Launcher {
     fn drop(&mut self) {
-        let _ = ended_within(self.0, &END);
+        if self.whole {
+            // As long as it is not waited for its number is nobody else's.
+            if self.has_ended(&END).is_none() {
+                let _ = kill_process(self.pid, Signal::KILL);
+            }
+            let _ = kill_process_group(self.pid, Signal::KILL);
+        }
+        let _ = ended_within(self.pid, &END);
     }
 }
 
 /// Becomes rustic, or the control's agent: a session and a terminal of its own, what a careless
 /// caller would leave it, and the verifier's death as its own.
-fn become_it(start: &NewProcess<'_>, argv: &[OsString], env: &[CString]) -> Result<(), Errno> {
+fn become_it(
+    start: &NewProcess<'_>,
+    program: &Path,
+    argv: &[OsString],
+    env: &[CString],
+) -> Result<(), Errno> {
     setsid()?;
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     if getppid() != Some(start.parent) {
@@ -167,33 +144,31 @@ fn become_it(start: &NewProcess<'_>, argv: &[OsString], env: &[CString]) -> Resu
         dup2_stderr(&terminal.slave)?;
     }
     let null = open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
-    match start.streams {
-        Some(streams) => {
-            dup2_stdin(&streams.input)?;
-            dup2_stdout(&streams.output)?;
-        }
-        None => {
-            dup2_stdin(&null)?;
-            dup2_stdout(&null)?;
-        }
-    }
-    descriptors::leave_open(start.left_open, start.theirs.as_fd(), CHANNEL)?;
+    let (input, output, channel) = match (&start.theirs, start.streams) {
+        (Plug::Streams([input, output]), _) => (input, output, None),
+        (Plug::Descriptor(own), Some(streams)) => (&streams.input, &streams.output, Some(own)),
+        (Plug::Descriptor(own), None) => (&null, &null, Some(own)),
+    };
+    dup2_stdin(input)?;
+    dup2_stdout(output)?;
+    descriptors::leave_open(start.left_open, channel.map(|own| (own.as_fd(), CHANNEL)))?;
     habits::take_odd_habits()?;
     if let Ok(place) = &start.stage.cgroup {
         place.enter()?;
     }
     match start.role {
         Role::Open => keep_rights_through_execve()?,
-        Role::Contained(_)
+        Role::Contained(_) | Role::Foreign(_)
             if start.stage.rights == StageRights::Stage && start.stage.caller.uid == 0 =>
         {
             hold_no_more_than(start.stage.held)?
         }
-        Role::Contained(_) => {}
+        Role::Contained(_) | Role::Foreign(_) => {}
     }
     let argv: Vec<CString> =
         argv.iter().filter_map(|word| CString::new(word.as_bytes()).ok()).collect();
-    nix::unistd::execve(c"/proc/self/exe", &argv, env).map(|never| match never {}).map_err(of_nix)
+    let program = CString::new(program.as_os_str().as_bytes()).map_err(|_| Errno::INVAL)?;
+    nix::unistd::execve(&program, &argv, env).map(|never| match never {}).map_err(of_nix)
 }
 
 /// A uid other than 0 loses its capabilities at execve, but for the ambient ones.

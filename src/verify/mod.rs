@@ -42,9 +42,12 @@ mod child;
 pub mod escaped;
 pub mod files;
 pub mod flip;
+pub mod foreign;
 pub mod held;
 pub mod inherited;
+pub mod judged;
 pub mod launch;
+pub mod lines;
 pub mod nsenter;
 pub mod options;
 pub mod outside;
@@ -55,6 +58,7 @@ pub mod reach;
 mod reasons;
 pub mod remarks;
 pub mod report;
+pub mod role;
 pub mod shown;
 pub mod sides;
 pub mod stage;
@@ -66,18 +70,22 @@ pub mod wall;
 
 pub use options::VerifyOptions;
 
+use crate::error::Failure;
 use crate::host::Host;
 use crate::namespace::{Namespace, Switch};
 use crate::spec::{RunOptions, Spec};
 use flip::Flip;
+use foreign::order::LauncherOrder;
+use judged::{Judged, Subject};
 use report::VerifyReport;
+use report::launchers::LauncherRows;
 use verifier::Verifier;
 
 /// Verifies one container. There is always a report: what could not be tried is unknown.
 pub fn verify(order: &VerifyOptions, spec: &Spec, host: &Host) -> VerifyReport {
     match Verifier::new(order, spec, host) {
         Ok(verifier) => verifier.verify(spec),
-        Err(failure) => VerifyReport::untried(order, &spec.namespaces, &failure),
+        Err(failure) => untried(order, spec, &failure),
     }
 }
 
@@ -89,9 +97,35 @@ pub fn flip(order: &VerifyOptions, wanted: &RunOptions, spec: &Spec, host: &Host
     };
     match Verifier::new(order, spec, host) {
         Ok(verifier) => Flip::of(&verifier, order, spec, flipped),
-        Err(failure) => Flip {
-            base: VerifyReport::untried(order, &spec.namespaces, &failure),
-            rows: Vec::new(),
-        },
+        Err(failure) => Flip { base: untried(order, spec, &failure), rows: Vec::new() },
     }
+}
+
+/// Verifies what other launchers make, one after another on one stage. There is always a report, as
+/// above.
+pub fn launchers(
+    order: &VerifyOptions,
+    launchers: &[LauncherOrder],
+    spec: &Spec,
+    host: &Host,
+) -> LauncherRows {
+    let wants_dir = launchers.iter().any(|launcher| launcher.command.has_dir());
+    let verifier = Verifier::new(order, spec, host);
+    let ready = verifier.and_then(|verifier| {
+        let places = verifier.places(spec, wants_dir)?;
+        Ok((verifier, places))
+    });
+    let row = |launcher: &LauncherOrder| match &ready {
+        Ok((verifier, places)) => verifier.verify_launcher(launcher, places),
+        Err(failure) => {
+            let ordered = |wall| Judged::Launcher(launcher).ordered(wall);
+            VerifyReport::untried(order, ordered, Subject::of(launcher), &failure.in_a_line())
+        }
+    };
+    LauncherRows { rows: launchers.iter().map(row).collect() }
+}
+
+fn untried(order: &VerifyOptions, spec: &Spec, failure: &Failure) -> VerifyReport {
+    let ordered = |wall| Judged::Container(spec).ordered(wall);
+    VerifyReport::untried(order, ordered, Subject::Container(Vec::new()), &failure.in_a_line())
 }

@@ -1,6 +1,5 @@
 //! What passes between the verifier outside and the agent inside: a request to try one crossing,
-//! and the reply. Both are one JSON value, a message each, on a socket that the agent is started
-//! with. No crossing is known here: each wall's file has its own, and [`super::agent`] knows them
+//! and the reply. Both are one JSON value, a message each, on what the agent is started with. No crossing is known here: each wall's file has its own, and [`super::agent`] knows them
 //! all.
 
 use crate::error::printable;
@@ -69,6 +68,8 @@ impl Request {
 pub struct Numbered<T> {
     /// The number of the request.
     pub number: u64,
+    /// The process that has sent it, as it sees itself; 0 where that is the verifier.
+    pub pid: i32,
     /// The request, or the reply.
     pub what: T,
 }
@@ -164,10 +165,16 @@ impl Reply {
         }
     }
 
-    /// The answer for a reader: an errno by its name.
+    /// The answer for a reader: an errno by its name, and of a whole file that was brought back how
+    /// it begins.
     pub fn shown(&self) -> String {
+        const LONGEST: usize = 200;
         match &self.outcome {
             Outcome::Done(_, data) if data.is_empty() => "done".into(),
+            Outcome::Done(_, data) if data.len() > LONGEST => {
+                let begin = &data[..data.floor_char_boundary(LONGEST / 2)];
+                format!("\"{}…\", {} bytes", printable(begin), data.len())
+            }
             Outcome::Done(_, data) => format!("\"{}\"", printable(data)),
             Outcome::Refused(errno) => errno_name(*errno),
             Outcome::Untried(_) => "-".into(),

@@ -4,19 +4,23 @@
 use crate::error::{errno_text, printable};
 use crate::namespace::Namespace;
 use crate::random;
-use crate::verify::channel::{Channel, Greeting};
+use crate::verify::channel::{Channel, Fault, Greeting, Sender};
+use crate::verify::foreign::find;
 use crate::verify::held::HeldFd;
 use crate::verify::inherited::streams::StreamFiles;
 use crate::verify::inherited::terminal::Terminal;
-use crate::verify::launch::{Launcher, NewProcess, Role};
+use crate::verify::launch::{Launcher, NewProcess, Plug};
+use crate::verify::lines::NONCE_LENGTH;
 use crate::verify::protocol::{Crossing, Reply};
+use crate::verify::role::{Role, Through};
 use crate::verify::shown::{self, Shown, Way};
 use crate::verify::sides::Sides;
 use crate::verify::stage::Stage;
 use crate::verify::stage::new_mounts::MountsBefore;
 use crate::verify::verdict::Identity;
+use rustix::event::Timespec;
 use rustix::fd::BorrowedFd;
-use rustix::io::Errno;
+use rustix::io::{Errno, fcntl_dupfd_cloexec};
 use rustix::process::getpid;
 use std::cell::OnceCell;
 use std::fs;
@@ -56,11 +60,13 @@ impl Target {
     /// # Errors
     /// What kept it from starting, for a reader.
     pub fn start(stage: &Stage, left_open: &[BorrowedFd<'_>], role: Role) -> Result<Self, String> {
-        let mark = random::letters(12).map_err(errno_text)?;
+        let mark = random::letters(NONCE_LENGTH).map_err(errno_text)?;
         let mounts = MountsBefore::now();
         let terminal = Terminal::open();
-        let (channel, theirs) = Channel::pair()?;
         let streams = StreamFiles::make(stage, &mark);
+        let (channel, theirs) = plugged(&role, &mark)?;
+        // The nonce of another launcher's probe is that of one start: it is found by it.
+        let nonce = if role.launched().is_some() { &mark } else { &stage.nonce };
         let launcher = NewProcess {
             stage,
             left_open,
@@ -68,18 +74,14 @@ impl Target {
             terminal: terminal.as_ref().ok(),
             streams: streams.as_ref().ok(),
             theirs,
+            nonce,
             parent: getpid(),
         }
         .launch()?;
         let pid = match channel.greeting() {
-            Greeting::Hello(pid) => pid,
-            Greeting::Nothing => {
-                drop(launcher);
-                let said = terminal.as_ref().map(Terminal::said).unwrap_or_default();
-                return Err(in_a_line(&said).unwrap_or_else(|| {
-                    "the container has ended before its probe could start".into()
-                }));
-            }
+            Greeting::Hello(Sender::Known(pid)) => pid,
+            Greeting::Hello(Sender::Said(said)) => find::probe(&mark, said)?,
+            Greeting::Nothing => return Err(not_started(channel, launcher, &terminal, &role)),
             Greeting::Other => {
                 drop(channel);
                 return Err("what was started does not speak as a probe does".into());
@@ -87,8 +89,13 @@ impl Target {
         };
         let namespaces =
             Namespace::ALL.into_iter().map(|namespace| Sides::open(pid, namespace)).collect();
+        if let Sender::Said(said) = channel.crosser()
+            && !find::is_probe(pid, &mark, said)
+        {
+            return Err("the probe has ended before it could be looked at".into());
+        }
         let doors = role.ordered().map_or(&[][..], |ordered| &ordered.doors);
-        let is_open = role.ordered().is_none();
+        let is_open = role.is_open();
         let shown = shown::mounts(pid, doors, |mount| is_open || !stage.is_own(&mount.point));
         Ok(Self {
             role,
@@ -107,6 +114,19 @@ impl Target {
         })
     }
 
+    /// Lets it end, and says what was wrong with what has passed between.
+    ///
+    /// # Errors
+    /// What that was, for a reader: then nothing of what was found is worth anything.
+    pub fn finish(&self) -> Result<(), String> {
+        self.channel.close().map_or(Ok(()), |fault| Err(fault.told().into()))
+    }
+
+    /// What came besides the probe's own messages.
+    pub fn chatter(&self) -> Vec<String> {
+        self.channel.chatter()
+    }
+
     /// Has one crossing tried inside.
     pub fn ask<C: Crossing>(&self, crossing: &C) -> Reply {
         self.channel.ask(crossing, None)
@@ -119,7 +139,10 @@ impl Target {
 
     /// The process that has answered last, and stays as it is until the next request.
     pub fn crosser(&self) -> i32 {
-        self.channel.crosser()
+        match self.channel.crosser() {
+            Sender::Known(pid) => pid,
+            Sender::Said(said) => find::own(self.pid, said).unwrap_or(0),
+        }
     }
 
     /// What that process holds under a number.
@@ -164,8 +187,57 @@ impl Target {
     }
 }
 
-/// What was said, on one line: the error, with its cause and its way out.
+/// The verifier's end of a channel, and that of whom it starts.
+fn plugged(role: &Role, nonce: &str) -> Result<(Channel, Plug), String> {
+    match role.launched().map(|launched| launched.through) {
+        None => Channel::socket().map(|(channel, theirs)| (channel, Plug::Descriptor(theirs))),
+        Some(Through::Pipes) => {
+            Channel::pipes(nonce).map(|(channel, theirs)| (channel, Plug::Streams(theirs)))
+        }
+        Some(Through::Terminal) => {
+            let Terminal { master, slave } = Terminal::open()?;
+            let copy = fcntl_dupfd_cloexec(&slave, 0).map_err(errno_text)?;
+            Ok((Channel::terminal(nonce, master)?, Plug::Streams([slave, copy])))
+        }
+    }
+}
+
+/// Why no probe has said hello.
+fn not_started(
+    channel: Channel,
+    launcher: Launcher,
+    terminal: &Result<Terminal, String>,
+    role: &Role,
+) -> String {
+    const SOON: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+    let fault = channel.fault().map(Fault::told);
+    let chatter = channel.chatter();
+    let Some(launched) = role.launched() else {
+        drop((channel, launcher));
+        let said = terminal.as_ref().map(Terminal::said).unwrap_or_default();
+        return in_a_line(&said)
+            .unwrap_or_else(|| "the container has ended before its probe could start".into());
+    };
+    let ended = launcher.has_ended(&SOON).unwrap_or_else(|| "it goes on".into());
+    drop((channel, launcher));
+    let said = terminal.as_ref().map(Terminal::said).unwrap_or_default();
+    let said = in_a_line(&(said + "\n" + &chatter.join("\n")));
+    let program = launched.command.program().to_string_lossy().into_owned();
+    let why = fault.unwrap_or("nothing has come from the probe");
+    let said = said.map(|said| format!(", and said: {said}")).unwrap_or_default();
+    printable(&format!("{program}: {why}: {ended}{said}"))
+}
+
+/// What was said, on one line: the error, with its cause and its way out. Of a long story the
+/// beginning and the end.
 fn in_a_line(said: &str) -> Option<String> {
-    let lines: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    const MOST: usize = 6;
+    let said = anstream::adapter::strip_str(said).to_string();
+    let mut lines: Vec<&str> =
+        said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    if lines.len() > MOST {
+        let left_out = MOST / 2..lines.len() - MOST / 2;
+        lines.splice(left_out, ["…"]);
+    }
     (!lines.is_empty()).then(|| printable(&lines.join("; ")))
 }

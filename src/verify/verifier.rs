@@ -4,9 +4,12 @@
 use crate::error::Failure;
 use crate::host::Host;
 use crate::namespace::{Choice, Namespace, Namespaces, Switch};
-use crate::spec::{Opening, Rootfs, RunOptions, Spec, has_range};
+use crate::spec::{Rootfs, RunOptions, Spec, has_range};
 use crate::test_switches;
-use crate::verify::launch::{Ordered, Role};
+use crate::verify::foreign::order::LauncherOrder;
+use crate::verify::foreign::words::Places;
+use crate::verify::foreign::workplace;
+use crate::verify::judged::{Judged, Subject};
 use crate::verify::options::VerifyOptions;
 use crate::verify::outside::{Canaries, Outside};
 use crate::verify::probe::Probe;
@@ -15,7 +18,8 @@ use crate::verify::probes::fds::canary::left_open;
 use crate::verify::remarks::{self, Remarks};
 use crate::verify::report::VerifyReport;
 use crate::verify::report::controls::{Controls, Tally};
-use crate::verify::report::wall::{Finding, NamespaceIds, WallReport, ordered};
+use crate::verify::report::wall::{Finding, NamespaceIds, WallReport};
+use crate::verify::role::{Launched, Ordered, Role};
 use crate::verify::stage::Stage;
 use crate::verify::target::Target;
 use crate::verify::trials::{Trial, Trials};
@@ -91,7 +95,7 @@ impl<'a> Verifier<'a> {
         }
     }
 
-    /// Verifies one container.
+    /// Verifies one container of rustic's.
     pub fn verify(&self, spec: &Spec) -> VerifyReport {
         let ordered = Ordered {
             namespaces: spec.namespaces.clone(),
@@ -103,43 +107,67 @@ impl<'a> Verifier<'a> {
             options: spec.options(),
         };
         let role = Role::Contained(ordered.into());
-        let argv = role.argv(&self.stage.nonce);
+        let subject = Subject::Container(role.argv(&self.stage.nonce));
+        self.judge(role, Judged::Container(spec), subject)
+    }
+
+    /// What other launchers are given, made on the stage.
+    ///
+    /// # Errors
+    /// No mount, no room, an archive that cannot be unpacked.
+    pub fn places(&self, spec: &Spec, root_wanted: bool) -> Result<Places, Failure> {
+        workplace::make(&self.stage.directory, spec, self.host, root_wanted)
+    }
+
+    /// Verifies what another launcher makes.
+    pub fn verify_launcher(&self, launcher: &LauncherOrder, places: &Places) -> VerifyReport {
+        let role = Role::Foreign(Box::new(Launched {
+            command: launcher.command.clone(),
+            places: places.clone(),
+            through: launcher.through,
+            end: launcher.end.clone(),
+        }));
+        self.judge(role, Judged::Launcher(launcher), Subject::of(launcher))
+    }
+
+    /// Tries all of it on one subject.
+    fn judge(&self, role: Role, judged: Judged<'_>, subject: Subject) -> VerifyReport {
         let trials = self.trials(role);
         let besides = match &trials {
             Ok(trials) if self.order.walls.contains(&Wall::Kernel) => remarks::of(&trials.subject),
             _ => Remarks::default(),
         };
+        // Whether what has passed can be believed is known at the end.
+        let trials = trials.and_then(|trials| trials.subject.finish().map(|()| trials));
         let mut walls: Vec<WallReport> =
-            self.order.walls.iter().map(|&wall| self.wall(wall, spec, &trials)).collect();
+            self.order.walls.iter().map(|&wall| self.wall(wall, judged, &trials)).collect();
         let kernel = walls.iter_mut().filter(|report| report.wall == Wall::Kernel);
         kernel.for_each(|report| report.remarks.extend(besides.lines()));
-        let pid = trials.as_ref().ok().map(|trials| trials.subject.pid);
-        let of_namespaces = spec.shared_namespaces().into_iter().filter(|door| {
-            let wall = |wall: &Wall| {
-                wall.namespace().is_some_and(|own| door.opening == Opening::Namespace(own))
-            };
-            self.order.walls.iter().any(wall)
-                || walls
-                    .iter()
-                    .any(|report| report.doors.iter().any(|name| name.starts_with(&door.name)))
-        });
-        let doors = of_namespaces.chain(spec.doors()).collect();
+        let through: Vec<&str> =
+            walls.iter().flat_map(|report| &report.doors).map(String::as_str).collect();
+        let doors = judged.doors(&self.order.walls, &through);
+        let target = trials.as_ref().ok().map(|trials| &trials.subject);
         VerifyReport {
             doors,
             besides,
-            ..VerifyReport::new(&self.stage, self.controls(spec), argv, pid, walls)
+            pid: target.map(|target| target.pid),
+            chatter: target.map(Target::chatter).unwrap_or_default(),
+            ..VerifyReport::new(&self.stage, self.controls(judged), subject, walls)
         }
     }
 
-    fn wall(&self, wall: Wall, spec: &Spec, trials: &Result<Trials, String>) -> WallReport {
-        let namespaces = &spec.namespaces;
+    fn wall(&self, wall: Wall, judged: Judged<'_>, trials: &Result<Trials, String>) -> WallReport {
+        let ordered = judged.ordered(wall);
         let trials = match trials {
             Ok(trials) => trials,
             Err(reason) => {
-                let reason = format!("the container could not be started: {reason}");
+                let reason = match judged {
+                    Judged::Container(_) => format!("the container could not be started: {reason}"),
+                    Judged::Launcher(_) => reason.clone(),
+                };
                 return WallReport {
                     expected: self.order.expected(wall),
-                    ..WallReport::untried(wall, namespaces, &reason)
+                    ..WallReport::untried(wall, ordered, &reason)
                 };
             }
         };
@@ -150,16 +178,16 @@ impl<'a> Verifier<'a> {
         let verdict = of_all(findings.iter().map(|finding| &finding.verdict));
         let sides = wall.namespace().and_then(|namespace| trials.subject.sides(namespace).ok());
         let sides = sides.and_then(|sides| NamespaceIds::of(sides).ok());
-        let remarks = probes::remarks(wall, spec, &self.outside(), trials, &verdict);
+        let remarks = probes::remarks(wall, judged, &self.outside(), trials, &verdict);
         let mut doors: Vec<String> =
             findings.iter().filter_map(|finding| finding.attempt.door.clone()).collect();
         doors.sort();
         doors.dedup();
         WallReport {
             wall,
-            ordered: if doors.is_empty() { ordered(wall, namespaces) } else { Verdict::Shared },
+            to_hold: ordered == Some(Verdict::Held),
+            ordered: if doors.is_empty() { ordered } else { Some(Verdict::Shared) },
             expected: self.order.expected(wall),
-            by_namespace: ordered(wall, namespaces),
             verdict,
             sides,
             findings,
@@ -169,7 +197,7 @@ impl<'a> Verifier<'a> {
     }
 
     /// What the controls have shown. What could not be set up counts where a wall is to hold.
-    fn controls(&self, spec: &Spec) -> Controls {
+    fn controls(&self, judged: Judged<'_>) -> Controls {
         let tried = self
             .controls
             .iter()
@@ -184,7 +212,7 @@ impl<'a> Verifier<'a> {
                 .order
                 .probes()
                 .zip(&self.controls)
-                .filter(|(probe, _)| ordered(probe.wall, &spec.namespaces) == Verdict::Held)
+                .filter(|(probe, _)| judged.ordered(probe.wall) == Some(Verdict::Held))
                 .filter(|(_, controlled)| matches!(controlled.open, Control::Unplanted(_)))
                 .count(),
             not_started: self.not_closed.clone(),

@@ -123,6 +123,18 @@ impl Wall {
         self.facts().name
     }
 
+    /// The same at the head of a narrow column.
+    pub const fn short_name(self) -> &'static str {
+        match self {
+            Self::Cgroup => "cgrp",
+            Self::Keyring => "key",
+            Self::Terminal => "tty",
+            Self::Kernel => "krnl",
+            Self::Devices => "dev",
+            other => other.name(),
+        }
+    }
+
     /// The namespace that makes it; the others are made by what rustic closes, joins, hides and
     /// replaces.
     pub const fn namespace(self) -> Option<Namespace> {

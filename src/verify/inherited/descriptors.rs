@@ -12,7 +12,7 @@ const FIRST: i32 = 10;
 /// The number of one more, above what is often looked at, where the caller may have so many.
 const HIGH: i32 = 1100;
 
-/// Leaves these open where the inside would find them, and `own` under the number `channel`, and
+/// Leaves these open where the inside would find them, and one under a number of its own, and
 /// nothing else: what the verifier's caller has left open is nobody's business. For the process
 /// that becomes rustic.
 ///
@@ -20,10 +20,10 @@ const HIGH: i32 = 1100;
 /// EMFILE where the caller may have too few descriptors.
 pub fn leave_open(
     planted: &[BorrowedFd<'_>],
-    own: BorrowedFd<'_>,
-    channel: i32,
+    own: Option<(BorrowedFd<'_>, i32)>,
 ) -> Result<(), Errno> {
-    let kept: Vec<BorrowedFd<'_>> = planted.iter().copied().chain([own]).collect();
+    let kept: Vec<BorrowedFd<'_>> =
+        { planted.iter().copied().chain(own.map(|(own, _)| own)).collect() };
     // SAFETY: this is a copy of the verifier that becomes another program or ends with _exit(2): no
     // destructor of the verifier's runs in it, and only what is kept is used below.
     #[allow(unsafe_code, reason = "whoever owned the others never runs here")]
@@ -40,10 +40,14 @@ pub fn leave_open(
     {
         leave(*memory, HIGH)?;
     }
-    let own = fcntl_dupfd_cloexec(own, FIRST)?;
+    let own = match own {
+        Some((own, number)) => Some((fcntl_dupfd_cloexec(own, FIRST)?, number)),
+        None => None,
+    };
     for fd in planted {
         leave(*fd, FIRST)?;
     }
+    let Some((own, channel)) = own else { return Ok(()) };
     // SAFETY: what had that number has been copied, and is not used again, as above.
     #[allow(unsafe_code, reason = "whoever owned what had the number never runs here")]
     let left = unsafe { sys::put_at_number(own.as_fd(), channel) };

@@ -55,7 +55,7 @@ const MAY_NOT: &str = "the caller may not enter it anew itself";
 
 fn enter(namespace: Namespace, outside: &Outside<'_>, subject: &Target) -> Try {
     let identity = subject.identity(namespace);
-    let contained = subject.role.ordered().is_some();
+    let contained = !subject.role.is_open();
     if contained && identity == Identity::Same {
         return Try::untried("setns", "both sides are in it anyway");
     }

@@ -11,7 +11,8 @@ use crate::verify::outside::Outside;
 use crate::verify::probe::{Direction, Effect, Probe};
 use crate::verify::probes::receipt::arrived;
 use crate::verify::protocol::{Crossing, Reply, Topic};
-use crate::verify::stage::new_mounts::take_away;
+use crate::verify::role::Role;
+use crate::verify::stage::new_mounts::{MountsBefore, take_away};
 use crate::verify::target::Target;
 use crate::verify::verdict::{Identity, Receipt};
 use crate::verify::wall::Wall;
@@ -74,11 +75,14 @@ fn appeared(new: &[MountInfo]) -> (Receipt, String) {
 
 /// A container mounts much while it starts. The control has to mount something to be seen.
 fn while_starting(outside: &Outside<'_>, subject: &Target) -> Try {
-    if subject.role.ordered().is_none() {
+    if subject.role.is_open() {
         return outwards(outside, subject);
     }
     if subject.identity(Namespace::Mount) == Identity::Same {
         return Try::untried("mount", "without a mount namespace it mounts nothing");
+    }
+    if subject.role.launched().is_some() {
+        return Try::untried("mount", "another launcher may mount things outside for itself");
     }
     let table =
         fs::read(format!("/proc/{}/mountinfo", subject.pid)).map(|table| mountinfo::parse(&table));
@@ -94,16 +98,16 @@ fn while_starting(outside: &Outside<'_>, subject: &Target) -> Try {
 }
 
 fn outwards(outside: &Outside<'_>, subject: &Target) -> Try {
-    let places = match subject.role.ordered() {
-        None => {
-            let place = outside.stage.directory.join("mount-out");
-            let _ = fs::create_dir(&place);
-            vec![place]
-        }
-        Some(_) => FOLDERS.map(|folder| Path::new("/").join(folder)).to_vec(),
+    let places = if subject.role.is_open() {
+        let place = outside.stage.directory.join("mount-out");
+        let _ = fs::create_dir(&place);
+        vec![place]
+    } else {
+        FOLDERS.map(|folder| Path::new("/").join(folder)).to_vec()
     };
+    let before = MountsBefore::now();
     let reply = subject.ask(&MntCrossing::Mount { mark: subject.mark.clone(), places });
-    let new = subject.mounts.new_ones();
+    let new = before.new_ones();
     let (receipt, seen) = appeared(&new);
     take_away(&new);
     Try::marking(reply, subject.identity(Namespace::Mount), receipt, seen, &[])
@@ -176,13 +180,16 @@ fn has_mount(proc: &OwnedFd, source: &str) -> bool {
 
 /// Where to mount outside, and where that would appear inside.
 fn place(outside: &Outside<'_>, subject: &Target) -> (PathBuf, PathBuf) {
-    let root = match subject.role.ordered() {
-        None => None,
+    let root = match &subject.role {
+        Role::Open => None,
         // The inside's root seen from outside: a place of the stage where the mounts are shared.
-        Some(_) if subject.identity(Namespace::Mount) == Identity::Same => {
+        Role::Contained(_) | Role::Foreign(_)
+            if subject.identity(Namespace::Mount) == Identity::Same =>
+        {
             Some(PathBuf::from(format!("/proc/{}/root", subject.pid)))
         }
-        Some(ordered) => ordered.directory.clone(),
+        Role::Contained(ordered) => ordered.directory.clone(),
+        Role::Foreign(_) => None,
     };
     root.and_then(|root| {
         let folder = FOLDERS.into_iter().find(|folder| root.join(folder).is_dir())?;

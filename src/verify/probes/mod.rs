@@ -24,7 +24,8 @@ pub mod time;
 pub mod user;
 pub mod uts;
 
-use crate::spec::{Door, RootSwitch, Spec};
+use crate::spec::{Door, RootSwitch};
+use crate::verify::judged::Judged;
 use crate::verify::nsenter::Seen;
 use crate::verify::outside::{Canaries, Outside};
 use crate::verify::probe::Probe;
@@ -90,30 +91,31 @@ fn plant_of(wall: Wall, canaries: &mut Canaries, stage: &Stage, shown: &[PathBuf
 /// What a reader must know of a wall besides its verdict.
 pub fn remarks(
     wall: Wall,
-    spec: &Spec,
+    judged: Judged<'_>,
     outside: &Outside<'_>,
     trials: &Trials,
     verdict: &Verdict,
 ) -> Vec<String> {
+    let held = *verdict == Verdict::Held;
+    let (by_chroot, doors) = match judged {
+        Judged::Container(spec) => (spec.root == RootSwitch::Chroot, spec.doors()),
+        Judged::Launcher(_) => (true, Vec::new()),
+    };
     match wall {
         Wall::Root => {
-            let behind = spec.root == RootSwitch::Chroot
-                && *verdict == Verdict::Held
-                && root::behind(outside, &trials.subject) == Some(Seen::Yes);
+            let behind =
+                by_chroot && held && root::behind(outside, &trials.subject) == Some(Seen::Yes);
             let behind = behind.then(|| root::REMARK.to_owned());
-            let files = spec.doors().into_iter().filter(|door| door.opening.files().is_some());
-            behind.into_iter().chain(files.map(|door| ordered_door(&door))).collect()
+            let files = doors.iter().filter(|door| door.opening.files().is_some());
+            behind.into_iter().chain(files.map(ordered_door)).collect()
         }
         Wall::User => {
             let rights =
                 user::remark(trials.each.iter().map(|trial| (trial.probe, &trial.attempt)));
-            let doors = spec.doors().into_iter().filter(|door| door.opening.files().is_none());
-            std::iter::once(rights).chain(doors.map(|door| ordered_door(&door))).collect()
+            let others = doors.iter().filter(|door| door.opening.files().is_none());
+            std::iter::once(rights).chain(others.map(ordered_door)).collect()
         }
-        Wall::Time => {
-            let held = *verdict == Verdict::Held;
-            held.then(|| time::REMARK.to_owned()).into_iter().collect()
-        }
+        Wall::Time => held.then(|| time::REMARK.to_owned()).into_iter().collect(),
         Wall::Pid
         | Wall::Mnt
         | Wall::Uts

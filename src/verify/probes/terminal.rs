@@ -14,12 +14,12 @@ use crate::verify::target::Target;
 use crate::verify::verdict::{Identity, Receipt};
 use crate::verify::wall::Wall;
 use caps::Capability;
-use rustix::fd::OwnedFd;
-use rustix::fs::{Stat, fstat};
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{Mode, OFlags, Stat, fstat, open};
 use rustix::io::Errno;
 use rustix::pty::ptsname;
 use rustix::stdio::stderr;
-use rustix::termios::{Winsize, tcgetwinsize, tcsetwinsize};
+use rustix::termios::{Winsize, isatty, tcgetwinsize, tcsetwinsize};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -161,7 +161,7 @@ fn by_mount(_: &Outside<'_>, subject: &Target) -> Try {
     })
 }
 
-/// What is tried inside, on the terminal that is its stderr.
+/// What is tried inside, on the terminal that is its stderr, or else on its controlling terminal.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TerminalCrossing {
@@ -175,9 +175,14 @@ impl Crossing for TerminalCrossing {
     const TOPIC: Topic = Topic::Wall(Wall::Terminal);
 
     fn attempt(&self, _: Option<OwnedFd>) -> Reply {
+        let own = open("/dev/tty", OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty());
+        let terminal = match &own {
+            Ok(own) if !isatty(stderr()) => own.as_fd(),
+            _ => stderr(),
+        };
         match self {
-            Self::Type => Reply::plain("ioctl", "TIOCSTI", sys::type_into(stderr(), b'Z')),
-            Self::Resize => Reply::plain("ioctl", "TIOCSWINSZ", tcsetwinsize(stderr(), ODD)),
+            Self::Type => Reply::plain("ioctl", "TIOCSTI", sys::type_into(terminal, b'Z')),
+            Self::Resize => Reply::plain("ioctl", "TIOCSWINSZ", tcsetwinsize(terminal, ODD)),
         }
     }
 }

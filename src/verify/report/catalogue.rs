@@ -1,5 +1,7 @@
 //! The catalogue, with nothing tried.
 
+use super::fold::folded;
+use crate::verify::foreign::recipes;
 use crate::verify::probes::catalogue;
 use crate::verify::wall::Wall;
 use std::fmt::Write;
@@ -22,6 +24,23 @@ pub fn list(walls: &[Wall]) -> String {
         ]);
     }
     text + NOTES
+}
+
+/// The recipes: how each launcher is called, and the walls that it makes so.
+pub fn recipes() -> String {
+    let mut text = String::new();
+    for recipe in &recipes::ALL {
+        let order = recipe.order(0);
+        let words: Vec<_> =
+            order.command.template().iter().map(|word| word.to_string_lossy()).collect();
+        let holds: Vec<&str> = order.holds.iter().map(|wall| wall.name()).collect();
+        text.push_str(&folded(&format!("{:<10}", recipe.name), &words.join(" "), 12));
+        text.push_str(&folded("          ", &format!("to hold: {}", holds.join(" ")), 12));
+        for note in &order.notes {
+            text.push_str(&folded("          ", note, 12));
+        }
+    }
+    text
 }
 
 const NOTES: &str = "

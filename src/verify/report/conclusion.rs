@@ -71,9 +71,7 @@ impl VerifyReport {
             said.push(every);
         }
         let not_looked_at = named(|wall| {
-            wall.expected.is_none()
-                && wall.by_namespace == Verdict::Shared
-                && matches!(wall.verdict, Verdict::Unknown(_))
+            wall.expected.is_none() && !wall.to_hold && matches!(wall.verdict, Verdict::Unknown(_))
         });
         if !not_looked_at.is_empty() && self.was_tried() {
             said.push(format!(

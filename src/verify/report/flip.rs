@@ -7,24 +7,11 @@ use crate::error::printable;
 use crate::exit::Exit;
 use crate::namespace::{Namespace, Switch};
 use crate::verify::flip::{Change, Flip, Followed, Row};
-use crate::verify::wall::Wall;
 use serde_json::{Value, json};
 use std::fmt::Write;
 
 /// "--cgroup yes" and two blanks.
 const HEAD: usize = 14;
-
-/// The name of a wall at the head of a narrow column.
-fn short(wall: Wall) -> &'static str {
-    match wall {
-        Wall::Cgroup => "cgrp",
-        Wall::Keyring => "key",
-        Wall::Terminal => "tty",
-        Wall::Kernel => "krnl",
-        Wall::Devices => "dev",
-        other => other.name(),
-    }
-}
 
 impl Flip {
     /// The matrix, and what else has changed.
@@ -37,13 +24,13 @@ impl Flip {
             let of = self.base.walls.iter().zip(cells);
             let cells: String = of
                 .map(|(wall, (cell, width))| {
-                    let blanks = (short(wall.wall).len() + 1).saturating_sub(width);
+                    let blanks = (wall.wall.short_name().len() + 1).saturating_sub(width);
                     cell + &" ".repeat(blanks)
                 })
                 .collect();
             let _ = write!(text, "\n{head:<HEAD$}{}", cells.trim_end());
         };
-        let names = self.base.walls.iter().map(|wall| short(wall.wall));
+        let names = self.base.walls.iter().map(|wall| wall.wall.short_name());
         line("", names.map(|name| (name.to_owned(), name.len())).collect());
         let verdicts = self.base.walls.iter().map(|wall| (marked(&wall.verdict), 1));
         line("as ordered", verdicts.collect());

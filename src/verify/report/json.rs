@@ -6,15 +6,15 @@ use super::controls::Tally;
 use super::wall::{Finding, NamespaceIds, Same, WallReport};
 use crate::namespace::Switch;
 use crate::spec::Door;
+use crate::verify::judged::Subject;
 use crate::verify::protocol::{Outcome, errno_name};
-use crate::verify::verdict::{Control, Receipt};
+use crate::verify::verdict::{Control, Receipt, Verdict};
 use serde_json::{Value, json};
 
 impl VerifyReport {
     /// One JSON value.
     pub fn json(&self) -> Value {
         let uname = rustix::system::uname();
-        let argv: Vec<_> = self.argv.iter().map(|word| word.to_string_lossy()).collect();
         json!({
             "format": "rustic-verify",
             "version": 1,
@@ -30,7 +30,7 @@ impl VerifyReport {
                 "time": self.caller.time,
             },
             "stage": self.stage,
-            "target": { "kind": "run", "argv": argv, "pid": self.pid, "recipe": null },
+            "target": self.target(),
             "summary": {
                 "held": self.count("held"),
                 "shared": self.count("shared"),
@@ -58,6 +58,26 @@ impl VerifyReport {
     }
 }
 
+impl VerifyReport {
+    fn target(&self) -> Value {
+        let argv: Vec<_> = self.subject.argv().iter().map(|word| word.to_string_lossy()).collect();
+        let (kind, name, notes) = match &self.subject {
+            Subject::Container(_) => ("run", None, &[][..]),
+            Subject::Launcher { name, notes, .. } => ("launcher", Some(name), notes.as_slice()),
+        };
+        let is_recipe = matches!(&self.subject, Subject::Launcher { recipe: true, .. });
+        json!({
+            "kind": kind,
+            "argv": argv,
+            "pid": self.pid,
+            "name": name,
+            "recipe": name.filter(|_| is_recipe),
+            "notes": notes,
+            "chatter": self.chatter,
+        })
+    }
+}
+
 fn door(door: &Door) -> Value {
     let files = door.opening.files();
     json!({
@@ -78,7 +98,7 @@ fn wall(wall: &WallReport) -> Value {
     json!({
         "wall": wall.wall,
         "verdict": wall.verdict.word(),
-        "ordered": wall.ordered.word(),
+        "ordered": wall.ordered.as_ref().map(Verdict::word),
         "expected": wall.expected,
         "ok": wall.is_as_ordered(),
         "because": wall.verdict.because(),

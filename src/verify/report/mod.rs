@@ -7,22 +7,22 @@ pub mod controls;
 mod flip;
 mod fold;
 mod json;
+pub mod launchers;
 mod marks;
 mod table;
 pub mod wall;
 mod why;
 
-use crate::error::Failure;
 use crate::exit::Exit;
-use crate::namespace::Namespaces;
 use crate::spec::Door;
 use crate::verify::caller::Caller;
+use crate::verify::judged::Subject;
 use crate::verify::options::VerifyOptions;
 use crate::verify::remarks::Remarks;
 use crate::verify::stage::Stage;
 use crate::verify::verdict::Verdict;
+use crate::verify::wall::Wall;
 use controls::Controls;
-use std::ffi::OsString;
 use wall::WallReport;
 
 /// What was found of one container.
@@ -33,8 +33,10 @@ pub struct VerifyReport {
     pub caller: Caller,
     /// The namespaces of the stage, by their names.
     pub stage: Vec<&'static str>,
-    /// The command line that was verified.
-    pub argv: Vec<OsString>,
+    /// What was verified.
+    pub subject: Subject,
+    /// What came besides the messages of its probe.
+    pub chatter: Vec<String>,
     /// The process inside, as the verifier's pid namespace numbers it.
     pub pid: Option<i32>,
     /// What the controls have shown.
@@ -52,8 +54,7 @@ impl VerifyReport {
     pub fn new(
         stage: &Stage,
         controls: Controls,
-        argv: Vec<OsString>,
-        pid: Option<i32>,
+        subject: Subject,
         walls: Vec<WallReport>,
     ) -> Self {
         let names = stage.namespaces.iter().map(|namespace| namespace.proc_entry()).collect();
@@ -61,8 +62,9 @@ impl VerifyReport {
             nonce: Some(stage.nonce.clone()),
             caller: stage.caller.clone(),
             stage: names,
-            argv,
-            pid,
+            subject,
+            chatter: Vec::new(),
+            pid: None,
             controls,
             walls,
             doors: Vec::new(),
@@ -70,22 +72,26 @@ impl VerifyReport {
         }
     }
 
-    /// Where nothing can be tried, nothing is known.
-    pub fn untried(order: &VerifyOptions, namespaces: &Namespaces, failure: &Failure) -> Self {
-        let reason = failure.in_a_line();
-        let walls = order
-            .walls
-            .iter()
-            .map(|&wall| WallReport::untried(wall, namespaces, &reason))
-            .collect();
+    /// Where nothing can be tried, nothing is known. `ordered` is what was ordered of each wall.
+    pub fn untried(
+        order: &VerifyOptions,
+        ordered: impl Fn(Wall) -> Option<Verdict>,
+        subject: Subject,
+        reason: &str,
+    ) -> Self {
+        let untried = |&wall: &Wall| WallReport {
+            expected: order.expected(wall),
+            ..WallReport::untried(wall, ordered(wall), reason)
+        };
         Self {
             nonce: None,
             caller: Caller::here(),
             stage: Vec::new(),
-            argv: Vec::new(),
+            subject,
+            chatter: Vec::new(),
             pid: None,
             controls: Controls::default(),
-            walls,
+            walls: order.walls.iter().map(untried).collect(),
             doors: Vec::new(),
             besides: Remarks::default(),
         }
@@ -104,9 +110,10 @@ impl VerifyReport {
     /// The probes that nothing is known of behind a wall whose verdict others decide, and which no
     /// namespace shares: a door says nothing of the other ways.
     pub fn doubts(&self) -> Vec<&'static str> {
-        let decided = self.walls.iter().filter(|wall| {
-            wall.by_namespace == Verdict::Held && !matches!(wall.verdict, Verdict::Unknown(_))
-        });
+        let decided = self
+            .walls
+            .iter()
+            .filter(|wall| wall.to_hold && !matches!(wall.verdict, Verdict::Unknown(_)));
         let doubts = decided
             .flat_map(|wall| &wall.findings)
             .filter(|finding| matches!(finding.verdict, Verdict::Unknown(_)));

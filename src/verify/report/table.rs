@@ -5,6 +5,7 @@ use super::fold::folded;
 use super::marks::{arrow, dot, styled};
 use super::wall::{Finding, WallReport};
 use crate::error::printable;
+use crate::verify::judged::Subject;
 use crate::verify::verdict::Verdict;
 
 /// The first line: on what kernel, from what stage, under what name.
@@ -20,6 +21,20 @@ pub(super) fn title(report: &VerifyReport) -> String {
     }
 }
 
+/// How another launcher was called.
+fn launched(report: &VerifyReport) -> String {
+    let Subject::Launcher { argv, notes, .. } = &report.subject else { return String::new() };
+    let words: Vec<_> = argv.iter().map(|word| word.to_string_lossy()).collect();
+    let mut text = folded("", &printable(&words.join(" ")), 2);
+    for note in notes {
+        text.push_str(&folded("  ", &printable(note), 4));
+    }
+    for line in &report.chatter {
+        text.push_str(&folded("  ", &format!("it said: {line}"), 4));
+    }
+    text
+}
+
 /// Where the second column and the third begin.
 const VERDICT: usize = 12;
 const EVIDENCE: usize = 23;
@@ -27,7 +42,7 @@ const EVIDENCE: usize = 23;
 impl VerifyReport {
     /// The table and what follows from it.
     pub fn table(&self) -> String {
-        let mut text = folded("", &title(self), 2) + "\n";
+        let mut text = folded("", &title(self), 2) + &launched(self) + "\n";
         // Where nothing was tried the reason is the same for all.
         let common = self
             .walls

@@ -1,6 +1,5 @@
 //! What was found of one wall.
 
-use crate::namespace::{Choice, Namespaces};
 use crate::sys;
 use crate::verify::attempt::Try;
 use crate::verify::probe::Probe;
@@ -12,10 +11,11 @@ use crate::verify::wall::Wall;
 pub struct WallReport {
     /// The wall.
     pub wall: Wall,
-    /// What was ordered: held, or shared by its namespace or a door.
-    pub ordered: Verdict,
-    /// What its namespace says alone.
-    pub by_namespace: Verdict,
+    /// What was ordered: held, or shared by its namespace or a door; `None` where it may be as it
+    /// is.
+    pub ordered: Option<Verdict>,
+    /// Whether it is to hold as far as its namespace says, doors apart.
+    pub to_hold: bool,
     /// What is expected of it in place of that, `--expect`.
     pub expected: Option<&'static str>,
     /// What is true.
@@ -83,12 +83,12 @@ impl NamespaceIds {
 
 impl WallReport {
     /// A wall that nothing is known of.
-    pub fn untried(wall: Wall, namespaces: &Namespaces, reason: &str) -> Self {
+    pub fn untried(wall: Wall, ordered: Option<Verdict>, reason: &str) -> Self {
         let verdict = Verdict::Unknown(reason.to_owned());
         Self {
             wall,
-            ordered: ordered(wall, namespaces),
-            by_namespace: ordered(wall, namespaces),
+            to_hold: ordered == Some(Verdict::Held),
+            ordered,
             expected: None,
             verdict,
             sides: None,
@@ -99,12 +99,15 @@ impl WallReport {
     }
 
     /// Whether it is as ordered, or as expected where that was said. Of a wall that is shared by
-    /// order nothing has to be known.
+    /// order nothing has to be known; one that nothing was ordered of may be anything, but a
+    /// namespace that is there must hold.
     pub fn is_as_ordered(&self) -> bool {
-        match (self.expected, &self.verdict) {
-            (Some(word), verdict) => verdict.word() == word,
-            (None, Verdict::Unknown(_)) => self.ordered == Verdict::Shared,
-            (None, verdict) => *verdict == self.ordered,
+        match (self.expected, &self.ordered, &self.verdict) {
+            (Some(word), _, verdict) => verdict.word() == word,
+            (None, None, Verdict::Leaked) => self.wall.namespace().is_none(),
+            (None, None, _) => true,
+            (None, Some(ordered), Verdict::Unknown(_)) => *ordered == Verdict::Shared,
+            (None, Some(ordered), verdict) => verdict == ordered,
         }
     }
 
@@ -116,12 +119,12 @@ impl WallReport {
     /// How to mend it, where a crossing works that was not ordered.
     pub fn fix(&self) -> Option<&'static str> {
         let open = matches!(self.verdict, Verdict::Leaked | Verdict::Shared);
-        (open && self.ordered == Verdict::Held).then(|| self.wall.fix())
+        (open && self.ordered == Some(Verdict::Held)).then(|| self.wall.fix())
     }
 
     /// What it was to be.
     pub fn wanted(&self) -> &'static str {
-        self.expected.unwrap_or(self.ordered.word())
+        self.expected.unwrap_or(self.ordered.as_ref().map_or("held", Verdict::word))
     }
 
     /// Who says so.
@@ -135,14 +138,5 @@ impl WallReport {
         let mut own = self.findings.iter().filter(|finding| finding.verdict == self.verdict);
         let arrived = own.clone().find(|finding| finding.attempt.receipt != Receipt::Absent);
         arrived.or_else(|| own.next()).or(self.findings.first())
-    }
-}
-
-/// What is ordered of a wall: those of namespaces as their options say, the others always. One that
-/// is joined is a wall to the caller, and a door to who is in it.
-pub fn ordered(wall: Wall, namespaces: &Namespaces) -> Verdict {
-    match wall.namespace().map(|namespace| namespaces.get(namespace)) {
-        Some(Choice::Shared) => Verdict::Shared,
-        Some(Choice::New | Choice::Join(_)) | None => Verdict::Held,
     }
 }

@@ -64,9 +64,14 @@ impl HostMounts {
         *self.namespaces.get(namespace as usize)?
     }
 
-    /// The mount that the host's root is on, if that is a disk which can be mounted again.
+    /// The mount that the host's root is on.
+    pub fn root(&self) -> Option<&MountInfo> {
+        self.table.iter().rev().find(|mount| mount.point.as_os_str() == "/")
+    }
+
+    /// The same, if that is a disk which can be mounted again.
     pub fn disk(&self) -> Option<&MountInfo> {
-        let root = self.table.iter().rev().find(|mount| mount.point.as_os_str() == "/")?;
+        let root = self.root()?;
         (rustix::fs::major(root.device) != 0).then_some(root)
     }
 }

@@ -13,7 +13,7 @@ const UNSAFE_CALLS: [(&str, &str, usize); 23] = [
     ("src/run/resource.rs", "fork", 1),
     ("src/run/warden/joiner.rs", "fork", 1),
     ("src/run/warden/start.rs", "clone3", 1),
-    ("src/verify/agent.rs", "fork", 1),
+    ("src/verify/agent/mod.rs", "fork", 1),
     ("src/verify/child.rs", "fork", 1),
     ("src/verify/inherited/descriptors.rs", "close_all_but", 1),
     ("src/verify/inherited/descriptors.rs", "put_at_number", 1),

@@ -109,7 +109,7 @@ fn by_devtmpfs(outside: &Outside<'_>, subject: &Target) -> Try {
 
 /// A device whatever it is, and it is not opened for this. The control finds the host's /dev.
 fn node_among_mounts(outside: &Outside<'_>, subject: &Target) -> Try {
-    let contained = subject.role.ordered().is_some();
+    let contained = !subject.role.is_open();
     let devices = outside.stage.host.devices(|kind| kind != "proc" && kind != "devpts");
     mounted(subject, &devices, IDENTITY, |shown, held| {
         let forbidden = shown.mount.attributes.split(',').any(|one| one == "nodev");

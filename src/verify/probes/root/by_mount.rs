@@ -12,6 +12,7 @@ use crate::verify::probes::find::{by_ways, mounted};
 use crate::verify::probes::receipt::arrived;
 use crate::verify::probes::right::none_to_keep;
 use crate::verify::protocol::Reply;
+use crate::verify::shown::Shown;
 use crate::verify::target::Target;
 use crate::verify::verdict::{Identity, Receipt};
 use crate::verify::wall::Wall;
@@ -67,9 +68,19 @@ fn by_mount(outside: &Outside<'_>, subject: &Target) -> Try {
         return attempt;
     }
     // In a user namespace no node can be made: those of /dev are the host's, one by one.
-    mounted(subject, &devices, IDENTITY, |_, held| {
-        !held.stat().is_ok_and(|stat| nodes::is_harmless(&stat))
+    mounted(subject, &devices, IDENTITY, |shown, held| {
+        let is_own = subject.role.launched().is_some() && is_own_root(shown, outside);
+        !is_own && !held.stat().is_ok_and(|stat| nodes::is_harmless(&stat))
     })
+}
+
+/// Whether a mount is the root that another launcher has given: a directory of some file system, as
+/// every container's is, and not the host's own root.
+fn is_own_root(shown: &Shown, outside: &Outside<'_>) -> bool {
+    let ours = outside.stage.host.root();
+    let theirs = (shown.mount.device, shown.mount.root.as_path());
+    shown.mount.point == Path::new("/")
+        && ours.is_some_and(|ours| (ours.device, ours.root.as_path()) != theirs)
 }
 
 /// A directory of the host's that is the root, also where its mount is none of the container's or

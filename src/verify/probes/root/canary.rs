@@ -68,7 +68,8 @@ fn plant_shared_memory(stage: &Stage) -> Result<String, String> {
     }
     let name = format!("rustic.{}", stage.nonce);
     let flags = MountFlags::NOSUID | MountFlags::NODEV;
-    mount("rustic", folder, "tmpfs", flags, Some(c"mode=1777,size=64k"))
+    // Other launchers have locks there.
+    mount("rustic", folder, "tmpfs", flags, Some(c"mode=1777,size=16m"))
         .and_then(|()| {
             let file = fs::File::create(folder.join(&name)).map_err(|error| errno_of(&error))?;
             write(&file.into(), &stage.secret, 0o644).map_err(|error| errno_of(&error))

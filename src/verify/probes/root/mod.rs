@@ -125,12 +125,11 @@ fn by_handle(outside: &Outside<'_>, subject: &Target) -> Try {
     outside.planted("open_by_handle_at", |canary: &RootCanary| {
         planted(&canary.handles, "open_by_handle_at", |handles| {
             // The control looks where the files are.
-            let on = match subject.role.ordered() {
-                Some(_) => {
-                    let mounts = subject.mounts().iter().map(|shown| shown.mount.point.clone());
-                    std::iter::once(PathBuf::from("/")).chain(mounts).collect()
-                }
-                None => canary.folders.clone(),
+            let on = if subject.role.is_open() {
+                canary.folders.clone()
+            } else {
+                let mounts = subject.mounts().iter().map(|shown| shown.mount.point.clone());
+                std::iter::once(PathBuf::from("/")).chain(mounts).collect()
             };
             let reply = subject.ask(&RootCrossing::Handle { on, handles: handles.clone() });
             Try::reading(
@@ -180,6 +179,12 @@ fn shared_memory(outside: &Outside<'_>, subject: &Target) -> Try {
 /// Nothing is opened for writing: the kernel would refuse it as long as the program runs, and allow
 /// it afterwards. That the file is the host's, on a mount that can be written, is the crossing.
 fn program(_: &Outside<'_>, subject: &Target) -> Try {
+    if subject.role.launched().is_some() {
+        return Try::untried(
+            "access",
+            "the probe's program is a copy of its own, and no launcher's",
+        );
+    }
     let file = |pid: &str| rustix::fs::stat(format!("/proc/{pid}/exe"));
     let (Ok(ours), Ok(theirs)) = (file("self"), file(&subject.pid.to_string())) else {
         return Try::unplanted("access", "whose program it is could not be read");

@@ -5,6 +5,10 @@
 //! What a crossing holds stays until the next request, and so does a process of its own: the
 //! outside looks at them in /proc. This is the one place that knows every wall's crossings.
 
+mod wire;
+
+pub use wire::TalksOn;
+
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::sys;
@@ -25,20 +29,17 @@ use crate::verify::probes::terminal::TerminalCrossing;
 use crate::verify::probes::time::TimeCrossing;
 use crate::verify::probes::user::inside::UserCrossing;
 use crate::verify::probes::uts::UtsCrossing;
-use crate::verify::protocol::{
-    Crossing, Ground, HELLO, LONGEST, Numbered, Outcome, Reply, Request, Topic,
-};
+use crate::verify::protocol::{Crossing, Ground, Numbered, Outcome, Reply, Request, Topic};
 use crate::verify::remarks::SurfaceCrossing;
 use crate::verify::wall::Wall;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use rustix::process::{
     Pid, Signal, WaitOptions, getpid, getppid, kill_process, set_parent_process_death_signal, wait,
 };
 use serde_json::Value;
-use std::io::{IoSliceMut, PipeReader, Write};
-use std::mem::MaybeUninit;
+use std::io::{PipeReader, Write};
+use wire::Wire;
 
 /// How long one crossing may take in a process of its own.
 const PATIENCE: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
@@ -52,28 +53,25 @@ impl Drop for Crosser {
     }
 }
 
-/// Says hello on a socket, and does what comes on it until its end.
+/// Says hello, and does what it is told until nothing more comes.
 ///
 /// # Errors
 /// A number that is no inherited descriptor.
-pub fn main(channel: i32) -> Result<Exit, Failure> {
-    let socket = sys::take_inherited(channel).map_err(|errno| {
-        Failure::new(format!("__probe {channel}: no such descriptor")).errno(errno)
-    })?;
-    if rustix::io::write(&socket, HELLO.as_bytes()).is_err() {
+pub fn main(on: TalksOn) -> Result<Exit, Failure> {
+    let mut wire = Wire::take(on)?;
+    if wire.say_hello().is_err() {
         return Ok(Exit::Failed);
     }
     // What the last crossing has left: descriptors, with the reply that tells of them, or a
     // process.
     let (mut held, mut crosser) = (None, None);
-    let mut buffer = vec![0; LONGEST];
-    while let Some((Numbered { number, what: request }, passed)) = asked(&socket, &mut buffer) {
+    while let Some((Numbered { number, what: request, .. }, passed)) = wire.asked() {
         drop((held.take(), crosser.take()));
         while let Ok(Some(_)) = wait(WaitOptions::NOHANG) {}
         let Some((ground, attempt)) = decoded(request) else { break };
         let reply = match ground {
             Ground::Here => attempt(passed),
-            Ground::Apart => match apart(&socket, number, || attempt(passed)) {
+            Ground::Apart => match apart(&wire, number, || attempt(passed)) {
                 Ok(Ok(process)) => {
                     crosser = Some(process);
                     continue;
@@ -82,7 +80,7 @@ pub fn main(channel: i32) -> Result<Exit, Failure> {
                 Err(errno) => Reply::plain("fork", "", Err(errno)),
             },
         };
-        if answer(&socket, number, &reply).is_err() {
+        if wire.answer(number, &reply).is_err() {
             return Ok(Exit::Failed);
         }
         held = Some(reply);
@@ -125,7 +123,7 @@ fn decoded_as<C: Crossing>(crossing: Value) -> Option<(Ground, Attempt)> {
 
 /// Has it tried in a process of its own, which answers; or the signal that has ended that before.
 fn apart(
-    socket: &OwnedFd,
+    wire: &Wire,
     number: u64,
     attempt: impl FnOnce() -> Reply,
 ) -> rustix::io::Result<Result<Crosser, i32>> {
@@ -143,7 +141,7 @@ fn apart(
             }
             drop(answered);
             let reply = attempt();
-            let _ = answer(socket, number, &reply);
+            let _ = wire.answer(number, &reply);
             let _ = said.write(&[1]);
             drop(said);
             loop {
@@ -169,23 +167,4 @@ fn has_answered(mut answered: PipeReader) -> bool {
         poll(&mut [PollFd::new(&answered, PollFlags::IN)], Some(&PATIENCE))
     });
     ready == Ok(1) && std::io::Read::read(&mut answered, &mut [0]).is_ok_and(|count| count == 1)
-}
-
-fn asked(socket: &OwnedFd, text: &mut [u8]) -> Option<(Numbered<Request>, Option<OwnedFd>)> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-    let message = rustix::io::retry_on_intr(|| {
-        recvmsg(socket, &mut [IoSliceMut::new(text)], &mut ancillary, RecvFlags::CMSG_CLOEXEC)
-    })
-    .ok()?;
-    let passed = ancillary.drain().find_map(|message| match message {
-        RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
-        _ => None,
-    });
-    Some((serde_json::from_slice(&text[..message.bytes]).ok()?, passed))
-}
-
-fn answer(socket: &OwnedFd, number: u64, what: &Reply) -> rustix::io::Result<()> {
-    let text = serde_json::to_vec(&Numbered { number, what }).unwrap_or_default();
-    rustix::io::retry_on_intr(|| rustix::io::write(socket, &text)).map(drop)
 }

@@ -1,0 +1,192 @@
+//! Launchers that many machines have, as they are usually called for a sandbox: one line each, and
+//! which walls that order makes. What a launcher does not claim is tried too, and is no fault.
+
+use super::order::LauncherOrder;
+use super::words::Command;
+use super::workplace::PLANTED;
+use crate::verify::role::Through;
+use crate::verify::wall::Wall;
+use std::path::Path;
+
+/// How a launcher is called.
+#[derive(Debug)]
+pub struct Recipe {
+    /// What it is called here.
+    pub name: &'static str,
+    /// The command line, split at blanks.
+    line: &'static str,
+    /// What takes away what it may leave.
+    end: Option<&'static str>,
+    /// The walls that it makes when it is called so.
+    holds: &'static [Wall],
+    /// Who starts the container: the caller's process, or a daemon.
+    pub starts: Starts,
+    /// What a plain user needs in place of that, where anything does.
+    user: ForUsers,
+    /// What a reader must know.
+    notes: &'static [&'static str],
+}
+
+/// Who starts the container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Starts {
+    /// A process that the caller starts, and which lives on the verifier's stage.
+    Caller,
+    /// A daemon that has been there before: what it makes stands on the real host.
+    Daemon,
+}
+
+/// Whether a plain user may call it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ForUsers {
+    /// With the same words.
+    Same,
+    /// With these before the first option.
+    With(&'static str),
+}
+
+const OF_NAMESPACES: [Wall; 6] =
+    [Wall::Pid, Wall::Mnt, Wall::Uts, Wall::Ipc, Wall::Net, Wall::Cgroup];
+
+/// What the runtimes, the engines and systemd-nspawn claim: a system of its own.
+const OF_CONTAINERS: [Wall; 11] = [
+    Wall::Pid,
+    Wall::Mnt,
+    Wall::Root,
+    Wall::Uts,
+    Wall::Net,
+    Wall::Ipc,
+    Wall::Fds,
+    Wall::Keyring,
+    Wall::Terminal,
+    Wall::Kernel,
+    Wall::Devices,
+];
+
+/// All of them. `{name}`, `{dir}` and the others are those of [`super::words`].
+pub const ALL: [Recipe; 9] = [
+    Recipe {
+        name: "unshare",
+        line: "unshare -m -p -u -i -n -C -f --mount-proc {probe}",
+        end: None,
+        holds: &OF_NAMESPACES,
+        starts: Starts::Caller,
+        user: ForUsers::With("-r"),
+        notes: &["the root stays the host's: unshare makes namespaces and nothing else"],
+    },
+    Recipe {
+        name: "bwrap",
+        line: "bwrap --ro-bind / / --unshare-all --proc /proc --dev /dev --new-session {probe}",
+        end: None,
+        holds: &OF_NAMESPACES,
+        starts: Starts::Caller,
+        user: ForUsers::Same,
+        notes: &["the root is the host's, read-only, as most sandboxes for tools have it"],
+    },
+    Recipe {
+        name: "firejail",
+        line: "firejail --quiet --noprofile --net=none --private {probe}",
+        end: None,
+        holds: &[Wall::Pid, Wall::Mnt, Wall::Net],
+        starts: Starts::Caller,
+        user: ForUsers::Same,
+        notes: &["without a profile: one names files, and is of a program"],
+    },
+    Recipe {
+        name: "chroot",
+        line: "chroot {dir} /.rustic-probe __probe {nonce}",
+        end: None,
+        holds: &[Wall::Root],
+        starts: Starts::Caller,
+        user: ForUsers::Same,
+        notes: &["nothing is mounted in the root: what needs a /proc is not tried"],
+    },
+    Recipe {
+        name: "nspawn",
+        line: "systemd-nspawn -q --register=no --keep-unit --pipe -M {name} --private-network \
+            -D {dir} /.rustic-probe __probe {nonce}",
+        end: None,
+        holds: &OF_CONTAINERS,
+        starts: Starts::Caller,
+        user: ForUsers::Same,
+        notes: &["with --pipe: its own terminal cuts lines and echoes them"],
+    },
+    Recipe {
+        name: "runc",
+        line: "runc --root {bundle}/state run -b {bundle} {name}",
+        end: Some("runc --root {bundle}/state delete --force {name}"),
+        holds: &OF_CONTAINERS,
+        starts: Starts::Caller,
+        user: ForUsers::Same,
+        notes: &["with the configuration of `runc spec`, and a network of its own"],
+    },
+    Recipe {
+        name: "crun",
+        line: "crun --root {bundle}/state run -b {bundle} {name}",
+        end: Some("crun --root {bundle}/state delete --force {name}"),
+        holds: &OF_CONTAINERS,
+        starts: Starts::Caller,
+        user: ForUsers::Same,
+        notes: &["with the configuration of `runc spec`, and a network of its own"],
+    },
+    Recipe {
+        name: "podman",
+        line: "podman --root {work}/storage --runroot {work}/run --tmpdir {work}/tmp \
+            --cgroup-manager cgroupfs run --rm -i --name {name} --network none \
+            --ulimit nofile=1024:1024 --ulimit nproc=4096:4096 --rootfs {dir} \
+            /.rustic-probe __probe {nonce}",
+        end: None,
+        holds: &OF_CONTAINERS,
+        starts: Starts::Caller,
+        user: ForUsers::Same,
+        notes: &["with limits of its own: without CAP_SYS_RESOURCE it raises none"],
+    },
+    Recipe {
+        name: "docker",
+        line: "docker run --rm -i --name {name} --network none -v {bin}:/.rustic-probe:ro \
+            {image} /.rustic-probe __probe {nonce}",
+        end: Some("docker rm --force {name}"),
+        holds: &OF_CONTAINERS,
+        starts: Starts::Daemon,
+        user: ForUsers::Same,
+        notes: &[],
+    },
+];
+
+/// Where the probe lies in `{dir}`, as the lines above have it.
+const _: () = assert!(PLANTED.len() == "/.rustic-probe".len());
+
+impl Recipe {
+    /// The recipe of this name.
+    pub fn named(name: &str) -> Option<&'static Self> {
+        ALL.iter().find(|recipe| recipe.name == name)
+    }
+
+    /// The order of this recipe for a caller of this uid.
+    pub fn order(&self, uid: u32) -> LauncherOrder {
+        let mut words: Vec<&str> = self.line.split_whitespace().collect();
+        if let (ForUsers::With(further), true) = (self.user, uid != 0) {
+            words.splice(1..1, further.split_whitespace());
+        }
+        let mut notes: Vec<String> = self.notes.iter().map(|&note| note.to_owned()).collect();
+        let mut command = Command::new(words);
+        if self.name == "podman" && has_old_cgroups() {
+            command = command.with(1, &["--runtime", "runc"]);
+            notes.push("with runc in place of crun, which refuses cgroups of version 1".into());
+        }
+        LauncherOrder {
+            name: self.name.to_owned(),
+            recipe: true,
+            command,
+            through: Through::Pipes,
+            end: self.end.map(|line| Command::new(line.split_whitespace())),
+            holds: self.holds.to_vec(),
+            notes,
+        }
+    }
+}
+
+/// Whether the machine has controllers in hierarchies of version 1, cgroups(7).
+fn has_old_cgroups() -> bool {
+    !Path::new("/sys/fs/cgroup/cgroup.controllers").exists()
+}
