@@ -80,7 +80,9 @@ impl Target {
         .launch()?;
         let pid = match channel.greeting() {
             Greeting::Hello(Sender::Known(pid)) => pid,
-            Greeting::Hello(Sender::Said(said)) => find::probe(&mark, said)?,
+            Greeting::Hello(Sender::Said(said)) => {
+                find::probe(&mark, said).map_err(|reason| worse(&channel, reason))?
+            }
             Greeting::Nothing => return Err(not_started(channel, launcher, &terminal, &role)),
             Greeting::Other => {
                 drop(channel);
@@ -92,7 +94,8 @@ impl Target {
         if let Sender::Said(said) = channel.crosser()
             && !find::is_probe(pid, &mark, said)
         {
-            return Err("the probe has ended before it could be looked at".into());
+            let reason = "the probe has ended before it could be looked at".into();
+            return Err(worse(&channel, reason));
         }
         let doors = role.ordered().map_or(&[][..], |ordered| &ordered.doors);
         let is_open = role.is_open();
@@ -200,6 +203,11 @@ fn plugged(role: &Role, nonce: &str) -> Result<(Channel, Plug), String> {
             Ok((Channel::terminal(nonce, master)?, Plug::Streams([slave, copy])))
         }
     }
+}
+
+/// Why a probe is worth nothing: what the launcher has done to it says more than that it is gone.
+fn worse(channel: &Channel, reason: String) -> String {
+    channel.close().map_or(reason, |fault| fault.told().into())
 }
 
 /// Why no probe has said hello.

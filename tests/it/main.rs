@@ -42,6 +42,7 @@ mod store; //       trees by digest, names, locks, and every way to be interrupt
 
 // verify.
 mod doors; //       what was ordered open, as verify tells it
+mod launchers; // other launchers, as verify judges them
 mod truth; //       verify beside an independent witness
 mod verify; //      every wall, every combination, every leak; what is left
 

@@ -26,8 +26,12 @@ fn allowed(wall: &str, made: bool, mounts: bool) -> &'static [&'static str] {
 fn every_set_of_namespaces_of_unshare_is_told_as_it_is() {
     need!(root);
     for set in 0..32_u32 {
-        let chosen: Vec<(&str, &str)> =
-            SWITCHES.into_iter().enumerate().filter(|(bit, _)| set >> bit & 1 == 1).map(|(_, one)| one).collect();
+        let chosen: Vec<(&str, &str)> = SWITCHES
+            .into_iter()
+            .enumerate()
+            .filter(|(bit, _)| set >> bit & 1 == 1)
+            .map(|(_, one)| one)
+            .collect();
         let has = |wall: &str| chosen.iter().any(|(_, one)| *one == wall);
         let mut words = vec!["unshare", "-f"];
         words.extend(chosen.iter().map(|(switch, _)| *switch));
@@ -80,7 +84,11 @@ fn known_leaks_of_launchers_are_found_by_their_probes() {
     for (launcher, wall, probe) in [
         (&["unshare", "-mpf", "--mount-proc", "{probe}"][..], "pid", "RV-PID-03"),
         (&["unshare", "-m", "{probe}"], "mnt", "RV-MNT-01"),
-        (&["bwrap", "--dev-bind", "/", "/", "--new-session", "--cap-drop", "ALL", "{probe}"], "terminal", "RV-TTY-01"),
+        (
+            &["bwrap", "--dev-bind", "/", "/", "--new-session", "--cap-drop", "ALL", "{probe}"],
+            "terminal",
+            "RV-TTY-01",
+        ),
         (&["chroot", "{dir}", "/.rustic-probe", "__probe", "{nonce}"], "root", "RV-ROOT-06"),
     ] {
         let (_, report) = judged(&["--only", wall], launcher);
