@@ -56,7 +56,7 @@ const WRONG: [(&[&str], &str); 9] = [
     (&["sh", "-c", "{probe} & {probe}"], "the probe was started twice"),
     (&["sh", "-c", "{probe} | sed -u s/number/nvmber/"], "is changed on its way"),
     (&["sh", "-c", "sed -u s/number/nvmber/ | {probe}"], "is changed on its way"),
-    (&["sh", "-c", "</dev/null {probe} & cat >/dev/null"], "what it is asked does not reach it"),
+    (&["sh", "-c", "sleep 1000 | {probe} & cat >/dev/null"], "what it is asked does not reach it"),
     (&["/no/such/launcher", "{probe}"], "/no/such/launcher: there is no such program"),
 ];
 
