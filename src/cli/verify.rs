@@ -7,11 +7,13 @@ use crate::spec::RunOptions;
 use crate::verify::VerifyOptions;
 use crate::verify::foreign::recipes::{self, Recipe};
 use crate::verify::foreign::words::Command;
+use crate::verify::report::json::Detail;
 use crate::verify::role::Through;
 use crate::verify::verdict::Verdict;
 use crate::verify::wall::Wall;
-use clap::Args;
+use clap::{Args, ValueHint};
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -54,6 +56,12 @@ pub struct VerifyOrder {
     pub show: Show,
     /// Whom the text is for.
     pub output: OutputFormat,
+    /// How much is told.
+    pub detail: Detail,
+    /// A file for JUnit's XML.
+    pub junit: Option<PathBuf>,
+    /// A file for Markdown.
+    pub markdown: Option<PathBuf>,
 }
 
 /// Whose container is verified.
@@ -119,7 +127,7 @@ pub(super) struct Verify {
     #[arg(
         long,
         help_heading = "What is shown",
-        conflicts_with_all = ["why", "flip", "json", "expect"],
+        conflicts_with_all = ["why", "flip", "expect", "junit", "markdown"],
     )]
     list: bool,
     /// Judge these walls by what is expected of them, whatever was ordered
@@ -131,6 +139,16 @@ pub(super) struct Verify {
     /// Print one JSON value in place of text; schema/verify.json describes it
     #[arg(long, help_heading = "What is shown")]
     json: bool,
+    /// Tell only what is not as ordered, and in JSON of the probes only those that something crosses
+    /// by or that nothing is known of
+    #[arg(long, help_heading = "What is shown", conflicts_with_all = ["why", "list"])]
+    brief: bool,
+    /// Write the result to FILE too, as XML in the form of JUnit
+    #[arg(long, value_name = "FILE", help_heading = "What is shown", value_hint = ValueHint::FilePath)]
+    junit: Option<PathBuf>,
+    /// Write the result to FILE too, as Markdown
+    #[arg(long, value_name = "FILE", help_heading = "What is shown", value_hint = ValueHint::FilePath)]
+    markdown: Option<PathBuf>,
 
     /// Verify what these launchers make, each called as their recipe says: a row each
     #[arg(
@@ -226,6 +244,9 @@ impl Verify {
             order: VerifyOptions { walls, expected: self.expect },
             show,
             output,
+            detail: if self.brief { Detail::Brief } else { Detail::Whole },
+            junit: self.junit,
+            markdown: self.markdown,
         }
     }
 }

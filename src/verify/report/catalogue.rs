@@ -4,6 +4,7 @@ use super::fold::folded;
 use crate::verify::foreign::recipes;
 use crate::verify::probes::catalogue;
 use crate::verify::wall::Wall;
+use serde_json::{Value, json};
 use std::fmt::Write;
 
 /// A line a probe: what is tried, and what it touches.
@@ -24,6 +25,24 @@ pub fn list(walls: &[Wall]) -> String {
         ]);
     }
     text + NOTES
+}
+
+/// The same as one JSON value.
+pub fn json(walls: &[Wall]) -> Value {
+    let probes = catalogue().filter(|probe| walls.contains(&probe.wall)).map(|probe| {
+        json!({
+            "id": probe.id,
+            "wall": probe.wall,
+            "direction": probe.direction,
+            "effect": probe.effect,
+            "title": probe.title,
+        })
+    });
+    json!({
+        "format": "rustic-verify-list",
+        "version": 1,
+        "probes": probes.collect::<Vec<_>>(),
+    })
 }
 
 /// The recipes: how each launcher is called, and the walls that it makes so.

@@ -1,6 +1,7 @@
 //! The matrix of `--flip`: a row a namespace, a column a wall.
 
 use super::fold::folded;
+use super::json::Detail;
 use super::marks::{arrow, dot, legend, marked};
 use super::table::title;
 use crate::error::printable;
@@ -14,10 +15,10 @@ use std::fmt::Write;
 const HEAD: usize = 14;
 
 impl Flip {
-    /// The matrix, and what else has changed.
-    pub fn matrix(&self) -> String {
+    /// The matrix, and what else has changed; in brief the matrix alone.
+    pub fn matrix(&self, detail: Detail) -> String {
         if self.rows.is_empty() {
-            return self.base.table();
+            return self.base.table(detail);
         }
         let mut text = folded("", &title(&self.base), 2);
         let mut line = |head: &str, cells: Vec<(String, usize)>| {
@@ -37,7 +38,7 @@ impl Flip {
         for row in &self.rows {
             if !row.report.was_tried() {
                 let told = "not started";
-                line(&option(row.namespace, row.switch), vec![(told.into(), told.len())]);
+                line(&row.option(), vec![(told.into(), told.len())]);
                 continue;
             }
             let walls = row.report.walls.iter().zip(&self.base.walls);
@@ -45,12 +46,12 @@ impl Flip {
                 let changed = wall.verdict.word() != before.verdict.word();
                 (if changed { marked(&wall.verdict) } else { dot().into() }, 1)
             });
-            line(&option(row.namespace, row.switch), cells.collect());
+            line(&row.option(), cells.collect());
         }
         let _ = write!(text, "\n\n");
         text.push_str(&folded("  ", &format!("{}, {} as ordered above", legend(), dot()), 2));
         text.push('\n');
-        for row in &self.rows {
+        for row in self.rows.iter().filter(|_| detail == Detail::Whole) {
             text.push_str(&told(row));
         }
         let _ = write!(text, "{}", self.base.controls_told());
@@ -76,10 +77,7 @@ impl Flip {
         };
         let (no, unknown) = (not(Followed::No), not(Followed::Unknown));
         for row in self.rows.iter().filter(|row| row.report.exit() == Exit::NotAsOrdered) {
-            said.insert(
-                0,
-                format!("With {}: {}", option(row.namespace, row.switch), row.report.conclusion()),
-            );
+            said.insert(0, format!("With {}: {}", row.option(), row.report.conclusion()));
         }
         if !no.is_empty() {
             said.push(format!("Not: {}.", no.join(", ")));
@@ -108,7 +106,7 @@ impl Flip {
     }
 
     /// One JSON value.
-    pub fn json(&self) -> Value {
+    pub fn json(&self, detail: Detail) -> Value {
         let change = |change: &Change| {
             json!({
                 "wall": change.probe.wall,
@@ -131,7 +129,7 @@ impl Flip {
                         Followed::Unknown => None,
                     },
                     "others": row.others.iter().map(change).collect::<Vec<_>>(),
-                    "report": row.report.json(),
+                    "report": row.report.json(detail),
                 })
             })
             .collect();
@@ -139,7 +137,7 @@ impl Flip {
             "format": "rustic-verify-flip",
             "version": 1,
             "exit": self.exit().code(),
-            "base": self.base.json(),
+            "base": self.base.json(detail),
             "rows": rows,
         })
     }
@@ -149,6 +147,13 @@ fn word(switch: Switch) -> &'static str {
     match switch {
         Switch::Yes => "yes",
         Switch::No => "no",
+    }
+}
+
+impl Row {
+    /// The option that makes it what it is.
+    pub fn option(&self) -> String {
+        option(self.namespace, self.switch)
     }
 }
 
@@ -172,13 +177,13 @@ fn told(row: &Row) -> String {
         .filter(|_| !row.report.was_tried())
         .and_then(|wall| wall.verdict.because())
     {
-        let told = format!("{}: {}", option(row.namespace, row.switch), printable(reason));
+        let told = format!("{}: {}", row.option(), printable(reason));
         text.push_str(&(folded("  ", &told, 4) + "\n"));
     }
     for reason in reasons {
         let since =
             reason.map_or("and why is not known".to_owned(), |reason| format!("since {reason}"));
-        let told = format!("{} changes these too, {since}:", option(row.namespace, row.switch));
+        let told = format!("{} changes these too, {since}:", row.option());
         text.push_str(&folded("  ", &told, 2));
         for change in row.others.iter().filter(|change| change.because == reason) {
             let told =

@@ -11,9 +11,18 @@ use crate::verify::protocol::{Outcome, errno_name};
 use crate::verify::verdict::{Control, Receipt, Verdict};
 use serde_json::{Value, json};
 
+/// How much of a report is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// Every probe.
+    Whole,
+    /// Of probes only those that something crosses by, or that nothing is known of.
+    Brief,
+}
+
 impl VerifyReport {
     /// One JSON value.
-    pub fn json(&self) -> Value {
+    pub fn json(&self, detail: Detail) -> Value {
         let uname = rustix::system::uname();
         json!({
             "format": "rustic-verify",
@@ -53,7 +62,7 @@ impl VerifyReport {
                 .collect::<Vec<_>>(),
             "tells": self.besides.tells,
             "surface": { "asked": self.besides.asked, "answers": self.besides.surface },
-            "walls": self.walls.iter().map(wall).collect::<Vec<_>>(),
+            "walls": self.walls.iter().map(|one| wall(one, detail)).collect::<Vec<_>>(),
         })
     }
 }
@@ -94,7 +103,10 @@ fn tally(tally: Tally) -> Value {
     json!({ "crossed": tally.crossed, "of": tally.of })
 }
 
-fn wall(wall: &WallReport) -> Value {
+fn wall(wall: &WallReport, detail: Detail) -> Value {
+    let told = |finding: &&Finding| {
+        detail == Detail::Whole || !matches!(finding.verdict, Verdict::Held | Verdict::Untried(_))
+    };
     json!({
         "wall": wall.wall,
         "verdict": wall.verdict.word(),
@@ -106,7 +118,7 @@ fn wall(wall: &WallReport) -> Value {
         "fix": wall.fix(),
         "remarks": wall.remarks,
         "identity": wall.sides.as_ref().map(identity),
-        "probes": wall.findings.iter().map(finding).collect::<Vec<_>>(),
+        "probes": wall.findings.iter().filter(told).map(finding).collect::<Vec<_>>(),
     })
 }
 

@@ -2,6 +2,7 @@
 
 use super::VerifyReport;
 use super::fold::folded;
+use super::json::Detail;
 use super::marks::{arrow, legend, marked};
 use super::table::title;
 use super::wall::WallReport;
@@ -22,28 +23,24 @@ pub struct LauncherRows {
 const HEAD: usize = 12;
 
 impl LauncherRows {
-    /// One launcher wall by wall, several in a table of their own.
-    pub fn table(&self) -> String {
+    /// One launcher wall by wall, several in a table of their own; in brief without what their marks
+    /// cannot say.
+    pub fn table(&self, detail: Detail) -> String {
         match self.rows.as_slice() {
-            [only] => only.table(),
-            rows => matrix(rows) + &self.conclusion(),
+            [only] => only.table(detail),
+            rows => matrix(rows, detail) + &self.conclusion(),
         }
     }
 
-    /// Every probe of every launcher.
-    pub fn why(&self) -> String {
-        self.rows.iter().map(|row| format!("{}\n{}", name(row), row.why())).collect()
-    }
-
     /// One JSON value: of one launcher its report.
-    pub fn json(&self) -> Value {
+    pub fn json(&self, detail: Detail) -> Value {
         match self.rows.as_slice() {
-            [only] => only.json(),
+            [only] => only.json(detail),
             rows => json!({
                 "format": "rustic-verify-launchers",
                 "version": 1,
                 "exit": self.exit().code(),
-                "rows": rows.iter().map(VerifyReport::json).collect::<Vec<_>>(),
+                "rows": rows.iter().map(|row| row.json(detail)).collect::<Vec<_>>(),
             }),
         }
     }
@@ -60,10 +57,10 @@ impl LauncherRows {
     fn conclusion(&self) -> String {
         let named = |wanted: Exit| -> Vec<&str> {
             let rows = self.rows.iter().filter(|row| row.exit() == wanted && row.was_tried());
-            rows.map(name).collect()
+            rows.map(VerifyReport::name).collect()
         };
         let untried: Vec<&str> =
-            self.rows.iter().filter(|row| !row.was_tried()).map(name).collect();
+            self.rows.iter().filter(|row| !row.was_tried()).map(VerifyReport::name).collect();
         let mut said = Vec::new();
         let mut tell = |what: &str, names: Vec<&str>| {
             if !names.is_empty() {
@@ -78,14 +75,7 @@ impl LauncherRows {
     }
 }
 
-fn name(row: &VerifyReport) -> &str {
-    match &row.subject {
-        Subject::Launcher { name, .. } => name,
-        Subject::Container(_) => "rustic",
-    }
-}
-
-fn matrix(rows: &[VerifyReport]) -> String {
+fn matrix(rows: &[VerifyReport], detail: Detail) -> String {
     let Some(first) = rows.first() else { return String::new() };
     let mut text = folded("", &title(first), 2);
     let widths: Vec<usize> =
@@ -95,16 +85,16 @@ fn matrix(rows: &[VerifyReport]) -> String {
     for row in rows {
         if row.was_tried() {
             let cells = row.walls.iter().zip(&widths).map(|(wall, width)| cell(wall, *width));
-            let _ = writeln!(text, "{:<HEAD$}{}", name(row), cells.collect::<String>().trim_end());
+            let _ = writeln!(text, "{:<HEAD$}{}", row.name(), cells.collect::<String>().trim_end());
         } else {
-            let _ = writeln!(text, "{:<HEAD$}not started", name(row));
+            let _ = writeln!(text, "{:<HEAD$}not started", row.name());
         }
     }
     text.push('\n');
     let promised = "in brackets what its order does not claim";
     text.push_str(&folded("  ", &format!("{}; {promised}", legend()), 2));
     text.push('\n');
-    for row in rows {
+    for row in rows.iter().filter(|_| detail == Detail::Whole) {
         text.push_str(&told(row));
     }
     let tried = rows.iter().find(|row| row.was_tried());
@@ -120,9 +110,8 @@ fn cell(wall: &WallReport, width: usize) -> String {
 
 /// What the marks of a row cannot say: how it was called, what leaks, what is not as it was to be.
 fn told(row: &VerifyReport) -> String {
-    let Subject::Launcher { name, argv, notes, .. } = &row.subject else { return String::new() };
-    let words: Vec<_> = argv.iter().map(|word| word.to_string_lossy()).collect();
-    let mut text = folded("  ", &printable(&format!("{name}: {}", words.join(" "))), 4);
+    let Subject::Launcher { name, notes, .. } = &row.subject else { return String::new() };
+    let mut text = folded("  ", &format!("{name}: {}", row.command_line()), 4);
     let mut line = |said: &str| text.push_str(&folded("    ", &printable(said), 6));
     notes.iter().for_each(|note| line(note));
     let untried = row.walls.first().filter(|_| !row.was_tried());

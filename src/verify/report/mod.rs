@@ -1,18 +1,23 @@
 //! What was found, as data: for the table, for `--why`, for JSON; and what follows from all walls
 //! together.
 
+pub mod annotations;
 pub mod catalogue;
 mod conclusion;
 pub mod controls;
 mod flip;
 mod fold;
-mod json;
+pub mod json;
+pub mod junit;
 pub mod launchers;
+pub mod markdown;
 mod marks;
+pub mod parts;
 mod table;
 pub mod wall;
 mod why;
 
+use crate::error::printable;
 use crate::exit::Exit;
 use crate::spec::Door;
 use crate::verify::caller::Caller;
@@ -95,6 +100,20 @@ impl VerifyReport {
             doors: Vec::new(),
             besides: Remarks::default(),
         }
+    }
+
+    /// What is called so here: the launcher, or rustic.
+    pub fn name(&self) -> &str {
+        match &self.subject {
+            Subject::Launcher { name, .. } => name,
+            Subject::Container(_) => "rustic",
+        }
+    }
+
+    /// How it was started, for a reader.
+    pub fn command_line(&self) -> String {
+        let words: Vec<_> = self.subject.argv().iter().map(|word| word.to_string_lossy()).collect();
+        printable(&words.join(" "))
     }
 
     /// Whether anything was tried at all.

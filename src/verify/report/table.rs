@@ -2,6 +2,7 @@
 
 use super::VerifyReport;
 use super::fold::folded;
+use super::json::Detail;
 use super::marks::{arrow, dot, styled};
 use super::wall::{Finding, WallReport};
 use crate::error::printable;
@@ -23,9 +24,8 @@ pub(super) fn title(report: &VerifyReport) -> String {
 
 /// How another launcher was called.
 fn launched(report: &VerifyReport) -> String {
-    let Subject::Launcher { argv, notes, .. } = &report.subject else { return String::new() };
-    let words: Vec<_> = argv.iter().map(|word| word.to_string_lossy()).collect();
-    let mut text = folded("", &printable(&words.join(" ")), 2);
+    let Subject::Launcher { notes, .. } = &report.subject else { return String::new() };
+    let mut text = folded("", &report.command_line(), 2);
     for note in notes {
         text.push_str(&folded("  ", &printable(note), 4));
     }
@@ -40,8 +40,8 @@ const VERDICT: usize = 12;
 const EVIDENCE: usize = 23;
 
 impl VerifyReport {
-    /// The table and what follows from it.
-    pub fn table(&self) -> String {
+    /// The table and what follows from it; in brief, what is not as ordered.
+    pub fn table(&self, detail: Detail) -> String {
         let mut text = folded("", &title(self), 2) + &launched(self) + "\n";
         // Where nothing was tried the reason is the same for all.
         let common = self
@@ -52,7 +52,8 @@ impl VerifyReport {
         let heads = format!("  {:<10}{:<11}", "wall", "verdict");
         let evidence = format!("tried inside {} its answer; seen outside", arrow());
         text.push_str(&folded(&heads, &evidence, EVIDENCE));
-        for wall in &self.walls {
+        let told = |wall: &&WallReport| detail == Detail::Whole || !wall.is_as_ordered();
+        for wall in self.walls.iter().filter(told) {
             text.push_str(&row(wall));
             if common.is_none() {
                 text.push_str(&notes(wall));
@@ -84,7 +85,7 @@ fn row(wall: &WallReport) -> String {
 }
 
 /// What was tried, what was answered, and what was seen of it.
-fn evidence(finding: &Finding) -> String {
+pub(super) fn evidence(finding: &Finding) -> String {
     let attempt = &finding.attempt;
     let crossing = format!("{} {}", attempt.reply.call, attempt.reply.arg);
     printable(&format!(

@@ -56,7 +56,7 @@ fn every_room_knows_only_the_rooms_below_it() {
         ("src/invoke/", &["invoke", "run", "ready", "walls"]),
         ("src/run/progress.rs", &["run", "spec", "walls"]),
         ("src/run/", &["run", "spec", "walls", "ready", "rootfs"]),
-        ("src/act.rs", &["cli", "spec", "run", "rootfs", "invoke", "verify"]),
+        ("src/act/", &["cli", "spec", "run", "rootfs", "invoke", "verify"]),
         ("src/lib.rs", &["ready", "rootfs", "walls"]),
         ("src/main.rs", &[]),
     ];

@@ -2,6 +2,7 @@
 //! that it knows what it does not know.
 
 pub(crate) mod combinations;
+mod files;
 mod flip;
 mod ids;
 mod leaks;

@@ -42,6 +42,10 @@ fn json_is_what_the_schema_says() {
     assert_schema(&value);
     assert_schema(&report(verify().env("RUSTIC_LEAK", "descriptor")).1);
     assert_schema(&report(verify().opt(["--flip", "--only", "ipc,root"])).1);
+    assert_schema(&report(verify().opt(["--brief"])).1);
+    assert_schema(&report(verify().opt(["--list"])).1);
+    assert_schema(&report(verify().opt(["--with", "unshare,chroot", "--only", "uts"])).1);
+    assert_schema(&report(verify().opt(["--with", "unshare"])).1);
     let (code, nothing) =
         by(&["unshare", "--user", "--map-root-user", "sh", "-c", NO_NET, "sh"], &["--flip"]);
     assert_eq!(code, 3, "{nothing:#}");
