@@ -14,6 +14,7 @@ use crate::verify::report::junit::junit;
 use crate::verify::report::markdown::markdown;
 use crate::verify::report::parts::Report;
 use crate::verify::role::Through;
+use crate::verify::stage::Ground;
 use crate::{run, sys, verify};
 use anyhow::{Context, Result};
 use std::fs::File;
@@ -42,8 +43,8 @@ pub(super) fn act(asked: VerifyOrder) -> Result<Exit> {
             .remedy(format!("--only with {} too", wall.name()));
         return Err(failure.exit(Exit::Usage).into());
     }
-    if let Whose::Launchers { launchers, through } = &asked.whose {
-        let orders = others(launchers, *through, &asked.wanted, &host)?;
+    if let Whose::Launchers { launchers, through, ground } = &asked.whose {
+        let orders = others(launchers, (*through, *ground), &asked.wanted, &host)?;
         let files = Files::open(&asked)?;
         return told(&verify::launchers(&asked.order, &orders, &spec, &host), &asked, files);
     }
@@ -102,7 +103,7 @@ fn told(report: &impl Report, asked: &VerifyOrder, files: Files) -> Result<Exit>
 /// The launchers that are asked for, with nothing asked for that is of rustic's containers alone.
 fn others(
     launchers: &[Other],
-    through: Through,
+    (through, ground): (Through, Ground),
     wanted: &RunOptions,
     host: &Host,
 ) -> Result<Vec<LauncherOrder>, Failure> {
@@ -129,7 +130,9 @@ fn others(
                 .remedy("rustic verify -- unshare -m {probe}");
             Err(failure.exit(Exit::Usage))
         }
-        Other::Command(command) => Ok(LauncherOrder::new(command.clone(), through, host.uid)),
+        Other::Command(command) => {
+            Ok(LauncherOrder::new(command.clone(), through, ground, host.uid))
+        }
     };
     launchers.iter().map(order).collect()
 }

@@ -2,6 +2,7 @@
 
 use super::container::Container;
 use super::values::completed;
+use crate::error::without_number;
 use crate::rootfs::command::OutputFormat;
 use crate::spec::RunOptions;
 use crate::verify::VerifyOptions;
@@ -9,6 +10,7 @@ use crate::verify::foreign::recipes::{self, Recipe};
 use crate::verify::foreign::words::Command;
 use crate::verify::report::json::Detail;
 use crate::verify::role::Through;
+use crate::verify::stage::Ground;
 use crate::verify::verdict::Verdict;
 use crate::verify::wall::Wall;
 use clap::{Args, ValueHint};
@@ -75,6 +77,8 @@ pub enum Whose {
         launchers: Vec<Other>,
         /// What they get as standard streams.
         through: Through,
+        /// Where a command line of the caller's own stands.
+        ground: Ground,
     },
 }
 
@@ -162,6 +166,17 @@ pub(super) struct Verify {
     /// Give LAUNCHER a terminal in raw mode as stdin and stdout, in place of pipes
     #[arg(long, help_heading = OTHERS, requires = "launcher")]
     tty: bool,
+    /// Put the probe's program into DIR, the root that LAUNCHER gives, and take it away afterwards:
+    /// {probe} and {bin} are its path in there
+    #[arg(
+        long, value_name = "DIR", help_heading = OTHERS, requires = "launcher",
+        value_hint = ValueHint::DirPath, value_parser = absolute_directory,
+    )]
+    plant: Option<PathBuf>,
+    /// LAUNCHER asks a daemon, whose containers are on the real host: try only what changes nothing
+    /// there
+    #[arg(long, help_heading = OTHERS, requires = "launcher")]
+    no_stage: bool,
     /// Verify what this command makes. {probe} in it stands for the probe and its arguments; {bin},
     /// {nonce}, {name} and {dir} for the probe's program, its argument, a name, and a root file
     /// system: --rootfs, or the built-in one
@@ -203,6 +218,11 @@ fn wall(text: &str) -> Result<Wall, String> {
     text.parse()
 }
 
+fn absolute_directory(text: &str) -> Result<PathBuf, String> {
+    let path = std::path::absolute(text).map_err(|error| without_number(&error))?;
+    if path.is_dir() { Ok(path) } else { Err("there is no such directory".into()) }
+}
+
 /// A wall with the verdict that is expected of it.
 fn expectation(text: &str) -> Result<(Wall, &'static str), String> {
     let (wall, verdict) =
@@ -232,16 +252,17 @@ impl Verify {
         let others = self.with.into_iter().map(Other::Recipe);
         let launchers: Vec<Other> = others.chain(command.map(Other::Command)).collect();
         let through = if self.tty { Through::Terminal } else { Through::Pipes };
+        let ground = if self.no_stage { Ground::Host } else { Ground::Stage };
         let whose = if launchers.is_empty() {
             Whose::Rustic
         } else {
-            Whose::Launchers { launchers, through }
+            Whose::Launchers { launchers, through, ground }
         };
         let output = if self.json { OutputFormat::Json } else { OutputFormat::Text };
         VerifyOrder {
             wanted: self.container.wanted(),
             whose,
-            order: VerifyOptions { walls, expected: self.expect },
+            order: VerifyOptions { walls, expected: self.expect, plant: self.plant },
             show,
             output,
             detail: if self.brief { Detail::Brief } else { Detail::Whole },

@@ -131,6 +131,17 @@ impl Try {
         self
     }
 
+    /// Where the wall stands, a call that is refused whatever it is about says nothing of it: a
+    /// filter answers so.
+    pub fn or_filtered(mut self) -> Self {
+        if self.identity == Identity::Different
+            && let Answer::Refused(RefusedBy::Right, errno) = &self.answer
+        {
+            self.answer = Answer::Untried(format!("the call is refused inside, with {errno}"));
+        }
+        self
+    }
+
     /// Where the wall stands, a refusal for want of a right says nothing of it: the crossing was
     /// not tried.
     pub fn or_without(mut self, capability: Capability) -> Self {

@@ -7,6 +7,7 @@ use rustix::fs::{CWD, Mode, OFlags, Stat, StatxFlags, fstat, fstatfs, open, read
 use rustix::io::Errno;
 use std::fs;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// A descriptor of a process inside.
 pub struct HeldFd {
@@ -60,6 +61,15 @@ impl HeldFd {
     pub fn mount(&self) -> Result<u64, Errno> {
         let file = self.file.as_ref().ok_or(Errno::BADF)?;
         Ok(statx(file, "", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID)?.stx_mnt_id)
+    }
+
+    /// When its file was made, since 1970; `None` where its file system does not say, statx(2).
+    pub fn made(&self) -> Option<Duration> {
+        let file = self.file.as_ref()?;
+        let stat = statx(file, "", AtFlags::EMPTY_PATH, StatxFlags::BTIME).ok()?;
+        let told = StatxFlags::from_bits_retain(stat.stx_mask).contains(StatxFlags::BTIME);
+        let seconds = u64::try_from(stat.stx_btime.tv_sec).ok()?;
+        told.then(|| Duration::new(seconds, stat.stx_btime.tv_nsec))
     }
 
     /// Whether it was opened to be written.

@@ -6,7 +6,7 @@ use crate::host::capability;
 use crate::sys;
 use crate::verify::child::ended_within;
 use crate::verify::foreign::find::in_path;
-use crate::verify::foreign::workplace::ready;
+use crate::verify::foreign::workplace::{done, ready};
 use crate::verify::inherited::streams::StreamFiles;
 use crate::verify::inherited::terminal::Terminal;
 use crate::verify::inherited::{self, descriptors, habits};
@@ -60,7 +60,8 @@ impl NewProcess<'_> {
                 let found = in_path(program).ok_or_else(|| {
                     format!("{}: there is no such program", printable(&program.to_string_lossy()))
                 })?;
-                ready(&launched.command, &found, &launched.places, self.nonce)?;
+                ready(launched, &found, self.nonce)
+                    .map_err(|reason| format!("{}: {reason}", program.display()))?;
                 found
             }
         };
@@ -69,7 +70,13 @@ impl NewProcess<'_> {
         #[allow(unsafe_code, reason = "fork(2) with one thread")]
         let forked = unsafe { sys::fork() };
         match forked.map_err(|errno| format!("cannot fork: {}", errno_text(errno)))? {
-            Some(pid) => Ok(Launcher { pid, whole: self.role.launched().is_some() }),
+            Some(pid) => {
+                let launched = self.role.launched();
+                let end = launched.and_then(|launched| {
+                    Some(launched.end.as_ref()?.words(self.nonce, &launched.places))
+                });
+                Ok(Launcher { pid, whole: launched.is_some(), end })
+            }
             None => {
                 if let Err(errno) = become_it(&self, &program, &argv, &env) {
                     // What it says there is what the verifier reads when no agent answers.
@@ -92,6 +99,8 @@ const END: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };
 pub(super) struct Launcher {
     pid: Pid,
     whole: bool,
+    /// What takes away the rest.
+    end: Option<Vec<OsString>>,
 }
 
 impl Launcher {
@@ -123,6 +132,8 @@ impl Drop for Launcher {
             let _ = kill_process_group(self.pid, Signal::KILL);
         }
         let _ = ended_within(self.pid, &END);
+        // What it has left is there no more, or it says so to nobody.
+        let _ = self.end.as_deref().map(done);
     }
 }
 

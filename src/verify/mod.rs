@@ -79,11 +79,12 @@ use foreign::order::LauncherOrder;
 use judged::{Judged, Subject};
 use report::VerifyReport;
 use report::launchers::LauncherRows;
+use stage::Ground;
 use verifier::Verifier;
 
 /// Verifies one container. There is always a report: what could not be tried is unknown.
 pub fn verify(order: &VerifyOptions, spec: &Spec, host: &Host) -> VerifyReport {
-    match Verifier::new(order, spec, host) {
+    match Verifier::new(Ground::Stage, order, spec, host) {
         Ok(verifier) => verifier.verify(spec),
         Err(failure) => untried(order, spec, &failure),
     }
@@ -95,34 +96,45 @@ pub fn flip(order: &VerifyOptions, wanted: &RunOptions, spec: &Spec, host: &Host
     let flipped = |namespace: Namespace, switch: Switch| {
         wanted.clone().with(namespace, flip::chosen(switch)).check(host)
     };
-    match Verifier::new(order, spec, host) {
+    match Verifier::new(Ground::Stage, order, spec, host) {
         Ok(verifier) => Flip::of(&verifier, order, spec, flipped),
         Err(failure) => Flip { base: untried(order, spec, &failure), rows: Vec::new() },
     }
 }
 
-/// Verifies what other launchers make, one after another on one stage. There is always a report, as
-/// above.
+/// Verifies what other launchers make, one after another: first those whose daemons are on the real
+/// host, since nobody leaves a stage, then the others. There is always a report, as above.
 pub fn launchers(
     order: &VerifyOptions,
     launchers: &[LauncherOrder],
     spec: &Spec,
     host: &Host,
 ) -> LauncherRows {
-    let wants_dir = launchers.iter().any(|launcher| launcher.command.has_dir());
-    let verifier = Verifier::new(order, spec, host);
-    let ready = verifier.and_then(|verifier| {
-        let places = verifier.places(spec, wants_dir)?;
-        Ok((verifier, places))
-    });
-    let row = |launcher: &LauncherOrder| match &ready {
-        Ok((verifier, places)) => verifier.verify_launcher(launcher, places),
-        Err(failure) => {
-            let ordered = |wall| Judged::Launcher(launcher).ordered(wall);
-            VerifyReport::untried(order, ordered, Subject::of(launcher), &failure.in_a_line())
+    let on = |ground: Ground| -> Vec<(usize, VerifyReport)> {
+        let all = launchers.iter().enumerate();
+        let here: Vec<_> = all.filter(|(_, launcher)| launcher.ground == ground).collect();
+        if here.is_empty() {
+            return Vec::new();
         }
+        let wants_dir = here.iter().any(|(_, launcher)| launcher.wants_dir());
+        let verifier = Verifier::new(ground, order, spec, host);
+        let ready = verifier.and_then(|verifier| {
+            let places = verifier.places(spec, wants_dir)?;
+            Ok((verifier, places))
+        });
+        let row = |launcher: &LauncherOrder| match &ready {
+            Ok((verifier, places)) => verifier.verify_launcher(launcher, places),
+            Err(failure) => {
+                let ordered = |wall| Judged::Launcher(launcher).ordered(wall);
+                VerifyReport::untried(order, ordered, Subject::of(launcher), &failure.in_a_line())
+            }
+        };
+        here.into_iter().map(|(place, launcher)| (place, row(launcher))).collect()
     };
-    LauncherRows { rows: launchers.iter().map(row).collect() }
+    let mut rows = on(Ground::Host);
+    rows.extend(on(Ground::Stage));
+    rows.sort_by_key(|(place, _)| *place);
+    LauncherRows { rows: rows.into_iter().map(|(_, report)| report).collect() }
 }
 
 fn untried(order: &VerifyOptions, spec: &Spec, failure: &Failure) -> VerifyReport {

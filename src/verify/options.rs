@@ -3,6 +3,7 @@
 use crate::verify::probe::Probe;
 use crate::verify::probes;
 use crate::verify::wall::Wall;
+use std::path::PathBuf;
 
 /// What is to be verified, and how.
 pub struct VerifyOptions {
@@ -10,6 +11,8 @@ pub struct VerifyOptions {
     pub walls: Vec<Wall>,
     /// What is expected of some walls, whatever was ordered: a verdict by its word.
     pub expected: Vec<(Wall, &'static str)>,
+    /// A root of the caller's that the probe's program is put into.
+    pub plant: Option<PathBuf>,
 }
 
 impl VerifyOptions {

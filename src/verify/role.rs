@@ -17,6 +17,8 @@ pub struct Launched {
     pub places: Places,
     /// What it gets as standard streams.
     pub through: Through,
+    /// What makes what it needs, before it is started.
+    pub before: Option<Command>,
     /// What takes away what it has left, after its end.
     pub end: Option<Command>,
 }

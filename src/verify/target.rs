@@ -24,6 +24,7 @@ use rustix::io::{Errno, fcntl_dupfd_cloexec};
 use rustix::process::getpid;
 use std::cell::OnceCell;
 use std::fs;
+use std::time::{Duration, SystemTime};
 
 /// An agent that runs.
 pub struct Target {
@@ -31,6 +32,8 @@ pub struct Target {
     pub role: Role,
     /// Its process, in the verifier's pid namespace, as the kernel tells it.
     pub pid: i32,
+    /// When its start began, since 1970.
+    pub since: Duration,
     /// What it leaves outside where a crossing works; no other run has the same.
     pub mark: String,
     /// The caller's terminal, as far as it knows.
@@ -61,7 +64,11 @@ impl Target {
     /// What kept it from starting, for a reader.
     pub fn start(stage: &Stage, left_open: &[BorrowedFd<'_>], role: Role) -> Result<Self, String> {
         let mark = random::letters(NONCE_LENGTH).map_err(errno_text)?;
-        let mounts = MountsBefore::now();
+        let mounts = MountsBefore::now(stage.ground);
+        // The clock of file systems goes in ticks, and is a tick behind.
+        const TICK: Duration = Duration::from_millis(20);
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let since = since.saturating_sub(TICK);
         let terminal = Terminal::open();
         let streams = StreamFiles::make(stage, &mark);
         let (channel, theirs) = plugged(&role, &mark)?;
@@ -103,6 +110,7 @@ impl Target {
         Ok(Self {
             role,
             pid,
+            since,
             mark,
             terminal,
             namespaces,

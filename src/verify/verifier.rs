@@ -20,7 +20,7 @@ use crate::verify::report::VerifyReport;
 use crate::verify::report::controls::{Controls, Tally};
 use crate::verify::report::wall::{Finding, NamespaceIds, WallReport};
 use crate::verify::role::{Launched, Ordered, Role};
-use crate::verify::stage::Stage;
+use crate::verify::stage::{Ground, Stage};
 use crate::verify::target::Target;
 use crate::verify::trials::{Trial, Trials};
 use crate::verify::verdict::{Answer, Control, Receipt, Verdict, of_all, verdict};
@@ -53,8 +53,13 @@ impl<'a> Verifier<'a> {
     ///
     /// # Errors
     /// No stage: then nothing can be tried.
-    pub fn new(order: &'a VerifyOptions, spec: &Spec, host: &'a Host) -> Result<Self, Failure> {
-        let stage = Stage::build(host, spec)?;
+    pub fn new(
+        ground: Ground,
+        order: &'a VerifyOptions,
+        spec: &Spec,
+        host: &'a Host,
+    ) -> Result<Self, Failure> {
+        let stage = Stage::build(ground, host, spec, order.plant.as_deref())?;
         let shown: Vec<PathBuf> = directory(spec)
             .into_iter()
             .chain(spec.files.binds.iter().map(|bind| bind.source.clone()))
@@ -116,7 +121,7 @@ impl<'a> Verifier<'a> {
     /// # Errors
     /// No mount, no room, an archive that cannot be unpacked.
     pub fn places(&self, spec: &Spec, root_wanted: bool) -> Result<Places, Failure> {
-        workplace::make(&self.stage.directory, spec, self.host, root_wanted)
+        workplace::make(&self.stage, spec, self.host, root_wanted)
     }
 
     /// Verifies what another launcher makes.
@@ -125,6 +130,7 @@ impl<'a> Verifier<'a> {
             command: launcher.command.clone(),
             places: places.clone(),
             through: launcher.through,
+            before: launcher.before.clone(),
             end: launcher.end.clone(),
         }));
         self.judge(role, Judged::Launcher(launcher), Subject::of(launcher))

@@ -1,7 +1,7 @@
 //! What the outside and the inside agree on.
 
 /// What there is to be reached, as the inside is told it.
-#[derive(serde::Serialize, serde::Deserialize)]
+#[derive(Clone, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Canaries {
     /// What only the outside knows, and what a crossing brings back.
     pub(crate) secret: String,
@@ -24,9 +24,28 @@ pub(crate) struct Canaries {
     pub(crate) namespaces: Vec<(String, String)>,
     /// The path of a cgroup that is not the root.
     pub(crate) cgroup: String,
+    /// Peer groups of the mounts outside, mount_namespaces(7).
+    #[serde(default)]
+    pub(crate) peers: Vec<String>,
+    /// Lines of files of /proc that tell of the machine.
+    #[serde(default)]
+    pub(crate) facts: Vec<(String, String)>,
     /// Disks, as major and minor numbers.
     pub(crate) disks: Vec<(u32, u32)>,
 }
+
+impl Canaries {
+    /// As the inside is told it.
+    pub(crate) fn told(&self) -> String {
+        serde_json::to_string(self).unwrap()
+    }
+}
+
+/// A variable that holds the secret, a umask and a signal that is blocked, where a launcher is
+/// looked at.
+pub(crate) const VARIABLE: &str = "TRUTH_SECRET";
+pub(crate) const UMASK: u32 = 0o137;
+pub(crate) const BLOCKED: i32 = 50;
 
 /// The host name of the outside.
 pub(crate) const NAME: &str = "outside";

@@ -5,6 +5,7 @@ use super::order::LauncherOrder;
 use super::words::Command;
 use super::workplace::PLANTED;
 use crate::verify::role::Through;
+use crate::verify::stage::Ground;
 use crate::verify::wall::Wall;
 use std::path::Path;
 
@@ -15,7 +16,9 @@ pub struct Recipe {
     pub name: &'static str,
     /// The command line, split at blanks.
     line: &'static str,
-    /// What takes away what it may leave.
+    /// What makes what it needs, before it is started, for a shell.
+    before: Option<&'static str>,
+    /// What takes away what it may leave, likewise.
     end: Option<&'static str>,
     /// The walls that it makes when it is called so.
     holds: &'static [Wall],
@@ -68,6 +71,7 @@ pub const ALL: [Recipe; 9] = [
     Recipe {
         name: "unshare",
         line: "unshare -m -p -u -i -n -C -f --mount-proc {probe}",
+        before: None,
         end: None,
         holds: &OF_NAMESPACES,
         starts: Starts::Caller,
@@ -77,6 +81,7 @@ pub const ALL: [Recipe; 9] = [
     Recipe {
         name: "bwrap",
         line: "bwrap --ro-bind / / --unshare-all --proc /proc --dev /dev --new-session {probe}",
+        before: None,
         end: None,
         holds: &OF_NAMESPACES,
         starts: Starts::Caller,
@@ -86,6 +91,7 @@ pub const ALL: [Recipe; 9] = [
     Recipe {
         name: "firejail",
         line: "firejail --quiet --noprofile --net=none --private {probe}",
+        before: None,
         end: None,
         holds: &[Wall::Pid, Wall::Mnt, Wall::Net],
         starts: Starts::Caller,
@@ -95,6 +101,7 @@ pub const ALL: [Recipe; 9] = [
     Recipe {
         name: "chroot",
         line: "chroot {dir} /.rustic-probe __probe {nonce}",
+        before: None,
         end: None,
         holds: &[Wall::Root],
         starts: Starts::Caller,
@@ -105,6 +112,7 @@ pub const ALL: [Recipe; 9] = [
         name: "nspawn",
         line: "systemd-nspawn -q --register=no --keep-unit --pipe -M {name} --private-network \
             -D {dir} /.rustic-probe __probe {nonce}",
+        before: None,
         end: None,
         holds: &OF_CONTAINERS,
         starts: Starts::Caller,
@@ -114,6 +122,7 @@ pub const ALL: [Recipe; 9] = [
     Recipe {
         name: "runc",
         line: "runc --root {bundle}/state run -b {bundle} {name}",
+        before: None,
         end: Some("runc --root {bundle}/state delete --force {name}"),
         holds: &OF_CONTAINERS,
         starts: Starts::Caller,
@@ -123,6 +132,7 @@ pub const ALL: [Recipe; 9] = [
     Recipe {
         name: "crun",
         line: "crun --root {bundle}/state run -b {bundle} {name}",
+        before: None,
         end: Some("crun --root {bundle}/state delete --force {name}"),
         holds: &OF_CONTAINERS,
         starts: Starts::Caller,
@@ -135,6 +145,7 @@ pub const ALL: [Recipe; 9] = [
             --cgroup-manager cgroupfs run --rm -i --name {name} --network none \
             --ulimit nofile=1024:1024 --ulimit nproc=4096:4096 --rootfs {dir} \
             /.rustic-probe __probe {nonce}",
+        before: None,
         end: None,
         holds: &OF_CONTAINERS,
         starts: Starts::Caller,
@@ -143,13 +154,14 @@ pub const ALL: [Recipe; 9] = [
     },
     Recipe {
         name: "docker",
-        line: "docker run --rm -i --name {name} --network none -v {bin}:/.rustic-probe:ro \
-            {image} /.rustic-probe __probe {nonce}",
-        end: Some("docker rm --force {name}"),
+        line: "docker run --rm -i --name {name} --network none {name} \
+            /.rustic-probe __probe {nonce}",
+        before: Some("tar -C {dir} -c . | docker import - {name}"),
+        end: Some("docker rm --force {name}; docker rmi --force {name}"),
         holds: &OF_CONTAINERS,
         starts: Starts::Daemon,
         user: ForUsers::Same,
-        notes: &[],
+        notes: &["its daemon is outside the stage: what would change the host is not tried"],
     },
 ];
 
@@ -179,11 +191,21 @@ impl Recipe {
             recipe: true,
             command,
             through: Through::Pipes,
-            end: self.end.map(|line| Command::new(line.split_whitespace())),
+            ground: match self.starts {
+                Starts::Caller => Ground::Stage,
+                Starts::Daemon => Ground::Host,
+            },
+            before: self.before.map(shell),
+            end: self.end.map(shell),
             holds: self.holds.to_vec(),
             notes,
         }
     }
+}
+
+/// What a shell does.
+fn shell(line: &str) -> Command {
+    Command::new(["sh", "-c", line])
 }
 
 /// Whether the machine has controllers in hierarchies of version 1, cgroups(7).

@@ -1,8 +1,8 @@
 //! What another launcher is given: the probe's program, and a root file system with the probe in
-//! it. Both lie on a file system of their own, which is gone with the stage: no launcher has what
-//! is on it from the host.
+//! it. On a stage both lie on a file system of their own, which is gone with it: no launcher has
+//! what is on it from the host.
 
-use super::words::{Command, Places};
+use super::words::Places;
 use crate::error::{Failure, printable, without_number};
 use crate::host::Host;
 use crate::rootfs::image::ImageChoice;
@@ -14,9 +14,12 @@ use crate::rootfs::watch::Unwatched;
 use crate::rootfs::writer::{SetIds, UnpackLimits, UnpackRights};
 use crate::rootfs::{Archive, Origin};
 use crate::spec::{PROBE, Rootfs, Spec};
+use crate::verify::role::Launched;
+use crate::verify::stage::{Ground, Stage};
 use rustix::fd::AsFd;
 use rustix::mount::{MountFlags, mount};
 use serde_json::{Value, json};
+use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -30,16 +33,27 @@ pub const PLANTED: &str = "/.rustic-probe";
 ///
 /// # Errors
 /// No mount, no room, an archive that cannot be unpacked.
-pub fn make(stage: &Path, spec: &Spec, host: &Host, root_wanted: bool) -> Result<Places, Failure> {
-    let top = stage.join("launch");
+pub fn make(stage: &Stage, spec: &Spec, host: &Host, root_wanted: bool) -> Result<Places, Failure> {
+    let top = stage.directory.join("launch");
     let failed = |what: &str, error: &std::io::Error| {
         Failure::new(format!("cannot make {what} for the launcher: {}", without_number(error)))
     };
     folder(&top).map_err(|error| failed("a place", &error))?;
-    mount("rustic", &top, "tmpfs", MountFlags::NODEV, Some(c"mode=0755"))
-        .map_err(|errno| Failure::new("cannot mount a tmpfs for the launcher").errno(errno))?;
+    if stage.ground == Ground::Stage {
+        mount("rustic", &top, "tmpfs", MountFlags::NODEV, Some(c"mode=0755"))
+            .map_err(|errno| Failure::new("cannot mount a tmpfs for the launcher").errno(errno))?;
+    }
     let bin = top.join("rustic");
     copy_of_this_program(&bin).map_err(|error| failed("a copy of rustic", &error))?;
+    let bin = match &stage.planted {
+        None => bin,
+        Some((path, inside)) => {
+            copy_of_this_program(path).map_err(|error| {
+                Failure::new(format!("--plant: {}: {}", path.display(), without_number(&error)))
+            })?;
+            inside.clone()
+        }
+    };
     let dir = match (&spec.rootfs, root_wanted) {
         (Rootfs::Directory(path), _) => path.clone(),
         (Rootfs::Builtin | Rootfs::Archive(_) | Rootfs::Stored(_), false) => top.join("root"),
@@ -100,21 +114,34 @@ fn unpack(spec: &Spec, host: &Host, dir: &Path) -> Result<(), Failure> {
     }
 }
 
-/// Makes what a start finds empty, or new.
+/// Makes what a start finds empty, or new, and does what comes before it.
 ///
 /// # Errors
 /// What cannot be made, for a reader.
-pub fn ready(
-    command: &Command,
-    program: &Path,
-    places: &Places,
-    nonce: &str,
-) -> Result<(), String> {
+pub fn ready(launched: &Launched, program: &Path, nonce: &str) -> Result<(), String> {
+    let Launched { command, places, before, .. } = launched;
     let work = &places.work;
     let _ = fs::remove_dir_all(work);
     fs::create_dir(work)
         .map_err(|error| format!("{}: {}", work.display(), without_number(&error)))?;
-    if command.has_bundle() { write_bundle(program, places, nonce) } else { Ok(()) }
+    if command.has_bundle() {
+        write_bundle(program, places, nonce)?;
+    }
+    before.as_ref().map_or(Ok(()), |before| done(&before.words(nonce, places)))
+}
+
+/// Runs a command to its end.
+///
+/// # Errors
+/// What it said when it failed, for a reader.
+pub fn done(words: &[OsString]) -> Result<(), String> {
+    let Some((program, arguments)) = words.split_first() else { return Ok(()) };
+    let ran = process::Command::new(program)
+        .args(arguments)
+        .stdin(process::Stdio::null())
+        .output()
+        .map_err(|error| format!("{}: {}", program.display(), without_number(&error)))?;
+    if ran.status.success() { Ok(()) } else { Err(printable_of(&ran.stderr)) }
 }
 
 /// Writes the bundle of an OCI runtime for one start: its own configuration, with the probe as the

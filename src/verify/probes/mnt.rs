@@ -105,11 +105,13 @@ fn outwards(outside: &Outside<'_>, subject: &Target) -> Try {
     } else {
         FOLDERS.map(|folder| Path::new("/").join(folder)).to_vec()
     };
-    let before = MountsBefore::now();
-    let reply = subject.ask(&MntCrossing::Mount { mark: subject.mark.clone(), places });
-    let new = before.new_ones();
-    let (receipt, seen) = appeared(&new);
-    take_away(&new);
+    let before = MountsBefore::now(outside.stage.ground);
+    let mark = subject.mark.clone();
+    let reply = subject.ask(&MntCrossing::Mount { mark: mark.clone(), places: places.clone() });
+    let (receipt, seen) = appeared(&before.new_ones());
+    // What it covers inside others have to find.
+    subject.ask(&MntCrossing::Unmount { mark, places });
+    take_away(&before.new_ones());
     Try::marking(reply, subject.identity(Namespace::Mount), receipt, seen, &[])
         .or_stayed()
         .or_without(Capability::CAP_SYS_ADMIN)
@@ -213,18 +215,40 @@ pub enum MntCrossing {
         #[serde(with = "crate::verify::escaped::all")]
         places: Vec<PathBuf>,
     },
+    /// umount2(2) of the same, where it is one of its own file system.
+    Unmount {
+        /// The mark.
+        mark: String,
+        /// Directories.
+        #[serde(with = "crate::verify::escaped::all")]
+        places: Vec<PathBuf>,
+    },
 }
 
 impl Crossing for MntCrossing {
     const TOPIC: Topic = Topic::Wall(Wall::Mnt);
 
     fn attempt(&self, _: Option<OwnedFd>) -> Reply {
-        let Self::Mount { mark, places } = self;
+        let (Self::Mount { mark, places } | Self::Unmount { mark, places }) = self;
         let Some(place) = places.iter().find(|place| place.is_dir()) else {
             return Reply::untried("mount", "tmpfs", "there is no folder to mount on");
         };
-        let done =
-            mount(mark.as_str(), place, "tmpfs", MountFlags::NOSUID | MountFlags::NODEV, None);
-        Reply::plain("mount", format!("tmpfs on {}", place.display()), done)
+        // A file tells the mount from what may lie below it.
+        let own = place.join(mark);
+        match self {
+            Self::Mount { .. } => {
+                let flags = MountFlags::NOSUID | MountFlags::NODEV;
+                let done = mount(mark.as_str(), place, "tmpfs", flags, None);
+                let _ = done.and_then(|()| {
+                    fs::File::create(&own).map(drop).map_err(|error| errno_of(&error))
+                });
+                Reply::plain("mount", format!("tmpfs on {}", place.display()), done)
+            }
+            Self::Unmount { .. } => {
+                let there = fs::metadata(&own).map(drop).map_err(|error| errno_of(&error));
+                let done = there.and_then(|()| unmount(place, UnmountFlags::DETACH));
+                Reply::plain("umount2", place.to_string_lossy(), done)
+            }
+        }
     }
 }

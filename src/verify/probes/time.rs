@@ -11,7 +11,7 @@ use crate::verify::outside::{Canary, Outside};
 use crate::verify::probe::{Direction, Effect, Probe};
 use crate::verify::probes::receipt::arrived;
 use crate::verify::protocol::{Crossing, Reply, Topic};
-use crate::verify::stage::Stage;
+use crate::verify::stage::{Ground, Stage};
 use crate::verify::target::Target;
 use crate::verify::verdict::Identity;
 use crate::verify::wall::Wall;
@@ -53,7 +53,12 @@ fn boottime(outside: &Outside<'_>, subject: &Target) -> Try {
 const CLOSE: i64 = 60;
 
 fn read(crossing: TimeCrossing, outside: &Outside<'_>, subject: &Target) -> Try {
-    planted(&outside.stage.clocks, "clock_gettime", |()| {
+    // On the real host the clock is that of the host: an offset of nothing.
+    let clocks = match outside.stage.ground {
+        Ground::Stage => outside.stage.clocks.clone(),
+        Ground::Host => Ok(()),
+    };
+    planted(&clocks, "clock_gettime", |()| {
         outside.planted("clock_gettime", |ahead: &TimeCanary| agreeing(crossing, ahead, subject))
     })
 }

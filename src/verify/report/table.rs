@@ -14,10 +14,13 @@ pub(super) fn title(report: &VerifyReport) -> String {
     let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
     let dot = dot();
     match &report.nonce {
-        Some(nonce) => format!(
-            "rustic verify {dot} linux {kernel} {dot} stage: {} {dot} nonce {nonce}",
-            report.stage.join(" ")
-        ),
+        Some(nonce) => {
+            let stage = match report.stage.as_slice() {
+                [] => "no stage: the real host".to_owned(),
+                namespaces => format!("stage: {}", namespaces.join(" ")),
+            };
+            format!("rustic verify {dot} linux {kernel} {dot} {stage} {dot} nonce {nonce}")
+        }
         None => format!("rustic verify {dot} linux {kernel}"),
     }
 }

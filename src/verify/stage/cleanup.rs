@@ -3,9 +3,11 @@
 //!
 //! Everything else goes with the stage's namespaces, and the verifier's children with the verifier.
 
+use super::Ground;
 use crate::error::{Failure, without_number};
 use crate::sys::{self, keys};
 use crate::verify::child::{as_uid, ended};
+use nix::mqueue::mq_unlink;
 use rustix::fd::OwnedFd;
 use rustix::process::{Pid, Signal, kill_process, setsid};
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
@@ -25,6 +27,12 @@ pub struct Traces {
     pub key: CString,
     /// The uid that has another one in its own.
     pub other_uid: Option<u32>,
+    /// A message queue.
+    pub queue: Option<String>,
+    /// A probe's program in a root of the caller's.
+    pub planted: Option<PathBuf>,
+    /// Where the directories lie: on the real host they are not covered, and have files in them.
+    pub contents: Ground,
 }
 
 /// The cleanup process, which works when this is dropped.
@@ -71,7 +79,8 @@ impl Drop for Cleanup {
         let done = ended(self.pid).is_some_and(|status| status.exit_status() == Some(0));
         if !done {
             // It was killed. Here the stage's tmpfs still lies on the directory.
-            for directory in &self.traces.directories {
+            let covered = self.traces.contents == Ground::Stage;
+            for directory in self.traces.directories.iter().filter(|_| covered) {
                 let _ = rustix::mount::unmount(directory, rustix::mount::UnmountFlags::DETACH);
             }
             remove(&self.traces);
@@ -106,8 +115,17 @@ fn remove(traces: &Traces) {
     if let Some(cgroup) = &traces.cgroup {
         remove_cgroup(cgroup);
     }
+    if let Some(queue) = &traces.queue {
+        let _ = mq_unlink(queue.as_str());
+    }
+    if let Some(planted) = &traces.planted {
+        let _ = fs::remove_file(planted);
+    }
     for directory in &traces.directories {
-        let _ = fs::remove_dir(directory);
+        let _ = match traces.contents {
+            Ground::Stage => fs::remove_dir(directory),
+            Ground::Host => fs::remove_dir_all(directory),
+        };
     }
 }
 

@@ -23,14 +23,26 @@ use cleanup::{Cleanup, Traces};
 use host_mounts::HostMounts;
 use namespaces::StageRights;
 use place::CgroupPlace;
-use rustix::fs::{CWD, Mode, mkdirat};
+use rustix::fs::{CWD, Mode, chmod, mkdirat};
 use rustix::io::Errno;
 use rustix::mount::mount;
 use std::ffi::CString;
 use std::path::{Path, PathBuf};
 
-/// The throw-away host.
+/// What the verifier stands on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ground {
+    /// A throw-away host of its own.
+    Stage,
+    /// The real host, where whoever makes the container is no child of the verifier's. Only what is
+    /// the verifier's own is touched there.
+    Host,
+}
+
+/// The throw-away host; or, where there can be none, the verifier's place on the real one.
 pub struct Stage {
+    /// Which of them it is.
+    pub ground: Ground,
     /// Stands in the name of whatever the verifier makes.
     pub nonce: String,
     /// What only the outside knows.
@@ -47,6 +59,8 @@ pub struct Stage {
     pub held: u64,
     /// Who the caller is, and what the host was called.
     pub caller: Caller,
+    /// Where a probe's program is put into a root of the caller's, and its path in there.
+    pub planted: Option<(PathBuf, PathBuf)>,
     /// The file systems of the host, as they were before.
     pub host: HostMounts,
     /// The uid inside, where it is another one of the host's.
@@ -64,7 +78,12 @@ impl Stage {
     ///
     /// # Errors
     /// What the caller may not do; nothing is left then.
-    pub fn build(host: &Host, spec: &Spec) -> Result<Self, Failure> {
+    pub fn build(
+        ground: Ground,
+        host: &Host,
+        spec: &Spec,
+        plant: Option<&Path>,
+    ) -> Result<Self, Failure> {
         let failed = |what: &'static str| move |errno: Errno| Failure::new(what).errno(errno);
         let caller = Caller::here();
         let nonce = random::letters(8).map_err(failed("cannot get random bytes"))?;
@@ -78,16 +97,43 @@ impl Stage {
             .map(|folder| folder.join(format!("rustic.{nonce}")))
             .collect();
         let cgroup = CgroupPlace::choose(&nonce);
+        let name = format!(".rustic-{nonce}");
+        let planted = plant.map(|root| (root.join(&name), Path::new("/").join(&name)));
         let key = CString::new(key_name(&nonce)).unwrap_or_default();
         let cleanup = Cleanup::start(Traces {
             directories: directories.clone(),
             cgroup: made(&cgroup),
             key,
             other_uid,
+            queue: (ground == Ground::Host).then(|| queue_name(&nonce)),
+            contents: ground,
+            planted: planted.as_ref().map(|(path, _)| path.clone()),
         })?;
         let directory = directory::first_made(directories)?;
         let cgroup = cgroup.and_then(CgroupPlace::make);
         let mut host_mounts = HostMounts::here();
+        if ground == Ground::Host {
+            chmod(&directory, Mode::from_raw_mode(0o755)).map_err(failed("chmod"))?;
+            let rights = namespaces::rights_on_the_host(host);
+            let untold = |what: &str| format!("the real host's {what} is left alone");
+            return Ok(Self {
+                ground,
+                nonce,
+                secret,
+                directory,
+                namespaces: Vec::new(),
+                clocks: Err(untold("clock")),
+                rights,
+                held: host.held,
+                caller,
+                planted,
+                host: host_mounts,
+                other_uid,
+                no_sysfs: Some(untold("network")),
+                cgroup,
+                _janitor: cleanup,
+            });
+        }
         let rights = namespaces::enter_mount_namespace(host)?;
         mounts::own_tree(&directory).map_err(|errno| {
             Failure::new(format!("cannot mount a tmpfs on {}", directory.display())).errno(errno)
@@ -101,6 +147,7 @@ impl Stage {
         let clocks = namespaces::set_clocks(&namespaces);
         let no_sysfs = furnish(&nonce, &secret, &directory.join(QUEUES));
         Ok(Self {
+            ground,
             nonce,
             secret,
             directory,
@@ -109,6 +156,7 @@ impl Stage {
             rights,
             held: host.held,
             caller,
+            planted,
             host: host_mounts,
             other_uid,
             no_sysfs,
@@ -157,6 +205,11 @@ fn furnish(nonce: &str, secret: &str, queues: &Path) -> Option<String> {
     // A sysfs shows the network of who mounted it.
     let no_sysfs = rtnetlink::set_alias(secret).and_then(|()| mounts::own_sysfs()).err();
     no_sysfs.map(|errno| format!("the stage has no sysfs of its own: {}", errno_text(errno)))
+}
+
+/// The name of the verifier's message queue.
+pub fn queue_name(nonce: &str) -> String {
+    format!("/rustic.{nonce}")
 }
 
 fn key_name(nonce: &str) -> String {

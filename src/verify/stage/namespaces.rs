@@ -20,6 +20,15 @@ pub enum StageRights {
     Stage,
 }
 
+/// The rights of a verifier that stays where it is.
+pub(super) fn rights_on_the_host(host: &Host) -> StageRights {
+    if host.user_namespace == UserNamespace::Initial {
+        StageRights::Machine
+    } else {
+        StageRights::Stage
+    }
+}
+
 /// The mount namespace, before the others, so that what shows the host's can be mounted in it. Who
 /// holds no CAP_SYS_ADMIN makes a user namespace of one id first, his own, and has every right in
 /// it.

@@ -1,17 +1,22 @@
 //! What is mounted in the stage while a container runs.
 
+use super::Ground;
 use crate::mountinfo::{self, MountInfo};
 use rustix::mount::{UnmountFlags, unmount};
 use std::collections::BTreeSet;
 
 /// The mounts of the stage at some time, by their ids. What has come since then goes with it: what
 /// a leak has left there would stand in the way of the next container.
-pub struct MountsBefore(BTreeSet<u64>);
+pub struct MountsBefore {
+    before: BTreeSet<u64>,
+    ground: Ground,
+}
 
 impl MountsBefore {
-    /// As they are.
-    pub fn now() -> Self {
-        Self(mountinfo::read().unwrap_or_default().into_iter().map(|mount| mount.id).collect())
+    /// As they are. On the real host nothing is taken away: others mount there too.
+    pub fn now(ground: Ground) -> Self {
+        let table = mountinfo::read().unwrap_or_default();
+        Self { before: table.into_iter().map(|mount| mount.id).collect(), ground }
     }
 
     /// What has come since.
@@ -19,7 +24,7 @@ impl MountsBefore {
         mountinfo::read()
             .unwrap_or_default()
             .into_iter()
-            .filter(|mount| !self.0.contains(&mount.id))
+            .filter(|mount| !self.before.contains(&mount.id))
             .collect()
     }
 
@@ -31,7 +36,9 @@ impl MountsBefore {
 
 impl Drop for MountsBefore {
     fn drop(&mut self) {
-        self.restore();
+        if self.ground == Ground::Stage {
+            self.restore();
+        }
     }
 }
 

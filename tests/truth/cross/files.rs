@@ -1,10 +1,11 @@
 //! Files, descriptors, terminals and devices of the outside.
 
 use super::attempt::{apart, crossed, holds, mounted};
-use crate::canaries::Canaries;
+use crate::canaries::{BLOCKED, Canaries, UMASK, VARIABLE};
 use std::ffi::CString;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -28,6 +29,15 @@ pub(super) fn files(told: &Canaries, places: &[PathBuf]) {
             if place != Path::new("/") && fs::metadata(&root).is_ok_and(same) {
                 crossed("root", root.display());
             }
+        }
+    }
+    // What of the file system of the outside's root is mounted apart from the root, and is a
+    // directory, or a file that was there before.
+    for place in places.iter().filter(|place| **place != Path::new("/")) {
+        let there = fs::metadata(place).is_ok_and(|stat| stat.dev() == told.root.0);
+        let parent = place.parent().and_then(|parent| fs::metadata(parent).ok());
+        if there && parent.is_some_and(|parent| parent.dev() != told.root.0) {
+            crossed("root", format!("{} is mounted", place.display()));
         }
     }
     apart("climb", || {
@@ -58,6 +68,30 @@ pub(super) fn descriptors(told: &Canaries, _: &[PathBuf]) {
             crossed("fds", fd);
         }
     }
+    if std::env::var(VARIABLE).is_ok_and(|value| value == told.secret) {
+        crossed("fds", "a variable");
+    }
+    // SAFETY: a number; it is put back.
+    let umask = unsafe { libc::umask(0) };
+    // SAFETY: as above.
+    unsafe { libc::umask(umask) };
+    if umask == UMASK {
+        crossed("fds", "the umask");
+    }
+    // SAFETY: zero is valid for a set of signals, and null asks.
+    let blocked = unsafe {
+        let mut set = std::mem::zeroed::<libc::sigset_t>();
+        libc::sigprocmask(libc::SIG_BLOCK, std::ptr::null(), &raw mut set);
+        libc::sigismember(&raw const set, BLOCKED) == 1
+    };
+    // SAFETY: a number that asks.
+    let persona = unsafe { libc::personality(0xffff_ffff) };
+    if blocked {
+        crossed("fds", "a blocked signal");
+    }
+    if persona >= 0 && persona & libc::ADDR_NO_RANDOMIZE != 0 {
+        crossed("fds", "the personality");
+    }
     let again =
         OpenOptions::new().append(true).custom_flags(libc::O_NONBLOCK).open("/proc/self/fd/0");
     if let Ok(mut file) = again
@@ -71,6 +105,15 @@ pub(super) fn descriptors(told: &Canaries, _: &[PathBuf]) {
 }
 
 pub(super) fn terminals(told: &Canaries, places: &[PathBuf]) {
+    let own = OpenOptions::new().read(true).write(true).open("/dev/tty");
+    let size = libc::winsize { ws_row: 9, ws_col: 999, ws_xpixel: 0, ws_ypixel: 0 };
+    for fd in [2, own.as_ref().map_or(2, AsRawFd::as_raw_fd)] {
+        // SAFETY: a descriptor, and a byte and a size that live through the calls.
+        unsafe {
+            libc::ioctl(fd, libc::TIOCSTI, c"Z".as_ptr());
+            libc::ioctl(fd, libc::TIOCSWINSZ, &raw const size);
+        }
+    }
     let (device, inode, number) = &told.terminal;
     for place in places {
         if fs::metadata(place.join(number))

@@ -56,7 +56,7 @@ fn writes(path: &Path) -> bool {
     OpenOptions::new().write(true).custom_flags(libc::O_NONBLOCK).open(path).is_ok()
 }
 
-pub(super) fn kernel(_: &Canaries, places: &[PathBuf]) {
+pub(super) fn kernel(told: &Canaries, places: &[PathBuf]) {
     let parameters = |how: &str| {
         for place in places {
             for file in PARAMETERS.iter().filter(|file| writes(&place.join(file))) {
@@ -75,6 +75,22 @@ pub(super) fn kernel(_: &Canaries, places: &[PathBuf]) {
             }
         }
     };
+    for place in places {
+        for (file, line) in &told.facts {
+            let text = fs::read_to_string(place.join(file)).unwrap_or_default();
+            if text.lines().next() == Some(line) {
+                crossed("kernel", format!("{} tells", place.join(file).display()));
+            }
+        }
+    }
+    // SAFETY: the kernel is asked how much there is, and writes nothing; number 10, klogctl(3).
+    if unsafe { libc::klogctl(3, std::ptr::null_mut(), 0) } >= 0 {
+        let mut text = vec![0_u8; 4096];
+        // SAFETY: the buffer has the length that is passed.
+        if unsafe { libc::klogctl(3, text.as_mut_ptr().cast(), 4096) } > 0 {
+            crossed("kernel", "the log");
+        }
+    }
     parameters("there");
     if let Some(proc) = mounted("proc") {
         // SAFETY: a descriptor of this process, a string with NUL, and numbers.

@@ -64,6 +64,12 @@ pub(super) fn namespaces(told: &Canaries, places: &[PathBuf]) {
 }
 
 pub(super) fn mounts(told: &Canaries) {
+    let table = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let ties = table.lines().flat_map(|line| line.split(" - ").next().unwrap().split(' ').skip(6));
+    let groups = ties.filter_map(|tie| tie.split_once(':').map(|(_, group)| group.to_owned()));
+    if groups.into_iter().any(|group| told.peers.contains(&group)) {
+        crossed("mnt", "a mount is tied to the outside's");
+    }
     let source = CString::new(format!("{}-mount", told.secret)).unwrap();
     for dir in ["/tmp", "/mnt", "/"].map(|dir| CString::new(dir).unwrap()) {
         // SAFETY: strings with NUL.

@@ -1,10 +1,12 @@
 //! The outside: new namespaces with something in each, and two looks at every container.
 
 mod calls;
+mod launcher;
 mod planted;
 
 use crate::canaries::{Canaries, NAME};
 use calls::{done, mount, text};
+use launcher::{Launched, facts, peers};
 use planted::{
     directory_root, key, loopback_up, memfd, process, queue, secret_address, shared_memory,
     terminal, vsock,
@@ -18,7 +20,7 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::os::unix::process::CommandExt;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 pub(crate) fn main(dir: &str, rustic: &str, rootfs: &str) {
     let outside = Outside::make(dir);
@@ -28,6 +30,15 @@ pub(crate) fn main(dir: &str, rustic: &str, rootfs: &str) {
         let case: u64 = words.next().unwrap().parse().unwrap();
         let given = words.map(|word| word.replace("{dir}", dir));
         let mut options: Vec<String> = given.collect();
+        if let Some(kind) = options.first().and_then(|word| word.strip_prefix("launcher")) {
+            let launched = Launched {
+                in_root: kind.contains("-in-root"),
+                of_daemon: kind.contains("-of-daemon"),
+                words: &options[1..],
+            };
+            println!("{}", outside.launched(case, rustic, &launched));
+            continue;
+        }
         if !options.iter().any(|word| word == "--rootfs") {
             options.extend(["--rootfs".into(), rootfs.into()]);
         }
@@ -36,7 +47,7 @@ pub(crate) fn main(dir: &str, rustic: &str, rootfs: &str) {
 }
 
 struct Outside {
-    told: String,
+    canaries: Canaries,
     secret: String,
     dir: String,
     tcp: TcpListener,
@@ -78,11 +89,13 @@ impl Outside {
             terminal: known,
             namespaces: links_of_namespaces(),
             cgroup: own_cgroup(),
+            peers: peers(),
+            facts: facts(),
             disks: disks(),
             secret: secret.clone(),
         };
         Self {
-            told: serde_json::to_string(&canaries).unwrap(),
+            canaries,
             secret,
             dir: dir.into(),
             tcp,
@@ -100,7 +113,7 @@ impl Outside {
         fs::write(&stdin, "a line\n").unwrap();
         fs::set_permissions(&stdin, fs::Permissions::from_mode(0o600)).unwrap();
         let mut run = Command::new(rustic);
-        run.arg("run").args(options).args(["--", "/bin/truth", "cross", &self.told]);
+        run.arg("run").args(options).args(["--", "/bin/truth", "cross", &self.canaries.told()]);
         run.stdin(File::open(&stdin).unwrap()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let left_open = self.memory.as_raw_fd();
         // SAFETY: a copy of a descriptor that is left open by execve, between fork and that.
@@ -111,43 +124,35 @@ impl Outside {
             })
         };
         let ran = run.output().unwrap();
-        let said = String::from_utf8_lossy(&ran.stdout).into_owned();
-        let mut crossed: Vec<String> = said
-            .lines()
-            .filter_map(|line| line.strip_prefix("crossed "))
-            .map(str::to_owned)
-            .collect();
-        crossed.extend(self.marks(&stdin).map(str::to_owned));
-        let ended = said.lines().any(|line| line == "end");
+        let mut crossed = self.crossed(&ran);
+        crossed.extend(self.stdin_marks(&stdin));
 
         let mut verify = Command::new(rustic);
         verify.arg("verify").args(options).arg("--json");
-        let verified = verify.stdin(Stdio::null()).output().unwrap();
-        let report: Value = serde_json::from_slice(&verified.stdout).unwrap_or_default();
-        let walls = report["walls"].as_array().into_iter().flatten();
-        let verdicts: serde_json::Map<String, Value> = walls
-            .map(|wall| (wall["wall"].as_str().unwrap().to_owned(), wall["verdict"].clone()))
-            .collect();
-        let unknown = report["walls"].as_array().into_iter().flatten();
-        let unknown: Vec<String> = unknown
-            .filter(|wall| wall["verdict"] == "unknown")
-            .map(|wall| format!("{}: {}", wall["wall"], wall["because"]))
-            .collect();
-        json!({
-            "case": case,
-            "options": options.join(" "),
-            "ended": ended,
-            "said": String::from_utf8_lossy(&ran.stderr),
-            "crossed": crossed,
-            "code": verified.status.code(),
-            "verify_said": String::from_utf8_lossy(&verified.stderr),
-            "verdicts": verdicts,
-            "unknown": unknown,
-        })
+        let mut judged = judged(verify, &ran, crossed);
+        judged["case"] = case.into();
+        judged["options"] = options.join(" ").into();
+        judged
+    }
+
+    /// What the witness says that it has crossed, and what it has left.
+    fn crossed(&self, ran: &Output) -> Vec<String> {
+        let said = String::from_utf8_lossy(&ran.stdout).into_owned();
+        let lines = said.lines().filter_map(|line| line.strip_prefix("crossed "));
+        let mut crossed: Vec<String> = lines.map(str::to_owned).collect();
+        crossed.extend(self.marks().map(str::to_owned));
+        crossed
+    }
+
+    fn stdin_marks(&self, stdin: &str) -> Option<String> {
+        let stat = fs::metadata(stdin).unwrap();
+        let same =
+            stat.mode() & 0o7777 == 0o600 && fs::read_to_string(stdin).unwrap() == "a line\n";
+        (!same).then(|| "fds the file behind stdin was changed".into())
     }
 
     /// What was left outside, which is put back as it was.
-    fn marks(&self, stdin: &str) -> impl Iterator<Item = &'static str> {
+    fn marks(&self) -> impl Iterator<Item = &'static str> {
         let mut found = Vec::new();
         if self.tcp.accept().is_ok() {
             found.push("net a connection came");
@@ -169,10 +174,6 @@ impl Outside {
             // SAFETY: a string and its length.
             unsafe { libc::sethostname(NAME.as_ptr().cast(), NAME.len()) };
         }
-        let stat = fs::metadata(stdin).unwrap();
-        if stat.mode() & 0o7777 != 0o600 || fs::read_to_string(stdin).unwrap() != "a line\n" {
-            found.push("fds the file behind stdin was changed");
-        }
         let table = fs::read_to_string("/proc/self/mountinfo").unwrap();
         for line in table.lines().filter(|line| line.contains(&format!("{}-mount", self.secret))) {
             found.push("mnt a mount came");
@@ -182,6 +183,30 @@ impl Outside {
         }
         found.into_iter()
     }
+}
+
+/// What verify says, beside what was crossed.
+fn judged(mut verify: Command, ran: &Output, crossed: Vec<String>) -> Value {
+    let verified = verify.stdin(Stdio::null()).output().unwrap();
+    let report: Value = serde_json::from_slice(&verified.stdout).unwrap_or_default();
+    let walls = || report["walls"].as_array().into_iter().flatten();
+    let verdicts: serde_json::Map<String, Value> = walls()
+        .map(|wall| (wall["wall"].as_str().unwrap().to_owned(), wall["verdict"].clone()))
+        .collect();
+    let unknown: Vec<String> = walls()
+        .filter(|wall| wall["verdict"] == "unknown")
+        .map(|wall| format!("{}: {}", wall["wall"], wall["because"]))
+        .collect();
+    let ended = String::from_utf8_lossy(&ran.stdout).lines().any(|line| line == "end");
+    json!({
+        "ended": ended,
+        "said": String::from_utf8_lossy(&ran.stderr),
+        "crossed": crossed,
+        "code": verified.status.code(),
+        "verify_said": String::from_utf8_lossy(&verified.stderr),
+        "verdicts": verdicts,
+        "unknown": unknown,
+    })
 }
 
 /// Goes into new namespaces, with what is planted in the files of each.
@@ -195,9 +220,20 @@ fn namespaces(dir: &str, secret: &str) {
     done("sethostname", unsafe { libc::sethostname(NAME.as_ptr().cast(), NAME.len()) }.into());
     loopback_up();
     mount("truth", dir, "tmpfs", 0, "mode=0755,size=64m");
+    // Engines want the hierarchies that the host has.
+    let kept = format!("{dir}/cgroup");
+    fs::create_dir(&kept).unwrap();
+    mount("/sys/fs/cgroup", &kept, "", libc::MS_BIND | libc::MS_REC, "");
+    mount("", &kept, "", libc::MS_PRIVATE | libc::MS_REC, "");
     mount("sysfs", "/sys", "sysfs", 0, "");
     let _ = fs::create_dir("/sys/fs/cgroup");
-    mount("cgroup2", "/sys/fs/cgroup", "cgroup2", 0, "");
+    if std::env::var_os("TRUTH_CGROUPS").is_some() {
+        mount(&kept, "/sys/fs/cgroup", "", libc::MS_BIND | libc::MS_REC, "");
+    } else {
+        mount("cgroup2", "/sys/fs/cgroup", "cgroup2", 0, "");
+    }
+    // SAFETY: a string with NUL.
+    unsafe { libc::umount2(text(&kept).as_ptr(), libc::MNT_DETACH) };
     fs::write("/sys/class/net/lo/ifalias", secret).unwrap();
     fs::write(format!("{dir}/secret"), secret).unwrap();
     fs::create_dir(format!("{dir}/mqueue")).unwrap();

@@ -5,7 +5,7 @@ use crate::canaries::KEY;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 pub(super) fn loopback_up() {
@@ -25,7 +25,9 @@ pub(super) fn loopback_up() {
 /// A directory of the host to be a root, with mounts of the outside below it.
 pub(super) fn directory_root(dir: &str, secret: &str) {
     let root = format!("{dir}/root");
-    for folder in ["", "bin", "dev", "etc", "proc", "sys", "tmp", "mnt", "mnt/disk", "mnt/mqueue"] {
+    for folder in
+        ["", "bin", "dev", "etc", "proc", "sys", "tmp", "mnt", "mnt/disk", "mnt/mqueue", "usr"]
+    {
         fs::create_dir(Path::new(&root).join(folder)).unwrap();
     }
     for file in ["hosts", "hostname", "resolv.conf"] {
@@ -97,7 +99,10 @@ pub(super) fn terminal() -> ([i32; 2], (u64, u64, String)) {
         libc::ptsname_r(master.as_raw_fd(), name.as_mut_ptr().cast(), name.len());
         String::from_utf8_lossy(&name).trim_end_matches('\0').to_owned()
     };
-    let slave = OpenOptions::new().read(true).write(true).open(&name).unwrap();
+    // SAFETY: numbers only; what is said there is read when there is something.
+    unsafe { libc::fcntl(master.as_raw_fd(), libc::F_SETFL, libc::O_RDWR | libc::O_NONBLOCK) };
+    let slave = OpenOptions::new().read(true).write(true).custom_flags(libc::O_NOCTTY).open(&name);
+    let slave = slave.unwrap();
     let stat = slave.metadata().unwrap();
     let number = name.rsplit('/').next().unwrap().to_owned();
     ([master.into_raw_fd(), slave.into_raw_fd()], (stat.dev(), stat.ino(), number))

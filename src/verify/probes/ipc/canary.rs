@@ -1,10 +1,10 @@
 //! A message queue of the stage, and System V objects behind one key. All of it goes with the
-//! stage's IPC namespace.
+//! stage's IPC namespace; on the real host there is the queue alone, and the cleanup process.
 
 use crate::error::errno_text;
 use crate::sys::sysv::{self, Mechanism};
 use crate::verify::outside::Canary;
-use crate::verify::stage::Stage;
+use crate::verify::stage::{Ground, Stage, queue_name};
 use nix::mqueue::{MQ_OFlag, MqAttr, MqdT, mq_open, mq_receive};
 use nix::sys::stat;
 use std::path::PathBuf;
@@ -18,11 +18,6 @@ pub struct QueueCanary {
 /// Room for a mark.
 const MESSAGE_SIZE: i64 = 64;
 
-/// The name of the stage's queue.
-pub(super) fn queue_name(stage: &Stage) -> String {
-    format!("/rustic.{}", stage.nonce)
-}
-
 impl Canary for QueueCanary {
     fn plant(stage: &Stage, _: &[PathBuf]) -> Result<Self, String> {
         let flags = MQ_OFlag::O_CREAT
@@ -32,7 +27,7 @@ impl Canary for QueueCanary {
             | MQ_OFlag::O_CLOEXEC;
         let attributes = MqAttr::new(0, 4, MESSAGE_SIZE, 0);
         let queue = mq_open(
-            queue_name(stage).as_str(),
+            queue_name(&stage.nonce).as_str(),
             flags,
             stat::Mode::S_IRUSR | stat::Mode::S_IWUSR,
             Some(&attributes),
@@ -64,6 +59,9 @@ pub struct SysvCanary {
 
 impl Canary for SysvCanary {
     fn plant(stage: &Stage, _: &[PathBuf]) -> Result<Self, String> {
+        if stage.ground == Ground::Host {
+            return Err("the real host's objects of System V are left alone".into());
+        }
         let planted = || -> rustix::io::Result<Self> {
             // IPC_PRIVATE is 0, and negative keys are as good as others.
             let key = stage

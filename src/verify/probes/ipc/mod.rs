@@ -10,9 +10,10 @@ use crate::sys::sysv;
 use crate::verify::attempt::{Try, strongest};
 use crate::verify::outside::Outside;
 use crate::verify::probe::{Direction, Effect, Probe};
+use crate::verify::stage::queue_name;
 use crate::verify::target::Target;
 use crate::verify::wall::Wall;
-use canary::{QueueCanary, SysvCanary, queue_name};
+use canary::{QueueCanary, SysvCanary};
 use inside::IpcCrossing;
 use rustix::io::Errno;
 
@@ -79,7 +80,7 @@ pub const PROBES: [Probe; 7] = [
 fn by_name(outside: &Outside<'_>, subject: &Target) -> Try {
     outside.planted("mq_open", |canary: &QueueCanary| {
         let crossing = IpcCrossing::QueueByName {
-            name: queue_name(outside.stage),
+            name: queue_name(&outside.stage.nonce),
             mark: subject.mark.clone(),
         };
         let reply = subject.ask(&crossing);
@@ -90,7 +91,7 @@ fn by_name(outside: &Outside<'_>, subject: &Target) -> Try {
 
 fn by_file(outside: &Outside<'_>, subject: &Target) -> Try {
     outside.planted("open", |canary: &QueueCanary| {
-        let name = queue_name(outside.stage)[1..].to_owned();
+        let name = queue_name(&outside.stage.nonce)[1..].to_owned();
         let mounts = subject.points("mqueue").into_iter().map(|folder| folder.join(&name));
         let ways = by_ways(outside, subject, &outside.stage.queues().join(&name));
         let tried = mounts.chain(ways).map(|path| {

@@ -95,6 +95,7 @@ fn memory(outside: &Outside<'_>, subject: &Target) -> Try {
         let reply = subject.ask(&crossing);
         // EFAULT: the number is somebody else's inside.
         Try::reading(reply, subject.identity(Namespace::Pid), secret, &[Errno::SRCH, Errno::FAULT])
+            .or_filtered()
     })
 }
 
@@ -138,6 +139,7 @@ fn descriptor(outside: &Outside<'_>, subject: &Target) -> Try {
         let walled = [Errno::SRCH, Errno::BADF, Errno::INVAL];
         Try::reading(reply, subject.identity(Namespace::Pid), &outside.stage.secret, &walled)
             .or_elsewhere()
+            .or_filtered()
     })
 }
 

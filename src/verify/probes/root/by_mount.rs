@@ -4,6 +4,7 @@
 use super::canary::SHARED_MEMORY;
 use crate::spec::Opening;
 use crate::verify::attempt::Try;
+use crate::verify::held::HeldFd;
 use crate::verify::outside::Outside;
 use crate::verify::probe::{Direction, Effect, Probe};
 use crate::verify::probes::devices::inside::DevicesCrossing;
@@ -69,7 +70,8 @@ fn by_mount(outside: &Outside<'_>, subject: &Target) -> Try {
     }
     // In a user namespace no node can be made: those of /dev are the host's, one by one.
     mounted(subject, &devices, IDENTITY, |shown, held| {
-        let is_own = subject.role.launched().is_some() && is_own_root(shown, outside);
+        let is_own = || is_own_root(shown, outside) || is_made_for(subject, held);
+        let is_own = subject.role.launched().is_some() && is_own();
         !is_own && !held.stat().is_ok_and(|stat| nodes::is_harmless(&stat))
     })
 }
@@ -81,6 +83,12 @@ fn is_own_root(shown: &Shown, outside: &Outside<'_>) -> bool {
     let theirs = (shown.mount.device, shown.mount.root.as_path());
     shown.mount.point == Path::new("/")
         && ours.is_some_and(|ours| (ours.device, ours.root.as_path()) != theirs)
+}
+
+/// Whether what is mounted was made when the container was: a list of hosts, an empty volume. It
+/// holds nothing that the host had.
+fn is_made_for(subject: &Target, held: &HeldFd) -> bool {
+    held.made().is_some_and(|made| made >= subject.since)
 }
 
 /// A directory of the host's that is the root, also where its mount is none of the container's or
