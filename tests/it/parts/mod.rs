@@ -1,5 +1,6 @@
 //! Tests that take minutes, each a part of its own: `scripts/test --faults`,
-//! `scripts/test --files`, `scripts/test --fuzz`, `scripts/test --ids`, `scripts/test --images`, `scripts/test --programs`, `scripts/test --sets`,
+//! `scripts/test --files`, `scripts/test --fuzz`, `scripts/test --ids`, `scripts/test --images`, `scripts/test --launchers`,
+//! `scripts/test --programs`, `scripts/test --sets`,
 //! `scripts/test --truth`.
 
 pub(crate) mod faults;
@@ -7,6 +8,7 @@ mod files;
 mod fuzz;
 mod ids;
 mod images;
+mod launchers;
 mod programs;
 mod sets;
 mod sources;

@@ -155,6 +155,19 @@ pub(crate) fn disagreements(looked: &Value) -> Vec<String> {
     wrong
 }
 
+/// What was said besides, on one line.
+pub(crate) fn said(looked: &Value) -> String {
+    let crossed = looked["crossed"].as_array().into_iter().flatten();
+    let crossed: Vec<&str> = crossed.filter_map(Value::as_str).collect();
+    format!(
+        "{} {} {}; {}",
+        looked["said"],
+        looked["verify_said"],
+        looked["unknown"],
+        crossed.join(", ")
+    )
+}
+
 /// An outside with its witness, and the containers that are asked for one after another.
 pub(crate) struct Outside {
     process: std::process::Child,
@@ -164,10 +177,16 @@ pub(crate) struct Outside {
 
 impl Outside {
     pub(crate) fn start(image: &Path) -> Self {
+        Self::with(image, &[])
+    }
+
+    /// The same with something in its environment.
+    pub(crate) fn with(image: &Path, environment: &[(&str, &str)]) -> Self {
         let mut process = Command::new(witness())
             .arg("outside")
             .args([scratch("truth-outside").as_path(), &binary(), image])
             .env("RUSTIC_STORE", store())
+            .envs(environment.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -29,7 +29,11 @@ impl Outside {
         let probe = [program.as_str(), "cross", &told];
         let words = launched.words.iter().flat_map(|word| match word.as_str() {
             "{probe}" => probe.map(str::to_owned).to_vec(),
-            word => vec![word.replace("{root}", &root).replace("{name}", &format!("truth-{case}"))],
+            word => vec![
+                word.replace("{root}", &root)
+                    .replace("{bin}", &program)
+                    .replace("{name}", &format!("truth-{case}")),
+            ],
         });
         let words: Vec<String> = words.collect();
         let mut run = Command::new(&words[0]);

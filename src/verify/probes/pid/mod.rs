@@ -155,6 +155,7 @@ fn trace(outside: &Outside<'_>, subject: &Target) -> Try {
         let seen = if traced { "our process is traced" } else { "nobody traces our process" };
         Try::marking(reply, subject.identity(Namespace::Pid), arrived(traced), seen, &[Errno::SRCH])
             .or_stayed()
+            .or_filtered()
     })
 }
 
