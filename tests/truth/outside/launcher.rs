@@ -4,7 +4,7 @@ use super::planted::terminal;
 use super::{Outside, judged};
 use crate::canaries::{BLOCKED, Canaries, UMASK, VARIABLE};
 use serde_json::Value;
-use std::fs;
+use std::fs::{self, File};
 use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
@@ -38,7 +38,8 @@ impl Outside {
         let words: Vec<String> = words.collect();
         let mut run = Command::new(&words[0]);
         run.args(&words[1..]).env(VARIABLE, &self.secret);
-        run.stdin(Stdio::null()).stdout(Stdio::piped());
+        // A file of its own: what is behind stdin has its mode changed.
+        run.stdin(File::open(self.stdin()).unwrap()).stdout(Stdio::piped());
         let left_open = self.memory.as_raw_fd();
         // SAFETY: numbers of descriptors that are open here, between fork and execve.
         unsafe {

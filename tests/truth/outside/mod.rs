@@ -109,9 +109,7 @@ impl Outside {
 
     /// What the witness crosses, and what verify says.
     fn both(&self, case: u64, rustic: &str, options: &[String]) -> Value {
-        let stdin = format!("{}/stdin", self.dir);
-        fs::write(&stdin, "a line\n").unwrap();
-        fs::set_permissions(&stdin, fs::Permissions::from_mode(0o600)).unwrap();
+        let stdin = self.stdin();
         let mut run = Command::new(rustic);
         run.arg("run").args(options).args(["--", "/bin/truth", "cross", &self.canaries.told()]);
         run.stdin(File::open(&stdin).unwrap()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -142,6 +140,14 @@ impl Outside {
         let mut crossed: Vec<String> = lines.map(str::to_owned).collect();
         crossed.extend(self.marks().map(str::to_owned));
         crossed
+    }
+
+    /// A file for stdin, which the witness tries to change.
+    fn stdin(&self) -> String {
+        let stdin = format!("{}/stdin", self.dir);
+        fs::write(&stdin, "a line\n").unwrap();
+        fs::set_permissions(&stdin, fs::Permissions::from_mode(0o600)).unwrap();
+        stdin
     }
 
     fn stdin_marks(&self, stdin: &str) -> Option<String> {
