@@ -8,13 +8,14 @@ use crate::host::Host;
 use crate::rootfs::command::OutputFormat;
 use crate::spec::RunOptions;
 use crate::verify::foreign::order::LauncherOrder;
+use crate::verify::judged::usual;
 use crate::verify::report::annotations::annotations;
 use crate::verify::report::catalogue;
 use crate::verify::report::junit::junit;
 use crate::verify::report::markdown::markdown;
 use crate::verify::report::parts::Report;
 use crate::verify::role::Through;
-use crate::verify::stage::Ground;
+use crate::verify::stage::Scene;
 use crate::{run, sys, verify};
 use anyhow::{Context, Result};
 use std::fs::File;
@@ -43,10 +44,18 @@ pub(super) fn act(asked: VerifyOrder) -> Result<Exit> {
             .remedy(format!("--only with {} too", wall.name()));
         return Err(failure.exit(Exit::Usage).into());
     }
-    if let Whose::Launchers { launchers, through, ground } = &asked.whose {
-        let orders = others(launchers, (*through, *ground), &asked.wanted, &host)?;
+    if let Whose::Launchers { launchers, through, scene } = &asked.whose {
+        let orders = others(launchers, (*through, *scene), &asked.wanted, &host)?;
         let files = Files::open(&asked)?;
         return told(&verify::launchers(&asked.order, &orders, &spec, &host), &asked, files);
+    }
+    if let Whose::Process(pid) = asked.whose {
+        only_other(&asked.wanted)?;
+        let files = Files::open(&asked)?;
+        let report = verify::process(&asked.order, pid, &spec, &host).map_err(|reason| {
+            Failure::new(format!("--process {pid}: {reason}")).exit(Exit::Usage)
+        })?;
+        return told(&report, &asked, files);
     }
     let files = Files::open(&asked)?;
     // Why it cannot be had is told by the container, which then does not start.
@@ -103,10 +112,27 @@ fn told(report: &impl Report, asked: &VerifyOrder, files: Files) -> Result<Exit>
 /// The launchers that are asked for, with nothing asked for that is of rustic's containers alone.
 fn others(
     launchers: &[Other],
-    (through, ground): (Through, Ground),
+    (through, scene): (Through, Scene),
     wanted: &RunOptions,
     host: &Host,
 ) -> Result<Vec<LauncherOrder>, Failure> {
+    only_other(wanted)?;
+    let order = |other: &Other| match other {
+        Other::Recipe(recipe) => Ok(recipe.order(host.uid)),
+        Other::Command(command) if !command.has_probe() => {
+            let failure = Failure::new("the launcher is not told to start {probe}")
+                .remedy("rustic verify -- unshare -m {probe}");
+            Err(failure.exit(Exit::Usage))
+        }
+        Other::Command(command) => {
+            Ok(LauncherOrder::new(command.clone(), through, scene, usual(host.uid).collect()))
+        }
+    };
+    launchers.iter().map(order).collect()
+}
+
+/// Nothing is asked for that is of rustic's own containers alone.
+fn only_other(wanted: &RunOptions) -> Result<(), Failure> {
     let none = RunOptions {
         rootfs: wanted.rootfs.clone(),
         store: wanted.store.clone(),
@@ -123,16 +149,5 @@ fn others(
         ));
         return Err(failure.exit(Exit::Usage));
     }
-    let order = |other: &Other| match other {
-        Other::Recipe(recipe) => Ok(recipe.order(host.uid)),
-        Other::Command(command) if !command.has_probe() => {
-            let failure = Failure::new("the launcher is not told to start {probe}")
-                .remedy("rustic verify -- unshare -m {probe}");
-            Err(failure.exit(Exit::Usage))
-        }
-        Other::Command(command) => {
-            Ok(LauncherOrder::new(command.clone(), through, ground, host.uid))
-        }
-    };
-    launchers.iter().map(order).collect()
+    Ok(())
 }

@@ -4,6 +4,7 @@
 mod container;
 mod foreign;
 mod namespaces;
+mod others;
 mod pages;
 mod rootfs;
 #[cfg(test)]
@@ -21,11 +22,12 @@ use crate::verify::agent::TalksOn;
 use crate::verify::lines::NONCE_LENGTH;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+pub use others::{Other, Whose};
 pub use rootfs::RootfsOrder;
 use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
-pub use verify::{Other, Show, VerifyOrder, Whose};
+pub use verify::{Show, VerifyOrder};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -170,7 +172,7 @@ impl std::error::Error for Usage {}
 /// Reads a command line, program name first. Texts carry colours for [`anstream`] to show or to
 /// strip, as the second value says.
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> (Asked, anstream::ColorChoice) {
-    let args: Vec<OsString> = args.into_iter().collect();
+    let args = others::process_by_pid(args.into_iter().collect());
     if let Some(first) = args.first() {
         own_name::learn(first);
     }

@@ -1,20 +1,15 @@
 //! `rustic verify` and its options.
 
 use super::container::Container;
+use super::others::{Others, Whose};
 use super::values::completed;
-use crate::error::without_number;
 use crate::rootfs::command::OutputFormat;
 use crate::spec::RunOptions;
 use crate::verify::VerifyOptions;
-use crate::verify::foreign::recipes::{self, Recipe};
-use crate::verify::foreign::words::Command;
 use crate::verify::report::json::Detail;
-use crate::verify::role::Through;
-use crate::verify::stage::Ground;
 use crate::verify::verdict::Verdict;
 use crate::verify::wall::Wall;
 use clap::{Args, ValueHint};
-use std::ffi::OsString;
 use std::path::PathBuf;
 
 pub(super) const EXAMPLES: &str = "\
@@ -64,31 +59,6 @@ pub struct VerifyOrder {
     pub junit: Option<PathBuf>,
     /// A file for Markdown.
     pub markdown: Option<PathBuf>,
-}
-
-/// Whose container is verified.
-#[derive(Debug)]
-pub enum Whose {
-    /// Rustic's own.
-    Rustic,
-    /// What other launchers make, one after another.
-    Launchers {
-        /// The launchers.
-        launchers: Vec<Other>,
-        /// What they get as standard streams.
-        through: Through,
-        /// Where a command line of the caller's own stands.
-        ground: Ground,
-    },
-}
-
-/// Another launcher.
-#[derive(Clone, Debug)]
-pub enum Other {
-    /// One that has a recipe.
-    Recipe(&'static Recipe),
-    /// A command line.
-    Command(Command),
 }
 
 /// What is shown.
@@ -154,55 +124,11 @@ pub(super) struct Verify {
     #[arg(long, value_name = "FILE", help_heading = "What is shown", value_hint = ValueHint::FilePath)]
     markdown: Option<PathBuf>,
 
-    /// Verify what these launchers make, each called as their recipe says: a row each
-    #[arg(
-        long, value_name = "NAME,...", value_delimiter = ',', help_heading = OTHERS,
-        value_parser = completed(&RECIPES, recipe), conflicts_with_all = ["flip", "list"],
-    )]
-    with: Vec<&'static Recipe>,
-    /// Show the recipes
-    #[arg(long, help_heading = OTHERS, conflicts_with_all = ["flip", "with", "launcher"])]
-    list_recipes: bool,
-    /// Give LAUNCHER a terminal in raw mode as stdin and stdout, in place of pipes
-    #[arg(long, help_heading = OTHERS, requires = "launcher")]
-    tty: bool,
-    /// Put the probe's program into DIR, the root that LAUNCHER gives, and take it away afterwards:
-    /// {probe} and {bin} are its path in there
-    #[arg(
-        long, value_name = "DIR", help_heading = OTHERS, requires = "launcher",
-        value_hint = ValueHint::DirPath, value_parser = absolute_directory,
-    )]
-    plant: Option<PathBuf>,
-    /// LAUNCHER asks a daemon, whose containers are on the real host: try only what changes nothing
-    /// there
-    #[arg(long, help_heading = OTHERS, requires = "launcher")]
-    no_stage: bool,
-    /// Verify what this command makes. {probe} in it stands for the probe and its arguments; {bin},
-    /// {nonce}, {name} and {dir} for the probe's program, its argument, a name, and a root file
-    /// system: --rootfs, or the built-in one
-    #[arg(
-        last = true, value_name = "LAUNCHER", help_heading = OTHERS, conflicts_with_all = ["flip", "with", "list"],
-    )]
-    launcher: Vec<OsString>,
+    #[command(flatten)]
+    others: Others,
 
     #[command(flatten)]
     container: Container,
-}
-
-const OTHERS: &str = "Other launchers";
-
-const RECIPES: [&str; recipes::ALL.len()] = {
-    let (mut names, mut at) = ([""; recipes::ALL.len()], 0);
-    while at < names.len() {
-        names[at] = recipes::ALL[at].name;
-        at += 1;
-    }
-    names
-};
-
-fn recipe(text: &str) -> Result<&'static Recipe, String> {
-    Recipe::named(text.trim())
-        .ok_or_else(|| format!("no such recipe; there are {}", RECIPES.join(" ")))
 }
 
 const WALLS: [&str; Wall::ALL.len()] = {
@@ -218,11 +144,6 @@ fn wall(text: &str) -> Result<Wall, String> {
     text.parse()
 }
 
-fn absolute_directory(text: &str) -> Result<PathBuf, String> {
-    let path = std::path::absolute(text).map_err(|error| without_number(&error))?;
-    if path.is_dir() { Ok(path) } else { Err("there is no such directory".into()) }
-}
-
 /// A wall with the verdict that is expected of it.
 fn expectation(text: &str) -> Result<(Wall, &'static str), String> {
     let (wall, verdict) =
@@ -236,7 +157,7 @@ fn expectation(text: &str) -> Result<(Wall, &'static str), String> {
 impl Verify {
     pub(super) fn order(self) -> VerifyOrder {
         let show = match (self.list, self.flip, self.why.is_empty()) {
-            _ if self.list_recipes => Show::Recipes,
+            _ if self.others.list_recipes => Show::Recipes,
             (true, ..) => Show::List,
             (_, true, _) => Show::Flip,
             (.., false) => Show::Why,
@@ -248,21 +169,12 @@ impl Verify {
             .filter(|wall| chosen.is_empty() || chosen.contains(wall))
             .collect();
 
-        let command = (!self.launcher.is_empty()).then(|| Command::new(self.launcher));
-        let others = self.with.into_iter().map(Other::Recipe);
-        let launchers: Vec<Other> = others.chain(command.map(Other::Command)).collect();
-        let through = if self.tty { Through::Terminal } else { Through::Pipes };
-        let ground = if self.no_stage { Ground::Host } else { Ground::Stage };
-        let whose = if launchers.is_empty() {
-            Whose::Rustic
-        } else {
-            Whose::Launchers { launchers, through, ground }
-        };
+        let plant = self.others.plant.clone();
         let output = if self.json { OutputFormat::Json } else { OutputFormat::Text };
         VerifyOrder {
             wanted: self.container.wanted(),
-            whose,
-            order: VerifyOptions { walls, expected: self.expect, plant: self.plant },
+            whose: self.others.whose(),
+            order: VerifyOptions { walls, expected: self.expect, plant },
             show,
             output,
             detail: if self.brief { Detail::Brief } else { Detail::Whole },

@@ -15,6 +15,8 @@ pub enum Judged<'a> {
     Container(&'a Spec),
     /// What another launcher makes.
     Launcher(&'a LauncherOrder),
+    /// A container that runs already, for a caller of this uid.
+    Process(u32),
 }
 
 /// The same, as far as a report tells it.
@@ -33,6 +35,8 @@ pub enum Subject {
         /// What a reader must know of it.
         notes: Vec<String>,
     },
+    /// A container that runs already, by the number of a process, and what a reader must know.
+    Process(i32, Vec<String>),
 }
 
 impl Subject {
@@ -50,6 +54,7 @@ impl Subject {
     pub fn argv(&self) -> &[OsString] {
         match self {
             Self::Container(argv) | Self::Launcher { argv, .. } => argv,
+            Self::Process(..) => &[],
         }
     }
 }
@@ -60,6 +65,10 @@ impl Judged<'_> {
         match self {
             Self::Container(spec) => Some(ordered(wall, &spec.namespaces)),
             Self::Launcher(launcher) => launcher.holds.contains(&wall).then_some(Verdict::Held),
+            Self::Process(uid) => {
+                let joins = ![Wall::Fds, Wall::Keyring, Wall::Terminal].contains(&wall);
+                (joins && usual(uid).any(|usual| usual == wall)).then_some(Verdict::Held)
+            }
         }
     }
 
@@ -75,6 +84,14 @@ impl Judged<'_> {
         });
         of_namespaces.chain(spec.doors()).collect()
     }
+}
+
+/// What is to hold where nothing else is said, for a caller of this uid: every wall but time, which
+/// few make; and for root that of its rights, which are the machine's where there is no user
+/// namespace.
+pub fn usual(uid: u32) -> impl Iterator<Item = Wall> {
+    let left_out = move |wall: &Wall| *wall == Wall::Time || uid == 0 && *wall == Wall::User;
+    Wall::ALL.into_iter().filter(move |wall| !left_out(wall))
 }
 
 /// What is ordered of a wall: those of namespaces as their options say, the others always. One that

@@ -3,6 +3,7 @@
 
 use crate::error::{errno_text, of_nix, printable};
 use crate::host::capability;
+use crate::self_exe;
 use crate::sys;
 use crate::verify::child::ended_within;
 use crate::verify::foreign::find::in_path;
@@ -10,13 +11,14 @@ use crate::verify::foreign::workplace::{done, ready};
 use crate::verify::inherited::streams::StreamFiles;
 use crate::verify::inherited::terminal::Terminal;
 use crate::verify::inherited::{self, descriptors, habits};
+use crate::verify::join::{Process, program as program_of_joined};
 use crate::verify::role::{CHANNEL, Role};
 use crate::verify::stage::Stage;
 use crate::verify::stage::namespaces::StageRights;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, open};
-use rustix::io::{Errno, retry_on_intr};
+use rustix::io::{Errno, fcntl_dupfd_cloexec, retry_on_intr};
 use rustix::process::{
     Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, getppid, kill_process, kill_process_group,
     pidfd_open, setsid, waitid,
@@ -54,7 +56,7 @@ impl NewProcess<'_> {
     pub(super) fn launch(self) -> Result<Launcher, String> {
         let argv = self.role.argv(self.nonce);
         let program = match self.role {
-            Role::Open | Role::Contained(_) => PathBuf::from("/proc/self/exe"),
+            Role::Open | Role::Contained(_) | Role::Joined(_) => PathBuf::from("/proc/self/exe"),
             Role::Foreign(launched) => {
                 let program = launched.command.program();
                 let found = in_path(program).ok_or_else(|| {
@@ -66,6 +68,7 @@ impl NewProcess<'_> {
             }
         };
         let env = environment(self.stage);
+        let copy = self.role.joined().map(|_| program_of_joined()).transpose()?;
         // SAFETY: the verifier has one thread.
         #[allow(unsafe_code, reason = "fork(2) with one thread")]
         let forked = unsafe { sys::fork() };
@@ -78,7 +81,11 @@ impl NewProcess<'_> {
                 Ok(Launcher { pid, whole: launched.is_some(), end })
             }
             None => {
-                if let Err(errno) = become_it(&self, &program, &argv, &env) {
+                let became = match (self.role.joined(), &copy) {
+                    (Some(process), Some(copy)) => join_it(&self, process, copy, &argv),
+                    _ => become_it(&self, &program, &argv, &env),
+                };
+                if let Err(errno) = became {
                     // What it says there is what the verifier reads when no agent answers.
                     let _ = rustix::io::write(
                         stderr(),
@@ -174,12 +181,39 @@ fn become_it(
         {
             hold_no_more_than(start.stage.held)?
         }
-        Role::Contained(_) | Role::Foreign(_) => {}
+        Role::Contained(_) | Role::Foreign(_) | Role::Joined(_) => {}
     }
     let argv: Vec<CString> =
         argv.iter().filter_map(|word| CString::new(word.as_bytes()).ok()).collect();
     let program = CString::new(program.as_os_str().as_bytes()).map_err(|_| Errno::INVAL)?;
     nix::unistd::execve(&program, &argv, env).map(|never| match never {}).map_err(of_nix)
+}
+
+/// Becomes a probe in a container that runs already.
+fn join_it(
+    start: &NewProcess<'_>,
+    process: &Process,
+    copy: &OwnedFd,
+    argv: &[OsString],
+) -> Result<(), Errno> {
+    setsid()?;
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    if getppid() != Some(start.parent) {
+        return Err(Errno::SRCH);
+    }
+    let null = open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
+    dup2_stdin(&null)?;
+    dup2_stdout(&null)?;
+    if let Some(terminal) = start.terminal {
+        dup2_stderr(&terminal.slave)?;
+    }
+    process.enter()?;
+    dup2_stderr(&null)?;
+    let Plug::Descriptor(own) = &start.theirs else { return Err(Errno::INVAL) };
+    let copy = fcntl_dupfd_cloexec(copy, 0)?;
+    descriptors::leave_open(&[copy.as_fd()], Some((own.as_fd(), CHANNEL)))?;
+    let argv = argv.iter().filter_map(|word| CString::new(word.as_bytes()).ok());
+    Err(self_exe::execute(&copy, argv, &[]).errno)
 }
 
 /// A uid other than 0 loses its capabilities at execve, but for the ambient ones.

@@ -12,21 +12,25 @@
 //!
 //! ```text
 //! wall verdict               the fourteen walls; what follows for one, a pure function
-//! protocol escaped           what passes between outside and inside: requests, replies, paths
+//! protocol escaped lines     what passes between outside and inside: requests, replies, paths; the
+//!                            same as lines, through whatever a launcher puts between
 //! child                      the end of a process that was forked here
 //! caller stage/              who verifies; the throw-away host, and what is cleaned up after it
 //! inherited/                 what a careless caller leaves: terminal, streams, descriptors, habits
 //! sides nsenter held shown   a container from outside: namespaces, files, descriptors, mounts
-//! launch channel target      whose container is judged: started, talked to, identified
+//! foreign/ join              other launchers: their words, recipes and needs, and their probe among
+//!                            the processes; a container that runs already, and how it is entered
+//! role judged                who is started; what is judged, and what it is measured by
+//! launch channel/ target     whose container is judged: started, talked to, identified
 //! files reach                files inside, and the paths and doors by which they are reached
 //! remarks                    what is told of the host, and which system calls answer
 //! attempt outside            what came of an attempt; what is planted to look at
 //! probe trials               one way to try a wall; all of them on one subject
 //! probes/                    the walls, each with its two halves: canary and crossing
-//! agent                      the inside: the one place that knows every crossing
+//! agent/                     the inside: the one place that knows every crossing
 //! options                    what is to be tried, and what is expected of it
-//! report/                    what was found, as data: table, story, JSON, conclusion, exit code
-//! verifier                   the stage, the controls, and containers one after another
+//! report/                    what was found, as data: table, story, JSON, files, exit code
+//! controls verifier          the stage, the controls, and containers one after another
 //! reasons flip               one namespace after another toggled, and why others change with it
 //! ```
 //!
@@ -39,12 +43,14 @@ pub mod attempt;
 pub mod caller;
 pub mod channel;
 mod child;
+mod controls;
 pub mod escaped;
 pub mod files;
 pub mod flip;
 pub mod foreign;
 pub mod held;
 pub mod inherited;
+pub mod join;
 pub mod judged;
 pub mod launch;
 pub mod lines;
@@ -76,15 +82,16 @@ use crate::namespace::{Namespace, Switch};
 use crate::spec::{RunOptions, Spec};
 use flip::Flip;
 use foreign::order::LauncherOrder;
+use join::Process;
 use judged::{Judged, Subject};
 use report::VerifyReport;
 use report::launchers::LauncherRows;
-use stage::Ground;
+use stage::Scene;
 use verifier::Verifier;
 
 /// Verifies one container. There is always a report: what could not be tried is unknown.
 pub fn verify(order: &VerifyOptions, spec: &Spec, host: &Host) -> VerifyReport {
-    match Verifier::new(Ground::Stage, order, spec, host) {
+    match Verifier::new(Scene::Stage, order, spec, host) {
         Ok(verifier) => verifier.verify(spec),
         Err(failure) => untried(order, spec, &failure),
     }
@@ -96,7 +103,7 @@ pub fn flip(order: &VerifyOptions, wanted: &RunOptions, spec: &Spec, host: &Host
     let flipped = |namespace: Namespace, switch: Switch| {
         wanted.clone().with(namespace, flip::chosen(switch)).check(host)
     };
-    match Verifier::new(Ground::Stage, order, spec, host) {
+    match Verifier::new(Scene::Stage, order, spec, host) {
         Ok(verifier) => Flip::of(&verifier, order, spec, flipped),
         Err(failure) => Flip { base: untried(order, spec, &failure), rows: Vec::new() },
     }
@@ -110,14 +117,14 @@ pub fn launchers(
     spec: &Spec,
     host: &Host,
 ) -> LauncherRows {
-    let on = |ground: Ground| -> Vec<(usize, VerifyReport)> {
+    let on = |scene: Scene| -> Vec<(usize, VerifyReport)> {
         let all = launchers.iter().enumerate();
-        let here: Vec<_> = all.filter(|(_, launcher)| launcher.ground == ground).collect();
+        let here: Vec<_> = all.filter(|(_, launcher)| launcher.scene == scene).collect();
         if here.is_empty() {
             return Vec::new();
         }
         let wants_dir = here.iter().any(|(_, launcher)| launcher.wants_dir());
-        let verifier = Verifier::new(ground, order, spec, host);
+        let verifier = Verifier::new(scene, order, spec, host);
         let ready = verifier.and_then(|verifier| {
             let places = verifier.places(spec, wants_dir)?;
             Ok((verifier, places))
@@ -131,10 +138,33 @@ pub fn launchers(
         };
         here.into_iter().map(|(place, launcher)| (place, row(launcher))).collect()
     };
-    let mut rows = on(Ground::Host);
-    rows.extend(on(Ground::Stage));
+    let mut rows = on(Scene::Host);
+    rows.extend(on(Scene::Stage));
     rows.sort_by_key(|(place, _)| *place);
     LauncherRows { rows: rows.into_iter().map(|(_, report)| report).collect() }
+}
+
+/// Verifies a container that runs already, by one of its processes. It stands on the real host, and
+/// so does the verifier.
+///
+/// # Errors
+/// A process that cannot be looked at, for a reader.
+pub fn process(
+    order: &VerifyOptions,
+    pid: i32,
+    spec: &Spec,
+    host: &Host,
+) -> Result<VerifyReport, String> {
+    let process = Process::look(pid)?;
+    let judged = Judged::Process(host.uid);
+    Ok(match Verifier::new(Scene::Host, order, spec, host) {
+        Ok(verifier) => verifier.verify_process(process, judged),
+        Err(failure) => {
+            let ordered = |wall| judged.ordered(wall);
+            let subject = Subject::Process(pid, Vec::new());
+            VerifyReport::untried(order, ordered, subject, &failure.in_a_line())
+        }
+    })
 }
 
 fn untried(order: &VerifyOptions, spec: &Spec, failure: &Failure) -> VerifyReport {

@@ -3,6 +3,7 @@
 use crate::namespace::{Namespace, Namespaces, Switch};
 use crate::spec::{Door, Opening, PROBE, RunOptions};
 use crate::verify::foreign::words::{Command, Places};
+use crate::verify::join::Process;
 use caps::Capability;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
@@ -60,6 +61,8 @@ pub enum Role {
     Contained(Box<Ordered>),
     /// What another launcher makes.
     Foreign(Box<Launched>),
+    /// A container that runs already, joined.
+    Joined(Process),
 }
 
 /// The descriptor that an agent of rustic's talks on, as the process that starts it has it.
@@ -69,7 +72,7 @@ impl Role {
     /// What was ordered of rustic's container; `None` for the control, and for what others make.
     pub fn ordered(&self) -> Option<&Ordered> {
         match self {
-            Self::Open | Self::Foreign(_) => None,
+            Self::Open | Self::Foreign(_) | Self::Joined(_) => None,
             Self::Contained(ordered) => Some(ordered),
         }
     }
@@ -77,9 +80,22 @@ impl Role {
     /// What another launcher is called with; `None` for rustic's own.
     pub fn launched(&self) -> Option<&Launched> {
         match self {
-            Self::Open | Self::Contained(_) => None,
+            Self::Open | Self::Contained(_) | Self::Joined(_) => None,
             Self::Foreign(launched) => Some(launched),
         }
+    }
+
+    /// The process that was joined.
+    pub fn joined(&self) -> Option<&Process> {
+        match self {
+            Self::Joined(process) => Some(process),
+            Self::Open | Self::Contained(_) | Self::Foreign(_) => None,
+        }
+    }
+
+    /// Whether another launcher has made it.
+    pub fn is_foreign(&self) -> bool {
+        matches!(self, Self::Foreign(_) | Self::Joined(_))
     }
 
     /// Whether it is the control, which has no walls.
@@ -111,7 +127,7 @@ impl Role {
     pub fn argv(&self, nonce: &str) -> Vec<OsString> {
         let text = |word: &str| OsString::from(word);
         match self {
-            Self::Open => vec![
+            Self::Open | Self::Joined(_) => vec![
                 text("rustic-probe"),
                 OsString::from_vec(PROBE.to_bytes().to_vec()),
                 CHANNEL.to_string().into(),

@@ -64,13 +64,12 @@ impl Target {
     /// What kept it from starting, for a reader.
     pub fn start(stage: &Stage, left_open: &[BorrowedFd<'_>], role: Role) -> Result<Self, String> {
         let mark = random::letters(NONCE_LENGTH).map_err(errno_text)?;
-        let mounts = MountsBefore::now(stage.ground);
+        let mounts = MountsBefore::now(stage.scene);
         // The clock of file systems goes in ticks, and is a tick behind.
         const TICK: Duration = Duration::from_millis(20);
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let since = since.saturating_sub(TICK);
-        let terminal = Terminal::open();
-        let streams = StreamFiles::make(stage, &mark);
+        let (terminal, streams) = (Terminal::open(), StreamFiles::make(stage, &mark));
         let (channel, theirs) = plugged(&role, &mark)?;
         // The nonce of another launcher's probe is that of one start: it is found by it.
         let nonce = if role.launched().is_some() { &mark } else { &stage.nonce };
@@ -104,9 +103,7 @@ impl Target {
             let reason = "the probe has ended before it could be looked at".into();
             return Err(worse(&channel, reason));
         }
-        let doors = role.ordered().map_or(&[][..], |ordered| &ordered.doors);
-        let is_open = role.is_open();
-        let shown = shown::mounts(pid, doors, |mount| is_open || !stage.is_own(&mount.point));
+        let shown = shown(&role, stage, pid);
         Ok(Self {
             role,
             pid,
@@ -196,6 +193,12 @@ impl Target {
         let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
         line.and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok()).unwrap_or(0)
     }
+}
+
+/// Its mounts, but for those that only a stage has.
+fn shown(role: &Role, stage: &Stage, pid: i32) -> Result<Vec<Shown>, String> {
+    let doors = role.ordered().map_or(&[][..], |ordered| &ordered.doors);
+    shown::mounts(pid, doors, |mount| role.is_open() || !stage.is_own(&mount.point))
 }
 
 /// The verifier's end of a channel, and that of whom it starts.

@@ -3,9 +3,13 @@
 use crate::verify::attempt::Try;
 use crate::verify::outside::Outside;
 use crate::verify::probe::Probe;
-use crate::verify::stage::Ground;
+use crate::verify::stage::Scene;
 use crate::verify::target::Target;
+use crate::verify::wall::Wall;
 use std::time::Instant;
+
+/// The walls around what a process inherits: nobody joins them.
+const INHERITED: [Wall; 3] = [Wall::Fds, Wall::Keyring, Wall::Terminal];
 
 /// One probe on one subject.
 pub struct Trial {
@@ -34,7 +38,9 @@ impl Trials {
     ) -> Self {
         let each = probes.map(|probe| {
             let since = Instant::now();
-            let attempt = if outside.stage.ground == Ground::Stage || probe.is_harmless() {
+            let attempt = if subject.role.joined().is_some() && INHERITED.contains(&probe.wall) {
+                Try::untried("-", "it was joined, and what it has inherited is not on the probe")
+            } else if outside.stage.scene == Scene::Stage || probe.is_harmless() {
                 (probe.attempt)(outside, &subject)
             } else {
                 Try::untried("-", "who makes it is outside the stage, and the host is left alone")

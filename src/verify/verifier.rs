@@ -3,16 +3,15 @@
 
 use crate::error::Failure;
 use crate::host::Host;
-use crate::namespace::{Choice, Namespace, Namespaces, Switch};
-use crate::spec::{Rootfs, RunOptions, Spec, has_range};
-use crate::test_switches;
+use crate::spec::Spec;
+use crate::verify::controls::{control, directory, every_wall, own_ids};
 use crate::verify::foreign::order::LauncherOrder;
 use crate::verify::foreign::words::Places;
 use crate::verify::foreign::workplace;
+use crate::verify::join::Process;
 use crate::verify::judged::{Judged, Subject};
 use crate::verify::options::VerifyOptions;
 use crate::verify::outside::{Canaries, Outside};
-use crate::verify::probe::Probe;
 use crate::verify::probes;
 use crate::verify::probes::fds::canary::left_open;
 use crate::verify::remarks::{self, Remarks};
@@ -20,10 +19,10 @@ use crate::verify::report::VerifyReport;
 use crate::verify::report::controls::{Controls, Tally};
 use crate::verify::report::wall::{Finding, NamespaceIds, WallReport};
 use crate::verify::role::{Launched, Ordered, Role};
-use crate::verify::stage::{Ground, Stage};
+use crate::verify::stage::{Scene, Stage};
 use crate::verify::target::Target;
 use crate::verify::trials::{Trial, Trials};
-use crate::verify::verdict::{Answer, Control, Receipt, Verdict, of_all, verdict};
+use crate::verify::verdict::{Control, Receipt, Verdict, of_all, verdict};
 use crate::verify::wall::Wall;
 use std::path::PathBuf;
 
@@ -54,12 +53,12 @@ impl<'a> Verifier<'a> {
     /// # Errors
     /// No stage: then nothing can be tried.
     pub fn new(
-        ground: Ground,
+        scene: Scene,
         order: &'a VerifyOptions,
         spec: &Spec,
         host: &'a Host,
     ) -> Result<Self, Failure> {
-        let stage = Stage::build(ground, host, spec, order.plant.as_deref())?;
+        let stage = Stage::build(scene, host, spec, order.plant.as_deref())?;
         let shown: Vec<PathBuf> = directory(spec)
             .into_iter()
             .chain(spec.files.binds.iter().map(|bind| bind.source.clone()))
@@ -136,6 +135,23 @@ impl<'a> Verifier<'a> {
         self.judge(role, Judged::Launcher(launcher), Subject::of(launcher))
     }
 
+    /// Verifies a container that runs already.
+    pub fn verify_process(&self, process: Process, judged: Judged<'_>) -> VerifyReport {
+        let mut notes = vec!["joined: its namespaces, its root, its ids and its rights".to_owned()];
+        if process.filtered {
+            notes.push("its filter of system calls is not on the probe".into());
+        }
+        let came = process.came_along();
+        notes.push(match came.as_slice() {
+            [] => "only read: it holds no file of a mount that is not its own".into(),
+            came => {
+                format!("only read: of mounts that are not its own it holds {}", came.join(", "))
+            }
+        });
+        let subject = Subject::Process(process.pid, notes);
+        self.judge(Role::Joined(process), judged, subject)
+    }
+
     /// Tries all of it on one subject.
     fn judge(&self, role: Role, judged: Judged<'_>, subject: Subject) -> VerifyReport {
         let trials = self.trials(role);
@@ -169,7 +185,7 @@ impl<'a> Verifier<'a> {
             Err(reason) => {
                 let reason = match judged {
                     Judged::Container(_) => format!("the container could not be started: {reason}"),
-                    Judged::Launcher(_) => reason.clone(),
+                    Judged::Launcher(_) | Judged::Process(_) => reason.clone(),
                 };
                 return WallReport {
                     expected: self.order.expected(wall),
@@ -181,6 +197,9 @@ impl<'a> Verifier<'a> {
             trials.each.iter().zip(&self.controls).filter(|(trial, _)| trial.probe.wall == wall);
         let findings: Vec<Finding> =
             of_this_wall.map(|(trial, controlled)| found(trial, controlled)).collect();
+        let filtered = trials.subject.role.joined().is_some_and(|process| process.filtered);
+        let findings: Vec<Finding> =
+            if filtered { findings.into_iter().map(filterless).collect() } else { findings };
         let verdict = of_all(findings.iter().map(|finding| &finding.verdict));
         let sides = wall.namespace().and_then(|namespace| trials.subject.sides(namespace).ok());
         let sides = sides.and_then(|sides| NamespaceIds::of(sides).ok());
@@ -247,57 +266,11 @@ fn found(trial: &Trial, controlled: &Controlled) -> Finding {
     }
 }
 
-/// The container with every wall: all eight namespaces, and otherwise what rustic does by itself.
-fn every_wall(spec: &Spec, host: &Host) -> Ordered {
-    let namespaces = Namespace::ALL
-        .into_iter()
-        .fold(Namespaces::shared(), |all, namespace| all.with(namespace, Choice::New));
-    // Missing mount targets are made in a directory of the host's: it is left alone, and the
-    // built-in root serves.
-    let asked = spec.options();
-    let options = RunOptions {
-        namespaces: Namespace::ALL.map(|_| Some(Choice::New)),
-        rootfs: asked.rootfs.filter(|_| directory(spec).is_none()),
-        store: asked.store,
-        ..RunOptions::default()
-    };
-    Ordered {
-        own_ids: own_ids(&namespaces, host),
-        namespaces,
-        cap_mask: 0,
-        further_rights: 0,
-        directory: None,
-        doors: Vec::new(),
-        options,
+/// What crosses without the filter of the process that was joined may be stopped by it.
+fn filterless(finding: Finding) -> Finding {
+    if finding.verdict != Verdict::Leaked {
+        return finding;
     }
-}
-
-fn own_ids(namespaces: &Namespaces, host: &Host) -> Switch {
-    if has_range(namespaces, host) { Switch::Yes } else { Switch::No }
-}
-
-fn directory(spec: &Spec) -> Option<PathBuf> {
-    if let Rootfs::Directory(path) = &spec.rootfs { Some(path.clone()) } else { None }
-}
-
-/// What the probe without walls says about the crossing.
-fn control(trial: &Trial) -> Control {
-    if ordered_failure(trial.probe) {
-        return Control::Failed("ordered by a test".into());
-    }
-    let attempt = &trial.attempt;
-    match &attempt.answer {
-        Answer::Untried(reason) => Control::Untried(reason.clone()),
-        Answer::Unplanted(reason) => Control::Unplanted(reason.clone()),
-        _ if attempt.receipt == Receipt::Arrived => Control::Crossed,
-        Answer::Refused(_, answer) => Control::Failed(format!("without a wall it is {answer} too")),
-        Answer::Through | Answer::Stayed => {
-            Control::Failed("without a wall nothing is seen outside either".into())
-        }
-    }
-}
-
-/// Whether a test has ordered that a probe's control fails, by its name in RUSTIC_FAIL_CONTROL.
-fn ordered_failure(probe: &Probe) -> bool {
-    test_switches::ordered("RUSTIC_FAIL_CONTROL").is_some_and(|id| id == probe.id)
+    let reason = "it crosses, and the filter of the process that was joined is not on the probe";
+    Finding { verdict: Verdict::Unknown(reason.into()), ..finding }
 }

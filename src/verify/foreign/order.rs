@@ -2,7 +2,7 @@
 
 use super::words::Command;
 use crate::verify::role::Through;
-use crate::verify::stage::Ground;
+use crate::verify::stage::Scene;
 use crate::verify::wall::Wall;
 
 /// Another launcher, and what is to hold of what it makes.
@@ -17,7 +17,7 @@ pub struct LauncherOrder {
     /// What it gets as standard streams.
     pub through: Through,
     /// Where it stands: a daemon's containers are on the real host.
-    pub ground: Ground,
+    pub scene: Scene,
     /// What makes what it needs, before it is started.
     pub before: Option<Command>,
     /// What takes away what it has left.
@@ -29,20 +29,16 @@ pub struct LauncherOrder {
 }
 
 impl LauncherOrder {
-    /// A command line that somebody has thought of. Every wall is to hold but time, which few
-    /// launchers make; and for root that of its rights, which are the machine's where there is no
-    /// user namespace.
-    pub fn new(command: Command, through: Through, ground: Ground, uid: u32) -> Self {
-        let left_out = |wall: &Wall| *wall == Wall::Time || uid == 0 && *wall == Wall::User;
+    /// A command line that somebody has thought of, with the walls that are to hold.
+    pub fn new(command: Command, through: Through, scene: Scene, holds: Vec<Wall>) -> Self {
         let program = command.program().to_string_lossy();
         let name = program.rsplit('/').next().unwrap_or_default().to_owned();
-        let holds = Wall::ALL.into_iter().filter(|wall| !left_out(wall)).collect();
         Self {
             name,
             recipe: false,
             command,
             through,
-            ground,
+            scene,
             before: None,
             end: None,
             holds,

@@ -5,7 +5,7 @@ use super::order::LauncherOrder;
 use super::words::Command;
 use super::workplace::PLANTED;
 use crate::verify::role::Through;
-use crate::verify::stage::Ground;
+use crate::verify::stage::Scene;
 use crate::verify::wall::Wall;
 use std::path::Path;
 
@@ -191,9 +191,9 @@ impl Recipe {
             recipe: true,
             command,
             through: Through::Pipes,
-            ground: match self.starts {
-                Starts::Caller => Ground::Stage,
-                Starts::Daemon => Ground::Host,
+            scene: match self.starts {
+                Starts::Caller => Scene::Stage,
+                Starts::Daemon => Scene::Host,
             },
             before: self.before.map(shell),
             end: self.end.map(shell),

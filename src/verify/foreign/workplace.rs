@@ -15,7 +15,7 @@ use crate::rootfs::writer::{SetIds, UnpackLimits, UnpackRights};
 use crate::rootfs::{Archive, Origin};
 use crate::spec::{PROBE, Rootfs, Spec};
 use crate::verify::role::Launched;
-use crate::verify::stage::{Ground, Stage};
+use crate::verify::stage::{Scene, Stage};
 use rustix::fd::AsFd;
 use rustix::mount::{MountFlags, mount};
 use serde_json::{Value, json};
@@ -39,7 +39,7 @@ pub fn make(stage: &Stage, spec: &Spec, host: &Host, root_wanted: bool) -> Resul
         Failure::new(format!("cannot make {what} for the launcher: {}", without_number(error)))
     };
     folder(&top).map_err(|error| failed("a place", &error))?;
-    if stage.ground == Ground::Stage {
+    if stage.scene == Scene::Stage {
         mount("rustic", &top, "tmpfs", MountFlags::NODEV, Some(c"mode=0755"))
             .map_err(|errno| Failure::new("cannot mount a tmpfs for the launcher").errno(errno))?;
     }

@@ -81,7 +81,7 @@ fn while_starting(outside: &Outside<'_>, subject: &Target) -> Try {
     if subject.identity(Namespace::Mount) == Identity::Same {
         return Try::untried("mount", "without a mount namespace it mounts nothing");
     }
-    if subject.role.launched().is_some() {
+    if subject.role.is_foreign() {
         return Try::untried("mount", "another launcher may mount things outside for itself");
     }
     let table =
@@ -105,7 +105,7 @@ fn outwards(outside: &Outside<'_>, subject: &Target) -> Try {
     } else {
         FOLDERS.map(|folder| Path::new("/").join(folder)).to_vec()
     };
-    let before = MountsBefore::now(outside.stage.ground);
+    let before = MountsBefore::now(outside.stage.scene);
     let mark = subject.mark.clone();
     let reply = subject.ask(&MntCrossing::Mount { mark: mark.clone(), places: places.clone() });
     let (receipt, seen) = appeared(&before.new_ones());
@@ -185,13 +185,13 @@ fn place(outside: &Outside<'_>, subject: &Target) -> (PathBuf, PathBuf) {
     let root = match &subject.role {
         Role::Open => None,
         // The inside's root seen from outside: a place of the stage where the mounts are shared.
-        Role::Contained(_) | Role::Foreign(_)
+        Role::Contained(_) | Role::Foreign(_) | Role::Joined(_)
             if subject.identity(Namespace::Mount) == Identity::Same =>
         {
             Some(PathBuf::from(format!("/proc/{}/root", subject.pid)))
         }
         Role::Contained(ordered) => ordered.directory.clone(),
-        Role::Foreign(_) => None,
+        Role::Foreign(_) | Role::Joined(_) => None,
     };
     root.and_then(|root| {
         let folder = FOLDERS.into_iter().find(|folder| root.join(folder).is_dir())?;

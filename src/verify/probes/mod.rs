@@ -99,7 +99,7 @@ pub fn remarks(
     let held = *verdict == Verdict::Held;
     let (by_chroot, doors) = match judged {
         Judged::Container(spec) => (spec.root == RootSwitch::Chroot, spec.doors()),
-        Judged::Launcher(_) => (true, Vec::new()),
+        Judged::Launcher(_) | Judged::Process(_) => (true, Vec::new()),
     };
     match wall {
         Wall::Root => {

@@ -11,7 +11,7 @@ use crate::verify::outside::{Canary, Outside};
 use crate::verify::probe::{Direction, Effect, Probe};
 use crate::verify::probes::receipt::arrived;
 use crate::verify::protocol::{Crossing, Reply, Topic};
-use crate::verify::stage::{Ground, Stage};
+use crate::verify::stage::{Scene, Stage};
 use crate::verify::target::Target;
 use crate::verify::verdict::Identity;
 use crate::verify::wall::Wall;
@@ -54,9 +54,9 @@ const CLOSE: i64 = 60;
 
 fn read(crossing: TimeCrossing, outside: &Outside<'_>, subject: &Target) -> Try {
     // On the real host the clock is that of the host: an offset of nothing.
-    let clocks = match outside.stage.ground {
-        Ground::Stage => outside.stage.clocks.clone(),
-        Ground::Host => Ok(()),
+    let clocks = match outside.stage.scene {
+        Scene::Stage => outside.stage.clocks.clone(),
+        Scene::Host => Ok(()),
     };
     planted(&clocks, "clock_gettime", |()| {
         outside.planted("clock_gettime", |ahead: &TimeCanary| agreeing(crossing, ahead, subject))

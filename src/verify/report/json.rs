@@ -72,6 +72,7 @@ impl VerifyReport {
         let argv: Vec<_> = self.subject.argv().iter().map(|word| word.to_string_lossy()).collect();
         let (kind, name, notes) = match &self.subject {
             Subject::Container(_) => ("run", None, &[][..]),
+            Subject::Process(_, notes) => ("process", None, notes.as_slice()),
             Subject::Launcher { name, notes, .. } => ("launcher", Some(name), notes.as_slice()),
         };
         let is_recipe = matches!(&self.subject, Subject::Launcher { recipe: true, .. });

@@ -55,14 +55,14 @@ impl LauncherRows {
     }
 
     fn conclusion(&self) -> String {
-        let named = |wanted: Exit| -> Vec<&str> {
+        let named = |wanted: Exit| -> Vec<String> {
             let rows = self.rows.iter().filter(|row| row.exit() == wanted && row.was_tried());
             rows.map(VerifyReport::name).collect()
         };
-        let untried: Vec<&str> =
+        let untried: Vec<String> =
             self.rows.iter().filter(|row| !row.was_tried()).map(VerifyReport::name).collect();
         let mut said = Vec::new();
-        let mut tell = |what: &str, names: Vec<&str>| {
+        let mut tell = |what: &str, names: Vec<String>| {
             if !names.is_empty() {
                 said.push(format!("{what}: {}.", names.join(", ")));
             }

@@ -103,10 +103,11 @@ impl VerifyReport {
     }
 
     /// What is called so here: the launcher, or rustic.
-    pub fn name(&self) -> &str {
+    pub fn name(&self) -> String {
         match &self.subject {
-            Subject::Launcher { name, .. } => name,
-            Subject::Container(_) => "rustic",
+            Subject::Launcher { name, .. } => name.clone(),
+            Subject::Process(pid, _) => format!("process {pid}"),
+            Subject::Container(_) => "rustic".into(),
         }
     }
 

@@ -46,7 +46,7 @@ pub trait Report {
 
 impl Report for VerifyReport {
     fn parts(&self) -> Vec<Part<'_>> {
-        vec![Part { name: self.name().to_owned(), report: self }]
+        vec![Part { name: self.name(), report: self }]
     }
 
     fn table(&self, detail: Detail) -> String {

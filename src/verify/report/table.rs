@@ -27,8 +27,12 @@ pub(super) fn title(report: &VerifyReport) -> String {
 
 /// How another launcher was called.
 fn launched(report: &VerifyReport) -> String {
-    let Subject::Launcher { notes, .. } = &report.subject else { return String::new() };
-    let mut text = folded("", &report.command_line(), 2);
+    let (called, notes) = match &report.subject {
+        Subject::Container(_) => return String::new(),
+        Subject::Launcher { notes, .. } => (report.command_line(), notes),
+        Subject::Process(_, notes) => (report.name(), notes),
+    };
+    let mut text = folded("", &called, 2);
     for note in notes {
         text.push_str(&folded("  ", &printable(note), 4));
     }

@@ -3,7 +3,7 @@
 //!
 //! Everything else goes with the stage's namespaces, and the verifier's children with the verifier.
 
-use super::Ground;
+use super::scene::Scene;
 use crate::error::{Failure, without_number};
 use crate::sys::{self, keys};
 use crate::verify::child::{as_uid, ended};
@@ -32,7 +32,7 @@ pub struct Traces {
     /// A probe's program in a root of the caller's.
     pub planted: Option<PathBuf>,
     /// Where the directories lie: on the real host they are not covered, and have files in them.
-    pub contents: Ground,
+    pub contents: Scene,
 }
 
 /// The cleanup process, which works when this is dropped.
@@ -79,7 +79,7 @@ impl Drop for Cleanup {
         let done = ended(self.pid).is_some_and(|status| status.exit_status() == Some(0));
         if !done {
             // It was killed. Here the stage's tmpfs still lies on the directory.
-            let covered = self.traces.contents == Ground::Stage;
+            let covered = self.traces.contents == Scene::Stage;
             for directory in self.traces.directories.iter().filter(|_| covered) {
                 let _ = rustix::mount::unmount(directory, rustix::mount::UnmountFlags::DETACH);
             }
@@ -123,8 +123,8 @@ fn remove(traces: &Traces) {
     }
     for directory in &traces.directories {
         let _ = match traces.contents {
-            Ground::Stage => fs::remove_dir(directory),
-            Ground::Host => fs::remove_dir_all(directory),
+            Scene::Stage => fs::remove_dir(directory),
+            Scene::Host => fs::remove_dir_all(directory),
         };
     }
 }

@@ -10,6 +10,9 @@ pub mod namespaces;
 pub mod new_mounts;
 pub mod place;
 pub mod rtnetlink;
+mod scene;
+
+pub use scene::Scene;
 
 use crate::error::{Failure, errno_text};
 use crate::host::Host;
@@ -29,20 +32,10 @@ use rustix::mount::mount;
 use std::ffi::CString;
 use std::path::{Path, PathBuf};
 
-/// What the verifier stands on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ground {
-    /// A throw-away host of its own.
-    Stage,
-    /// The real host, where whoever makes the container is no child of the verifier's. Only what is
-    /// the verifier's own is touched there.
-    Host,
-}
-
 /// The throw-away host; or, where there can be none, the verifier's place on the real one.
 pub struct Stage {
     /// Which of them it is.
-    pub ground: Ground,
+    pub scene: Scene,
     /// Stands in the name of whatever the verifier makes.
     pub nonce: String,
     /// What only the outside knows.
@@ -74,20 +67,34 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Builds it around this process, which stays in it.
+    /// Builds it around this process, which stays in it. `plant` is a root of the caller's that a
+    /// probe's program is to be put into.
     ///
     /// # Errors
     /// What the caller may not do; nothing is left then.
     pub fn build(
-        ground: Ground,
+        scene: Scene,
         host: &Host,
         spec: &Spec,
         plant: Option<&Path>,
     ) -> Result<Self, Failure> {
-        let failed = |what: &'static str| move |errno: Errno| Failure::new(what).errno(errno);
-        let caller = Caller::here();
-        let nonce = random::letters(8).map_err(failed("cannot get random bytes"))?;
-        let secret = random::letters(16).map_err(failed("cannot get random bytes"))?;
+        let stage = Self::begin(scene, host, spec, plant)?;
+        match scene {
+            Scene::Host => stage.on_the_host(),
+            Scene::Stage => stage.furnished(host),
+        }
+    }
+
+    /// What stage and host have in common: names, a directory, a cgroup, and who removes them.
+    fn begin(
+        scene: Scene,
+        host: &Host,
+        spec: &Spec,
+        plant: Option<&Path>,
+    ) -> Result<Self, Failure> {
+        let failed = |errno: Errno| Failure::new("cannot get random bytes").errno(errno);
+        let nonce = random::letters(8).map_err(failed)?;
+        let secret = random::letters(16).map_err(failed)?;
         // Whoever has that uid inside has its keyring too.
         let uid = spec.user.uid;
         let is_other = uid != host.uid && !spec.namespaces.is_new(Namespace::User);
@@ -99,70 +106,58 @@ impl Stage {
         let cgroup = CgroupPlace::choose(&nonce);
         let name = format!(".rustic-{nonce}");
         let planted = plant.map(|root| (root.join(&name), Path::new("/").join(&name)));
-        let key = CString::new(key_name(&nonce)).unwrap_or_default();
         let cleanup = Cleanup::start(Traces {
             directories: directories.clone(),
             cgroup: made(&cgroup),
-            key,
+            key: CString::new(key_name(&nonce)).unwrap_or_default(),
             other_uid,
-            queue: (ground == Ground::Host).then(|| queue_name(&nonce)),
-            contents: ground,
+            queue: (scene == Scene::Host).then(|| queue_name(&nonce)),
+            contents: scene,
             planted: planted.as_ref().map(|(path, _)| path.clone()),
         })?;
-        let directory = directory::first_made(directories)?;
-        let cgroup = cgroup.and_then(CgroupPlace::make);
-        let mut host_mounts = HostMounts::here();
-        if ground == Ground::Host {
-            chmod(&directory, Mode::from_raw_mode(0o755)).map_err(failed("chmod"))?;
-            let rights = namespaces::rights_on_the_host(host);
-            let untold = |what: &str| format!("the real host's {what} is left alone");
-            return Ok(Self {
-                ground,
-                nonce,
-                secret,
-                directory,
-                namespaces: Vec::new(),
-                clocks: Err(untold("clock")),
-                rights,
-                held: host.held,
-                caller,
-                planted,
-                host: host_mounts,
-                other_uid,
-                no_sysfs: Some(untold("network")),
-                cgroup,
-                _janitor: cleanup,
-            });
-        }
-        let rights = namespaces::enter_mount_namespace(host)?;
-        mounts::own_tree(&directory).map_err(|errno| {
+        let untold = |what: &str| format!("the real host's {what} is left alone");
+        Ok(Self {
+            scene,
+            directory: directory::first_made(directories)?,
+            namespaces: Vec::new(),
+            clocks: Err(untold("clock")),
+            rights: namespaces::rights_on_the_host(host),
+            held: host.held,
+            caller: Caller::here(),
+            planted,
+            host: HostMounts::here(),
+            other_uid,
+            no_sysfs: Some(untold("network")),
+            cgroup: cgroup.and_then(CgroupPlace::make),
+            nonce,
+            secret,
+            _janitor: cleanup,
+        })
+    }
+
+    fn on_the_host(self) -> Result<Self, Failure> {
+        chmod(&self.directory, Mode::from_raw_mode(0o755)).map_err(|errno| {
+            Failure::new(format!("cannot open {} to all", self.directory.display())).errno(errno)
+        })?;
+        Ok(self)
+    }
+
+    /// New namespaces, with what makes them a host.
+    fn furnished(mut self, host: &Host) -> Result<Self, Failure> {
+        self.rights = namespaces::enter_mount_namespace(host)?;
+        let directory = &self.directory;
+        mounts::own_tree(directory).map_err(|errno| {
             Failure::new(format!("cannot mount a tmpfs on {}", directory.display())).errno(errno)
         })?;
         for kind in ["mqueue", "sysfs"] {
             // Where the caller may not, there is nothing of the host's to be found, and its control
             // says so.
-            let _ = mounts::show_of_the_host(kind, &directory, &mut host_mounts);
+            let _ = mounts::show_of_the_host(kind, directory, &mut self.host);
         }
-        let namespaces = namespaces::enter()?;
-        let clocks = namespaces::set_clocks(&namespaces);
-        let no_sysfs = furnish(&nonce, &secret, &directory.join(QUEUES));
-        Ok(Self {
-            ground,
-            nonce,
-            secret,
-            directory,
-            namespaces,
-            clocks,
-            rights,
-            held: host.held,
-            caller,
-            planted,
-            host: host_mounts,
-            other_uid,
-            no_sysfs,
-            cgroup,
-            _janitor: cleanup,
-        })
+        self.namespaces = namespaces::enter()?;
+        self.clocks = namespaces::set_clocks(&self.namespaces);
+        self.no_sysfs = furnish(&self.nonce, &self.secret, &directory.join(QUEUES));
+        Ok(self)
     }
 
     /// Whether the caller holds a right over the machine.

@@ -1,6 +1,6 @@
 //! What is mounted in the stage while a container runs.
 
-use super::Ground;
+use super::scene::Scene;
 use crate::mountinfo::{self, MountInfo};
 use rustix::mount::{UnmountFlags, unmount};
 use std::collections::BTreeSet;
@@ -9,14 +9,14 @@ use std::collections::BTreeSet;
 /// a leak has left there would stand in the way of the next container.
 pub struct MountsBefore {
     before: BTreeSet<u64>,
-    ground: Ground,
+    scene: Scene,
 }
 
 impl MountsBefore {
     /// As they are. On the real host nothing is taken away: others mount there too.
-    pub fn now(ground: Ground) -> Self {
+    pub fn now(scene: Scene) -> Self {
         let table = mountinfo::read().unwrap_or_default();
-        Self { before: table.into_iter().map(|mount| mount.id).collect(), ground }
+        Self { before: table.into_iter().map(|mount| mount.id).collect(), scene }
     }
 
     /// What has come since.
@@ -36,7 +36,7 @@ impl MountsBefore {
 
 impl Drop for MountsBefore {
     fn drop(&mut self) {
-        if self.ground == Ground::Stage {
+        if self.scene == Scene::Stage {
             self.restore();
         }
     }

@@ -1,6 +1,7 @@
 //! verify of other launchers: that the probe is found behind them, that what they do to it is
 //! named, and that what is said of them is so.
 
+mod joined;
 mod namespaces;
 mod relays;
 

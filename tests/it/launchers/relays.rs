@@ -4,7 +4,7 @@
 use super::{because, judged, with};
 use crate::judged::{verdicts, verify};
 use crate::need;
-use crate::support::marker;
+use crate::support::days;
 use std::collections::BTreeSet;
 
 const OPEN: [&str; 5] = ["sh", "-c", "exec \"$@\"", "x", "{probe}"];
@@ -96,12 +96,12 @@ fn who_answers_for_the_probe_is_named() {
 #[test]
 fn what_a_launcher_leaves_running_ends_with_it() {
     need!(root);
-    let marker = marker();
-    let script = format!("exec 3>&1; sleep {marker} >/dev/null 3>&1 2>&1 & exec {{probe}}");
+    let days = days();
+    let script = format!("sleep {} {} & exec {{probe}}", days[0], days[1]);
     let (code, _) = judged(&["--only", "uts"], &["sh", "-c", &script]);
     assert_eq!(code, 1);
     crate::support::eventually("the end of what was left", || {
-        crate::support::processes(&marker).is_empty()
+        crate::support::sleeps(&days).is_empty()
     });
 }
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::fs::{self, File};
 use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 /// A launcher's words, with `{probe}` for what it starts: in a root that is `{root}`, or where the
 /// outside's own root is.
@@ -36,6 +36,37 @@ impl Outside {
             ],
         });
         let words: Vec<String> = words.collect();
+        let (ran, typed, said) = self.started(&words, master, slave);
+        let mut crossed = self.crossed(&ran);
+        // A new namespace has the name of the old one; whether it is the same one is told otherwise.
+        crossed.retain(|how| how != "uts gethostname");
+        crossed.extend(typed);
+
+        let mut verify = Command::new(rustic);
+        verify.args(["verify", "--json"]);
+        if launched.of_daemon {
+            verify.arg("--no-stage");
+        }
+        if launched.in_root {
+            verify.args(["--plant", &root]);
+        }
+        verify.arg("--").args(launched.words.iter().map(|word| word.replace("{root}", &root)));
+        let mut judged = judged(verify, &ran, crossed);
+        judged["case"] = case.into();
+        judged["options"] = launched.words.join(" ").into();
+        judged["said"] = said.into();
+        let _ = fs::remove_dir_all(format!("{root}/run"));
+        judged
+    }
+
+    /// Starts a launcher with what a careless caller leaves it, on a terminal of its own; and says
+    /// what it has done to that, and what it has said there.
+    fn started(
+        &self,
+        words: &[String],
+        master: i32,
+        slave: i32,
+    ) -> (Output, Option<String>, String) {
         let mut run = Command::new(&words[0]);
         run.args(&words[1..]).env(VARIABLE, &self.secret);
         // A file of its own: what is behind stdin has its mode changed.
@@ -61,40 +92,21 @@ impl Outside {
             })
         };
         let ran = run.output().unwrap();
-        let mut crossed = self.crossed(&ran);
-        // A new namespace has the name of the old one; whether it is the same one is told otherwise.
-        crossed.retain(|how| how != "uts gethostname");
         // SAFETY: descriptors of this process, and places for a number and a size.
-        unsafe {
+        let typed = unsafe {
             let (mut typed, mut size) = (0_i32, std::mem::zeroed::<libc::winsize>());
             libc::ioctl(slave, libc::FIONREAD, &raw mut typed);
             libc::ioctl(slave, libc::TIOCGWINSZ, &raw mut size);
-            if typed > 0 || size.ws_col == 999 {
-                crossed.push(format!("terminal {typed} typed, {} columns", size.ws_col));
-            }
-        }
+            (typed > 0 || size.ws_col == 999)
+                .then(|| format!("terminal {typed} typed, {} columns", size.ws_col))
+        };
         let mut said = vec![0; 4096];
         // SAFETY: the descriptor does not wait, and the buffer has the length that is passed.
         let length = unsafe { libc::read(master, said.as_mut_ptr().cast(), said.len()) };
         said.truncate(length.max(0) as usize);
         // SAFETY: they were made for this, and nobody uses them any more.
         unsafe { (libc::close(master), libc::close(slave)) };
-
-        let mut verify = Command::new(rustic);
-        verify.args(["verify", "--json"]);
-        if launched.of_daemon {
-            verify.arg("--no-stage");
-        }
-        if launched.in_root {
-            verify.args(["--plant", &root]);
-        }
-        verify.arg("--").args(launched.words.iter().map(|word| word.replace("{root}", &root)));
-        let mut judged = judged(verify, &ran, crossed);
-        judged["case"] = case.into();
-        judged["options"] = launched.words.join(" ").into();
-        judged["said"] = String::from_utf8_lossy(&said).into_owned().into();
-        let _ = fs::remove_dir_all(format!("{root}/run"));
-        judged
+        (ran, typed, String::from_utf8_lossy(&said).into_owned())
     }
 }
 

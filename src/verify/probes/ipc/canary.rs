@@ -4,7 +4,7 @@
 use crate::error::errno_text;
 use crate::sys::sysv::{self, Mechanism};
 use crate::verify::outside::Canary;
-use crate::verify::stage::{Ground, Stage, queue_name};
+use crate::verify::stage::{Scene, Stage, queue_name};
 use nix::mqueue::{MQ_OFlag, MqAttr, MqdT, mq_open, mq_receive};
 use nix::sys::stat;
 use std::path::PathBuf;
@@ -59,7 +59,7 @@ pub struct SysvCanary {
 
 impl Canary for SysvCanary {
     fn plant(stage: &Stage, _: &[PathBuf]) -> Result<Self, String> {
-        if stage.ground == Ground::Host {
+        if stage.scene == Scene::Host {
             return Err("the real host's objects of System V are left alone".into());
         }
         let planted = || -> rustix::io::Result<Self> {

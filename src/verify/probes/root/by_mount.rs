@@ -71,7 +71,7 @@ fn by_mount(outside: &Outside<'_>, subject: &Target) -> Try {
     // In a user namespace no node can be made: those of /dev are the host's, one by one.
     mounted(subject, &devices, IDENTITY, |shown, held| {
         let is_own = || is_own_root(shown, outside) || is_made_for(subject, held);
-        let is_own = subject.role.launched().is_some() && is_own();
+        let is_own = subject.role.is_foreign() && is_own();
         !is_own && !held.stat().is_ok_and(|stat| nodes::is_harmless(&stat))
     })
 }

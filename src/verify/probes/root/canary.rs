@@ -3,7 +3,7 @@
 use crate::error::{errno_of, errno_text, without_number};
 use crate::sys::handle;
 use crate::verify::outside::Canary;
-use crate::verify::stage::{Ground, Stage};
+use crate::verify::stage::{Scene, Stage};
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags, open};
 use rustix::mount::{MountFlags, mount};
@@ -62,7 +62,7 @@ impl Canary for RootCanary {
 /// In a /dev/shm of the stage's: the host's is left alone.
 fn plant_shared_memory(stage: &Stage) -> Result<String, String> {
     let folder = Path::new(SHARED_MEMORY);
-    if stage.ground == Ground::Host {
+    if stage.scene == Scene::Host {
         return Err("the real host's /dev/shm is left alone".into());
     }
     // The stage's own directory may be there: then it is not covered.

@@ -179,7 +179,7 @@ fn shared_memory(outside: &Outside<'_>, subject: &Target) -> Try {
 /// Nothing is opened for writing: the kernel would refuse it as long as the program runs, and allow
 /// it afterwards. That the file is the host's, on a mount that can be written, is the crossing.
 fn program(_: &Outside<'_>, subject: &Target) -> Try {
-    if subject.role.launched().is_some() {
+    if subject.role.is_foreign() {
         return Try::untried(
             "access",
             "the probe's program is a copy of its own, and no launcher's",
