@@ -56,6 +56,26 @@ fn writes(path: &Path) -> bool {
     OpenOptions::new().write(true).custom_flags(libc::O_NONBLOCK).open(path).is_ok()
 }
 
+/// Files and a log that say what the outside's say.
+fn told_of_the_machine(told: &Canaries, places: &[PathBuf]) {
+    for place in places {
+        for (file, line) in &told.facts {
+            let text = fs::read_to_string(place.join(file)).unwrap_or_default();
+            if text.lines().next() == Some(line) {
+                crossed("kernel", format!("{} tells", place.join(file).display()));
+            }
+        }
+    }
+    // SAFETY: the kernel is asked how much there is, and writes nothing; number 10, klogctl(3).
+    if unsafe { libc::klogctl(3, std::ptr::null_mut(), 0) } >= 0 {
+        let mut text = vec![0_u8; 4096];
+        // SAFETY: the buffer has the length that is passed.
+        if unsafe { libc::klogctl(3, text.as_mut_ptr().cast(), 4096) } > 0 {
+            crossed("kernel", "the log");
+        }
+    }
+}
+
 pub(super) fn kernel(told: &Canaries, places: &[PathBuf]) {
     let parameters = |how: &str| {
         for place in places {
@@ -75,22 +95,7 @@ pub(super) fn kernel(told: &Canaries, places: &[PathBuf]) {
             }
         }
     };
-    for place in places {
-        for (file, line) in &told.facts {
-            let text = fs::read_to_string(place.join(file)).unwrap_or_default();
-            if text.lines().next() == Some(line) {
-                crossed("kernel", format!("{} tells", place.join(file).display()));
-            }
-        }
-    }
-    // SAFETY: the kernel is asked how much there is, and writes nothing; number 10, klogctl(3).
-    if unsafe { libc::klogctl(3, std::ptr::null_mut(), 0) } >= 0 {
-        let mut text = vec![0_u8; 4096];
-        // SAFETY: the buffer has the length that is passed.
-        if unsafe { libc::klogctl(3, text.as_mut_ptr().cast(), 4096) } > 0 {
-            crossed("kernel", "the log");
-        }
-    }
+    told_of_the_machine(told, places);
     parameters("there");
     if let Some(proc) = mounted("proc") {
         // SAFETY: a descriptor of this process, a string with NUL, and numbers.
