@@ -45,6 +45,10 @@ pub(super) struct Others {
         value_parser = completed(&RECIPES, recipe), conflicts_with_all = ["flip", "list"],
     )]
     with: Vec<&'static Recipe>,
+    /// Try what each recipe's launcher makes without walls, as a control of its own: what holds there
+    /// too is not owed to its options
+    #[arg(long, help_heading = OTHERS, requires = "with")]
+    pub(super) control_each: bool,
     /// Verify a container that runs already, of whatever launcher: the one that this process is in.
     /// A probe joins it; what cannot be joined is read, or not tried. --pid PID says the same
     #[arg(

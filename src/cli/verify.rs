@@ -3,6 +3,7 @@
 use super::container::Container;
 use super::others::{Others, Whose};
 use super::values::completed;
+use crate::namespace::Switch;
 use crate::rootfs::command::OutputFormat;
 use crate::spec::RunOptions;
 use crate::verify::VerifyOptions;
@@ -170,11 +171,12 @@ impl Verify {
             .collect();
 
         let plant = self.others.plant.clone();
+        let control_each = if self.others.control_each { Switch::Yes } else { Switch::No };
         let output = if self.json { OutputFormat::Json } else { OutputFormat::Text };
         VerifyOrder {
             wanted: self.container.wanted(),
             whose: self.others.whose(),
-            order: VerifyOptions { walls, expected: self.expect, plant },
+            order: VerifyOptions { walls, expected: self.expect, plant, control_each },
             show,
             output,
             detail: if self.brief { Detail::Brief } else { Detail::Whole },

@@ -6,9 +6,11 @@ use crate::namespace::{Choice, Namespace, Namespaces, Switch};
 use crate::spec::{Rootfs, RunOptions, Spec, has_range};
 use crate::test_switches;
 use crate::verify::probe::Probe;
+use crate::verify::report::VerifyReport;
+use crate::verify::report::wall::WallReport;
 use crate::verify::role::Ordered;
 use crate::verify::trials::Trial;
-use crate::verify::verdict::{Answer, Control, Receipt};
+use crate::verify::verdict::{Answer, Control, Receipt, Verdict};
 use std::path::PathBuf;
 
 /// The container with every wall: all eight namespaces, and otherwise what rustic does by itself.
@@ -64,4 +66,34 @@ pub(super) fn control(trial: &Trial) -> Control {
 /// Whether a test has ordered that a probe's control fails, by its name in RUSTIC_FAIL_CONTROL.
 fn ordered_failure(probe: &Probe) -> bool {
     test_switches::ordered("RUSTIC_FAIL_CONTROL").is_some_and(|id| id == probe.id)
+}
+
+/// What a launcher's own form without walls says of what it makes with them: which walls are not
+/// owed to its options, since they hold there too.
+pub(super) fn own_control(closed: &VerifyReport, open: &VerifyReport) -> String {
+    let form = open.command_line();
+    let reason = open.walls.first().filter(|_| !open.was_tried());
+    if let Some(reason) = reason.and_then(|wall| wall.verdict.because()) {
+        return format!("its own form without walls, {form}, has not started: {reason}");
+    }
+    let both = closed.walls.iter().zip(&open.walls);
+    let held = |wall: &WallReport| wall.verdict == Verdict::Held;
+    let owed: Vec<&str> = both
+        .clone()
+        .filter(|(closed, open)| held(closed) && !held(open))
+        .map(|(closed, _)| closed.wall.name())
+        .collect();
+    let anyway: Vec<&str> = both
+        .filter(|(closed, open)| held(closed) && held(open))
+        .map(|(closed, _)| closed.wall.name())
+        .collect();
+    let told = |names: &[&str]| match names {
+        [] => "no wall".to_owned(),
+        names => names.join(", "),
+    };
+    format!(
+        "beside its own form without walls, {form}: owed to its options are {}; held there too: {}",
+        told(&owed),
+        told(&anyway)
+    )
 }

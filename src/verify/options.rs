@@ -1,5 +1,6 @@
 //! What `rustic verify` is to do.
 
+use crate::namespace::Switch;
 use crate::verify::probe::Probe;
 use crate::verify::probes;
 use crate::verify::wall::Wall;
@@ -11,6 +12,8 @@ pub struct VerifyOptions {
     pub walls: Vec<Wall>,
     /// What is expected of some walls, whatever was ordered: a verdict by its word.
     pub expected: Vec<(Wall, &'static str)>,
+    /// Whether each launcher's own open form is tried as a control too.
+    pub control_each: Switch,
     /// A root of the caller's that the probe's program is put into.
     pub plant: Option<PathBuf>,
 }

@@ -3,8 +3,9 @@
 
 use crate::error::Failure;
 use crate::host::Host;
+use crate::namespace::Switch;
 use crate::spec::Spec;
-use crate::verify::controls::{control, directory, every_wall, own_ids};
+use crate::verify::controls::{control, directory, every_wall, own_control, own_ids};
 use crate::verify::foreign::order::LauncherOrder;
 use crate::verify::foreign::words::Places;
 use crate::verify::foreign::workplace;
@@ -123,8 +124,23 @@ impl<'a> Verifier<'a> {
         workplace::make(&self.stage, spec, self.host, root_wanted)
     }
 
-    /// Verifies what another launcher makes.
+    /// Verifies what another launcher makes; beside its own open form, where that is wanted.
     pub fn verify_launcher(&self, launcher: &LauncherOrder, places: &Places) -> VerifyReport {
+        let report = self.launched(launcher, places);
+        if self.order.control_each == Switch::No || !report.was_tried() {
+            return report;
+        }
+        let note = match &launcher.open {
+            None => "it has no form without walls that it could be compared with".to_owned(),
+            Some(open) => {
+                let open = LauncherOrder { command: open.clone(), ..launcher.clone() };
+                own_control(&report, &self.launched(&open, places))
+            }
+        };
+        report.with_note(note)
+    }
+
+    fn launched(&self, launcher: &LauncherOrder, places: &Places) -> VerifyReport {
         let role = Role::Foreign(Box::new(Launched {
             command: launcher.command.clone(),
             places: places.clone(),

@@ -14,6 +14,8 @@ pub struct LauncherOrder {
     pub recipe: bool,
     /// How it is called.
     pub command: Command,
+    /// Its own form without walls, where it has one.
+    pub open: Option<Command>,
     /// What it gets as standard streams.
     pub through: Through,
     /// Where it stands: a daemon's containers are on the real host.
@@ -37,6 +39,7 @@ impl LauncherOrder {
             name,
             recipe: false,
             command,
+            open: None,
             through,
             scene,
             before: None,

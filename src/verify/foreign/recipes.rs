@@ -16,6 +16,8 @@ pub struct Recipe {
     pub name: &'static str,
     /// The command line, split at blanks.
     line: &'static str,
+    /// The launcher's own form without walls, where it has one.
+    open: Option<&'static str>,
     /// What makes what it needs, before it is started, for a shell.
     before: Option<&'static str>,
     /// What takes away what it may leave, likewise.
@@ -71,6 +73,7 @@ pub const ALL: [Recipe; 9] = [
     Recipe {
         name: "unshare",
         line: "unshare -m -p -u -i -n -C -f --mount-proc {probe}",
+        open: Some("unshare -f {probe}"),
         before: None,
         end: None,
         holds: &OF_NAMESPACES,
@@ -81,6 +84,7 @@ pub const ALL: [Recipe; 9] = [
     Recipe {
         name: "bwrap",
         line: "bwrap --ro-bind / / --unshare-all --proc /proc --dev /dev --new-session {probe}",
+        open: Some("bwrap --dev-bind / / {probe}"),
         before: None,
         end: None,
         holds: &OF_NAMESPACES,
@@ -91,6 +95,7 @@ pub const ALL: [Recipe; 9] = [
     Recipe {
         name: "firejail",
         line: "firejail --quiet --noprofile --net=none --private {probe}",
+        open: None,
         before: None,
         end: None,
         holds: &[Wall::Pid, Wall::Mnt, Wall::Net],
@@ -101,6 +106,7 @@ pub const ALL: [Recipe; 9] = [
     Recipe {
         name: "chroot",
         line: "chroot {dir} /.rustic-probe __probe {nonce}",
+        open: Some("chroot / {probe}"),
         before: None,
         end: None,
         holds: &[Wall::Root],
@@ -112,6 +118,7 @@ pub const ALL: [Recipe; 9] = [
         name: "nspawn",
         line: "systemd-nspawn -q --register=no --keep-unit --pipe -M {name} --private-network \
             -D {dir} /.rustic-probe __probe {nonce}",
+        open: None,
         before: None,
         end: None,
         holds: &OF_CONTAINERS,
@@ -122,6 +129,7 @@ pub const ALL: [Recipe; 9] = [
     Recipe {
         name: "runc",
         line: "runc --root {bundle}/state run -b {bundle} {name}",
+        open: None,
         before: None,
         end: Some("runc --root {bundle}/state delete --force {name}"),
         holds: &OF_CONTAINERS,
@@ -132,6 +140,7 @@ pub const ALL: [Recipe; 9] = [
     Recipe {
         name: "crun",
         line: "crun --root {bundle}/state run -b {bundle} {name}",
+        open: None,
         before: None,
         end: Some("crun --root {bundle}/state delete --force {name}"),
         holds: &OF_CONTAINERS,
@@ -145,6 +154,13 @@ pub const ALL: [Recipe; 9] = [
             --cgroup-manager cgroupfs run --rm -i --name {name} --network none \
             --ulimit nofile=1024:1024 --ulimit nproc=4096:4096 --rootfs {dir} \
             /.rustic-probe __probe {nonce}",
+        open: Some(
+            "podman --root {work}/storage --runroot {work}/run --tmpdir {work}/tmp \
+            --cgroup-manager cgroupfs run --rm -i --name {name} --network host --pid host \
+            --ipc host --uts host --ulimit nofile=1024:1024 --ulimit nproc=4096:4096 \
+            --security-opt seccomp=unconfined -v /:/host --rootfs {dir} \
+            /.rustic-probe __probe {nonce}",
+        ),
         before: None,
         end: None,
         holds: &OF_CONTAINERS,
@@ -156,6 +172,10 @@ pub const ALL: [Recipe; 9] = [
         name: "docker",
         line: "docker run --rm -i --name {name} --network none {name} \
             /.rustic-probe __probe {nonce}",
+        open: Some(
+            "docker run --rm -i --name {name} --network host --pid host --ipc host --uts host \
+            --security-opt seccomp=unconfined -v /:/host {name} /.rustic-probe __probe {nonce}",
+        ),
         before: Some("tar -C {dir} -c . | docker import - {name}"),
         end: Some("docker rm --force {name}; docker rmi --force {name}"),
         holds: &OF_CONTAINERS,
@@ -176,20 +196,22 @@ impl Recipe {
 
     /// The order of this recipe for a caller of this uid.
     pub fn order(&self, uid: u32) -> LauncherOrder {
-        let mut words: Vec<&str> = self.line.split_whitespace().collect();
-        if let (ForUsers::With(further), true) = (self.user, uid != 0) {
-            words.splice(1..1, further.split_whitespace());
-        }
         let mut notes: Vec<String> = self.notes.iter().map(|&note| note.to_owned()).collect();
-        let mut command = Command::new(words);
+        let mut command = Command::new(self.line.split_whitespace());
+        let mut open = self.open.map(|line| Command::new(line.split_whitespace()));
+        if let (ForUsers::With(further), true) = (self.user, uid != 0) {
+            command = command.with(1, &further.split_whitespace().collect::<Vec<_>>());
+        }
         if self.name == "podman" && has_old_cgroups() {
-            command = command.with(1, &["--runtime", "runc"]);
+            let runc = ["--runtime", "runc"];
+            (command, open) = (command.with(1, &runc), open.map(|open| open.with(1, &runc)));
             notes.push("with runc in place of crun, which refuses cgroups of version 1".into());
         }
         LauncherOrder {
             name: self.name.to_owned(),
             recipe: true,
             command,
+            open,
             through: Through::Pipes,
             scene: match self.starts {
                 Starts::Caller => Scene::Stage,

@@ -111,6 +111,15 @@ impl VerifyReport {
         }
     }
 
+    /// The same with something more that a reader must know.
+    pub fn with_note(mut self, note: String) -> Self {
+        match &mut self.subject {
+            Subject::Launcher { notes, .. } | Subject::Process(_, notes) => notes.push(note),
+            Subject::Container(_) => {}
+        }
+        self
+    }
+
     /// How it was started, for a reader.
     pub fn command_line(&self) -> String {
         let words: Vec<_> = self.subject.argv().iter().map(|word| word.to_string_lossy()).collect();

@@ -142,3 +142,18 @@ fn of_several_launchers_each_has_a_row_and_a_missing_one_is_no_verdict() {
     let told = because(&report["rows"][0]);
     assert_eq!(told, "unshare: there is no such program");
 }
+
+#[test]
+fn a_launchers_own_open_form_says_what_is_owed_to_its_options() {
+    need!(root);
+    let options = ["--with", "unshare,bwrap,chroot", "--only", "pid,uts,devices", "--control-each"];
+    let (_, report) = crate::judged::report(verify().opt(options));
+    let notes = |at: usize| report["rows"][at]["target"]["notes"].to_string();
+    for at in [0, 1] {
+        assert!(notes(at).contains("owed to its options are pid, uts"), "{}", notes(at));
+    }
+    // Nothing of chroot's holds, with its option or without.
+    assert!(notes(2).contains("owed to its options are no wall; held there too: no wall"));
+    let without = crate::judged::report(verify().opt(&options[..4])).1;
+    assert!(!without.to_string().contains("owed to its options"), "{without:#}");
+}
