@@ -154,6 +154,6 @@ fn a_launchers_own_open_form_says_what_is_owed_to_its_options() {
     }
     // Nothing of chroot's holds, with its option or without.
     assert!(notes(2).contains("owed to its options are no wall; held there too: no wall"));
-    let without = crate::judged::report(verify().opt(&options[..4])).1;
+    let without = crate::judged::report(verify().opt(options[..4].iter().copied())).1;
     assert!(!without.to_string().contains("owed to its options"), "{without:#}");
 }
