@@ -73,6 +73,12 @@ impl Process {
             let line = status.lines().find_map(|line| line.strip_prefix(name));
             line.unwrap_or_default().trim().to_owned()
         };
+        if value("State:").starts_with(['Z', 'X']) {
+            return Err(format!("process {pid} has ended, and waits for its parent to see it"));
+        }
+        if value("Kthread:") == "1" || read("cmdline")?.is_empty() && read("maps")?.is_empty() {
+            return Err(format!("process {pid} is a thread of the kernel"));
+        }
         let mask = |name: &str| u64::from_str_radix(&value(name), 16).unwrap_or(0);
         let id = |name: &str, map: &str| {
             let effective = value(name).split_whitespace().nth(1)?.parse::<u32>().ok()?;

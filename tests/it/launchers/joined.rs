@@ -37,9 +37,8 @@ fn sleeping(words: &[&str], days: &[String; 2]) -> (Child, i32) {
 fn a_container_that_runs_is_judged_by_one_of_its_processes() {
     need!(root);
     let walls = ["--only", "pid,mnt,uts,net,ipc,root"];
-    let days = days();
     let launcher = ["unshare", "-mpuinf", "--kill-child", "--mount-proc"];
-    let (child, pid) = sleeping(&launcher, &days);
+    let (child, pid) = sleeping(&launcher, &days());
     let (code, made) = judged(pid, &walls);
     end(child);
     let found = verdicts(&made);
@@ -47,7 +46,7 @@ fn a_container_that_runs_is_judged_by_one_of_its_processes() {
     assert_eq!(told, ["held", "held", "held", "held", "leaked", "leaked"], "{made:#}");
     assert_eq!((code, &made["target"]["kind"]), (1, &"process".into()));
     // The control: the same process without a launcher shares all of it.
-    let (child, pid) = sleeping(&["env"], &days);
+    let (child, pid) = sleeping(&["env"], &days());
     let (_, open) = judged(pid, &walls);
     end(child);
     let namespaces = ["pid", "mnt", "uts", "net", "ipc"].map(|wall| verdicts(&open)[wall]);
