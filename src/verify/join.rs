@@ -3,11 +3,12 @@
 //! calls, nobody can join.
 
 use crate::error::{errno_of, errno_text, of_nix, without_number};
-use crate::host::{capability, extents};
+use crate::host::{Host, capability, extents};
 use crate::namespace::Namespace;
 use crate::self_exe;
 use crate::sys;
 use crate::verify::child::ended;
+use caps::Capability;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
@@ -43,7 +44,7 @@ pub struct Process {
 }
 
 /// That of time first: it cannot be entered from below. That of users last: the rights over the
-/// others are those of the caller.
+/// others are those of the caller, where he has any.
 const ORDER: [Namespace; 8] = [
     Namespace::Time,
     Namespace::Cgroup,
@@ -60,7 +61,7 @@ impl Process {
     ///
     /// # Errors
     /// Which of its files cannot be read and why, for a reader.
-    pub fn look(pid: i32) -> Result<Self, String> {
+    pub fn look(pid: i32, host: &Host) -> Result<Self, String> {
         let read = |file: &str| {
             let path = format!("/proc/{pid}/{file}");
             fs::read_to_string(&path).map_err(|error| match errno_of(&error) {
@@ -91,8 +92,14 @@ impl Process {
             open(path.as_str(), flags | OFlags::CLOEXEC, Mode::empty())
                 .map_err(|errno| format!("{path}: {}", errno_text(errno)))
         };
+        // Who has no right over the machine has one over the user namespace that he has made, and in
+        // it over the others.
+        let mut order = ORDER;
+        if !host.holds(Capability::CAP_SYS_ADMIN) {
+            order.rotate_right(1);
+        }
         let mut links = Vec::new();
-        for namespace in ORDER {
+        for namespace in order {
             let entry = namespace.proc_entry();
             let theirs = format!("/proc/{pid}/ns/{entry}");
             let same = |path: &str| fs::read_link(path).ok();

@@ -155,7 +155,7 @@ pub fn process(
     spec: &Spec,
     host: &Host,
 ) -> Result<VerifyReport, String> {
-    let process = Process::look(pid)?;
+    let process = Process::look(pid, host)?;
     let judged = Judged::Process(host.uid);
     Ok(match Verifier::new(Scene::Host, order, spec, host) {
         Ok(verifier) => verifier.verify_process(process, judged),

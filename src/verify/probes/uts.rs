@@ -8,7 +8,7 @@ use crate::verify::attempt::Try;
 use crate::verify::outside::Outside;
 use crate::verify::probe::{Direction, Effect, Probe};
 use crate::verify::probes::receipt::arrived;
-use crate::verify::probes::right::{Right, held_outside};
+use crate::verify::probes::right::{Right, held_outside, none_to_keep};
 use crate::verify::protocol::{Crossing, Reply, Topic};
 use crate::verify::target::Target;
 use crate::verify::wall::Wall;
@@ -77,7 +77,10 @@ fn set(_: &Outside<'_>, subject: &Target) -> Try {
     attempt.or_stayed().or_without(Capability::CAP_SYS_ADMIN)
 }
 
-fn right(_: &Outside<'_>, subject: &Target) -> Try {
+fn right(outside: &Outside<'_>, subject: &Target) -> Try {
+    if !outside.stage.may(Capability::CAP_SYS_ADMIN) {
+        return Try::untried("sethostname", &none_to_keep(Capability::CAP_SYS_ADMIN));
+    }
     let reply = subject.ask(&UtsCrossing::Right);
     let right = Right { capability: Capability::CAP_SYS_ADMIN, present: &[Errno::INVAL] };
     held_outside(right, reply, subject.identity(Namespace::Uts), subject)
