@@ -52,9 +52,8 @@ pub(super) fn act(asked: VerifyOrder) -> Result<Exit> {
     if let Whose::Process(pid) = asked.whose {
         only_other(&asked.wanted)?;
         let files = Files::open(&asked)?;
-        let report = verify::process(&asked.order, pid, &spec, &host).map_err(|reason| {
-            Failure::new(format!("--process {pid}: {reason}")).exit(Exit::Usage)
-        })?;
+        let report = verify::process(&asked.order, pid, &spec, &host)
+            .map_err(|reason| Failure::new(format!("--process {pid}: {reason}")))?;
         return told(&report, &asked, files);
     }
     let files = Files::open(&asked)?;
@@ -76,6 +75,10 @@ struct Files {
 
 impl Files {
     fn open(asked: &VerifyOrder) -> Result<Self, Failure> {
+        if asked.junit.is_some() && asked.junit == asked.markdown {
+            let failure = Failure::new("--junit and --markdown: one file cannot hold both");
+            return Err(failure.exit(Exit::Usage));
+        }
         let open = |path: &Option<PathBuf>| path.as_deref().map(opened).transpose();
         Ok(Self { junit: open(&asked.junit)?, markdown: open(&asked.markdown)? })
     }

@@ -107,7 +107,14 @@ fn absolute_directory(text: &str) -> Result<PathBuf, String> {
 impl Others {
     pub(super) fn whose(self) -> Whose {
         let command = (!self.launcher.is_empty()).then(|| Command::new(self.launcher));
-        let others = self.with.into_iter().map(Other::Recipe);
+        let mut with = self.with;
+        let mut seen = Vec::new();
+        with.retain(|recipe| {
+            let is_new = !seen.contains(&recipe.name);
+            seen.push(recipe.name);
+            is_new
+        });
+        let others = with.into_iter().map(Other::Recipe);
         let launchers: Vec<Other> = others.chain(command.map(Other::Command)).collect();
         let through = if self.tty { Through::Terminal } else { Through::Pipes };
         let scene = if self.no_stage { Scene::Host } else { Scene::Stage };

@@ -3,14 +3,15 @@
 //! calls, nobody can join.
 
 use crate::error::{errno_of, errno_text, of_nix, without_number};
-use crate::host::{Host, capability, extents};
+use crate::host::{Extent, Host, capability, extents};
 use crate::namespace::Namespace;
 use crate::self_exe;
 use crate::sys;
 use crate::verify::child::ended;
+use crate::verify::wall::Wall;
 use caps::Capability;
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{Mode, OFlags, open};
+use rustix::fs::{Mode, OFlags, fstat, open};
 use rustix::io::Errno;
 use rustix::process::{
     DumpableBehavior, Signal, chroot, fchdir, set_dumpable_behavior,
@@ -36,11 +37,14 @@ pub struct Process {
     /// Its ids, as its own user namespace has them.
     uid: u32,
     gid: u32,
+    groups: Vec<u32>,
     permitted: u64,
     bounding: u64,
     no_new_privs: bool,
     /// Whether a filter of system calls is on it, seccomp(2).
     pub filtered: bool,
+    /// Whether it is in other cgroups than this process: their rules for devices are not the probe's.
+    pub in_other_cgroups: bool,
 }
 
 /// That of time first: it cannot be entered from below. That of users last: the rights over the
@@ -62,13 +66,7 @@ impl Process {
     /// # Errors
     /// Which of its files cannot be read and why, for a reader.
     pub fn look(pid: i32, host: &Host) -> Result<Self, String> {
-        let read = |file: &str| {
-            let path = format!("/proc/{pid}/{file}");
-            fs::read_to_string(&path).map_err(|error| match errno_of(&error) {
-                Errno::NOENT | Errno::SRCH => format!("there is no process {pid}"),
-                _ => format!("{path}: {}", without_number(&error)),
-            })
-        };
+        let read = |file: &str| read(pid, file);
         let status = read("status")?;
         let value = |name: &str| {
             let line = status.lines().find_map(|line| line.strip_prefix(name));
@@ -81,42 +79,42 @@ impl Process {
             return Err(format!("process {pid} is a thread of the kernel"));
         }
         let mask = |name: &str| u64::from_str_radix(&value(name), 16).unwrap_or(0);
-        let id = |name: &str, map: &str| {
-            let effective = value(name).split_whitespace().nth(1)?.parse::<u32>().ok()?;
-            let of = extents(map)?.into_iter().find(|extent| {
-                effective >= extent.outside && effective - extent.outside < extent.count
-            })?;
-            Some(of.inside + (effective - of.outside))
+        let inside = |outside: u32, map: &str| {
+            let has = |extent: &Extent| {
+                outside >= extent.outside && outside - extent.outside < extent.count
+            };
+            let of = extents(map)?.into_iter().find(has)?;
+            Some(of.inside + (outside - of.outside))
         };
-        let opened = |path: String, flags: OFlags| {
-            open(path.as_str(), flags | OFlags::CLOEXEC, Mode::empty())
-                .map_err(|errno| format!("{path}: {}", errno_text(errno)))
+        let numbers = |name: &str| -> Vec<u32> {
+            value(name).split_whitespace().filter_map(|word| word.parse().ok()).collect()
         };
-        // Who has no right over the machine has one over the user namespace that he has made, and in
-        // it over the others.
-        let mut order = ORDER;
-        if !host.holds(Capability::CAP_SYS_ADMIN) {
-            order.rotate_right(1);
-        }
-        let mut links = Vec::new();
-        for namespace in order {
-            let entry = namespace.proc_entry();
-            let theirs = format!("/proc/{pid}/ns/{entry}");
-            let same = |path: &str| fs::read_link(path).ok();
-            if same(&theirs) != same(&format!("/proc/self/ns/{entry}")) {
-                links.push(opened(theirs, OFlags::RDONLY)?);
+        // Real, effective, saved, of files: execve of the probe leaves one of them.
+        let id = |name: &str, map: &str| match numbers(name).as_slice() {
+            [first, others @ ..] if others.iter().all(|other| other == first) => {
+                inside(*first, map).ok_or_else(|| format!("{name} {first} of {pid} is not mapped"))
             }
-        }
+            _ => Err(format!(
+                "process {pid} has several ids at once, which no probe can have ({name} {})",
+                value(name).replace('\t', " ")
+            )),
+        };
+        let gid_map = read("gid_map")?;
         Ok(Self {
             pid,
-            links: links.into(),
+            links: links(pid, host)?.into(),
             root: opened(format!("/proc/{pid}/root"), OFlags::PATH | OFlags::DIRECTORY)?.into(),
-            uid: id("Uid:", &read("uid_map")?).unwrap_or(0),
-            gid: id("Gid:", &read("gid_map")?).unwrap_or(0),
+            uid: id("Uid:", &read("uid_map")?)?,
+            gid: id("Gid:", &gid_map)?,
+            groups: numbers("Groups:")
+                .into_iter()
+                .filter_map(|gid| inside(gid, &gid_map))
+                .collect(),
             permitted: mask("CapPrm:"),
             bounding: mask("CapBnd:"),
             no_new_privs: value("NoNewPrivs:") == "1",
             filtered: value("Seccomp:") == "2",
+            in_other_cgroups: read("cgroup").ok() != fs::read_to_string("/proc/self/cgroup").ok(),
         })
     }
 
@@ -131,8 +129,12 @@ impl Process {
         for link in self.links.iter() {
             move_into_link_name_space(link.as_fd(), None::<LinkNameSpaceType>)?;
         }
-        fchdir(self.root.as_fd())?;
-        chroot(".")?;
+        let place = |stat: rustix::fs::Stat| (stat.st_dev, stat.st_ino);
+        let own = rustix::fs::stat("/").map(place);
+        if own != fstat(self.root.as_fd()).map(place) {
+            fchdir(self.root.as_fd())?;
+            chroot(".")?;
+        }
         // SAFETY: the verifier's processes have one thread each.
         #[allow(unsafe_code, reason = "fork(2) with one thread")]
         let forked = unsafe { sys::fork() };
@@ -154,7 +156,8 @@ impl Process {
         }
         set_keep_capabilities(true)?;
         // A user namespace may have given up this right, user_namespaces(7).
-        let _ = nix::unistd::setgroups(&[]);
+        let groups: Vec<_> = self.groups.iter().map(|group| (*group).into()).collect();
+        let _ = nix::unistd::setgroups(&groups);
         let (uid, gid) = (self.uid.into(), self.gid.into());
         nix::unistd::setresgid(gid, gid, gid).map_err(of_nix)?;
         nix::unistd::setresuid(uid, uid, uid).map_err(of_nix)?;
@@ -169,6 +172,16 @@ impl Process {
             }
         }
         if self.no_new_privs { set_no_new_privs(true) } else { Ok(()) }
+    }
+
+    /// What keeps it from crossing a wall and is not on the probe.
+    pub fn not_on(&self, wall: Wall) -> Option<&'static str> {
+        let by_cgroup = matches!(wall, Wall::Devices | Wall::Cgroup | Wall::Root);
+        match (self.filtered, self.in_other_cgroups && by_cgroup) {
+            (true, _) => Some("the filter"),
+            (false, true) => Some("the cgroup"),
+            (false, false) => None,
+        }
     }
 
     /// What it holds that has come from outside, as far as that can be read: descriptors of files
@@ -191,6 +204,45 @@ impl Process {
         found.sort();
         found
     }
+}
+
+fn read(pid: i32, file: &str) -> Result<String, String> {
+    let path = format!("/proc/{pid}/{file}");
+    fs::read_to_string(&path).map_err(|error| match errno_of(&error) {
+        Errno::NOENT | Errno::SRCH => format!("there is no process {pid}"),
+        _ => format!("{path}: {}", without_number(&error)),
+    })
+}
+
+fn opened(path: String, flags: OFlags) -> Result<OwnedFd, String> {
+    open(path.as_str(), flags | OFlags::CLOEXEC, Mode::empty())
+        .map_err(|errno| format!("{path}: {}", errno_text(errno)))
+}
+
+/// Its namespaces that are not this process's, in the order in which they are entered.
+fn links(pid: i32, host: &Host) -> Result<Vec<OwnedFd>, String> {
+    // Who has no right over the machine has one over the user namespace that he has made, and in
+    // it over the others.
+    let mut order = ORDER;
+    if !host.holds(Capability::CAP_SYS_ADMIN) {
+        order.rotate_right(1);
+    }
+    let mut links = Vec::new();
+    for namespace in order {
+        let entry = namespace.proc_entry();
+        let theirs = format!("/proc/{pid}/ns/{entry}");
+        if fs::read_link(&theirs).is_err_and(|error| errno_of(&error) == Errno::ACCESS) {
+            return Err(format!(
+                "process {pid} is not this caller's: it has rights that the caller has not, or \
+                        other ids"
+            ));
+        }
+        let same = |path: &str| fs::read_link(path).ok();
+        if same(&theirs) != same(&format!("/proc/self/ns/{entry}")) {
+            links.push(opened(theirs, OFlags::RDONLY)?);
+        }
+    }
+    Ok(links)
 }
 
 /// The program of the probe, to be executed where no root has it.

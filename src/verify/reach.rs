@@ -58,6 +58,24 @@ impl Target {
         points
     }
 
+    /// Where a file system of a kind is mounted, and something else is mounted over it.
+    pub fn covered(&self, kind: &str) -> Vec<PathBuf> {
+        let all: Vec<_> = self.mounts().iter().map(|shown| &shown.mount).collect();
+        let is_top = |mount: &mountinfo::MountInfo| {
+            mountinfo::under(&all, &mount.point).is_some_and(|top| top.id == mount.id)
+        };
+        let of_kind = all.iter().filter(|mount| mount.kind == kind && !is_top(mount));
+        let mut points: Vec<PathBuf> = of_kind
+            // From the bottom up: what lies over the place, and over a folder above it.
+            .flat_map(|mount| mount.point.ancestors().map(Path::to_owned).collect::<Vec<_>>())
+            .filter(|point| all.iter().any(|mount| mount.point == *point))
+            .filter(|point| point != Path::new("/"))
+            .collect();
+        points.sort();
+        points.dedup();
+        points
+    }
+
     /// The paths inside of a file of a file system of this kind, by whole mounts of it and by those
     /// of a part.
     pub fn paths_of(&self, kind: &str, file: &Path) -> Vec<PathBuf> {

@@ -63,12 +63,11 @@ impl Target {
     /// # Errors
     /// What kept it from starting, for a reader.
     pub fn start(stage: &Stage, left_open: &[BorrowedFd<'_>], role: Role) -> Result<Self, String> {
-        let mark = random::letters(NONCE_LENGTH).map_err(errno_text)?;
+        // It begins as every name of this run does: by that what has stayed is found.
+        let rest = random::letters(NONCE_LENGTH - stage.nonce.len()).map_err(errno_text)?;
+        let mark = format!("{}{rest}", stage.nonce);
         let mounts = MountsBefore::now(stage.scene);
-        // The clock of file systems goes in ticks, and is a tick behind.
-        const TICK: Duration = Duration::from_millis(20);
-        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let since = since.saturating_sub(TICK);
+        let since = a_tick_ago();
         let (terminal, streams) = (Terminal::open(), StreamFiles::make(stage, &mark));
         let (channel, theirs) = plugged(&role, &mark)?;
         // The nonce of another launcher's probe is that of one start: it is found by it.
@@ -195,6 +194,13 @@ impl Target {
     }
 }
 
+/// Now, since 1970, but for a tick: the clock of file systems goes in ticks, and is one behind.
+fn a_tick_ago() -> Duration {
+    const TICK: Duration = Duration::from_millis(20);
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    now.saturating_sub(TICK)
+}
+
 /// Its mounts, but for those that only a stage has.
 fn shown(role: &Role, stage: &Stage, pid: i32) -> Result<Vec<Shown>, String> {
     let doors = role.ordered().map_or(&[][..], |ordered| &ordered.doors);
@@ -258,5 +264,5 @@ fn in_a_line(said: &str) -> Option<String> {
         let left_out = MOST / 2..lines.len() - MOST / 2;
         lines.splice(left_out, ["…"]);
     }
-    (!lines.is_empty()).then(|| printable(&lines.join("; ")))
+    (!lines.is_empty()).then(|| printable(lines.join("; ").trim_end_matches(['.', ';', ','])))
 }

@@ -157,6 +157,9 @@ impl<'a> Verifier<'a> {
         if process.filtered {
             notes.push("its filter of system calls is not on the probe".into());
         }
+        if process.in_other_cgroups {
+            notes.push("its cgroups, and their rules for devices, are not on the probe".into());
+        }
         let came = process.came_along();
         notes.push(match came.as_slice() {
             [] => "only read: it holds no file of a mount that is not its own".into(),
@@ -213,9 +216,11 @@ impl<'a> Verifier<'a> {
             trials.each.iter().zip(&self.controls).filter(|(trial, _)| trial.probe.wall == wall);
         let findings: Vec<Finding> =
             of_this_wall.map(|(trial, controlled)| found(trial, controlled)).collect();
-        let filtered = trials.subject.role.joined().is_some_and(|process| process.filtered);
-        let findings: Vec<Finding> =
-            if filtered { findings.into_iter().map(filterless).collect() } else { findings };
+        let missing = trials.subject.role.joined().and_then(|process| process.not_on(wall));
+        let findings: Vec<Finding> = match missing {
+            Some(what) => findings.into_iter().map(|finding| doubted(finding, what)).collect(),
+            None => findings,
+        };
         let verdict = of_all(findings.iter().map(|finding| &finding.verdict));
         let sides = wall.namespace().and_then(|namespace| trials.subject.sides(namespace).ok());
         let sides = sides.and_then(|sides| NamespaceIds::of(sides).ok());
@@ -282,11 +287,12 @@ fn found(trial: &Trial, controlled: &Controlled) -> Finding {
     }
 }
 
-/// What crosses without the filter of the process that was joined may be stopped by it.
-fn filterless(finding: Finding) -> Finding {
+/// What crosses in a probe that something of the container's is missing on may be stopped by that.
+fn doubted(finding: Finding, what: &str) -> Finding {
     if finding.verdict != Verdict::Leaked {
         return finding;
     }
-    let reason = "it crosses, and the filter of the process that was joined is not on the probe";
-    Finding { verdict: Verdict::Unknown(reason.into()), ..finding }
+    let reason =
+        format!("it crosses, and {what} of the process that was joined is not on the probe");
+    Finding { verdict: Verdict::Unknown(reason), ..finding }
 }

@@ -72,6 +72,9 @@ pub const PROBES: [Probe; 5] = [
 ];
 
 fn path(outside: &Outside<'_>, subject: &Target) -> Try {
+    if subject.role.joined().is_some() {
+        return Try::untried("read", "the probe is in the caller's cgroup, and not in that one");
+    }
     planted(&outside.stage.cgroup, "read", |place| {
         // Opened outside and read inside: what it says depends on who reads. So it can be tried
         // without a /proc inside.

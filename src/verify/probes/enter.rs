@@ -10,6 +10,7 @@ use crate::verify::probe::{Direction, Effect, Probe};
 use crate::verify::probes::pid::canary::PidCanary;
 use crate::verify::probes::receipt::arrived;
 use crate::verify::probes::root::canary::RootCanary;
+use crate::verify::probes::uncover::uncovered;
 use crate::verify::protocol::{Crossing, Ground, Reply, Topic};
 use crate::verify::stage::Scene;
 use crate::verify::target::Target;
@@ -104,6 +105,7 @@ fn crossing(
         entry: namespace.proc_entry().into(),
         flag: namespace.clone_flag() as u32,
         links: links(namespace, pid, subject),
+        covered: subject.covered("proc"),
         pid,
         read,
     }
@@ -190,6 +192,9 @@ pub struct EnterCrossing {
     /// Links to it.
     #[serde(with = "crate::verify::escaped::all")]
     links: Vec<PathBuf>,
+    /// Places where something lies over a /proc.
+    #[serde(with = "crate::verify::escaped::all")]
+    covered: Vec<PathBuf>,
     /// The process.
     pid: i32,
     /// What to read there.
@@ -207,12 +212,13 @@ impl Crossing for EnterCrossing {
     }
 
     fn attempt(&self, _: Option<OwnedFd>) -> Reply {
-        let by_link = self.links.iter().map(|link| enter_link(link));
         // The first that works decides, else the last that was tried.
-        let entered = by_link
-            .chain(std::iter::once_with(|| self.by_number()))
-            .reduce(|before, after| if before.is_ok() { before } else { after })
-            .unwrap_or(Err(Errno::SRCH));
+        let entered = self.by_links().or_else(|_| self.by_number()).or_else(|answer| {
+            if self.covered.is_empty() {
+                return Err(answer);
+            }
+            uncovered(&self.covered, || self.by_links())
+        });
         let told = entered.and_then(|()| match &self.read {
             None => Ok((0, ENTERED.to_owned())),
             Some(path) => {
@@ -229,7 +235,13 @@ impl EnterCrossing {
         let flags = OFlags::PATH | OFlags::CLOEXEC;
         let named = Pid::from_raw(self.pid).map(|pid| pidfd_open(pid, PidfdFlags::empty()));
         matches!(named, Some(Ok(_)))
+            || !self.covered.is_empty()
             || self.links.iter().any(|link| open(link, flags, Mode::empty()).is_ok())
+    }
+
+    fn by_links(&self) -> Result<(), Errno> {
+        let mut each = self.links.iter().map(|link| enter_link(link));
+        each.find(Result::is_ok).unwrap_or(Err(Errno::NOENT))
     }
 
     fn by_number(&self) -> Result<(), Errno> {

@@ -21,6 +21,7 @@ mod right;
 pub mod root;
 pub mod terminal;
 pub mod time;
+mod uncover;
 pub mod user;
 pub mod uts;
 

@@ -19,6 +19,8 @@ use std::time::{Duration, Instant};
 /// What a stage leaves on the host.
 #[derive(Clone, Debug)]
 pub struct Traces {
+    /// What every name of this run begins with.
+    pub nonce: String,
     /// The directories, one of which the stage's own tmpfs is mounted on.
     pub directories: Vec<PathBuf>,
     /// A cgroup that was made.
@@ -107,7 +109,46 @@ fn unlink_key(description: &CStr) -> rustix::io::Result<()> {
     keys::unlink(key, keys::Key::USER)
 }
 
+/// Ends what another launcher has left: its container, its monitors and its helpers. They have this
+/// run's nonce among their words, as a name or as the probe's.
+fn end_leftovers(nonce: &str) {
+    let since = Instant::now();
+    let words = [format!("rustic-{nonce}"), format!("__probe\0{nonce}")];
+    let is_left = |pid: &i32| {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        words.iter().any(|word| line.windows(word.len()).any(|part| part == word.as_bytes()))
+    };
+    loop {
+        let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+        let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+        let left: Vec<i32> = numbers.filter(is_left).collect();
+        if left.is_empty() || since.elapsed() > Duration::from_secs(5) {
+            return;
+        }
+        for pid in left.into_iter().filter_map(Pid::from_raw) {
+            let _ = kill_process(pid, Signal::KILL);
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Removes the cgroups of containers of other launchers, by their names.
+fn remove_cgroups_of(nonce: &str, folder: &Path, depth: usize) {
+    const DEEPEST: usize = 4;
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    for entry in entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
+        if depth < DEEPEST {
+            remove_cgroups_of(nonce, &entry.path(), depth + 1);
+        }
+        if entry.file_name().to_string_lossy().contains(&format!("rustic-{nonce}")) {
+            remove_cgroup(&entry.path());
+        }
+    }
+}
+
 fn remove(traces: &Traces) {
+    end_leftovers(&traces.nonce);
+    remove_cgroups_of(&traces.nonce, Path::new("/sys/fs/cgroup"), 0);
     let _ = unlink_key(&traces.key);
     if let Some(uid) = traces.other_uid {
         let _ = as_uid(uid, || unlink_key(&traces.key));

@@ -107,6 +107,7 @@ impl Stage {
         let name = format!(".rustic-{nonce}");
         let planted = plant.map(|root| (root.join(&name), Path::new("/").join(&name)));
         let cleanup = Cleanup::start(Traces {
+            nonce: nonce.clone(),
             directories: directories.clone(),
             cgroup: made(&cgroup),
             key: CString::new(key_name(&nonce)).unwrap_or_default(),

@@ -37,7 +37,8 @@ fn sleeping(words: &[&str], days: &[String; 2]) -> (Child, i32) {
 fn a_container_that_runs_is_judged_by_one_of_its_processes() {
     need!(root);
     let walls = ["--only", "pid,mnt,uts,net,ipc,root"];
-    let launcher = ["unshare", "-mpuinf", "--kill-child", "--mount-proc"];
+    let mut launcher = vec!["unshare", "-mpuinf", "--kill-child", "--mount-proc"];
+    launcher.extend(["setpriv", "--bounding-set", "-all", "--inh-caps", "-all"]);
     let (child, pid) = sleeping(&launcher, &days());
     let (code, made) = judged(pid, &walls);
     end(child);
@@ -75,11 +76,12 @@ fn what_cannot_be_joined_is_not_tried_and_a_filter_is_told() {
 }
 
 #[test]
-fn a_process_that_is_not_there_is_a_wrong_call() {
+fn a_process_that_cannot_be_joined_is_named() {
     need!(root);
     let gone = i32::MAX.to_string();
-    verify().opt(["--pid", &gone]).ran().fails(2, &["there is no process 2147483647"]);
-    verify().opt([format!("--pid={gone}")]).ran().fails(2, &["there is no process 2147483647"]);
+    verify().opt(["--pid", &gone]).ran().fails(125, &["there is no process 2147483647"]);
+    verify().opt([format!("--pid={gone}")]).ran().fails(125, &["there is no process 2147483647"]);
+    verify().opt(["--pid", "2"]).ran().fails(125, &["process 2 is a thread of the kernel"]);
     verify().opt(["--process", "0"]).ran().fails(2, &["0 is not in"]);
     let both = ["--pid", "1", "--ipc", "no"];
     verify().opt(both).ran().fails(2, &["of rustic's own containers"]);

@@ -49,7 +49,7 @@ fn written(options: &[&str], environment: &[(&str, &str)]) -> (Ran, std::path::P
 fn junit_says_what_the_exit_code_says() {
     need!(root);
     let wrong = ["--only", "uts,fds", "--expect", "uts=shared"];
-    let launchers = ["--with", "unshare,chroot", "--only", "uts,fds"];
+    let launchers = ["--with", "bwrap,chroot", "--only", "uts,fds"];
     let cases = [
         (&[][..], &[][..], 0, 1),
         (&[], &[("RUSTIC_LEAK", "descriptor")], 1, 1),

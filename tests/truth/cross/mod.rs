@@ -12,7 +12,7 @@ use crate::canaries::Canaries;
 use attempt::{Attempt, apart, places};
 use files::{descriptors, devices, files, terminals};
 use kernel::{cgroups, kernel};
-use namespaces::{clocks, mounts, names, namespaces};
+use namespaces::{clocks, covered, mounts, names, namespaces};
 use network::network;
 use processes::{keys, processes, queues};
 use std::path::PathBuf;
@@ -49,6 +49,7 @@ pub(crate) fn main(words: &[String]) {
         apart(name, || attempt(&told, &places));
     }
     apart("namespaces", || namespaces(&told, &places));
+    covered(&told);
     apart("mounts", || mounts(&told));
     println!("end");
 }

@@ -76,6 +76,10 @@ fn there(outside: &Outside<'_>, subject: &Target) -> Try {
     });
     let mut places = vec![PathBuf::from("/dev")];
     places.extend(with_nodes.map(|shown| shown.mount.point.clone()));
+    // Behind a chroot the root is no mount of its own.
+    if subject.mount_under(Path::new("/")).is_none() {
+        places.push("/".into());
+    }
     places.extend(by_ways(outside, subject, Path::new("/dev")));
     places.dedup();
     let reply = subject.ask(&DevicesCrossing::There { places });

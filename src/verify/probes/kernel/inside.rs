@@ -1,16 +1,14 @@
 //! What is tried to set the kernel, or to hear it.
 
-use crate::error::{errno_of, of_nix};
-use crate::mountinfo;
 use crate::mounts;
 use crate::sys::rights;
+use crate::verify::probes::uncover::own_mount_namespace;
 use crate::verify::protocol::{Crossing, Ground, Reply, Topic};
 use crate::verify::wall::Wall;
-use nix::sched::{CloneFlags, unshare};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
-use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_change, unmount};
+use rustix::mount::{UnmountFlags, unmount};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -134,21 +132,6 @@ fn unmounted(places: &[PathBuf], files: &[PathBuf]) -> Result<(PathBuf, OwnedFd)
         }
     }
     Err(answer)
-}
-
-/// A mount namespace for this process alone: what it mounts and takes away there, nobody sees.
-/// Where that cannot be made sure of, nothing may be mounted or taken away.
-fn own_mount_namespace() -> Result<(), Errno> {
-    unshare(CloneFlags::CLONE_NEWNS).map_err(of_nix)?;
-    let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
-    match mount_change("/", private) {
-        // Behind a chroot the root is no mount, and each of them is made private by itself.
-        Err(Errno::INVAL) => {
-            let table = mountinfo::read().map_err(|error| errno_of(&error))?;
-            table.iter().try_for_each(|mount| mount_change(&mount.point, private))
-        }
-        done => done,
-    }
 }
 
 fn open_to_write(dir: impl AsFd, path: &Path) -> Result<OwnedFd, Errno> {

@@ -20,7 +20,7 @@ use rustix::io::Errno;
 use std::path::Path;
 
 /// The probes.
-pub const PROBES: [Probe; 6] = [
+pub const PROBES: [Probe; 7] = [
     Probe {
         id: "RV-PID-01",
         wall: Wall::Pid,
@@ -68,6 +68,14 @@ pub const PROBES: [Probe; 6] = [
         direction: Direction::In,
         effect: Effect::None,
         attempt: by_mount,
+    },
+    Probe {
+        id: "RV-PID-11",
+        wall: Wall::Pid,
+        title: "find it in a /proc that something covers, which is taken away",
+        direction: Direction::In,
+        effect: Effect::None,
+        attempt: covered,
     },
 ];
 
@@ -125,6 +133,25 @@ fn comm(outside: &Outside<'_>, subject: &Target) -> Try {
             &outside.stage.nonce,
             &[Errno::NOENT],
         )
+    })
+}
+
+/// Whoever may mount takes away what covers the /proc of the outside.
+fn covered(outside: &Outside<'_>, subject: &Target) -> Try {
+    let covered = subject.covered("proc");
+    if covered.is_empty() && !subject.role.is_open() {
+        return Try::untried("umount2", "no /proc is covered by something");
+    }
+    outside.planted("umount2", |canary: &PidCanary| {
+        let points: Vec<std::path::PathBuf> =
+            if subject.role.is_open() { vec!["/proc".into()] } else { covered };
+        // What lies at the top, or what was ordered below it.
+        let places = subject.mounts().iter().filter(|shown| points.contains(&shown.mount.point));
+        let door = places.filter_map(|shown| shown.door.clone()).next();
+        let reply = subject.ask(&PidCrossing::Uncover { pid: canary.number(), points });
+        let walled = [Errno::NOENT, Errno::PERM, Errno::INVAL, Errno::ACCESS];
+        Try::reading(reply, subject.identity(Namespace::Pid), &outside.stage.nonce, &walled)
+            .through(door)
     })
 }
 

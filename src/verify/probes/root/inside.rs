@@ -2,11 +2,15 @@
 
 use crate::error::errno_of;
 use crate::sys::handle;
+use crate::verify::probes::uncover::own_mount_namespace;
 use crate::verify::protocol::{Crossing, Ground, Reply, Topic};
 use crate::verify::wall::Wall;
-use rustix::fd::OwnedFd;
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Access, AtFlags, CWD, Dir, FileType, Mode, OFlags, accessat, open};
 use rustix::io::Errno;
+use rustix::mount::{UnmountFlags, unmount};
+use rustix::process::{PidfdFlags, getpid, pidfd_open};
+use rustix::thread::{ThreadNameSpaceType, move_into_thread_name_spaces};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io::{Read, Write};
@@ -35,6 +39,11 @@ pub enum RootCrossing {
         path: PathBuf,
         mark: String,
     },
+    /// umount2(2) of the root, setns(2) into the own mount namespace, and open.
+    Beneath {
+        #[serde(with = "crate::verify::escaped")]
+        path: PathBuf,
+    },
     /// access(2) of /proc/self/exe, for writing.
     Program,
 }
@@ -44,7 +53,7 @@ impl Crossing for RootCrossing {
 
     fn ground(&self) -> Ground {
         match self {
-            Self::Climb { .. } => Ground::Apart,
+            Self::Climb { .. } | Self::Beneath { .. } => Ground::Apart,
             Self::Handle { .. } | Self::Connect { .. } | Self::Program => Ground::Here,
         }
     }
@@ -60,6 +69,10 @@ impl Crossing for RootCrossing {
                 }
                 Err((call, errno)) => Reply::of(call, "to climb", Err(errno)),
             },
+            Self::Beneath { path } => {
+                let told = beneath(path).map(|text| (0, text));
+                Reply::of("umount2", "/, and setns to its own mnt", told)
+            }
             Self::Handle { on, handles } => {
                 let text = by_any_handle(on, handles);
                 Reply::of(
@@ -122,6 +135,23 @@ fn climbed(path: &Path) -> Result<String, (&'static str, Errno)> {
     }
     rustix::process::chroot(".").map_err(|errno| ("chroot", errno))?;
     fs::File::open(path).and_then(content).map_err(|error| ("open", errno_of(&error)))
+}
+
+/// What is below the root mount: a mount namespace is entered at its own root, whatever the root of
+/// who enters it was.
+fn beneath(path: &Path) -> Result<String, Errno> {
+    /// So many roots lie on each other at the most.
+    const DEEPEST: usize = 8;
+    own_mount_namespace()?;
+    let own = pidfd_open(getpid(), PidfdFlags::empty())?;
+    for _ in 0..DEEPEST {
+        move_into_thread_name_spaces(own.as_fd(), ThreadNameSpaceType::MOUNT)?;
+        match fs::File::open(path).and_then(content) {
+            Ok(text) => return Ok(text),
+            Err(_) => unmount("/", UnmountFlags::DETACH)?,
+        }
+    }
+    Err(Errno::NOENT)
 }
 
 fn folders() -> Vec<PathBuf> {

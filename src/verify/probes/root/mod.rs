@@ -25,7 +25,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The probes. Descriptors are another wall's, [`super::fds`].
-pub const PROBES: [Probe; 7] = [
+pub const PROBES: [Probe; 8] = [
     Probe {
         id: "RV-ROOT-01",
         wall: Wall::Root,
@@ -83,6 +83,14 @@ pub const PROBES: [Probe; 7] = [
         effect: Effect::None,
         attempt: program,
     },
+    Probe {
+        id: "RV-ROOT-14",
+        wall: Wall::Root,
+        title: "take the root mount away, and open a file of the host below it",
+        direction: Direction::In,
+        effect: Effect::Stage,
+        attempt: beneath,
+    },
 ];
 
 /// Always ordered, and made by no namespace: what the inside has for a root is never ours.
@@ -115,6 +123,20 @@ fn climb(outside: &Outside<'_>, subject: &Target) -> Try {
         )
         .through(subject.role.right(Capability::CAP_SYS_CHROOT))
         .through(subject.door_at(&canary.file))
+    })
+}
+
+fn beneath(outside: &Outside<'_>, subject: &Target) -> Try {
+    if !outside.stage.may(Capability::CAP_SYS_ADMIN) {
+        return Try::untried("umount2", &none_to_keep(Capability::CAP_SYS_ADMIN));
+    }
+    outside.planted("umount2", |canary: &RootCanary| {
+        let reply = subject.ask(&RootCrossing::Beneath { path: canary.file.clone() });
+        let walled = [Errno::PERM, Errno::NOENT, Errno::NOTDIR, Errno::INVAL, Errno::ACCESS];
+        Try::reading(reply, IDENTITY, &outside.stage.secret, &walled)
+            .through(subject.role.right(Capability::CAP_SYS_ADMIN))
+            .through(subject.door_at(&canary.file))
+            .or_nothing_to_find(subject, "the caller may not enter its mounts anew itself")
     })
 }
 
