@@ -12,7 +12,7 @@ use crate::canaries::Canaries;
 use attempt::{Attempt, apart, places};
 use files::{descriptors, devices, files, terminals};
 use kernel::{cgroups, kernel};
-use namespaces::{clocks, covered, mounts, names, namespaces};
+use namespaces::{beneath, clocks, covered, mounts, names, namespaces};
 use network::network;
 use processes::{keys, processes, queues};
 use std::path::PathBuf;
@@ -49,7 +49,8 @@ pub(crate) fn main(words: &[String]) {
         apart(name, || attempt(&told, &places));
     }
     apart("namespaces", || namespaces(&told, &places));
-    covered(&told);
+    apart("covered", || covered(&told));
+    apart("beneath", || beneath(&told));
     apart("mounts", || mounts(&told));
     println!("end");
 }

@@ -63,72 +63,69 @@ pub(super) fn namespaces(told: &Canaries, places: &[PathBuf]) {
     }
 }
 
-/// Takes away what covers a /proc, and looks at what was below; then what lies below the root.
+/// Into a mount namespace that tells no other of what is done in it.
+fn private() -> bool {
+    let none = std::ptr::null();
+    // SAFETY: numbers, and strings with NUL.
+    unsafe {
+        libc::unshare(libc::CLONE_NEWNS) == 0
+            && libc::mount(none, c"/".as_ptr(), none, libc::MS_PRIVATE | libc::MS_REC, none.cast())
+                == 0
+    }
+}
+
+fn uncover(place: &std::ffi::CStr) -> bool {
+    // SAFETY: a string with NUL, and a number.
+    unsafe { libc::umount2(place.as_ptr(), libc::MNT_DETACH) == 0 }
+}
+
+/// Takes away what covers a /proc, and looks at what was below.
 pub(super) fn covered(told: &Canaries) {
-    let private = || {
-        let none = std::ptr::null();
-        // SAFETY: numbers, and strings with NUL.
-        unsafe {
-            libc::unshare(libc::CLONE_NEWNS) == 0
-                && libc::mount(
-                    none,
-                    c"/".as_ptr(),
-                    none,
-                    libc::MS_PRIVATE | libc::MS_REC,
-                    none.cast(),
-                ) == 0
-        }
-    };
-    let uncover = |place: &std::ffi::CStr| {
-        // SAFETY: a string with NUL, and a number.
-        unsafe { libc::umount2(place.as_ptr(), libc::MNT_DETACH) == 0 }
-    };
-    apart("covered", || {
-        let ours = |one: &str| told.namespaces.iter().find(|(name, _)| name == one).unwrap();
-        let link = |one: &str| format!("/proc/{}/ns/{one}", told.pid);
-        let there =
-            || fs::read_link(link("pid")).is_ok_and(|is| is.to_string_lossy() == ours("pid").1);
-        if there() || !private() {
+    let link = |one: &str| format!("/proc/{}/ns/{one}", told.pid);
+    let (_, ours) = told.namespaces.iter().find(|(name, _)| name == "pid").unwrap();
+    let there = || fs::read_link(link("pid")).is_ok_and(|is| is.to_string_lossy() == *ours);
+    if there() || !private() {
+        return;
+    }
+    while !there() {
+        if !uncover(c"/proc") {
             return;
         }
-        while !there() {
-            if !uncover(c"/proc") {
-                return;
+    }
+    crossed("pid", "below what covers /proc");
+    for one in ["uts", "ipc", "net", "mnt", "cgroup", "time"] {
+        apart(one, || {
+            let path = CString::new(link(one)).unwrap();
+            // SAFETY: a string with NUL, and numbers.
+            let entered = unsafe { libc::setns(libc::open(path.as_ptr(), libc::O_RDONLY), 0) };
+            if entered == 0 {
+                crossed(one, "setns below what covers /proc");
             }
-        }
-        crossed("pid", "below what covers /proc");
-        for one in ["uts", "ipc", "net", "mnt", "cgroup", "time"] {
-            apart(one, || {
-                let path = CString::new(link(one)).unwrap();
-                // SAFETY: a string with NUL, and numbers.
-                let entered = unsafe { libc::setns(libc::open(path.as_ptr(), libc::O_RDONLY), 0) };
-                if entered == 0 {
-                    crossed(one, "setns below what covers /proc");
-                }
-            });
-        }
-    });
-    apart("beneath", || {
-        if !private() {
+        });
+    }
+}
+
+/// Takes away the root, and looks at what was below.
+pub(super) fn beneath(told: &Canaries) {
+    if !private() {
+        return;
+    }
+    let below = Path::new("/").join(told.dir.trim_start_matches('/')).join("secret");
+    // SAFETY: a number of this process, and flags.
+    let own = unsafe { libc::syscall(libc::SYS_pidfd_open, libc::getpid(), 0) } as i32;
+    for _ in 0..8 {
+        // SAFETY: a descriptor and a number.
+        if unsafe { libc::setns(own, libc::CLONE_NEWNS) } != 0 {
             return;
         }
-        let below = Path::new("/").join(told.dir.trim_start_matches('/')).join("secret");
-        // SAFETY: a number of this process, and flags.
-        let own = unsafe { libc::syscall(libc::SYS_pidfd_open, libc::getpid(), 0) } as i32;
-        for _ in 0..8 {
-            // SAFETY: a descriptor and a number.
-            if unsafe { libc::setns(own, libc::CLONE_NEWNS) } != 0 {
-                return;
-            }
-            if holds(&below, &told.secret) {
-                crossed("root", "below its own root");
-                return;
-            }
-            if !uncover(c"/") {
-                return;
-            }
+        if holds(&below, &told.secret) {
+            crossed("root", "below its own root");
+            return;
         }
-    });
+        if !uncover(c"/") {
+            return;
+        }
+    }
 }
 
 pub(super) fn mounts(told: &Canaries) {
