@@ -3,6 +3,7 @@
 //!
 //! Everything else goes with the stage's namespaces, and the verifier's children with the verifier.
 
+use super::place;
 use super::scene::Scene;
 use crate::error::{Failure, without_number};
 use crate::sys::{self, keys};
@@ -11,8 +12,10 @@ use nix::mqueue::mq_unlink;
 use rustix::fd::OwnedFd;
 use rustix::process::{Pid, Signal, kill_process, setsid};
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
+use std::collections::BTreeSet;
 use std::ffi::{CStr, CString};
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -67,7 +70,11 @@ impl Cleanup {
                 let _ = setsid();
                 leave_streams();
                 block_signals();
-                let _ = std::io::Read::read(&mut end, &mut [0]);
+                // A verifier that ends in order says so.
+                let orderly = matches!(std::io::Read::read(&mut end, &mut [0]), Ok(1));
+                if !orderly {
+                    end_leftovers(&traces.nonce);
+                }
                 remove(&traces);
                 sys::exit_now(0)
             }
@@ -77,7 +84,9 @@ impl Cleanup {
 
 impl Drop for Cleanup {
     fn drop(&mut self) {
-        self.wire = None;
+        if let Some(mut wire) = self.wire.take() {
+            let _ = wire.write_all(&[1]);
+        }
         let done = ended(self.pid).is_some_and(|status| status.exit_status() == Some(0));
         if !done {
             // It was killed. Here the stage's tmpfs still lies on the directory.
@@ -109,27 +118,51 @@ fn unlink_key(description: &CStr) -> rustix::io::Result<()> {
     keys::unlink(key, keys::Key::USER)
 }
 
-/// Ends what another launcher has left: its container, its monitors and its helpers. They have this
-/// run's nonce among their words, as a name or as the probe's.
+/// Ends what another launcher has left of a verifier that was killed: its container, its monitors
+/// and its helpers, and their cgroups. They have this run's nonce among their words, in a name, in a
+/// folder, or as the probe's; or they see the stage among their mounts.
 fn end_leftovers(nonce: &str) {
     let since = Instant::now();
-    let words = [format!("rustic-{nonce}"), format!("__probe\0{nonce}")];
-    let is_left = |pid: &i32| {
-        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        words.iter().any(|word| line.windows(word.len()).any(|part| part == word.as_bytes()))
+    let marks = [format!("rustic-{nonce}"), format!("rustic.{nonce}"), format!("__probe\0{nonce}")];
+    let has = |file: String, marks: &[String]| {
+        let text = fs::read(file).unwrap_or_default();
+        marks.iter().any(|mark| text.windows(mark.len()).any(|part| part == mark.as_bytes()))
     };
+    let is_left = |pid: &i32| {
+        has(format!("/proc/{pid}/cmdline"), &marks)
+            || has(format!("/proc/{pid}/mountinfo"), &marks[1..2])
+    };
+    let mut cgroups = BTreeSet::new();
     loop {
         let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
         let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
         let left: Vec<i32> = numbers.filter(is_left).collect();
         if left.is_empty() || since.elapsed() > Duration::from_secs(5) {
-            return;
+            break;
         }
-        for pid in left.into_iter().filter_map(Pid::from_raw) {
-            let _ = kill_process(pid, Signal::KILL);
+        for pid in left {
+            let own = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+            let paths = own.lines().filter_map(place::line).map(|(.., path)| path.to_owned());
+            cgroups.extend(paths.filter(|path| is_a_containers(path)));
+            if let Some(pid) = Pid::from_raw(pid) {
+                let _ = kill_process(pid, Signal::KILL);
+            }
         }
         std::thread::sleep(Duration::from_millis(5));
     }
+    let hierarchies = fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten();
+    for hierarchy in hierarchies.map(|entry| entry.path()) {
+        for path in &cgroups {
+            remove_cgroup(&hierarchy.join(path.trim_start_matches('/')));
+        }
+    }
+    remove_cgroups_of(nonce, Path::new("/sys/fs/cgroup"), 0);
+}
+
+/// Whether a cgroup was made for one container, by its name.
+fn is_a_containers(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or_default();
+    name.starts_with("rustic-") || name.starts_with("libpod-")
 }
 
 /// Removes the cgroups of containers of other launchers, by their names.
@@ -147,8 +180,6 @@ fn remove_cgroups_of(nonce: &str, folder: &Path, depth: usize) {
 }
 
 fn remove(traces: &Traces) {
-    end_leftovers(&traces.nonce);
-    remove_cgroups_of(&traces.nonce, Path::new("/sys/fs/cgroup"), 0);
     let _ = unlink_key(&traces.key);
     if let Some(uid) = traces.other_uid {
         let _ = as_uid(uid, || unlink_key(&traces.key));
