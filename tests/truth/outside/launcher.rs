@@ -119,7 +119,7 @@ pub(super) fn peers() -> Vec<String> {
 
 /// What files of /proc say first that tell of the machine.
 pub(super) fn facts() -> Vec<(String, String)> {
-    ["interrupts", "timer_list", "kallsyms", "iomem"]
+    ["interrupts", "timer_list", "kallsyms"]
         .into_iter()
         .filter_map(|file| {
             let text = fs::read_to_string(format!("/proc/{file}")).ok()?;
