@@ -148,12 +148,7 @@ impl Process {
 
     /// The ids and the capabilities that it has, and no others.
     fn take_rights(&self) -> Result<(), Errno> {
-        for number in (0..64).filter(|number| self.bounding & 1 << number == 0) {
-            match remove_capability_from_bounding_set(capability(number)) {
-                Ok(()) | Err(Errno::INVAL) => {}
-                Err(errno) => return Err(errno),
-            }
-        }
+        hold_no_more_than(self.bounding)?;
         set_keep_capabilities(true)?;
         // A user namespace may have given up this right, user_namespaces(7).
         let groups: Vec<_> = self.groups.iter().map(|group| (*group).into()).collect();
@@ -204,6 +199,20 @@ impl Process {
         found.sort();
         found
     }
+}
+
+/// Takes every capability out of the bounding set but these, a bit each.
+///
+/// # Errors
+/// EPERM without CAP_SETPCAP.
+pub(super) fn hold_no_more_than(held: u64) -> Result<(), Errno> {
+    for number in (0..64).filter(|number| held & 1 << number == 0) {
+        match remove_capability_from_bounding_set(capability(number)) {
+            Ok(()) | Err(Errno::INVAL) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(())
 }
 
 fn read(pid: i32, file: &str) -> Result<String, String> {

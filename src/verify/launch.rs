@@ -11,7 +11,7 @@ use crate::verify::foreign::workplace::{done, ready};
 use crate::verify::inherited::streams::StreamFiles;
 use crate::verify::inherited::terminal::Terminal;
 use crate::verify::inherited::{self, descriptors, habits};
-use crate::verify::join::{Process, program as program_of_joined};
+use crate::verify::join::{Process, hold_no_more_than, program as program_of_joined};
 use crate::verify::role::{CHANNEL, Role};
 use crate::verify::stage::Stage;
 use crate::verify::stage::namespaces::StageRights;
@@ -179,6 +179,7 @@ fn become_it(
         Role::Contained(_) | Role::Foreign(_)
             if start.stage.rights == StageRights::Stage && start.stage.caller.uid == 0 =>
         {
+            // Root of the stage's user namespace would hold more than the caller did outside.
             hold_no_more_than(start.stage.held)?
         }
         Role::Contained(_) | Role::Foreign(_) | Role::Joined(_) => {}
@@ -225,17 +226,6 @@ fn keep_rights_through_execve() -> Result<(), Errno> {
     set_capabilities(None, CapabilitySets { inheritable: sets.permitted, ..sets })?;
     for cap in (0..64).filter(|cap| sets.permitted.bits() & 1 << cap != 0) {
         configure_capability_in_ambient_set(capability(cap), true)?;
-    }
-    Ok(())
-}
-
-/// Root of the stage's user namespace would hold more than the caller did outside.
-fn hold_no_more_than(held: u64) -> Result<(), Errno> {
-    for cap in (0..64).filter(|cap| held & 1 << cap == 0) {
-        match rustix::thread::remove_capability_from_bounding_set(capability(cap)) {
-            Ok(()) | Err(Errno::INVAL) => {}
-            Err(errno) => return Err(errno),
-        }
     }
     Ok(())
 }

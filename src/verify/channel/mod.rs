@@ -95,25 +95,21 @@ impl Channel {
 
     /// Waits for what an agent says first.
     pub fn greeting(&self) -> Greeting {
-        let (said, sender) = match &self.wire {
-            Wire::Socket(socket) => match socket.receive(&START) {
-                Some((said, sender)) => (said, Some(Sender::Known(sender))),
-                None => return Greeting::Nothing,
-            },
-            Wire::Pipes(pipes) => match pipes.receive(OTHER_START) {
-                Some(said) => {
-                    let sender = hello(&said).map(Sender::Said);
-                    (HELLO.as_bytes().to_vec(), sender)
-                }
-                None => return Greeting::Nothing,
-            },
+        let sender = match &self.wire {
+            Wire::Socket(socket) => socket
+                .receive(&START)
+                .map(|(said, pid)| (said == HELLO.as_bytes()).then_some(Sender::Known(pid))),
+            Wire::Pipes(pipes) => {
+                pipes.receive(OTHER_START).map(|said| hello(&said).map(Sender::Said))
+            }
         };
         match sender {
-            Some(sender) if said == HELLO.as_bytes() => {
+            None => Greeting::Nothing,
+            Some(None) => Greeting::Other,
+            Some(Some(sender)) => {
                 self.crosser.set(sender);
                 Greeting::Hello(sender)
             }
-            _ => Greeting::Other,
         }
     }
 
@@ -184,33 +180,30 @@ impl Channel {
 
     /// Lets the agent end, and says what was wrong with what has passed.
     pub fn close(&self) -> Option<Fault> {
-        match &self.wire {
-            Wire::Socket(_) => None,
-            Wire::Pipes(pipes) => {
-                let _ = pipes.send(OVER, OTHER_ANSWER);
-                pipes.close(END, |said| {
-                    if hello(said).is_some() {
-                        pipes.fault.set(Some(Fault::Twice));
-                    }
-                });
-                pipes.fault.get()
+        let pipes = self.streams()?;
+        let _ = pipes.send(OVER, OTHER_ANSWER);
+        pipes.close(END, |said| {
+            if hello(said).is_some() {
+                pipes.fault.set(Some(Fault::Twice));
             }
-        }
+        });
+        pipes.fault.get()
     }
 
     /// What else has come that way.
     pub fn chatter(&self) -> Vec<String> {
-        match &self.wire {
-            Wire::Socket(_) => Vec::new(),
-            Wire::Pipes(pipes) => pipes.chatter(),
-        }
+        self.streams().map(Pipes::chatter).unwrap_or_default()
     }
 
     /// What is wrong with what has passed so far.
     pub fn fault(&self) -> Option<Fault> {
+        self.streams()?.fault.get()
+    }
+
+    fn streams(&self) -> Option<&Pipes> {
         match &self.wire {
             Wire::Socket(_) => None,
-            Wire::Pipes(pipes) => pipes.fault.get(),
+            Wire::Pipes(pipes) => Some(pipes),
         }
     }
 }

@@ -24,30 +24,13 @@ pub struct Recipe {
     end: Option<&'static str>,
     /// The walls that it makes when it is called so.
     holds: &'static [Wall],
-    /// Who starts the container: the caller's process, or a daemon.
-    pub starts: Starts,
-    /// What a plain user needs in place of that, where anything does.
-    user: ForUsers,
+    /// Where the container is: on the verifier's stage where the caller's process starts it, on the
+    /// real host where a daemon does that has been there before.
+    scene: Scene,
+    /// The words that a plain user needs before the first option.
+    user: Option<&'static str>,
     /// What a reader must know.
     notes: &'static [&'static str],
-}
-
-/// Who starts the container.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Starts {
-    /// A process that the caller starts, and which lives on the verifier's stage.
-    Caller,
-    /// A daemon that has been there before: what it makes stands on the real host.
-    Daemon,
-}
-
-/// Whether a plain user may call it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum ForUsers {
-    /// With the same words.
-    Same,
-    /// With these before the first option.
-    With(&'static str),
 }
 
 const OF_NAMESPACES: [Wall; 6] =
@@ -77,8 +60,8 @@ pub const ALL: [Recipe; 9] = [
         before: None,
         end: None,
         holds: &OF_NAMESPACES,
-        starts: Starts::Caller,
-        user: ForUsers::With("-r"),
+        scene: Scene::Stage,
+        user: Some("-r"),
         notes: &["the root stays the host's: unshare makes namespaces and nothing else"],
     },
     Recipe {
@@ -88,8 +71,8 @@ pub const ALL: [Recipe; 9] = [
         before: None,
         end: None,
         holds: &OF_NAMESPACES,
-        starts: Starts::Caller,
-        user: ForUsers::Same,
+        scene: Scene::Stage,
+        user: None,
         notes: &["the root is the host's, read-only, as most sandboxes for tools have it"],
     },
     Recipe {
@@ -99,8 +82,8 @@ pub const ALL: [Recipe; 9] = [
         before: None,
         end: None,
         holds: &[Wall::Pid, Wall::Mnt, Wall::Net],
-        starts: Starts::Caller,
-        user: ForUsers::Same,
+        scene: Scene::Stage,
+        user: None,
         notes: &["without a profile: one names files, and is of a program"],
     },
     Recipe {
@@ -110,8 +93,8 @@ pub const ALL: [Recipe; 9] = [
         before: None,
         end: None,
         holds: &[Wall::Root],
-        starts: Starts::Caller,
-        user: ForUsers::Same,
+        scene: Scene::Stage,
+        user: None,
         notes: &["nothing is mounted in the root: what needs a /proc is not tried"],
     },
     Recipe {
@@ -122,8 +105,8 @@ pub const ALL: [Recipe; 9] = [
         before: None,
         end: None,
         holds: &OF_CONTAINERS,
-        starts: Starts::Caller,
-        user: ForUsers::Same,
+        scene: Scene::Stage,
+        user: None,
         notes: &["with --pipe: its own terminal cuts lines and echoes them"],
     },
     Recipe {
@@ -133,8 +116,8 @@ pub const ALL: [Recipe; 9] = [
         before: None,
         end: Some("runc --root {bundle}/state delete --force {name}"),
         holds: &OF_CONTAINERS,
-        starts: Starts::Caller,
-        user: ForUsers::Same,
+        scene: Scene::Stage,
+        user: None,
         notes: &["with the configuration of `runc spec`, and a network of its own"],
     },
     Recipe {
@@ -144,8 +127,8 @@ pub const ALL: [Recipe; 9] = [
         before: None,
         end: Some("crun --root {bundle}/state delete --force {name}"),
         holds: &OF_CONTAINERS,
-        starts: Starts::Caller,
-        user: ForUsers::Same,
+        scene: Scene::Stage,
+        user: None,
         notes: &["with the configuration of `runc spec`, and a network of its own"],
     },
     Recipe {
@@ -164,8 +147,8 @@ pub const ALL: [Recipe; 9] = [
         before: None,
         end: None,
         holds: &OF_CONTAINERS,
-        starts: Starts::Caller,
-        user: ForUsers::Same,
+        scene: Scene::Stage,
+        user: None,
         notes: &["with limits of its own: without CAP_SYS_RESOURCE it raises none"],
     },
     Recipe {
@@ -179,8 +162,8 @@ pub const ALL: [Recipe; 9] = [
         before: Some("tar -C {dir} -c . | docker import - {name}"),
         end: Some("docker rm --force {name}; docker rmi --force {name}"),
         holds: &OF_CONTAINERS,
-        starts: Starts::Daemon,
-        user: ForUsers::Same,
+        scene: Scene::Host,
+        user: None,
         notes: &["its daemon is outside the stage: what would change the host is not tried"],
     },
 ];
@@ -199,7 +182,7 @@ impl Recipe {
         let mut notes: Vec<String> = self.notes.iter().map(|&note| note.to_owned()).collect();
         let mut command = Command::new(self.line.split_whitespace());
         let mut open = self.open.map(|line| Command::new(line.split_whitespace()));
-        if let (ForUsers::With(further), true) = (self.user, uid != 0) {
+        if let Some(further) = self.user.filter(|_| uid != 0) {
             command = command.with(1, &further.split_whitespace().collect::<Vec<_>>());
         }
         if self.name == "podman" && has_old_cgroups() {
@@ -213,10 +196,7 @@ impl Recipe {
             command,
             open,
             through: Through::Pipes,
-            scene: match self.starts {
-                Starts::Caller => Scene::Stage,
-                Starts::Daemon => Scene::Host,
-            },
+            scene: self.scene,
             before: self.before.map(shell),
             end: self.end.map(shell),
             holds: self.holds.to_vec(),

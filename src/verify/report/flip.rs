@@ -3,6 +3,7 @@
 use super::fold::folded;
 use super::json::Detail;
 use super::marks::{arrow, dot, legend, marked};
+use super::parts::{Part, Report};
 use super::table::title;
 use crate::error::printable;
 use crate::exit::Exit;
@@ -14,9 +15,18 @@ use std::fmt::Write;
 /// "--cgroup yes" and two blanks.
 const HEAD: usize = 14;
 
-impl Flip {
+impl Report for Flip {
+    fn parts(&self) -> Vec<Part<'_>> {
+        let rows = self.rows.iter().map(|row| Part { name: row.option(), report: &row.report });
+        self.base.parts().into_iter().chain(rows).collect()
+    }
+
+    fn exit(&self) -> Exit {
+        self.exit()
+    }
+
     /// The matrix, and what else has changed; in brief the matrix alone.
-    pub fn matrix(&self, detail: Detail) -> String {
+    fn table(&self, detail: Detail) -> String {
         if self.rows.is_empty() {
             return self.base.table(detail);
         }
@@ -58,6 +68,45 @@ impl Flip {
         text + &folded("", &format!("{} {}", arrow(), self.conclusion()), 2)
     }
 
+    /// One JSON value.
+    fn json(&self, detail: Detail) -> Value {
+        let change = |change: &Change| {
+            json!({
+                "wall": change.probe.wall,
+                "probe": change.probe.id,
+                "from": change.from,
+                "to": change.to,
+                "because": change.because,
+            })
+        };
+        let rows: Vec<Value> = self
+            .rows
+            .iter()
+            .map(|row| {
+                json!({
+                    "namespace": row.namespace.name(),
+                    "switch": word(row.switch),
+                    "followed": match row.followed(&self.base) {
+                        Followed::Yes => Some(true),
+                        Followed::No => Some(false),
+                        Followed::Unknown => None,
+                    },
+                    "others": row.others.iter().map(change).collect::<Vec<_>>(),
+                    "report": row.report.json(detail),
+                })
+            })
+            .collect();
+        json!({
+            "format": "rustic-verify-flip",
+            "version": 1,
+            "exit": self.exit().code(),
+            "base": self.base.json(detail),
+            "rows": rows,
+        })
+    }
+}
+
+impl Flip {
     fn conclusion(&self) -> String {
         let own: Vec<(&Row, Followed)> =
             self.rows.iter().map(|row| (row, row.followed(&self.base))).collect();
@@ -103,43 +152,6 @@ impl Flip {
             ),
         });
         said.join(" ")
-    }
-
-    /// One JSON value.
-    pub fn json(&self, detail: Detail) -> Value {
-        let change = |change: &Change| {
-            json!({
-                "wall": change.probe.wall,
-                "probe": change.probe.id,
-                "from": change.from,
-                "to": change.to,
-                "because": change.because,
-            })
-        };
-        let rows: Vec<Value> = self
-            .rows
-            .iter()
-            .map(|row| {
-                json!({
-                    "namespace": row.namespace.name(),
-                    "switch": word(row.switch),
-                    "followed": match row.followed(&self.base) {
-                        Followed::Yes => Some(true),
-                        Followed::No => Some(false),
-                        Followed::Unknown => None,
-                    },
-                    "others": row.others.iter().map(change).collect::<Vec<_>>(),
-                    "report": row.report.json(detail),
-                })
-            })
-            .collect();
-        json!({
-            "format": "rustic-verify-flip",
-            "version": 1,
-            "exit": self.exit().code(),
-            "base": self.base.json(detail),
-            "rows": rows,
-        })
     }
 }
 

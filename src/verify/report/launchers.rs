@@ -4,6 +4,7 @@ use super::VerifyReport;
 use super::fold::folded;
 use super::json::Detail;
 use super::marks::{arrow, legend, marked};
+use super::parts::{Part, Report};
 use super::table::title;
 use super::wall::WallReport;
 use crate::error::printable;
@@ -22,10 +23,14 @@ pub struct LauncherRows {
 /// The longest name and two blanks.
 const HEAD: usize = 12;
 
-impl LauncherRows {
+impl Report for LauncherRows {
+    fn parts(&self) -> Vec<Part<'_>> {
+        self.rows.iter().flat_map(Report::parts).collect()
+    }
+
     /// One launcher wall by wall, several in a table of their own; in brief without what their marks
     /// cannot say.
-    pub fn table(&self, detail: Detail) -> String {
+    fn table(&self, detail: Detail) -> String {
         match self.rows.as_slice() {
             [only] => only.table(detail),
             rows => matrix(rows, detail) + &self.conclusion(),
@@ -33,7 +38,7 @@ impl LauncherRows {
     }
 
     /// One JSON value: of one launcher its report.
-    pub fn json(&self, detail: Detail) -> Value {
+    fn json(&self, detail: Detail) -> Value {
         match self.rows.as_slice() {
             [only] => only.json(detail),
             rows => json!({
@@ -46,14 +51,16 @@ impl LauncherRows {
     }
 
     /// 1 where a wall of one is not as ordered, 3 where something is not known, 0 otherwise.
-    pub fn exit(&self) -> Exit {
+    fn exit(&self) -> Exit {
         let exits: Vec<Exit> = self.rows.iter().map(VerifyReport::exit).collect();
         [Exit::NotAsOrdered, Exit::Inconclusive]
             .into_iter()
             .find(|exit| exits.contains(exit))
             .unwrap_or(Exit::Command(0))
     }
+}
 
+impl LauncherRows {
     fn conclusion(&self) -> String {
         let named = |wanted: Exit| -> Vec<String> {
             let rows = self.rows.iter().filter(|row| row.exit() == wanted && row.was_tried());

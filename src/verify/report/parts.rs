@@ -2,11 +2,9 @@
 
 use super::VerifyReport;
 use super::json::Detail;
-use super::launchers::LauncherRows;
 use super::wall::{Finding, WallReport};
 use crate::error::printable;
 use crate::exit::Exit;
-use crate::verify::flip::Flip;
 use crate::verify::verdict::Verdict;
 use serde_json::Value;
 
@@ -51,43 +49,6 @@ impl Report for VerifyReport {
 
     fn table(&self, detail: Detail) -> String {
         self.table(detail)
-    }
-
-    fn json(&self, detail: Detail) -> Value {
-        self.json(detail)
-    }
-
-    fn exit(&self) -> Exit {
-        self.exit()
-    }
-}
-
-impl Report for LauncherRows {
-    fn parts(&self) -> Vec<Part<'_>> {
-        self.rows.iter().flat_map(Report::parts).collect()
-    }
-
-    fn table(&self, detail: Detail) -> String {
-        self.table(detail)
-    }
-
-    fn json(&self, detail: Detail) -> Value {
-        self.json(detail)
-    }
-
-    fn exit(&self) -> Exit {
-        self.exit()
-    }
-}
-
-impl Report for Flip {
-    fn parts(&self) -> Vec<Part<'_>> {
-        let rows = self.rows.iter().map(|row| Part { name: row.option(), report: &row.report });
-        self.base.parts().into_iter().chain(rows).collect()
-    }
-
-    fn table(&self, detail: Detail) -> String {
-        self.matrix(detail)
     }
 
     fn json(&self, detail: Detail) -> Value {
