@@ -6,6 +6,12 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
+// musl's own allocator asks the kernel for pages and gives them back all the time: half a millisecond
+// of a start.
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+
 fn main() -> ExitCode {
     rustic::reset_sigchld();
     let args: Vec<OsString> = std::env::args_os().collect();

@@ -1,5 +1,6 @@
 //! A start on a whole Debian root that has been unpacked before, beside the built-in one.
 
+use crate::floor::rustic;
 use crate::runner::{Runner, compare, machine, succeed};
 use anyhow::{Context, Result};
 use std::fs;
@@ -8,7 +9,7 @@ use std::process::Command;
 
 /// The same static program on a Debian root and on the built-in one.
 pub(crate) fn measure(rounds: usize) -> Result<()> {
-    let rustic = env!("CARGO_BIN_EXE_rustic");
+    let rustic = &rustic();
     let dir = tempfile::tempdir()?;
     let text = |path: &Path| {
         path.to_str().map(str::to_owned).context("a temporary folder that is not text")

@@ -1,6 +1,6 @@
 //! Programs in turn, and their times side by side.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -13,6 +13,7 @@ pub(crate) struct Runner {
     /// A directory that is made anew before each run, unmeasured.
     fresh: Option<PathBuf>,
     times: Vec<Duration>,
+    failures: usize,
 }
 
 impl Runner {
@@ -22,6 +23,7 @@ impl Runner {
             words: words.iter().map(|&word| word.to_owned()).collect(),
             fresh: None,
             times: Vec::new(),
+            failures: 0,
         }
     }
 
@@ -53,43 +55,53 @@ impl Runner {
         Ok(String::from_utf8(output.stderr)?.trim().parse()?)
     }
 
-    fn once(&self) -> Result<Duration> {
+    /// Runs it once, and notes how long that took or that it failed.
+    fn round(&mut self) -> Result<()> {
         let mut command = self.command()?;
         let since = Instant::now();
         let status = command.status().with_context(|| self.words.join(" "))?;
-        let took = since.elapsed();
-        ensure!(status.success(), "{}: {status}", self.words.join(" "));
-        Ok(took)
+        if status.success() {
+            self.times.push(since.elapsed());
+        } else {
+            self.failures += 1;
+        }
+        Ok(())
     }
 
     /// The time below which a share of the runs lies.
-    fn at(&self, share: f64) -> Duration {
+    pub(crate) fn at(&self, share: f64) -> Duration {
         let mut sorted = self.times.clone();
         sorted.sort_unstable();
         sorted[((sorted.len() - 1) as f64 * share).round() as usize]
     }
 }
 
-/// Runs each once as a warm-up and then all in turn, and prints medians, spread, and ratios to the
-/// first.
+/// Runs each once as a warm-up and then all in turn, and prints medians, spread, failures, and
+/// ratios to the first.
 pub(crate) fn compare(mut runners: Vec<Runner>, rounds: usize) -> Result<Vec<Runner>> {
-    for runner in &runners {
-        runner.once()?;
+    for runner in &mut runners {
+        runner.round()?;
+        if runner.failures > 0 {
+            bail!("{}: fails", runner.words.join(" "));
+        }
+        runner.times.clear();
     }
     for _ in 0..rounds {
-        for runner in &mut runners {
-            let took = runner.once()?;
-            runner.times.push(took);
-        }
+        runners.iter_mut().try_for_each(Runner::round)?;
     }
+    ensure!(runners.iter().all(|one| !one.times.is_empty()), "one of them failed every time");
     let first = runners[0].at(0.5).as_secs_f64();
     let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
     println!("{:<40} {:>8} {:>8} {:>8} {:>8} {:>7}", "", "median", "min", "p10", "p90", "ratio");
     for runner in &runners {
         let [median, min, p10, p90] =
             [0.5, 0.0, 0.1, 0.9].map(|share| milliseconds(runner.at(share)));
+        let failures = match runner.failures {
+            0 => String::new(),
+            failures => format!("  {failures} failed"),
+        };
         println!(
-            "{:<40} {median:>5.2} ms {min:>5.2} ms {p10:>5.2} ms {p90:>5.2} ms {:>7.2}",
+            "{:<40} {median:>5.2} ms {min:>5.2} ms {p10:>5.2} ms {p90:>5.2} ms {:>7.2}{failures}",
             runner.name,
             median / 1e3 / first
         );
@@ -106,7 +118,7 @@ pub(crate) fn machine() -> Result<String> {
 
 /// Runs a command that must end with 0.
 pub(crate) fn succeed(command: &mut Command) -> Result<()> {
-    let status = command.status()?;
+    let status = command.status().with_context(|| format!("{command:?}"))?;
     ensure!(status.success(), "{command:?}: {status}");
     Ok(())
 }

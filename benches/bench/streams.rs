@@ -1,5 +1,6 @@
 //! A file through the standard streams.
 
+use crate::floor::rustic;
 use crate::runner::{Runner, compare, first_line};
 use anyhow::Result;
 use std::fs;
@@ -7,7 +8,7 @@ use std::fs;
 /// A file copied through the standard streams, beside the same without rustic.
 pub(crate) fn measure(rounds: usize) -> Result<()> {
     const MEBIBYTES: usize = 512;
-    let rustic = env!("CARGO_BIN_EXE_rustic");
+    let rustic = &rustic();
     let dir = tempfile::tempdir()?;
     let (from, to) = (dir.path().join("from"), dir.path().join("to"));
     fs::write(&from, vec![7; MEBIBYTES << 20])?;

@@ -9,7 +9,7 @@
 //!   warden ──Order───▶ child    Go, GoWithoutQueue: the ids are mapped; Claimed, NotClaimed
 //!   warden ◀──Report── child    Claim (with the directory), Listener (with the seccomp listener)
 //!   warden ◀──Report── joiner   Started (with a pidfd), Fault
-//!   parent ──Order───▶ child    Go: what is to be told of the start has been told
+//!   parent ──Order───▶ child    Network (with its file), OwnNetwork; Go: what is to be told of the start has been told
 //!   parent ◀──Report── child    Done, Note, Target, Fault; Terminal, View, Socket, each with a descriptor
 //!
 //!   Taken answers a descriptor that came as a number.
@@ -33,7 +33,8 @@ pub enum Order {
     Go,
     /// The same, but there is no queue to be opened.
     GoWithoutQueue,
-    /// End: the end of the container was heard, or nothing was begun, and there is nothing to clean up.
+    /// What the parent has made outside of the container is gone, and nothing has to be put right
+    /// when it ends: so will the warden, with the container, or at once where nothing was begun.
     Dismiss,
     /// Pass this signal on to the child.
     Signal(i32),
@@ -43,6 +44,11 @@ pub enum Order {
     Kill,
     /// A descriptor that was told by its number has been taken.
     Taken,
+    /// To the child: the network namespace that was made for it comes along.
+    Network,
+    /// It was made, and cannot be sent: the user has too many descriptors in flight, unix(7). The
+    /// child makes its own.
+    OwnNetwork,
     /// To the child: the mount target is there.
     Claimed,
     /// It cannot be made, or not be had.

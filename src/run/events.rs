@@ -7,7 +7,7 @@ use crate::namespace::Namespace;
 use crate::sys;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{OFlags, fcntl_getfl};
+use rustix::fs::{OFlags, fcntl_getfl, fstat};
 use rustix::io::Errno;
 use std::fs::{self, File};
 use std::io::Write;
@@ -104,12 +104,16 @@ impl Events {
     }
 }
 
-/// The namespaces of a process as JSON members: `"ipc":4026531839`.
-pub fn namespaces_of(pid: i32) -> String {
+/// The namespaces of a process as JSON members: `"ipc":4026531839`; with the network that it will be
+/// in, where it has not entered it yet.
+pub fn namespaces_of(pid: i32, network: Option<&OwnedFd>) -> String {
     use std::os::unix::fs::MetadataExt;
     let members = Namespace::ALL.iter().filter_map(|namespace| {
         let entry = namespace.proc_entry();
-        let inode = fs::metadata(format!("/proc/{pid}/ns/{entry}")).ok()?.ino();
+        let inode = match network.filter(|_| *namespace == Namespace::Net) {
+            Some(network) => fstat(network).ok()?.st_ino,
+            None => fs::metadata(format!("/proc/{pid}/ns/{entry}")).ok()?.ino(),
+        };
         Some(format!("\"{entry}\":{inode}"))
     });
     members.collect::<Vec<_>>().join(",")

@@ -81,7 +81,7 @@ pub fn main(words: &[OsString]) -> Result<Exit, Failure> {
         .map_err(|errno| Failure::new(format!("{INIT} {wire}: no such descriptor")).errno(errno))?;
     // Without a pid namespace orphans would go to the warden instead.
     let _ = set_child_subreaper(Some(getpid()));
-    let all = SigSet::all();
+    let all = sys::every_signal();
     let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&all), None);
     // SAFETY: the reaper has one thread.
     #[allow(unsafe_code, reason = "fork(2) with one thread")]

@@ -5,7 +5,7 @@ use crate::host::Extent;
 use crate::mountinfo;
 use crate::mounts::Attributes;
 use crate::namespace::{Choice, Namespace};
-use crate::run::step::{ChildStep, Mount, RootfsStep, Source, Step, WardenStep};
+use crate::run::step::{ChildStep, Mount, ParentStep, RootfsStep, Source, Step, WardenStep};
 use crate::test_switches;
 use crate::walls::idmap::{IdMaps, Writer};
 use crate::walls::privileges::Credentials;
@@ -37,7 +37,16 @@ pub(super) fn inject(steps: &mut Vec<Step>) {
             steps.iter_mut().for_each(|step| keep(step, Capability::CAP_MKNOD.bitmask()));
         }
         Some("uts") => share(steps, Namespace::Uts),
-        Some("net") => share(steps, Namespace::Net),
+        Some("net") => {
+            share(steps, Namespace::Net);
+            let of_network = |step: &Step| {
+                matches!(
+                    step,
+                    Step::Parent(ParentStep::MakeNetwork) | Step::Child(ChildStep::JoinNetwork)
+                )
+            };
+            steps.retain(|step| !of_network(step));
+        }
         Some("time") => share(steps, Namespace::Time),
         Some("terminal") => {
             steps.retain(|step| !matches!(step, Step::Child(ChildStep::Terminal { .. })))

@@ -30,6 +30,7 @@ mod owners;
 pub mod parent;
 pub mod plan;
 mod prepare;
+pub mod processors;
 pub mod progress;
 pub mod pty;
 pub mod pty_relay;

@@ -14,6 +14,7 @@ use crate::run::events::Events;
 use crate::run::image::{Found, find_image, resolved};
 use crate::run::plan::{Ingredients, Plan};
 use crate::run::prepare::prepare;
+use crate::run::processors::Processors;
 use crate::run::progress::Voice;
 use crate::run::pty::{Outer, Terminals, host_ptmx};
 use crate::run::signals;
@@ -132,14 +133,17 @@ fn run_told(spec: &Spec, host: &Host, info: &mut Events) -> Result<Exit, Unsucce
     let run = Run { spec, host, plan: &plan, voice };
     begin_the_story(run, held.as_ref());
     raise_descriptor_limit(&plan);
+    let processors = Processors::own();
     // SAFETY: the threads of an unpack have been joined, and the one that closes descriptors comes
     // later.
     #[allow(unsafe_code, reason = "fork(2) with one thread")]
     let forked = unsafe { sys::fork() };
     let Some(warden) = forked.map_err(io("cannot fork the warden"))? else {
+        processors.regain();
         drop(ours);
         warden::main(&plan, theirs.given(outer.as_ref(), &streams, spec.talk))
     };
+    processors.part(warden);
     drop(theirs);
     if let Ok(pidfd) = pidfd_open(warden, PidfdFlags::empty()) {
         ours.warden.know_peer(pidfd);
@@ -261,7 +265,9 @@ fn both_sides(
     let signals =
         signals::listen().map_err(|errno| io("cannot listen for signals")(of_nix(errno)))?;
     let pair = || control::wire().map_err(io("cannot make a socket pair"));
-    let ((warden, wire), (child, mut report), (opener, mut gate)) = (pair()?, pair()?, pair()?);
+    let ((warden, wire), (mut child, mut report), (opener, mut gate)) = (pair()?, pair()?, pair()?);
+    // The child does not know who this is, and could not take one.
+    child.never_by_number();
     if spec.namespaces.shows_the_child() {
         report.never_by_number();
         gate.never_by_number();

@@ -23,7 +23,10 @@ pub(super) fn prepare(run: Run<'_>) -> Result<Option<Queue>, Failure> {
                 made.push(resource);
                 queue = open.or(queue);
             }
-            (Ok(None), ParentStep::ReceiveReady(_) | ParentStep::RemoveQueue(_)) => continue,
+            (
+                Ok(None),
+                ParentStep::MakeNetwork | ParentStep::ReceiveReady(_) | ParentStep::RemoveQueue(_),
+            ) => continue,
             (Ok(None), _) => {}
             (Err(error), ParentStep::MakeQueue(_))
                 if run.spec.ready_by_name == Switch::No && is_used_up(error.errno) =>
@@ -69,7 +72,9 @@ fn execute(step: &ParentStep, run: Run<'_>) -> Result<Option<Made>, SysError> {
             Ok(Some(Made { resource: Resource::Queue(name.clone()), open: Some(queue) }))
         }
         // Taken by the supervisor, when the time has come.
-        ParentStep::ReceiveReady(_) | ParentStep::RemoveQueue(_) => Ok(None),
+        ParentStep::MakeNetwork | ParentStep::ReceiveReady(_) | ParentStep::RemoveQueue(_) => {
+            Ok(None)
+        }
     }
 }
 

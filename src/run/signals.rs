@@ -29,7 +29,7 @@ const UNTOLD: [i32; 7] = [
 /// too, but those that have a meaning for the parent itself.
 pub fn is_forwarded(signal: i32) -> bool {
     let is_own = OWN.iter().any(|&own| own as i32 == signal);
-    (1..=libc::SIGRTMAX()).contains(&signal) && !is_own && !UNTOLD.contains(&signal)
+    (1..=sys::LAST_SIGNAL).contains(&signal) && !is_own && !UNTOLD.contains(&signal)
 }
 
 /// Blocks the signals that the parent handles, and opens a descriptor that tells of them,
@@ -41,7 +41,7 @@ pub fn is_forwarded(signal: i32) -> bool {
 pub fn listen() -> nix::Result<SignalFd> {
     let is_heard = |&signal: &i32| is_forwarded(signal) && !sys::is_ignored(signal);
     let own = OWN.map(|signal| signal as i32);
-    let set = sys::signal_set((1..=libc::SIGRTMAX()).filter(is_heard).chain(own));
+    let set = sys::signal_set((1..=sys::LAST_SIGNAL).filter(is_heard).chain(own));
     set.thread_block()?;
     SignalFd::with_flags(&set, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
 }
@@ -52,7 +52,7 @@ pub fn listen() -> nix::Result<SignalFd> {
 /// # Errors
 /// None that the kernel has; what a filter around rustic answers.
 pub fn block_all() -> rustix::io::Result<()> {
-    SigSet::all().thread_block().map_err(of_nix)
+    sys::every_signal().thread_block().map_err(of_nix)
 }
 
 /// Blocks no signal.
@@ -169,7 +169,7 @@ pub fn ends_a_process(signal: i32) -> bool {
         libc::SIGURG,
         libc::SIGWINCH,
     ];
-    (1..=libc::SIGRTMAX()).contains(&signal) && !HARMLESS.contains(&signal)
+    (1..=sys::LAST_SIGNAL).contains(&signal) && !HARMLESS.contains(&signal)
 }
 
 /// What becomes of a signal.

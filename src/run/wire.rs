@@ -180,14 +180,20 @@ impl<Out: Message, In: Message> End<Out, In> {
         let mut text = [0; LONGEST];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-        let read = patiently(|| {
+        let mut receive = || {
             recvmsg(
                 &self.socket,
                 &mut [IoSliceMut::new(&mut text)],
                 &mut ancillary,
                 flags | RecvFlags::CMSG_CLOEXEC,
             )
-        });
+        };
+        // Told once where the other side has ended without reading everything: what it had said is
+        // still there, and comes first.
+        let read = match patiently(&mut receive) {
+            Err(Errno::CONNRESET) => patiently(&mut receive),
+            read => read,
+        };
         match read {
             Err(Errno::AGAIN) => Received::Nothing,
             Err(Errno::CONNRESET) => Received::Closed,

@@ -42,10 +42,14 @@ pub fn interface_up(socket: impl AsFd, name: &CStr) -> Result<()> {
     let fd = socket.as_fd().as_raw_fd();
     // SAFETY: both requests take a pointer to an ifreq, which lives on this stack; ifr_name ends
     // with NUL, as the name is shorter.
-    checked(libc::c_long::from(unsafe { libc::ioctl(fd, libc::SIOCGIFFLAGS, &raw mut request) }))?;
+    checked(libc::c_long::from(unsafe {
+        libc::ioctl(fd, libc::SIOCGIFFLAGS as libc::Ioctl, &raw mut request)
+    }))?;
     // SAFETY: the request above filled ifru_flags, the member that both requests use.
     unsafe { request.ifr_ifru.ifru_flags |= libc::IFF_UP as libc::c_short };
     // SAFETY: as above.
-    checked(libc::c_long::from(unsafe { libc::ioctl(fd, libc::SIOCSIFFLAGS, &raw mut request) }))?;
+    checked(libc::c_long::from(unsafe {
+        libc::ioctl(fd, libc::SIOCSIFFLAGS as libc::Ioctl, &raw mut request)
+    }))?;
     Ok(())
 }

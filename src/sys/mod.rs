@@ -38,7 +38,8 @@ pub use seccomp::{
     set_seccomp_filter_with_listener,
 };
 pub use signal::{
-    block_signal, ignore_signal, ignore_sigxfsz, is_a_signal_pending, is_ignored, numbered_signal,
-    reset_sigchld, reset_signal_actions, signal_set, wait_for_signal,
+    LAST as LAST_SIGNAL, REAL_TIME, block_signal, every_signal, ignore_signal, ignore_sigxfsz,
+    is_a_signal_pending, is_ignored, numbered_signal, reset_sigchld, reset_signal_actions,
+    signal_set, wait_for_signal,
 };
 pub use stdout::stdout_is_closed;

@@ -7,7 +7,7 @@ pub mod id_range;
 pub mod idmap;
 pub mod join;
 pub mod keyring;
-pub mod loopback;
+pub mod network;
 pub mod privileges;
 pub mod proc_masks;
 pub mod root;

@@ -14,12 +14,14 @@ use crate::mounts::{self, Attributes};
 use crate::namespace::Switch;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{
-    AtFlags, Dir, FileType, Mode, OFlags, StatVfsMountFlags, StatxAttributes, StatxFlags, fstat,
-    fstatvfs, mkdirat, openat, statx,
+    AtFlags, Dir, FileType, Mode, OFlags, StatVfsMountFlags, StatxAttributes, StatxFlags, fstatvfs,
+    mkdirat, openat, statx,
 };
 use rustix::io::Errno;
+use rustix::path::Arg;
 use std::ffi::{CStr, CString};
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
 /// A path that is hidden, relative to its file system or to the root.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -163,22 +165,62 @@ impl Masks {
     /// # Errors
     /// ENOTDIR for another kind than is told, ELOOP for a symlink, EPERM.
     pub fn hide(&mut self, root: impl AsFd, hidden: &[Hidden]) -> Result<usize, SysError> {
+        self.hide_each(&root, hidden, |mask, Hidden { path, .. }| {
+            let target = beneath::open(&root, path, OFlags::PATH, Mode::empty())?;
+            mask.attach(target)
+        })
+    }
+
+    /// The same of a file system of the kernel's own, where nobody replaces a name: what is hidden
+    /// first is bound over the others by its name, see [`mounts::bind`].
+    ///
+    /// # Errors
+    /// As [`Masks::hide`].
+    pub fn hide_of_kernel(
+        &mut self,
+        root: impl AsFd,
+        hidden: &[Hidden],
+    ) -> Result<usize, SysError> {
+        let name =
+            |path: &Path| CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::INVAL);
+        mounts::standing_in(&root, || {
+            let mut first: [Option<CString>; 2] = [None, None];
+            self.hide_each(&root, hidden, |mask, Hidden { path, kind }| {
+                let first = &mut first[usize::from(*kind == Kind::File)];
+                let path_name = name(path)?;
+                match first {
+                    Some(first) => mounts::bind(first, &path_name),
+                    None => {
+                        let target = beneath::open(&root, path, OFlags::PATH, Mode::empty())?;
+                        mask.attach(target)?;
+                        *first = Some(path_name);
+                        Ok(())
+                    }
+                }
+            })
+        })
+    }
+
+    fn hide_each(
+        &mut self,
+        root: impl AsFd,
+        hidden: &[Hidden],
+        mut hide: impl FnMut(&mut Mask, &Hidden) -> rustix::io::Result<()>,
+    ) -> Result<usize, SysError> {
+        let (file, directory) =
+            (identity(&self.file.mount, c"")?, identity(&self.directory.mount, c"")?);
         let mut count = 0;
-        for Hidden { path, kind } in hidden {
+        for one @ Hidden { path, kind } in hidden {
             let named = |errno| SysError::new(errno, path.to_string_lossy());
-            let look = || beneath::open(&root, path, OFlags::PATH, Mode::empty());
-            let target = match look() {
+            let (mask, own) = match kind {
+                Kind::File => (&mut self.file, file),
+                Kind::Directory => (&mut self.directory, directory),
+            };
+            match hide(mask, one) {
                 Err(Errno::NOENT) => continue,
-                target => target.map_err(named)?,
-            };
-            let mask = match kind {
-                Kind::File => &mut self.file,
-                Kind::Directory => &mut self.directory,
-            };
-            mask.attach(target).map_err(named)?;
-            let shown = look().and_then(fstat).map_err(named)?;
-            let mask = fstat(&mask.mount).map_err(named)?;
-            if (shown.st_dev, shown.st_ino) != (mask.st_dev, mask.st_ino) {
+                done => done.map_err(named)?,
+            }
+            if identity(&root, path).map_err(named)? != own {
                 let what = format!("{} still shows something else", path.display());
                 return Err(SysError::new(Errno::BUSY, what));
             }
@@ -186,6 +228,13 @@ impl Masks {
         }
         Ok(count)
     }
+}
+
+/// What tells one file from another: its device and its inode. Not through a symlink.
+fn identity(dir: impl AsFd, path: impl Arg) -> rustix::io::Result<(u32, u32, u64)> {
+    let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::EMPTY_PATH;
+    let shown = statx(dir, path, flags, StatxFlags::INO)?;
+    Ok((shown.stx_dev_major, shown.stx_dev_minor, shown.stx_ino))
 }
 
 /// Binds read-only whatever is global in a proc file system: every directory and every file but the
@@ -204,11 +253,9 @@ pub fn protect(proc: impl AsFd, hidden: &[Hidden]) -> Result<(), SysError> {
         let path = format!("/proc/{}", name.to_string_lossy());
         move |errno| SysError::new(errno, path)
     };
-    for name in &names {
-        mounts::copy_tree(&proc, name, Attributes::NONE)
-            .and_then(|view| mounts::attach_at(view, &proc, name))
-            .map_err(|errno| named(name)(errno))?;
-    }
+    mounts::standing_in(&proc, || {
+        names.iter().try_for_each(|name| mounts::bind(name, name).map_err(named(name)))
+    })?;
     let was_read_only = fstatvfs(&proc)?.f_flag.contains(StatVfsMountFlags::RDONLY);
     mounts::restrict(&proc, ATTRIBUTES)?;
     if !was_read_only {

@@ -48,6 +48,7 @@ mod verify; //      every wall, every combination, every leak; what is left
 
 // When something fails, and when much is to be done.
 mod faults; //      every step failing, every moment killed
+mod floor; //       the program that a start is compared with
 mod parts; //       tests that take minutes, by scripts/test --PART
 mod scale; //       many at once
 

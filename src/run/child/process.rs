@@ -14,7 +14,7 @@ use crate::run::wire::Received;
 use crate::sys;
 use crate::walls::privileges::Credentials;
 use crate::walls::seccomp::{self, SelfSignals};
-use crate::walls::{hostname, keyring, loopback, privileges};
+use crate::walls::{hostname, keyring, network, privileges};
 use libc::sock_filter;
 use nix::sys::personality::Persona;
 use rustix::fd::AsFd;
@@ -35,7 +35,8 @@ impl Child<'_> {
             ChildStep::Terminal { streams, devpts, uid } => self.terminal(*streams, *devpts, *uid),
             ChildStep::OpenViewsByPath(views) => self.open_views(views),
             ChildStep::TakeStreams { streams, dev } => self.take_streams(streams, *dev),
-            ChildStep::Loopback => Ok(loopback::up()?),
+            ChildStep::Loopback => Ok(network::up()?),
+            ChildStep::JoinNetwork => self.join_network(),
             ChildStep::Hostname(name) => Ok(hostname::set(name)?),
             ChildStep::Keyring { quota } => self.join_keyring(number, *quota),
             ChildStep::OpenQueue { name, seen } => self.open_queue(number, name, *seen),
@@ -89,6 +90,17 @@ impl Child<'_> {
             sys::exit_now(Exit::Failed.code());
         }
         Ok(())
+    }
+
+    fn join_network(&self) -> Result<(), SysError> {
+        match self.given.report.wait() {
+            Received::Message(Order::Network, Some(namespace)) => Ok(network::enter(namespace)?),
+            Received::Message(Order::OwnNetwork, _) => Ok(network::leave()?),
+            // Nobody is left who could be told.
+            Received::Closed => sys::exit_now(Exit::Failed.code()),
+            Received::Message(..) | Received::Nothing => Err(Errno::BADMSG.into()),
+            Received::Failed(errno) => Err(errno.into()),
+        }
     }
 
     fn join_keyring(&self, number: usize, quota: Quota) -> Result<(), SysError> {

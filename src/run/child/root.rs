@@ -239,13 +239,14 @@ impl Child<'_> {
     }
 
     fn mask(&mut self, place: Place, hidden: &[Hidden]) -> Result<(), SysError> {
-        let below = match place {
-            // Not by a method: the masks are borrowed besides.
-            Place::Proc(slot) | Place::Sys(slot) => opened(self.mounts[slot].as_ref())?,
-            Place::Root => opened(self.root.as_ref())?,
-        };
         let masks = self.masks.as_mut().ok_or(Errno::BADF)?;
-        let count = masks.hide(below, hidden)?;
+        let count = match place {
+            // Not by a method: the masks are borrowed besides.
+            Place::Proc(slot) | Place::Sys(slot) => {
+                masks.hide_of_kernel(opened(self.mounts[slot].as_ref())?, hidden)?
+            }
+            Place::Root => masks.hide(opened(self.root.as_ref())?, hidden)?,
+        };
         // Read-only alone is no mask: a nested namespace could mount all of it, read-only too.
         if count == 0 && matches!(place, Place::Sys(_)) {
             return Err(SysError::new(

@@ -76,6 +76,13 @@ impl ChildStep {
                 "a new network namespace starts with lo down",
                 "network_namespaces(7)",
             ),
+            Self::JoinNetwork => described(
+                "setns(net, CLONE_NEWNET)".into(),
+                "enter the network namespace".into(),
+                "the parent has made it meanwhile; before the sysfs, which shows the network of who \
+                 mounts it",
+                "network_namespaces(7)",
+            ),
             Self::Hostname(name) => described(
                 format!("sethostname(\"{name}\")"),
                 format!("set the host name '{name}'"),

@@ -20,6 +20,13 @@ impl ParentStep {
                     namespace decides",
                 "mq_overview(7)",
             ),
+            Self::MakeNetwork => described(
+                "unshare(CLONE_NEWNET), ioctl(SIOCSIFFLAGS, lo, IFF_UP), setns(before)".into(),
+                "make a network namespace".into(),
+                "it takes as long as everything that the child does meanwhile; a new one starts \
+                 with lo down",
+                "network_namespaces(7)",
+            ),
             Self::ReceiveReady(name) => described(
                 format!("mq_timedreceive(\"{}\")", name.shown()),
                 format!("receive READY from {}", name.shown()),

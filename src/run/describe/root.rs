@@ -164,11 +164,14 @@ impl RootfsStep {
             Self::Mask { place, hidden } => described(
                 match place {
                     // The first path gets the mask itself.
-                    Place::Proc(_) => format!(
-                        "move_mount(mask), open_tree(mask, OPEN_TREE_CLONE), move_mount({})",
+                    Place::Proc(_) => {
+                        format!("move_mount(mask), mount(mask, {}, MS_BIND)", paths(*place, hidden))
+                    }
+                    Place::Sys(_) => format!(
+                        "open_tree(mask, OPEN_TREE_CLONE), move_mount(), mount(mask, {}, MS_BIND)",
                         paths(*place, hidden)
                     ),
-                    Place::Sys(_) | Place::Root => format!(
+                    Place::Root => format!(
                         "open_tree(mask, OPEN_TREE_CLONE), move_mount({})",
                         paths(*place, hidden)
                     ),
@@ -180,8 +183,8 @@ impl RootfsStep {
             ),
             Self::ProtectProc { .. } => described(
                 format!(
-                    "open_tree(OPEN_TREE_CLONE|AT_RECURSIVE), move_mount() for /proc/sys and whatever \
-                     else is global, mount_setattr({}), mount_setattr(/proc)",
+                    "mount(MS_BIND|MS_REC) of /proc/sys and whatever else is global over itself, \
+                     mount_setattr({}), mount_setattr(/proc)",
                     proc_masks::ATTRIBUTES.names()
                 ),
                 "make the global files of /proc read-only".into(),

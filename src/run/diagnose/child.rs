@@ -40,6 +40,7 @@ impl ChildStep {
             | Self::Terminal { .. }
             | Self::TakeStreams { .. }
             | Self::Loopback
+            | Self::JoinNetwork
             | Self::Hostname(_)
             | Self::NotifySocket(_)
             | Self::LimitQueues(_)

@@ -20,7 +20,7 @@ impl Step {
             Failure::new(format!("cannot {}", described.cannot)).errno(errno).man(described.man);
         let failure = if detail.is_empty() { failure } else { failure.why(detail) };
         let failure = match self {
-            Self::Parent(step) => step.diagnose(errno, failure),
+            Self::Parent(step) => step.diagnose(errno, failure, host),
             Self::Warden(step) => step.diagnose(errno, failure, host),
             Self::Builder(step) | Self::Rootfs(step) => step.diagnose(errno, failure),
             Self::Child(step) => step.diagnose(errno, failure),

@@ -1,12 +1,20 @@
 //! What the errors of the parent's steps mean.
 
+use super::warden::clone_failure;
 use crate::error::Failure;
+use crate::host::Host;
+use crate::namespace::{Choice, Namespace, Namespaces};
 use crate::run::step::ParentStep;
 use rustix::io::Errno;
 
 impl ParentStep {
-    pub(super) fn diagnose(&self, errno: Errno, failure: Failure) -> Failure {
+    pub(super) fn diagnose(&self, errno: Errno, failure: Failure, host: &Host) -> Failure {
         match self {
+            Self::MakeNetwork if failure.why.is_some() => failure,
+            Self::MakeNetwork => {
+                let made = Namespaces::shared().with(Namespace::Net, Choice::New);
+                clone_failure(failure, &made, errno, host)
+            }
             Self::MakeQueue(_) => no_queue(errno, failure),
             Self::ReceiveReady(_)
             | Self::RemoveQueue(_)

@@ -39,7 +39,12 @@ impl WardenStep {
 
 /// Why a clone was refused: the kernel's one errno stands for many causes, and the sysctls tell
 /// them apart.
-fn clone_failure(failure: Failure, namespaces: &Namespaces, errno: Errno, host: &Host) -> Failure {
+pub(super) fn clone_failure(
+    failure: Failure,
+    namespaces: &Namespaces,
+    errno: Errno,
+    host: &Host,
+) -> Failure {
     let limited = namespaces
         .new_ones()
         .find(|namespace| says(&format!("/proc/sys/user/{}", namespace.limit()), "0"));

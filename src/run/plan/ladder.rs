@@ -228,17 +228,23 @@ impl<'a> Ladder<'a> {
             }
             Image::Tree(_) | Image::Directory(_) | Image::ToUnpack(_) => {}
         }
-        let (joins, namespaces) = (self.spec.joins.clone(), self.spec.namespaces.clone());
+        let (joins, mut namespaces) = (self.spec.joins.clone(), self.spec.namespaces.clone());
         if self.has_builder() {
             self.rung(WardenStep::BuildAndClone { joins, namespaces });
             self.building = Switch::Yes;
             return;
+        }
+        if self.parent_makes_network() {
+            namespaces = namespaces.with(Namespace::Net, Choice::Shared);
         }
         self.rung(if joins.is_empty() {
             WardenStep::Clone(namespaces)
         } else {
             WardenStep::JoinAndClone { joins, namespaces }
         });
+        if self.parent_makes_network() {
+            self.rung(ParentStep::MakeNetwork);
+        }
         self.begin_child();
     }
 

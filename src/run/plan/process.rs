@@ -5,12 +5,30 @@ use crate::namespace::{Choice, Namespace, Switch};
 use crate::ready::queue::Name;
 use crate::ready::{READY_FD, notify};
 use crate::run::step::{ChildStep, Quota};
+use crate::run::streams::Stream;
 use crate::spec::{Ready, Seccomp};
 use std::ffi::CString;
 
 impl Ladder<'_> {
+    /// Whether the parent makes the network namespace, at the same time as the child its mounts. It
+    /// has to belong to the user namespace that the parent is in, and that to go back.
+    pub(super) fn parent_makes_network(&self) -> bool {
+        // What the child opens it sends to the parent on the wire that it hears of the network on.
+        let sends = |stream: &Stream| matches!(stream, Stream::ViewByPath(_));
+        self.is_new(Namespace::Net)
+            && self.owns_the_shared()
+            && self.spec.joins.is_empty()
+            && !self.streams.iter().any(sends)
+    }
+
+    pub(super) fn join_network(&mut self) {
+        if self.parent_makes_network() {
+            self.rung(ChildStep::JoinNetwork);
+        }
+    }
+
     pub(super) fn loopback(&mut self) {
-        if self.is_new(Namespace::Net) {
+        if self.is_new(Namespace::Net) && !self.parent_makes_network() {
             self.rung(ChildStep::Loopback);
         }
     }

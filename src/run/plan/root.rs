@@ -66,6 +66,7 @@ impl Ladder<'_> {
     /// shows each process those of its own.
     fn chroot_alone(&mut self) {
         self.end_building();
+        self.join_network();
         self.open_network(None);
         self.rung(RootfsStep::Chroot);
     }
@@ -112,7 +113,7 @@ impl Ladder<'_> {
         self.plan_mounts(tree.as_deref())?;
         // What is the host's, too, before the scratch lies over a part of it, or the ids of the
         // container are shown there.
-        self.make_mounts(|mount| matches!(mount.source, Source::Host(_)));
+        self.make_mounts(|_, mount| matches!(mount.source, Source::Host(_)));
         self.idmap_binds();
         std::mem::take(&mut self.lowers).into_iter().for_each(|step| self.rung(step));
         steps.into_iter().for_each(|step| self.rung(step));
@@ -120,13 +121,21 @@ impl Ladder<'_> {
             let files = std::mem::take(&mut self.scratch_files);
             self.rung(RootfsStep::WriteScratch(files));
         }
-        for mount in self.mounts.clone() {
-            let is_here = !self.has_builder() || !self.is_childs(&mount);
-            if is_here && !matches!(mount.source, Source::Host(_)) {
-                self.rung(RootfsStep::Make(mount));
-            }
-        }
+        self.make_own_mounts();
         self.enter_root(&base, directory.as_deref())
+    }
+
+    /// What is not the host's: by the builder, but for what is the child's.
+    fn make_own_mounts(&mut self) {
+        // The sysfs last: it shows the network of who mounts it.
+        let sys = self.own.map(|own| own.sys);
+        let builds = self.has_builder();
+        let here = |ladder: &Self, mount: &Mount| {
+            (!builds || !ladder.is_childs(mount)) && !matches!(mount.source, Source::Host(_))
+        };
+        self.make_mounts(|ladder, mount| here(ladder, mount) && Some(mount.slot) != sys);
+        self.join_network();
+        self.make_mounts(|ladder, mount| here(ladder, mount) && Some(mount.slot) == sys);
     }
 
     /// Whether set-user-ID programs of a directory act, where that is ordered: what is mounted
@@ -231,9 +240,9 @@ impl Ladder<'_> {
         Some(RootfsStep::Idmap { of, joined: self.spec.joins.last.clone(), maps, below })
     }
 
-    pub(super) fn make_mounts(&mut self, wanted: impl Fn(&Mount) -> bool) {
+    pub(super) fn make_mounts(&mut self, wanted: impl Fn(&Self, &Mount) -> bool) {
         for mount in self.mounts.clone() {
-            if wanted(&mount) {
+            if wanted(self, &mount) {
                 self.rung(RootfsStep::Make(mount));
             }
         }

@@ -41,6 +41,8 @@ pub enum ChildStep {
     },
     /// The loopback interface brought up.
     Loopback,
+    /// The network namespace that the parent has made meanwhile.
+    JoinNetwork,
     /// The host name.
     Hostname(String),
     /// A new session keyring.

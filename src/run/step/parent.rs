@@ -10,6 +10,8 @@ pub enum ParentStep {
     RaiseDescriptorLimit,
     /// The queue that the user can watch.
     MakeQueue(Name),
+    /// A network namespace with its loopback up, made while the child makes its mounts.
+    MakeNetwork,
     /// READY read from the queue.
     ReceiveReady(Name),
     /// The queue's name taken away.

@@ -65,7 +65,7 @@ impl Supervisor<'_> {
     }
 
     /// Something that the run cannot go on without has failed: it ends, and that is why.
-    fn fail(&mut self, failure: Failure) {
+    pub(super) fn fail(&mut self, failure: Failure) {
         self.failure = self.failure.take().or(Some(failure));
         self.order(Order::Kill);
     }
@@ -97,7 +97,7 @@ impl Supervisor<'_> {
                 self.run.voice.parent(&format!("PID of child is {pid}"));
                 self.run.voice.walls(self.run.spec, self.run.plan);
                 if self.info.is_wanted() {
-                    self.namespaces = events::namespaces_of(pid);
+                    self.namespaces = events::namespaces_of(pid, self.network.as_ref());
                 }
                 (self.pid, self.pidfd) = (Pid::from_raw(pid), descriptor);
                 if let (Some(child), Some(pidfd)) = (&mut self.child, &self.pidfd)

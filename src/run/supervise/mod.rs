@@ -1,15 +1,18 @@
 //! The parent while it waits. It holds nothing that the warden could not clean up after its death.
 //!
 //! [`wait`] is one poll over everything that can happen; [`hear`] hears the warden and the child,
+//! [`network`] makes a namespace for it,
 //! [`signals`] signals and keys, [`readiness`] what says that the container is ready.
 
 mod hear;
+mod network;
 mod readiness;
 mod signals;
 mod wait;
 
 use crate::error::Failure;
 use crate::host::Host;
+use crate::namespace::Switch;
 use crate::ready::notify;
 use crate::ready::queue::Queue;
 use crate::run::control::{Ending, NearEnd};
@@ -77,6 +80,8 @@ pub struct Supervisor<'a> {
     readiness: Readiness,
     /// The directory and the name of a mount target that comes next.
     claim: Option<(OwnedFd, Vec<u8>)>,
+    /// The network namespace that was made for the child, which may not have entered it yet.
+    network: Option<OwnedFd>,
     /// The namespaces of the child, as `--info-fd` shows them.
     namespaces: String,
     stage: Phase,
@@ -84,6 +89,8 @@ pub struct Supervisor<'a> {
     /// What newuidmap or newgidmap has said when it refused.
     refused: Option<String>,
     ending: Option<Ending>,
+    /// Whether the warden may go when the container has ended.
+    dismissed: Switch,
     connections: Connections,
 }
 
@@ -168,11 +175,13 @@ impl<'a> Supervisor<'a> {
             socket: None,
             readiness,
             claim: None,
+            network: None,
             namespaces: String::new(),
             stage: Phase::SettingUp,
             failure: None,
             refused: None,
             ending: None,
+            dismissed: Switch::No,
             connections: streams,
         }
     }

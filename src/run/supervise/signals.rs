@@ -6,6 +6,7 @@ use crate::run::control::Order;
 use crate::run::keys::Keys;
 use crate::run::pty_relay::Relay;
 use crate::run::signals;
+use crate::sys;
 use nix::sys::signal::{Signal, raise};
 use rustix::process::Pid;
 
@@ -26,7 +27,7 @@ impl Supervisor<'_> {
     /// What SIGTERM becomes: what the image says; for a systemd that is process 1, which would begin
     /// anew, the signal by which it stops, systemd(1).
     fn stop_signal(&self) -> i32 {
-        let halt = libc::SIGRTMIN() + 3;
+        let halt = sys::REAL_TIME + 3;
         let is_systemd = |pid: Pid| {
             let name = std::fs::read(format!("/proc/{}/comm", pid.as_raw_nonzero()));
             name.is_ok_and(|name| name == b"systemd\n") && signals::takes(pid, halt)

@@ -3,6 +3,7 @@
 use super::{Phase, Readiness, Supervisor, Unsuccessful};
 use crate::error::Failure;
 use crate::exit::{Exit, FORBIDDEN_CALL};
+use crate::namespace::Switch;
 use crate::run::control::{Order, SILENT};
 use crate::run::pty_relay::{Relay, RelaySide};
 use crate::run::stream_relay::Lost;
@@ -36,6 +37,7 @@ impl Supervisor<'_> {
         // enough.
         let missing = self.run.plan.queue.is_some() && self.queue.is_none();
         self.order(if missing { Order::GoWithoutQueue } else { Order::Go });
+        self.make_network();
         while self.ending.is_none() {
             for event in self.poll() {
                 match event {
@@ -57,6 +59,7 @@ impl Supervisor<'_> {
                 }
             }
             self.let_cmd_start();
+            self.dismiss_warden();
             self.relay.iter_mut().for_each(Relay::look_around);
             if matches!(self.readiness, Readiness::Awaited(deadline) if Instant::now() >= deadline)
             {
@@ -75,7 +78,9 @@ impl Supervisor<'_> {
         self.relay = None;
         let lost = std::mem::take(&mut self.connections.pipes).finish();
         self.connections.streams.give_offsets_back();
-        self.order(Order::Dismiss);
+        if self.dismissed == Switch::No {
+            self.order(Order::Dismiss);
+        }
         let refused = self.refused.take();
         let concluded = self.conclude(lost);
         concluded.map_err(|failure| refused.map_or(failure.into(), Unsuccessful::NoRanges))
@@ -143,6 +148,16 @@ impl Supervisor<'_> {
                 self.failure = self.failure.take().or(Some(failure));
                 let _ = shutdown(self.warden.as_fd(), Shutdown::Write);
             }
+        }
+    }
+
+    /// Once CMD runs, and the queue has no name any more, there is nothing that the warden would
+    /// have to wait for; but the modes of a terminal are put right at the end.
+    fn dismiss_warden(&mut self) {
+        let runs = self.child.is_none() && self.failure.is_none();
+        if self.dismissed == Switch::No && runs && self.queue.is_none() && self.relay.is_none() {
+            self.dismissed = Switch::Yes;
+            self.order(Order::Dismiss);
         }
     }
 

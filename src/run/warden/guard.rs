@@ -4,7 +4,7 @@ use super::descendants::end_descendants;
 use super::{HEARING, Ward, Warden};
 use crate::beneath::Kind;
 use crate::exit::Exit;
-use crate::namespace::Namespace;
+use crate::namespace::{Namespace, Switch};
 use crate::run::child::Inheritance;
 use crate::run::control::{Ending, FarEnd, NearEnd, Order, Report};
 use crate::run::resource::{self, Which};
@@ -192,10 +192,12 @@ impl Warden<'_> {
 
     fn obey(&mut self, order: Order, ward: &Ward) {
         match order {
+            Order::Dismiss => self.dismissed.set(Switch::Yes),
             Order::Go
             | Order::GoWithoutQueue
-            | Order::Dismiss
             | Order::Taken
+            | Order::Network
+            | Order::OwnNetwork
             | Order::Claimed
             | Order::NotClaimed(_) => {}
             Order::Kill => send(ward, Signal::KILL),
@@ -259,10 +261,13 @@ impl Warden<'_> {
         }
     }
 
-    /// Tells the parent how it ended, and waits until it has heard.
+    /// Tells the parent how it ended, and waits until it has cleaned up.
     pub(super) fn finish(&self, ending: Ending) -> ! {
         if self.wire.send(&Report::Ended(ending), None).is_err() {
             self.parent_is_gone()
+        }
+        if self.dismissed.get() == Switch::Yes {
+            sys::exit_now(0)
         }
         loop {
             match self.wire.wait() {

@@ -10,6 +10,7 @@ mod guard;
 mod joiner;
 mod start;
 
+use crate::namespace::Switch;
 use crate::run::child::Inheritance;
 use crate::run::control::{FarEnd, NearEnd, Order, Report, SILENT};
 use crate::run::plan::Plan;
@@ -37,7 +38,8 @@ pub fn main(plan: &Plan, given: Given<'_>) -> ! {
     let blocked = signals::block_all();
     let Given { wire, child, gate } = given;
     let outer = child.outer.cloned();
-    let warden = Warden { plan, wire, outer, asked: Cell::new(None) };
+    let warden =
+        Warden { plan, wire, outer, asked: Cell::new(None), dismissed: Cell::new(Switch::No) };
     if let Err(errno) = blocked {
         warden.refuse(errno, "blocking its signals");
     }
@@ -60,6 +62,8 @@ struct Warden<'a> {
     outer: Option<Outer>,
     /// The signal that was passed on and would have been lost, in whose place SIGKILL was sent.
     asked: Cell<Option<i32>>,
+    /// Whether the parent needs it no more once the container has ended.
+    dismissed: Cell<Switch>,
 }
 
 /// The child, as its parent sees it.

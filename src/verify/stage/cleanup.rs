@@ -100,8 +100,7 @@ impl Drop for Cleanup {
 }
 
 fn block_signals() {
-    let all = nix::sys::signal::SigSet::all();
-    let _ = all.thread_block();
+    let _ = crate::sys::every_signal().thread_block();
 }
 
 fn leave_streams() {

@@ -20,7 +20,7 @@ use crate::namespace::Namespace;
 use crate::random;
 use crate::spec::Spec;
 use crate::verify::caller::Caller;
-use crate::walls::{hostname, loopback};
+use crate::walls::{hostname, network};
 use caps::Capability;
 use cleanup::{Cleanup, Traces};
 use host_mounts::HostMounts;
@@ -197,7 +197,7 @@ fn furnish(nonce: &str, secret: &str, queues: &Path) -> Option<String> {
     let _ = mkdirat(CWD, queues, Mode::RWXU)
         .and_then(|()| mount("mqueue", queues, "mqueue", mounts::PLAIN, None));
     let _ = hostname::set(&format!("stage-{nonce}"));
-    let _ = loopback::up();
+    let _ = network::up();
     // A sysfs shows the network of who mounted it.
     let no_sysfs = rtnetlink::set_alias(secret).and_then(|()| mounts::own_sysfs()).err();
     no_sysfs.map(|errno| format!("the stage has no sysfs of its own: {}", errno_text(errno)))

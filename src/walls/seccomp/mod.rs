@@ -45,6 +45,15 @@ pub fn install(filter: &[sock_filter]) -> Result<()> {
     sys::set_seccomp_filter(filter)
 }
 
+/// A filter as a file that other programs load: struct sock_filter, one after another.
+pub fn to_bytes(filter: &[sock_filter]) -> Vec<u8> {
+    let bytes = filter.iter().flat_map(|one| {
+        let [code, k] = [one.code.to_ne_bytes().to_vec(), one.k.to_ne_bytes().to_vec()];
+        [code, vec![one.jt, one.jf], k].concat()
+    });
+    bytes.collect()
+}
+
 /// The same filter where nobody can be asked: what it would ask about is allowed.
 pub fn without_notice(filter: &[sock_filter]) -> Vec<sock_filter> {
     let plain = |one: &sock_filter| {

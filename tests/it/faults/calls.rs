@@ -27,10 +27,12 @@ fn calls_that_fail_are_named() {
     for (inject, options, words) in [
         ("clone3:error=EPERM:when=1", vec![], vec!["CAP_SYS_ADMIN"]),
         ("clone3:error=ENOMEM:when=1", vec![], vec!["ENOMEM"]),
+        ("unshare:error=ENOMEM:when=1", vec![], vec!["make a network namespace", "ENOMEM"]),
+        ("setns:error=EPERM:when=1", vec![], vec!["going back to the caller's network"]),
         ("mount_setattr:error=EPERM:when=1", vec![], vec!["make the mounts private"]),
         ("fsopen:error=ENODEV:when=2", vec![], vec!["overlay", "ENODEV"]),
         ("fsopen:error=EPERM:when=3", vec![], vec!["mount proc", "seen whole"]),
-        ("fsmount:error=ENOMEM:when=4", vec![], vec!["mount sysfs", "ENOMEM"]),
+        ("fsmount:error=ENOMEM:when=8", vec![], vec!["mount sysfs", "ENOMEM"]),
         ("pivot_root:error=EINVAL:when=1", vec![], vec!["pivot into the root", "pivot_root(2)"]),
         ("chroot:error=EPERM:when=1", vec!["--root", "chroot"], vec!["chroot into the root"]),
         ("mknodat:error=EPERM:when=3", vec![], vec!["/dev/full"]),
