@@ -98,9 +98,11 @@ fn walls(dir: &Path, words: &[&str]) -> Walls {
         let calls = trace.iter().filter(|(pid, _)| wanted(pid));
         calls.filter_map(|(_, call)| wall(call)).collect()
     };
-    let makes = |call: &String| call.starts_with("clone3") || call.starts_with("unshare");
-    let outside = of(&|pid| pid != child);
-    Walls { child: of(&|pid| pid == child), outside: outside.into_iter().filter(makes).collect() }
+    // Which of two processes comes first is nobody's order.
+    let mut outside = of(&|pid| pid != child);
+    outside.retain(|call| call.contains("(CLONE_NEW") || call.contains("=CLONE_NEW"));
+    outside.sort_unstable();
+    Walls { child: of(&|pid| pid == child), outside }
 }
 
 /// The call without its descriptors and its addresses, if it makes a wall.
