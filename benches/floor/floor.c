@@ -271,8 +271,7 @@ static void become(char **argv, int wire) {
     replace(etc, "hosts", "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost\n127.0.1.1\trustic\n");
     replace(etc, "hostname", "rustic\n");
     replace(etc, "resolv.conf", "# no name server: this network is a loopback\n");
-    int null = must(openat(dev, "null", O_RDONLY | O_CLOEXEC));
-    for (int stream = 0; stream < 3; stream++) must(dup2(null, stream));
+    must(dup2(must(openat(dev, "null", O_RDONLY | O_CLOEXEC)), 0));
     must(sethostname("rustic", 6));
     must(CALL(keyctl, 1 /* KEYCTL_JOIN_SESSION_KEYRING */, NULL, 0, 0, 0));
     struct rlimit queue_bytes = {409600, 409600};
