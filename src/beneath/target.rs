@@ -2,11 +2,10 @@
 
 use super::component::{Found, component, wrong_with};
 use super::lookup::{Kind, Links, Lookup, Mounted, Surroundings, Target};
-use super::open;
 use crate::error::{SysError, printable};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{FileType, Mode, OFlags, fstat};
-use rustix::io::Errno;
+use rustix::fs::{FileType, fstat};
+use rustix::io::{Errno, fcntl_dupfd_cloexec};
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::path::{Component, Path, PathBuf};
@@ -112,8 +111,7 @@ struct Walk {
 
 impl Walk {
     fn new(root: Option<BorrowedFd<'_>>, links: Links) -> Result<Self, Errno> {
-        let flags = OFlags::PATH | OFlags::DIRECTORY;
-        let top = root.map(|root| open(root, Path::new("."), flags, Mode::empty())).transpose()?;
+        let top = root.map(|root| fcntl_dupfd_cloexec(root, 0)).transpose()?;
         Ok(Self { way: vec![top], path: PathBuf::from("/"), followed: 0, links })
     }
 

@@ -57,7 +57,7 @@ fn magic_link(path: &Path, depth: usize) -> Option<PathBuf> {
         Err(_) => None,
         Ok(file) => {
             let depth = depth.checked_sub(1)?;
-            let mut start = Vec::new();
+            let mut start = Vec::with_capacity(START as usize);
             File::from(file).take(START).read_to_end(&mut start).ok()?;
             magic_link(Path::new(OsStr::from_bytes(&needed(&start)?)), depth)
         }

@@ -143,7 +143,9 @@ fn run_told(spec: &Spec, host: &Host, info: &mut Events) -> Result<Exit, Unsucce
         drop(ours);
         warden::main(&plan, theirs.given(outer.as_ref(), &streams, spec.talk))
     };
-    processors.part(warden);
+    if plan.parent().any(|(.., step)| matches!(step, ParentStep::MakeNetwork)) {
+        processors.part(warden);
+    }
     drop(theirs);
     if let Ok(pidfd) = pidfd_open(warden, PidfdFlags::empty()) {
         ours.warden.know_peer(pidfd);

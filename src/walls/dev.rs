@@ -1,15 +1,12 @@
 //! An own /dev: the six nodes that every program expects, links to the descriptors, and nothing of
 //! the host's hardware.
 
-use crate::beneath;
 use crate::error::SysError;
 use rustix::fd::AsFd;
 use rustix::fs::{
-    AtFlags, FileType, Gid, Mode, OFlags, Uid, chownat, fstat, makedev, mknodat, symlinkat,
-    unlinkat,
+    AtFlags, FileType, Gid, Mode, Uid, chownat, makedev, mknodat, statat, symlinkat, unlinkat,
 };
 use rustix::io::Errno;
-use std::path::Path;
 
 /// The nodes: name, major and minor number, see null(4), full(4), random(4), tty(4).
 pub const NODES: [(&str, u32, u32); 6] = [
@@ -50,10 +47,7 @@ pub fn make_nodes(dev: impl AsFd, owner: Option<(Uid, Gid)>) -> Result<(), SysEr
         if let Some((uid, gid)) = owner {
             chownat(&dev, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW).map_err(named)?;
         }
-        let stat = fstat(
-            beneath::open(&dev, Path::new(name), OFlags::PATH, Mode::empty()).map_err(named)?,
-        )
-        .map_err(named)?;
+        let stat = statat(&dev, name, AtFlags::SYMLINK_NOFOLLOW).map_err(named)?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::CharacterDevice
             || stat.st_rdev != device
         {

@@ -103,7 +103,7 @@ fn hand_over(ready: &OwnedFd) -> Result<(), SysError> {
 /// `/`.
 pub(super) fn account(uid: u32, wanted: Option<&str>) -> Vec<CString> {
     const LONGEST: u64 = 1 << 20;
-    let mut passwd = Vec::new();
+    let mut passwd = Vec::with_capacity(4096);
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let links = ResolveFlags::NO_MAGICLINKS;
     if let Ok(file) = openat2(CWD, c"/etc/passwd", flags, Mode::empty(), links) {
