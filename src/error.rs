@@ -39,11 +39,16 @@ impl Failure {
         }
     }
 
-    /// With the kernel's answer.
+    /// With the kernel's answer. What has one cause whoever asks has it from here.
     #[must_use]
     pub fn errno(mut self, errno: Errno) -> Self {
         self.errno = Some(errno);
-        self
+        match errno {
+            Errno::MFILE if self.why.is_none() => self
+                .why("the limit of open descriptors is too low (RLIMIT_NOFILE)")
+                .man("getrlimit(2)"),
+            _ => self,
+        }
     }
 
     /// With the cause.

@@ -1,6 +1,6 @@
 //! What the host and the caller are: the facts that are read once, before anything is decided.
 
-use crate::error::Failure;
+use crate::error::{Failure, errno_of};
 use crate::namespace::Switch;
 use rustix::process::{Resource, getegid, geteuid, getpid, getrlimit};
 use serde::{Deserialize, Serialize};
@@ -92,10 +92,7 @@ impl Host {
             last_cap,
             uid_map: id_map("/proc/self/uid_map")?,
             gid_map: id_map("/proc/self/gid_map")?,
-            user_namespace: match fs::metadata("/proc/self/ns/user").map(|stat| stat.ino()) {
-                Ok(PROC_USER_INIT_INO) => UserNamespace::Initial,
-                _ => UserNamespace::Below,
-            },
+            user_namespace: user_namespace()?,
             setgroups: match fs::read_to_string("/proc/self/setgroups") {
                 Ok(text) if text.trim() == "deny" => Switch::No,
                 _ => Switch::Yes,
@@ -110,6 +107,23 @@ impl Host {
         })
     }
 
+    /// Whether the caller has ids in its own user namespace: who has none can make neither a file nor
+    /// another namespace there, user_namespaces(7).
+    ///
+    /// # Errors
+    /// One that it lacks.
+    pub fn is_mapped(&self) -> Result<(), Failure> {
+        let missing = match (contains(&self.uid_map, self.uid), contains(&self.gid_map, self.gid)) {
+            (true, true) => return Ok(()),
+            (false, _) => "user",
+            (true, false) => "group",
+        };
+        Err(Failure::new(format!("the caller's {missing} id has no place in its user namespace"))
+            .why("the namespace maps it to nothing, and so the kernel lets nobody make a file")
+            .remedy("unshare --map-root-user, or another map: newuidmap(1)")
+            .man("user_namespaces(7)"))
+    }
+
     /// Whether the caller holds one capability.
     pub fn holds(&self, capability: caps::Capability) -> bool {
         self.held & capability.bitmask() != 0
@@ -118,6 +132,17 @@ impl Host {
     /// Every capability that this kernel knows, a bit each.
     pub fn known_caps(&self) -> u64 {
         u64::MAX >> (63 - u32::from(self.last_cap).min(63))
+    }
+}
+
+fn user_namespace() -> Result<UserNamespace, Failure> {
+    const OWN: &str = "/proc/self/ns/user";
+    match fs::metadata(OWN).map(|stat| stat.ino()) {
+        Ok(PROC_USER_INIT_INO) => Ok(UserNamespace::Initial),
+        Ok(_) => Ok(UserNamespace::Below),
+        // A kernel that has none: then this is the first.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(UserNamespace::Initial),
+        Err(error) => Err(Failure::new(format!("cannot look at {OWN}")).errno(errno_of(&error))),
     }
 }
 

@@ -197,6 +197,10 @@ impl Walk {
     }
 
     fn failed(&self, errno: Errno, name: &OsStr) -> SysError {
+        // Not about the path.
+        if matches!(errno, Errno::MFILE | Errno::NFILE | Errno::NOSYS) {
+            return errno.into();
+        }
         let path = self.path.join(name);
         let what = self.here().map_or("is missing", |here| wrong_with(errno, here, name));
         SysError::new(errno, wrong(&path, what))

@@ -4,7 +4,9 @@ use crate::error::Failure;
 use crate::rootfs::meter::Meter;
 use crate::rootfs::watch::{Progress, Watch};
 use std::io::{self, BufRead, Read};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{
+    Receiver, RecvTimeoutError, SendError, Sender, SyncSender, channel, sync_channel,
+};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -59,7 +61,9 @@ impl<'w> WatchedStream<'w> {
     ) -> Self {
         let source = match threads {
             Threads::One => ByteSource::Direct(stream),
-            Threads::Two => ByteSource::Threaded(Chunks::start(stream)),
+            Threads::Two => {
+                Chunks::start(stream).map_or_else(ByteSource::Direct, ByteSource::Threaded)
+            }
         };
         Self { source, meter, length, told: 0, watch }
     }
@@ -83,11 +87,25 @@ impl<'w> WatchedStream<'w> {
 }
 
 impl Chunks {
-    fn start(stream: Box<dyn BufRead + Send>) -> Self {
+    /// Gives the stream back where no thread can be had: a limit on them (RLIMIT_NPROC, pids.max)
+    /// makes an unpack slower, and keeps nothing from being unpacked.
+    fn start(stream: Box<dyn BufRead + Send>) -> Result<Self, Box<dyn BufRead + Send>> {
         let (filled, full) = sync_channel(CHUNKS);
         let (empty, emptied) = channel();
-        let thread = std::thread::spawn(move || decompress(stream, &filled, &emptied));
-        Self { full, empty, chunk: Vec::new(), at: 0, thread }
+        let (give, given) = channel();
+        let decompressor = move || {
+            if let Ok(stream) = given.recv() {
+                decompress(stream, &filled, &emptied);
+            }
+        };
+        match std::thread::Builder::new().name("decompressor".into()).spawn(decompressor) {
+            Ok(thread) => {
+                // It waits for it, and does not end before.
+                give.send(stream).map_err(|SendError(stream)| stream)?;
+                Ok(Self { full, empty, chunk: Vec::new(), at: 0, thread })
+            }
+            Err(_) => Err(stream),
+        }
     }
 }
 

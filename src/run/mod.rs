@@ -22,6 +22,7 @@ pub mod describe;
 pub mod diagnose;
 pub mod events;
 pub mod exec;
+mod foreign_filter;
 mod image;
 pub mod init;
 pub mod keys;

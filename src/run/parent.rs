@@ -10,7 +10,9 @@ use crate::rootfs::store::{LeasedTree, Making};
 use crate::rootfs::{Archive, Image};
 use crate::run::child::Inheritance;
 use crate::run::control::{self, FarEnd, NearEnd, Order};
+use crate::run::diagnose;
 use crate::run::events::Events;
+use crate::run::foreign_filter;
 use crate::run::image::{Found, find_image, resolved};
 use crate::run::plan::{Ingredients, Plan};
 use crate::run::prepare::prepare;
@@ -43,6 +45,7 @@ use std::rc::Rc;
 /// # Errors
 /// Those of [`Plan::new`], and a root file system that is not one.
 pub fn planned(spec: &Spec, host: &Host) -> Result<Plan, Failure> {
+    host.is_mapped()?;
     Events::over(spec.info_fd)?;
     if let Rootfs::Archive(path) = &spec.rootfs
         && !path.is_dir()
@@ -90,6 +93,7 @@ fn plan(
 /// # Errors
 /// Whatever kept CMD from running, or from being ready in time; nothing is left behind then.
 pub fn run(spec: &Spec, host: &Host) -> Result<Exit, Failure> {
+    host.is_mapped()?;
     let mut info = Events::over(spec.info_fd)?;
     let result = match run_told(spec, host, &mut info) {
         // A try, and no guess: whether the helpers may do it is known when they have not.
@@ -109,11 +113,7 @@ fn run_told(spec: &Spec, host: &Host, info: &mut Events) -> Result<Exit, Unsucce
     // the store and of an image's files.
     umask(Mode::empty());
     let streams = Streams::look(spec, host)?;
-    let outer = match spec.stdio {
-        Stdio::Guarded => Outer::look()
-            .map_err(|errno| Failure::new("cannot read the modes of the terminal").errno(errno))?,
-        Stdio::Inherit => None,
-    };
+    let outer = outer(spec)?;
     // Neither here nor in the warden, which inherits it, is the lock given back before the
     // container has ended.
     let found = find_image(spec, host, Making::Yes)?;
@@ -133,12 +133,13 @@ fn run_told(spec: &Spec, host: &Host, info: &mut Events) -> Result<Exit, Unsucce
     let run = Run { spec, host, plan: &plan, voice };
     begin_the_story(run, held.as_ref());
     raise_descriptor_limit(&plan);
+    foreign_filter::survive(&plan)?;
     let processors = Processors::own();
     // SAFETY: the threads of an unpack have been joined, and the one that closes descriptors comes
     // later.
     #[allow(unsafe_code, reason = "fork(2) with one thread")]
     let forked = unsafe { sys::fork() };
-    let Some(warden) = forked.map_err(io("cannot fork the warden"))? else {
+    let Some(warden) = forked.map_err(diagnose::not_forked)? else {
         processors.regain();
         drop(ours);
         warden::main(&plan, theirs.given(outer.as_ref(), &streams, spec.talk))
@@ -165,6 +166,13 @@ fn run_told(spec: &Spec, host: &Host, info: &mut Events) -> Result<Exit, Unsucce
     let _ = rustix::io::retry_on_intr(|| waitid(WaitId::Pid(warden), WaitIdOptions::EXITED));
     drop(held);
     result
+}
+
+fn outer(spec: &Spec) -> Result<Option<Outer>, Failure> {
+    match spec.stdio {
+        Stdio::Guarded => Outer::look().map_err(io("cannot read the modes of the terminal")),
+        Stdio::Inherit => Ok(None),
+    }
 }
 
 fn io(what: &'static str) -> impl Fn(Errno) -> Failure {

@@ -16,6 +16,7 @@ pub mod i386;
 mod ioctl;
 pub mod keys;
 mod mount;
+pub mod needed;
 pub mod nsfs;
 mod process;
 pub mod rights;

@@ -25,6 +25,7 @@ mod terminal; //    pty, job control, modes of the outer terminal
 
 // What a container is given, and what it is not.
 pub(crate) mod files; // what of the host is shown, hidden and made, and what is left
+mod hosts; //       hosts that give less: filters, limits, ids
 pub(crate) mod ids; // whose id is whose: ranges of plain users and of root
 mod joins; //       namespaces of others, entered by their files
 mod kernel; //      its files and calls: what a hostile root finds open

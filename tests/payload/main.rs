@@ -7,6 +7,7 @@
 )]
 
 mod escape;
+mod filtered;
 mod network;
 mod notify;
 mod queue;
@@ -16,6 +17,7 @@ mod state;
 mod streams;
 
 use escape::{add_key, among_keys, climb, forbidden_call, read_through, session_keyring, tiocsti};
+use filtered::filtered;
 use network::{listen, ping};
 use notify::{fill_in_flight, notify, notify_lingering};
 use queue::{fill_queues, ready_on_the_queue};
@@ -56,6 +58,7 @@ fn main() {
         ["session-keyring"] => session_keyring(),
         ["climb", canary] => climb(canary),
         ["forbidden-call"] => forbidden_call(),
+        ["filtered", answer, call, command @ ..] => filtered(answer, call, command),
         ["change-streams"] => (0..3).for_each(change_stream),
         ["who"] => who(),
         ["args", words @ ..] => println!("{}", words.join("|")),

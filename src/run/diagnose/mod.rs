@@ -1,10 +1,13 @@
 //! What the errors of a step mean: the kernel's one errno stands for many causes, and where they
 //! can be told apart they get their own words.
 
+mod around;
 mod child;
 mod parent;
 mod root;
 mod warden;
+
+pub use warden::not_forked;
 
 use crate::error::Failure;
 use crate::host::Host;
@@ -17,7 +20,7 @@ impl Step {
     pub fn diagnose(&self, errno: Errno, detail: &str, host: &Host) -> Failure {
         let described = self.describe();
         let failure =
-            Failure::new(format!("cannot {}", described.cannot)).errno(errno).man(described.man);
+            Failure::new(format!("cannot {}", described.cannot)).man(described.man).errno(errno);
         let failure = if detail.is_empty() { failure } else { failure.why(detail) };
         let failure = match self {
             Self::Parent(step) => step.diagnose(errno, failure, host),
@@ -25,11 +28,6 @@ impl Step {
             Self::Builder(step) | Self::Rootfs(step) => step.diagnose(errno, failure),
             Self::Child(step) => step.diagnose(errno, failure),
         };
-        match errno {
-            Errno::MFILE if failure.why.is_none() => failure
-                .why("the limit of open descriptors is too low (RLIMIT_NOFILE)")
-                .man("getrlimit(2)"),
-            _ => failure,
-        }
+        around::explain(failure, errno, &described.call, host)
     }
 }

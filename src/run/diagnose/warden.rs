@@ -3,8 +3,10 @@
 use crate::error::Failure;
 use crate::host::Host;
 use crate::namespace::{Namespace, Namespaces};
+use crate::run::foreign_filter;
 use crate::run::step::WardenStep;
 use crate::walls::idmap::Writer;
+use caps::Capability;
 use rustix::io::Errno;
 
 impl WardenStep {
@@ -66,6 +68,12 @@ pub(super) fn clone_failure(
                 .man("namespaces(7)"),
         },
         Errno::PERM if namespaces.is_new(Namespace::User) => no_user_namespace(failure, host),
+        Errno::PERM if host.holds(Capability::CAP_SYS_ADMIN) => match foreign_filter::is_in_force()
+        {
+            true => failure,
+            false => failure.why("rustic has CAP_SYS_ADMIN: a security module forbids it"),
+        },
+        Errno::AGAIN => failure.why(TOO_MANY).man("fork(2)"),
         Errno::PERM => failure
             .why("making namespaces needs CAP_SYS_ADMIN")
             .remedy("sudo rustic run …, or --user yes")
@@ -78,6 +86,14 @@ pub(super) fn clone_failure(
             .man("time_namespaces(7)"),
         _ => failure,
     }
+}
+
+const TOO_MANY: &str = "a limit on processes is reached: RLIMIT_NPROC, or pids.max of the cgroup";
+
+/// Why the warden could not be forked.
+pub fn not_forked(errno: Errno) -> Failure {
+    let failure = Failure::new("cannot fork the warden").errno(errno).man("fork(2)");
+    if errno == Errno::AGAIN { failure.why(TOO_MANY) } else { failure }
 }
 
 fn says(path: &str, value: &str) -> bool {

@@ -4,7 +4,8 @@ use super::{Phase, Readiness, Supervisor, Unsuccessful};
 use crate::error::Failure;
 use crate::exit::{Exit, FORBIDDEN_CALL};
 use crate::namespace::Switch;
-use crate::run::control::{Order, SILENT};
+use crate::run::control::{Ending, Order, SILENT};
+use crate::run::foreign_filter;
 use crate::run::pty_relay::{Relay, RelaySide};
 use crate::run::stream_relay::Lost;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -164,6 +165,11 @@ impl Supervisor<'_> {
     fn conclude(self, lost: Option<Lost>) -> Result<Exit, Failure> {
         if let Some(failure) = self.failure {
             return Err(failure);
+        }
+        if self.stage != Phase::Executing && self.ending == Some(Ending::Signal(libc::SIGSYS)) {
+            return Err(foreign_filter::deadly(
+                "the container could not be made: a seccomp filter has ended its first process",
+            ));
         }
         // It ended on its way, and could not say at which step.
         if self.stage != Phase::Executing && self.ending == Some(SILENT) {

@@ -1,0 +1,118 @@
+//! What an errno means that is not the step's own: the kernel is older, a filter or a security
+//! module is around rustic, a limit is reached.
+
+use crate::error::Failure;
+use crate::host::Host;
+use crate::run::foreign_filter;
+use crate::sys::needed::{NEEDED, NeededCall};
+use caps::Capability;
+use rustix::io::Errno;
+
+/// A failure with what is known of its surroundings; `calls` are those that the step makes.
+pub(super) fn explain(failure: Failure, errno: Errno, calls: &str, host: &Host) -> Failure {
+    let explained = match errno {
+        Errno::NOSYS => missing(failure, calls, host.kernel, foreign_filter::is_in_force()),
+        Errno::PERM if failure.why.is_none() && host.holds(Capability::CAP_SYS_ADMIN) => {
+            forbidden(failure, foreign_filter::is_in_force())
+        }
+        _ => failure,
+    };
+    match errno {
+        Errno::ACCESS | Errno::PERM if explained.why.is_none() => match profile() {
+            Some(profile) => explained
+                .why(format!("rustic is confined by the security profile {profile}"))
+                .remedy("run it unconfined, or allow it there: userns, mount, pivot_root")
+                .man("apparmor(7)"),
+            None => explained,
+        },
+        _ => explained,
+    }
+}
+
+/// ENOSYS: of a kernel that does not have the call, or of a filter.
+fn missing(failure: Failure, calls: &str, kernel: (u32, u32), filtered: bool) -> Failure {
+    let named = |call: &&NeededCall| calls.contains(&format!("{}(", call.name));
+    let newest = NEEDED.iter().filter(named).max_by_key(|call| call.since);
+    let (major, minor) = kernel;
+    match newest {
+        Some(call) if call.since > kernel => {
+            let (since, minor_since) = call.since;
+            let failure = failure.why(format!(
+                "{}(2) came with Linux {since}.{minor_since}, and this is {major}.{minor}",
+                call.name
+            ));
+            let mounts =
+                ["fsopen", "fsmount", "fsconfig", "move_mount", "open_tree", "mount_setattr"];
+            if mounts.contains(&call.name) {
+                failure.remedy("--mount no, which makes no mount at all, or a newer kernel")
+            } else {
+                failure
+            }
+        }
+        Some(_) if filtered => {
+            let all: Vec<String> =
+                NEEDED.iter().filter(named).map(|call| format!("{}(2)", call.name)).collect();
+            failure.why(format!(
+                "a seccomp filter around rustic answers so: this kernel, {major}.{minor}, has {}",
+                all.join(", ")
+            ))
+        }
+        _ => failure,
+    }
+}
+
+/// EPERM, though rustic has the right that is asked for.
+fn forbidden(failure: Failure, filtered: bool) -> Failure {
+    if filtered {
+        failure
+            .why("rustic has CAP_SYS_ADMIN: the seccomp filter around it answers so")
+            .remedy("a filter that allows it; podman and docker: --security-opt seccomp=unconfined")
+            .man("seccomp(2)")
+    } else {
+        failure
+    }
+}
+
+/// The profile of AppArmor, or the context of SELinux, that confines this process: proc_pid_attr(5).
+fn profile() -> Option<String> {
+    let text = std::fs::read_to_string("/proc/self/attr/current").ok()?;
+    confining(&text)
+}
+
+fn confining(text: &str) -> Option<String> {
+    let text = text.trim_matches(['\0', '\n', ' ']);
+    (!text.is_empty() && !text.starts_with("unconfined") && !text.contains(":unconfined_t"))
+        .then(|| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn why(calls: &str, kernel: (u32, u32), filtered: bool) -> Option<String> {
+        missing(Failure::new("cannot"), calls, kernel, filtered).why
+    }
+
+    #[test]
+    fn an_old_kernel_is_told_from_a_filter() {
+        let calls = "fsopen(\"tmpfs\"), fsconfig(), fsmount(), mount_setattr(RDONLY)";
+        let old = why(calls, (5, 10), false);
+        assert_eq!(old.as_deref(), Some("mount_setattr(2) came with Linux 5.12, and this is 5.10"));
+        assert_eq!(why(calls, (5, 10), true), old);
+        let filter = why(calls, (6, 1), true).unwrap();
+        assert!(
+            filter.contains("this kernel, 6.1, has fsconfig(2), fsmount(2), fsopen(2)"),
+            "{filter}"
+        );
+        assert_eq!(why(calls, (6, 1), false), None);
+        assert_eq!(why("write /proc/sys/x", (6, 1), true), None);
+    }
+
+    #[test]
+    fn who_is_unconfined_has_no_profile() {
+        assert_eq!(confining("unconfined\n"), None);
+        assert_eq!(confining("\0"), None);
+        assert_eq!(confining("unconfined_u:unconfined_r:unconfined_t:s0"), None);
+        assert_eq!(confining("docker-default (enforce)\n").unwrap(), "docker-default (enforce)");
+    }
+}

@@ -1,0 +1,70 @@
+//! A seccomp filter that is in force around rustic: what it does to a start is told before one is
+//! made, and not guessed.
+
+use crate::error::{Failure, errno_of};
+use crate::run::plan::Plan;
+use crate::sys::needed::{Made, NEEDED, NeededCall};
+use crate::sys::{self, exit_now};
+use rustix::io::retry_on_intr;
+use rustix::process::{WaitId, WaitIdOptions, waitid};
+use rustix::thread::{SecureComputingMode, secure_computing_mode};
+use std::io::{Read, Write};
+
+/// Whether there is one, prctl(2).
+pub(super) fn is_in_force() -> bool {
+    matches!(secure_computing_mode(), Ok(SecureComputingMode::Filter))
+}
+
+/// What whoever is ended by such a filter has to be told.
+pub(super) fn deadly(what: &str) -> Failure {
+    Failure::new(what)
+        .remedy(
+            "a filter that allows it, or answers EPERM; podman and docker: \
+             --security-opt seccomp=unconfined; a unit of systemd: SystemCallFilter=",
+        )
+        .man("seccomp(2)")
+}
+
+/// Makes each call of a plan in vain, in a process of its own, where a filter is in force.
+///
+/// # Errors
+/// A call whose maker the filter ends.
+pub(super) fn survive(plan: &Plan) -> Result<(), Failure> {
+    if !is_in_force() {
+        return Ok(());
+    }
+    let said: Vec<String> = plan.steps.iter().map(|step| step.describe().call).collect();
+    let is_made = |call: &&NeededCall| {
+        let named = format!("{}(", call.name);
+        call.made == Made::Always || said.iter().any(|said| said.contains(&named))
+    };
+    let calls: Vec<&NeededCall> = NEEDED.iter().filter(is_made).collect();
+    let cannot = |errno| Failure::new("cannot try the seccomp filter around rustic").errno(errno);
+    let (mut told, mut tell) = std::io::pipe().map_err(|error| cannot(errno_of(&error)))?;
+    // SAFETY: the threads of an unpack have been joined, and no other is there yet.
+    #[allow(unsafe_code, reason = "fork(2) with one thread")]
+    let forked = unsafe { sys::fork() };
+    let Some(child) = forked.map_err(cannot)? else {
+        for (place, call) in calls.iter().enumerate() {
+            let _ = tell.write_all(&[place as u8]);
+            call.make_in_vain();
+        }
+        exit_now(0)
+    };
+    drop(tell);
+    let mut begun = Vec::new();
+    let _ = told.read_to_end(&mut begun);
+    let ended = retry_on_intr(|| waitid(WaitId::Pid(child), WaitIdOptions::EXITED));
+    let signal = ended.map_err(cannot)?.and_then(|status| status.terminating_signal());
+    let last = begun.last().and_then(|&place| calls.get(usize::from(place)));
+    match (signal, last) {
+        (Some(libc::SIGSYS), Some(call)) => {
+            let (what, why) = (
+                format!("the seccomp filter around rustic ends whoever calls {}(2)", call.name),
+                "it was in force when rustic began, and this start makes the call",
+            );
+            Err(deadly(&what).why(why))
+        }
+        _ => Ok(()),
+    }
+}

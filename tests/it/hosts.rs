@@ -1,0 +1,139 @@
+//! Hosts that give less than a container wants: each gets its own sentence, and its advice works.
+
+use crate::need;
+use crate::support::{Ran, binary, finish, payload, piped, shell, store};
+use std::process::Command;
+
+/// Runs rustic behind a filter that answers one call so.
+fn behind_a_filter(answer: &str, call: i64, options: &[&str]) -> Ran {
+    let mut command = Command::new(payload());
+    command.args(["filtered", answer, &call.to_string()]).arg(binary()).arg("run").args(options);
+    finish(piped(command.arg("true").env("RUSTIC_STORE", store())))
+}
+
+/// Whether it ended with 125 and one message that says all of this.
+#[track_caller]
+fn refused(ran: &Ran, words: &[&str]) {
+    assert_eq!(ran.code, 125, "{ran:?}");
+    assert_eq!(ran.stderr.matches("rustic: ").count(), 1, "{ran:?}");
+    for word in words {
+        assert!(ran.stderr.contains(word), "'{word}' is not in {ran:?}");
+    }
+}
+
+#[test]
+fn a_filter_that_kills_is_named_with_the_call_before_anything_is_made() {
+    need!(root);
+    let calls = [
+        ("clone3", libc::SYS_clone3),
+        ("fsopen", libc::SYS_fsopen),
+        ("keyctl", libc::SYS_keyctl),
+        ("mount_setattr", libc::SYS_mount_setattr),
+        ("mq_open", libc::SYS_mq_open),
+        ("openat2", libc::SYS_openat2),
+        ("pivot_root", libc::SYS_pivot_root),
+        ("seccomp", libc::SYS_seccomp),
+        ("setns", libc::SYS_setns),
+        ("unshare", libc::SYS_unshare),
+    ];
+    for (name, number) in calls {
+        let ran = behind_a_filter("kill", number, &[]);
+        refused(&ran, &[&format!("the seccomp filter around rustic ends whoever calls {name}(2)")]);
+    }
+    // Control: what a start does not make is nobody's business.
+    for (number, options) in [
+        (libc::SYS_mq_open, &["--ready", "none"] as &[&str]),
+        (libc::SYS_fsopen, &["--mount", "no"]),
+        (libc::SYS_kexec_load, &[]),
+    ] {
+        assert_eq!(behind_a_filter("kill", number, options).code, 0, "{number} {options:?}");
+    }
+}
+
+#[test]
+fn a_filter_that_answers_is_told_from_an_old_kernel_and_a_missing_right() {
+    need!(root);
+    let nosys = libc::ENOSYS.to_string();
+    for (name, number) in [
+        ("fsopen", libc::SYS_fsopen),
+        ("mount_setattr", libc::SYS_mount_setattr),
+        ("pivot_root", libc::SYS_pivot_root),
+        ("unshare", libc::SYS_unshare),
+        ("close_range", libc::SYS_close_range),
+        ("seccomp", libc::SYS_seccomp),
+    ] {
+        let why = format!("{name}(2)");
+        refused(&behind_a_filter(&nosys, number, &[]), &["a seccomp filter around rustic", &why]);
+    }
+    let perm = libc::EPERM.to_string();
+    for number in [libc::SYS_unshare, libc::SYS_fsopen, libc::SYS_pivot_root] {
+        let words = ["rustic has CAP_SYS_ADMIN: the seccomp filter around it answers so"];
+        refused(&behind_a_filter(&perm, number, &[]), &words);
+    }
+    // Control: without the right it is the right.
+    let mut script = shell(
+        &["setpriv", "--bounding-set", "-sys_admin", "--inh-caps", "-all", "sh"],
+        "exec $RUSTIC run --user no true",
+    );
+    let ran = finish(piped(&mut script));
+    assert!(!ran.stderr.contains("seccomp filter"), "{ran:?}");
+    assert!(ran.code == 125 && ran.stderr.contains("CAP_SYS_ADMIN"), "{ran:?}");
+    // The advice works.
+    assert_eq!(behind_a_filter(&nosys, libc::SYS_fsopen, &["--mount", "no"]).code, 0);
+}
+
+#[test]
+fn a_limit_on_threads_slows_a_first_start_and_one_on_processes_is_named() {
+    need!(root);
+    // A user whom nobody else has: the limit counts all of a user's processes.
+    let as_user = "exec setpriv --reuid 61234 --regid 61234 --clear-groups prlimit --nproc=";
+    for (limit, code) in [("1", 125), ("2", 125), ("50", 0)] {
+        let own = "mktemp -d /tmp/rustic.nproc.XXXXXX";
+        let script = format!(
+            "d=$({own}); chown 61234 $d; cp $RUSTIC $d/rustic; export RUSTIC_STORE=$d/store HOME=$d
+             ({as_user}{limit} $d/rustic run true); code=$?; rm -rf $d; exit $code"
+        );
+        let ran = finish(piped(&mut shell(&["sh"], &script)));
+        assert_eq!(ran.code, code, "{limit}: {ran:?}");
+        assert!(!ran.stderr.contains("panicked"), "{limit}: {ran:?}");
+        if code == 125 {
+            assert!(ran.stderr.contains("a limit on processes is reached"), "{limit}: {ran:?}");
+        }
+    }
+}
+
+#[test]
+fn few_descriptors_are_named_wherever_they_are_missed() {
+    need!(root);
+    for limit in [8, 12, 16, 20, 24] {
+        let script = format!("ulimit -n {limit}; exec $RUSTIC run true");
+        let ran = finish(piped(&mut shell(&["sh"], &script)));
+        if ran.code != 0 {
+            refused(&ran, &["EMFILE", "the limit of open descriptors is too low"]);
+        }
+    }
+    assert_eq!(finish(piped(&mut shell(&["sh"], "ulimit -n 64; exec $RUSTIC run true"))).code, 0);
+}
+
+#[test]
+fn the_reaper_starts_where_memory_files_cannot_be_executed() {
+    need!(root);
+    // In a pid namespace of its own: the parameter belongs to it, and cannot be lowered again.
+    let own = ["unshare", "--pid", "--fork", "--mount-proc", "sh"];
+    for forbidden in [0, 1, 2] {
+        let script =
+            format!("echo {forbidden} >/proc/sys/vm/memfd_noexec; exec $RUSTIC run --init echo up");
+        let ran = finish(piped(&mut shell(&own, &script)));
+        assert_eq!((ran.code, ran.stdout.trim()), (0, "up"), "{forbidden}: {ran:?}");
+    }
+}
+
+#[test]
+fn who_has_no_id_in_its_own_namespace_is_told_so() {
+    need!(root);
+    let ran = finish(piped(&mut shell(&["unshare", "--user", "sh"], "exec $RUSTIC run true")));
+    refused(&ran, &["user id has no place in its user namespace", "unshare --map-root-user"]);
+    let mapped = ["unshare", "--user", "--map-root-user", "sh"];
+    let ran = finish(piped(&mut shell(&mapped, "exec $RUSTIC run --store /dev/null/none true")));
+    assert!(!ran.stderr.contains("no place in its user namespace"), "{ran:?}");
+}
