@@ -32,6 +32,7 @@
 mod act;
 mod beneath;
 mod cli;
+mod doctor;
 mod error;
 mod exit;
 mod host;

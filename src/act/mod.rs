@@ -3,14 +3,14 @@
 mod stdout;
 mod verify;
 
-use crate::cli::{Asked, RootfsOrder};
+use crate::cli::{Asked, DoctorOrder, RootfsOrder};
 use crate::exit::Exit;
 use crate::host::Host;
 use crate::own_name;
 use crate::rootfs::command;
 use crate::spec::{self, RunOptions, Verbosity};
 use crate::verify::agent;
-use crate::{invoke, run, sys};
+use crate::{doctor, invoke, run, sys};
 use anyhow::{Context, Result};
 use std::ffi::OsString;
 use std::path::Path;
@@ -33,6 +33,7 @@ pub fn act(asked: Asked) -> Result<Exit> {
         Asked::Run(options) => run(*options),
         Asked::Verify(order) => verify::act(*order),
         Asked::Rootfs(order) => rootfs(&order),
+        Asked::Doctor(order) => doctor(&order),
         Asked::Invoke(words) => Ok(invoke::main(&format!("{} invoke", own_name::get()), &words)),
         Asked::Probe(on) => Ok(agent::main(on)?),
         Asked::Init(words) => Ok(run::init::main(&words)?),
@@ -48,6 +49,18 @@ fn rootfs(order: &RootfsOrder) -> Result<Exit> {
     let host = Host::read()?;
     let store = spec::store(order.store.as_deref(), &host)?;
     shown(&command::act(&order.command, store.as_deref(), order.output, &host)?)
+}
+
+fn doctor(order: &DoctorOrder) -> Result<Exit> {
+    let host = Host::read()?;
+    let Some(form) = order.form else {
+        let binary = std::fs::read_link("/proc/self/exe").context("cannot read /proc/self/exe")?;
+        return shown(&doctor::apparmor_profile(&binary));
+    };
+    let store = spec::store(order.store.as_deref(), &host)?;
+    let diagnosis = doctor::examine(&host, store.as_deref())?;
+    shown(&diagnosis.text(form, &host))?;
+    Ok(diagnosis.exit())
 }
 
 fn run(wanted: RunOptions) -> Result<Exit> {

@@ -2,6 +2,7 @@
 //! decided in [`crate::spec`].
 
 mod container;
+mod doctor;
 mod foreign;
 mod namespaces;
 mod others;
@@ -10,6 +11,7 @@ mod rootfs;
 #[cfg(test)]
 mod round_trip;
 mod run;
+mod usage;
 mod values;
 mod verify;
 
@@ -22,11 +24,12 @@ use crate::verify::agent::TalksOn;
 use crate::verify::lines::NONCE_LENGTH;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+pub use doctor::DoctorOrder;
 pub use others::{Other, Whose};
 pub use rootfs::RootfsOrder;
 use std::ffi::OsString;
-use std::fmt;
 use std::path::PathBuf;
+pub use usage::Usage;
 pub use verify::{Show, VerifyOrder};
 
 const EXAMPLES: &str = "\
@@ -94,6 +97,9 @@ enum Command {
     /// Root file systems by name: import, list, rename, rm, prune, unpack
     #[command(subcommand)]
     Rootfs(Box<rootfs::RootfsArgs>),
+    /// What this host allows, and the fix for what it does not
+    #[command(after_help = doctor::NOTES)]
+    Doctor(doctor::DoctorArgs),
     /// The article's program, option by option; -h shows its own help
     #[command(disable_help_flag = true)]
     Invoke {
@@ -132,6 +138,8 @@ pub enum Asked {
     Verify(Box<VerifyOrder>),
     /// `rustic rootfs`.
     Rootfs(RootfsOrder),
+    /// `rustic doctor`.
+    Doctor(DoctorOrder),
     /// `rustic invoke`, with its own options.
     Invoke(Vec<OsString>),
     /// The probe, and what it talks on.
@@ -153,22 +161,6 @@ pub enum Asked {
     Refused(Failure),
 }
 
-/// A wrong call, in clap's words.
-#[derive(Debug)]
-pub struct Usage {
-    text: String,
-    /// The exit code of one.
-    pub exit: Exit,
-}
-
-impl fmt::Display for Usage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
-    }
-}
-
-impl std::error::Error for Usage {}
-
 /// Reads a command line, program name first. Texts carry colours for [`anstream`] to show or to
 /// strip, as the second value says.
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> (Asked, anstream::ColorChoice) {
@@ -188,12 +180,16 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> (Asked, anstream::Colo
     match read {
         Ok(cli) => {
             let asked = match cli.command {
+                // Behind -- it is CMD, whatever it looks like.
                 Some(Command::Start(StartCommand::Run(run))) => match run.foreign() {
-                    Some(failure) => Asked::Refused(failure),
-                    None => Asked::Run(Box::new(run.wanted())),
+                    Some(failure) if !args.iter().any(|word| word == "--") => {
+                        Asked::Refused(failure)
+                    }
+                    Some(_) | None => Asked::Run(Box::new(run.wanted())),
                 },
                 Some(Command::Verify(verify)) => Asked::Verify(Box::new(verify.order())),
                 Some(Command::Rootfs(rootfs)) => Asked::Rootfs(rootfs.order()),
+                Some(Command::Doctor(wanted)) => Asked::Doctor(wanted.order()),
                 Some(Command::Invoke { words }) => Asked::Invoke(words),
                 Some(Command::Completions { shell }) => {
                     Asked::Text(pages::completions(&Cli::command(), own_name::get(), shell))

@@ -35,8 +35,7 @@ pub(super) fn survive(plan: &Plan) -> Result<(), Failure> {
     }
     let said: Vec<String> = plan.steps.iter().map(|step| step.describe().call).collect();
     let is_made = |call: &&NeededCall| {
-        let named = format!("{}(", call.name);
-        call.made == Made::Always || said.iter().any(|said| said.contains(&named))
+        call.made == Made::Always || said.iter().any(|said| call.is_named_in(said))
     };
     let calls: Vec<&NeededCall> = NEEDED.iter().filter(is_made).collect();
     let cannot = |errno| Failure::new("cannot try the seccomp filter around rustic").errno(errno);

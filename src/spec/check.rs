@@ -161,7 +161,7 @@ impl RunOptions {
             "{what} with --user no needs {capability}, which uid {} does not hold here",
             host.uid
         ))
-        .remedy("sudo, or --user yes")
+        .remedy(if host.uid == 0 { "--user yes, or that right" } else { "sudo, or --user yes" })
         .man("capabilities(7)"))
     }
 

@@ -58,6 +58,15 @@ pub const NEEDED: [NeededCall; 26] = [
 ];
 
 impl NeededCall {
+    /// Whether a text names the call, as `name(`.
+    pub fn is_named_in(&self, text: &str) -> bool {
+        text.match_indices(self.name).any(|(at, name)| {
+            let before = text[..at].chars().next_back();
+            let is_whole = before.is_none_or(|before| !before.is_alphanumeric() && before != '_');
+            is_whole && text[at + name.len()..].starts_with('(')
+        })
+    }
+
     /// Makes the call with arguments that mean nothing to it, in a process that ends afterwards.
     pub fn make_in_vain(&self) {
         const NONE: c_long = -1;

@@ -62,9 +62,10 @@ impl IdRange {
     /// container; EACCES below /run.
     pub fn take(ordered: Option<Ids>) -> Result<Self, Failure> {
         let used = Used::read();
-        make_directory().map_err(|errno| {
-            Failure::new(format!("cannot make {LOCKS}")).errno(errno).man("flock(2)")
-        })?;
+        let cannot = Failure::new(format!("cannot make {LOCKS}"));
+        let cannot =
+            cannot.why("ranges of ids are locked there").remedy("a writable /run, or --user no");
+        make_directory().map_err(|errno| cannot.errno(errno))?;
         remove_unused();
         if let Some(ids) = ordered {
             used.allow(ids)?;

@@ -5,7 +5,7 @@ use crate::error::{SysError, of_nix};
 use nix::sched::{CloneFlags, setns, unshare};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, open};
-use rustix::io::Result;
+use rustix::io::{Errno, Result};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 
 /// Brings `lo` up; the kernel gives it 127.0.0.1 and ::1 by itself.
@@ -24,9 +24,12 @@ pub fn up() -> Result<()> {
 ///
 /// # Errors
 /// Those of unshare(2), and of [`up`].
-pub fn leave() -> Result<()> {
+pub fn leave() -> std::result::Result<(), SysError> {
     unshare(CloneFlags::CLONE_NEWNET).map_err(of_nix)?;
-    up()
+    up().map_err(|errno| match errno {
+        Errno::PERM => SysError::new(errno, "bringing lo up needs CAP_NET_ADMIN"),
+        _ => SysError::new(errno, "bringing lo up"),
+    })
 }
 
 /// Makes one for another process, and comes back from it: the file that it is entered by.
@@ -37,10 +40,10 @@ pub fn leave() -> Result<()> {
 pub fn make() -> std::result::Result<OwnedFd, SysError> {
     let own = || open(c"/proc/thread-self/ns/net", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
     let before = own()?;
-    let made = leave().and_then(|()| own());
+    let made = leave().and_then(|()| Ok(own()?));
     setns(&before, CloneFlags::CLONE_NEWNET)
         .map_err(|errno| SysError::new(of_nix(errno), "going back to the caller's network"))?;
-    Ok(made?)
+    made
 }
 
 /// Moves this process into one.

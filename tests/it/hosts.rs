@@ -137,3 +137,24 @@ fn who_has_no_id_in_its_own_namespace_is_told_so() {
     let ran = finish(piped(&mut shell(&mapped, "exec $RUSTIC run --store /dev/null/none true")));
     assert!(!ran.stderr.contains("no place in its user namespace"), "{ran:?}");
 }
+
+#[test]
+fn root_without_a_right_starts_without_it_or_names_it() {
+    need!(root);
+    let without = |right: &str, options: &str| {
+        let drop = format!("-{right}");
+        let words = ["setpriv", "--bounding-set", &drop, "--inh-caps", "-all", "sh"];
+        finish(piped(&mut shell(&words, &format!("exec $RUSTIC run {options}"))))
+    };
+    // Its nodes are the host's, bound.
+    let ran = without("mknod", "sh -c 'echo x >/dev/null && grep -c \" /dev/null \" /proc/mounts'");
+    assert_eq!((ran.code, ran.stdout.trim()), (0, "1"), "{ran:?}");
+    // Control: with the right they are its own.
+    let ran =
+        without("net_raw", "sh -c 'echo x >/dev/null && grep -c \" /dev/null \" /proc/mounts'");
+    assert_eq!(ran.stdout.trim(), "0", "{ran:?}");
+    let ran = without("net_admin", "true");
+    refused(&ran, &["bringing lo up needs CAP_NET_ADMIN", "--net no"]);
+    assert_eq!(without("net_admin", "--net no true").code, 0, "the advice works");
+    refused(&without("sys_admin", "true"), &["needs CAP_SYS_ADMIN", "try   --user yes"]);
+}

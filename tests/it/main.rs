@@ -24,6 +24,7 @@ mod streams; //     stdin, stdout, stderr: what is behind them stays as it is
 mod terminal; //    pty, job control, modes of the outer terminal
 
 // What a container is given, and what it is not.
+mod doctor; //      what a host lacks, found and named
 pub(crate) mod files; // what of the host is shown, hidden and made, and what is left
 mod hosts; //       hosts that give less: filters, limits, ids
 pub(crate) mod ids; // whose id is whose: ranges of plain users and of root

@@ -3,7 +3,7 @@
 use super::scratch::TREE;
 use super::targets::{OfRootInside, mount_id};
 use super::{Child, opened};
-use crate::beneath::{self, AtOnce, Kind, Links, Lookup, Missing};
+use crate::beneath::{self, AtOnce, Kind, Links, Lookup, Missing, is_of_the_kernel};
 use crate::error::{SysError, printable};
 use crate::mounts;
 use crate::namespace::Switch;
@@ -116,20 +116,27 @@ impl Child<'_> {
                 let copy = mounts::copy_mount(base, c"")?;
                 mounts::idmap(&copy, namespace)?;
                 // All of them before the first one is attached, perhaps over a part of the others.
-                let parts = below.iter().map(|path| {
+                let parts = below.iter().filter_map(|path| {
                     let text = CString::new(path.as_os_str().as_bytes()).unwrap_or_default();
-                    let part =
-                        mounts::copy_mount(base, &text).map_err(|errno| named(path, errno))?;
-                    let _ = mounts::idmap(&part, namespace);
-                    Ok((path, part))
+                    match mounts::copy_mount(base, &text) {
+                        // As of a file over /proc/kmsg that systemd-nspawn has unlinked since. A
+                        // file system of rustic's own will lie over it.
+                        Err(Errno::NOENT) if is_of_the_kernel(path) => None,
+                        Err(errno) => Some(Err(named(path, errno))),
+                        Ok(part) => {
+                            let _ = mounts::idmap(&part, namespace);
+                            Some(Ok((path, part)))
+                        }
+                    }
                 });
                 let parts = parts.collect::<Result<Vec<_>, SysError>>()?;
                 mounts::attach(&copy, open_base(place)?)?;
                 for (path, part) in parts {
                     let target = beneath::open(&copy, path, OFlags::PATH, Mode::empty());
-                    target
-                        .and_then(|target| mounts::attach(part, target))
-                        .map_err(|errno| named(path, errno))?;
+                    match target.and_then(|target| mounts::attach(part, target)) {
+                        Err(Errno::NOENT) if is_of_the_kernel(path) => {}
+                        attached => attached.map_err(|errno| named(path, errno))?,
+                    }
                 }
                 self.base = Some(copy);
             }

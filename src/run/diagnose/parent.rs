@@ -10,7 +10,14 @@ use rustix::io::Errno;
 impl ParentStep {
     pub(super) fn diagnose(&self, errno: Errno, failure: Failure, host: &Host) -> Failure {
         match self {
-            Self::MakeNetwork if failure.why.is_some() => failure,
+            Self::MakeNetwork if failure.why.is_some() => {
+                let failure = failure.man("capabilities(7)");
+                if errno == Errno::PERM {
+                    failure.remedy("--net no, or that right")
+                } else {
+                    failure
+                }
+            }
             Self::MakeNetwork => {
                 let made = Namespaces::shared().with(Namespace::Net, Choice::New);
                 clone_failure(failure, &made, errno, host)

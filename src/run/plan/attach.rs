@@ -81,7 +81,7 @@ impl Ladder<'_> {
             // Only ever in a mount of rustic's own: an ordered one at the same place is somebody's
             // directory.
             if Some(slot) == self.dev {
-                if self.owns_the_shared() {
+                if self.owns_the_shared() && self.makes_nodes() {
                     self.rung(RootfsStep::DeviceNodes(Some(slot)));
                 }
                 self.rung(RootfsStep::DeviceLinks(slot));

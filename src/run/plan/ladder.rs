@@ -157,7 +157,7 @@ impl<'a> Ladder<'a> {
     /// Whether device nodes can be made: by root of the machine, before the child is in a user
     /// namespace.
     pub(super) fn makes_nodes(&self) -> bool {
-        self.owns_the_shared() || (self.has_builder() && self.host.holds(Capability::CAP_MKNOD))
+        (self.owns_the_shared() || self.has_builder()) && self.host.holds(Capability::CAP_MKNOD)
     }
 
     /// Whether a mount is a file system that only the child can make, in its new namespaces, or that

@@ -9,6 +9,7 @@ mod fuzz;
 mod ids;
 mod images;
 mod launchers;
+mod outer;
 mod programs;
 mod sets;
 mod sources;
