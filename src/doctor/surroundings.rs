@@ -3,7 +3,7 @@
 use super::lack::Lack;
 use crate::host::{Host, UserNamespace};
 use caps::Capability;
-use rustix::fs::statfs;
+use rustix::fs::{FsWord, statfs};
 use rustix::thread::{SecureComputingMode, secure_computing_mode};
 use std::fs;
 use std::path::Path;
@@ -55,8 +55,8 @@ fn not_executed() -> Option<String> {
 
 /// How the hierarchies are mounted, cgroups(7).
 fn cgroups() -> &'static str {
-    const CGROUP2_SUPER_MAGIC: i64 = 0x6367_7270;
-    match statfs("/sys/fs/cgroup").map(|stat| i64::from(stat.f_type)) {
+    const CGROUP2_SUPER_MAGIC: FsWord = 0x6367_7270;
+    match statfs("/sys/fs/cgroup").map(|stat| stat.f_type) {
         Ok(CGROUP2_SUPER_MAGIC) => "version 2",
         Ok(_) if Path::new("/sys/fs/cgroup/unified").is_dir() => "hybrid, controllers of version 1",
         Ok(_) if Path::new("/sys/fs/cgroup/pids").is_dir() => "version 1",
