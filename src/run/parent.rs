@@ -140,9 +140,8 @@ fn run_told(spec: &Spec, host: &Host, info: &mut Events) -> Result<Exit, Unsucce
     #[allow(unsafe_code, reason = "fork(2) with one thread")]
     let forked = unsafe { sys::fork() };
     let Some(warden) = forked.map_err(diagnose::not_forked)? else {
-        processors.regain();
         drop(ours);
-        warden::main(&plan, theirs.given(outer.as_ref(), &streams, spec.talk))
+        warden::main(&plan, theirs.given(outer.as_ref(), &streams, spec.talk, processors))
     };
     if plan.parent().any(|(.., step)| matches!(step, ParentStep::MakeNetwork)) {
         processors.part(warden);
@@ -233,11 +232,12 @@ impl Theirs {
         outer: Option<&'a Outer>,
         streams: &'a Streams,
         talk: Verbosity,
+        processors: Processors,
     ) -> Given<'a> {
         let Self { wire, opener, gate, report, ptmx, own, channel, ready, ends } = self;
         let child =
             Inheritance { report, gate, outer, ptmx, own, channel, ready, streams, ends, talk };
-        Given { wire, child, gate: opener }
+        Given { wire, child, gate: opener, processors }
     }
 }
 

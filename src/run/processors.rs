@@ -6,28 +6,34 @@
 use rustix::process::Pid;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
 
-/// Those of this process.
+/// Those of this process, where they are all that the machine has.
 pub struct Processors(Option<CpuSet>);
 
 impl Processors {
-    /// What sched_getaffinity(2) tells; nothing where it tells nothing, or of a single one.
+    /// What sched_getaffinity(2) tells; nothing of a single one, or of a part. The kernel keeps in
+    /// mind what was asked for (Linux 6.2), and a part that a cpuset gives may become larger.
     pub fn own() -> Self {
-        Self(sched_getaffinity(None).ok().filter(|all| all.count() > 1))
+        let online = std::fs::read_to_string("/sys/devices/system/cpu/online").unwrap_or_default();
+        let is_whole = |own: &CpuSet| {
+            own.count() > 1 && online.trim() == format!("0-{}", own.count().saturating_sub(1))
+        };
+        Self(sched_getaffinity(None).ok().filter(is_whole))
     }
 
-    /// Moves a new process away from this one's processor, until it [`Processors::regain`]s them.
+    /// Moves a new process away from this one's processor, until it [`Processors::regain`]s them,
+    /// which it may not do before.
     pub fn part(&self, pid: Pid) {
         let Some(mut others) = self.0 else { return };
         others.unset(sched_getcpu());
-        if others.count() > 0 {
-            let _ = sched_setaffinity(Some(pid), &others);
-        }
+        let _ = sched_setaffinity(Some(pid), &others);
     }
 
-    /// Takes all of them back, in that process.
+    /// Takes all of them back, in that process: also those that the machine may get.
     pub fn regain(&self) {
-        if let Some(all) = &self.0 {
-            let _ = sched_setaffinity(None, all);
+        if self.0.is_some() {
+            let mut all = CpuSet::new();
+            (0..CpuSet::MAX_CPU).for_each(|processor| all.set(processor));
+            let _ = sched_setaffinity(None, &all);
         }
     }
 }

@@ -82,8 +82,9 @@ fn profile() -> Option<String> {
 
 fn confining(text: &str) -> Option<String> {
     let text = text.trim_matches(['\0', '\n', ' ']);
-    (!text.is_empty() && !text.starts_with("unconfined") && !text.contains(":unconfined_t"))
-        .then(|| text.to_owned())
+    // A profile with the flag of that name confines nobody; SELinux has a type of that name.
+    let free = ["unconfined", "(unconfined)"].into_iter().any(|end| text.ends_with(end));
+    (!text.is_empty() && !free && !text.contains(":unconfined_t")).then(|| text.to_owned())
 }
 
 #[cfg(test)]
@@ -111,6 +112,7 @@ mod tests {
     fn who_is_unconfined_has_no_profile() {
         assert_eq!(confining("unconfined\n"), None);
         assert_eq!(confining("\0"), None);
+        assert_eq!(confining("rustic (unconfined)\n"), None);
         assert_eq!(confining("unconfined_u:unconfined_r:unconfined_t:s0"), None);
         assert_eq!(confining("docker-default (enforce)\n").unwrap(), "docker-default (enforce)");
     }

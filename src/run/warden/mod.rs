@@ -14,6 +14,7 @@ use crate::namespace::Switch;
 use crate::run::child::Inheritance;
 use crate::run::control::{FarEnd, NearEnd, Order, Report, SILENT};
 use crate::run::plan::Plan;
+use crate::run::processors::Processors;
 use crate::run::pty::Outer;
 use crate::run::signals;
 use crate::run::wire::Received;
@@ -31,12 +32,15 @@ pub struct Given<'a> {
     pub child: Inheritance<'a>,
     /// The wire to the child.
     pub gate: NearEnd,
+    /// The processors that it may be on once it is told to go: until then the parent may have
+    /// chosen others.
+    pub processors: Processors,
 }
 
 /// Guards one container. Ends the process.
 pub fn main(plan: &Plan, given: Given<'_>) -> ! {
     let blocked = signals::block_all();
-    let Given { wire, child, gate } = given;
+    let Given { wire, child, gate, processors } = given;
     let outer = child.outer.cloned();
     let warden =
         Warden { plan, wire, outer, asked: Cell::new(None), dismissed: Cell::new(Switch::No) };
@@ -45,6 +49,7 @@ pub fn main(plan: &Plan, given: Given<'_>) -> ! {
     }
     match warden.wire.wait() {
         Received::Message(order @ (Order::Go | Order::GoWithoutQueue), _) => {
+            processors.regain();
             warden.guard(child, gate, order)
         }
         Received::Message(..) => sys::exit_now(0),

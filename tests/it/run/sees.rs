@@ -1,7 +1,9 @@
 //! What CMD sees: streams, variables, names, its home and its folder.
 
 use crate::need;
-use crate::support::{Rustic, archive, binary, ended, payload, scratch, shell, tree};
+use crate::support::{
+    Rustic, archive, binary, ended, finish, payload, piped, scratch, shell, tree,
+};
 use std::fs;
 use std::process::Command;
 
@@ -146,4 +148,16 @@ fn the_loopback_is_up_in_both_families() {
 fn an_empty_variable_is_no_variable() {
     need!(root);
     assert_eq!(Rustic::run().env("RUSTIC_ROOTFS", "").opt(["echo", "up"]).ran().ok(), "up\n");
+}
+
+#[test]
+fn the_processors_are_those_of_the_caller() {
+    need!(root);
+    let list = "grep Cpus_allowed_list /proc/self/status";
+    for caller in [&["sh"] as &[&str], &["taskset", "-c", "0", "sh"]] {
+        let outside = finish(piped(&mut shell(caller, list)));
+        let inside = finish(piped(&mut shell(caller, &format!("exec $RUSTIC run sh -c '{list}'"))));
+        assert_eq!(outside.stdout, inside.stdout, "{caller:?}: {inside:?}");
+        assert!(outside.stdout.starts_with("Cpus_allowed_list:"), "{outside:?}");
+    }
 }
