@@ -9,7 +9,7 @@
 //!   warden ──Order───▶ child    Go, GoWithoutQueue: the ids are mapped; Claimed, NotClaimed
 //!   warden ◀──Report── child    Claim (with the directory), Listener (with the seccomp listener)
 //!   warden ◀──Report── joiner   Started (with a pidfd), Fault
-//!   parent ──Order───▶ child    Network (with its file), OwnNetwork; Go: what is to be told of the start has been told
+//!   parent ──Order───▶ child    Network (with its file); Go: what is to be told of the start has been told
 //!   parent ◀──Report── child    Done, Note, Target, Fault; Terminal, View, Socket, each with a descriptor
 //!
 //!   Taken answers a descriptor that came as a number.
@@ -46,9 +46,6 @@ pub enum Order {
     Taken,
     /// To the child: the network namespace that was made for it comes along.
     Network,
-    /// It was made, and cannot be sent: the user has too many descriptors in flight, unix(7). The
-    /// child makes its own.
-    OwnNetwork,
     /// To the child: the mount target is there.
     Claimed,
     /// It cannot be made, or not be had.

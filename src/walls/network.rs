@@ -24,7 +24,7 @@ pub fn up() -> Result<()> {
 ///
 /// # Errors
 /// Those of unshare(2), and of [`up`].
-pub fn leave() -> std::result::Result<(), SysError> {
+fn leave() -> std::result::Result<(), SysError> {
     unshare(CloneFlags::CLONE_NEWNET).map_err(of_nix)?;
     up().map_err(|errno| match errno {
         Errno::PERM => SysError::new(errno, "bringing lo up needs CAP_NET_ADMIN"),

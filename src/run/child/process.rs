@@ -95,7 +95,6 @@ impl Child<'_> {
     fn join_network(&self) -> Result<(), SysError> {
         match self.given.report.wait() {
             Received::Message(Order::Network, Some(namespace)) => Ok(network::enter(namespace)?),
-            Received::Message(Order::OwnNetwork, _) => network::leave(),
             // Nobody is left who could be told.
             Received::Closed => sys::exit_now(Exit::Failed.code()),
             Received::Message(..) | Received::Nothing => Err(Errno::BADMSG.into()),

@@ -20,34 +20,21 @@ impl Supervisor<'_> {
         match whole.ordered_failure().map_or_else(network::make, Err) {
             Ok(namespace) => {
                 self.run.voice.done(number, whole);
+                // No limit on descriptors in flight binds who has made it: CAP_SYS_ADMIN lifts it,
+                // unix(7).
+                let along = Some(namespace.as_fd());
+                match self.child.as_ref().map(|child| child.send(&Order::Network, along)) {
+                    // A child that is gone has said why.
+                    None | Some(Ok(()) | Err(Errno::PIPE)) => {}
+                    Some(Err(errno)) => {
+                        self.fail(Failure::new("cannot send the child its network").errno(errno))
+                    }
+                }
                 self.network = Some(namespace);
-                self.send_network();
             }
             Err(error) => {
                 self.fail(whole.diagnose(error.errno, &error.detail, self.run.host));
             }
-        }
-    }
-
-    /// Whether the child was told to make it.
-    pub(super) fn made_its_own_network(&self) -> bool {
-        let makes = |step: &ParentStep| matches!(step, ParentStep::MakeNetwork);
-        self.network.is_none() && self.run.plan.parent().any(|(.., step)| makes(step))
-    }
-
-    fn send_network(&mut self) {
-        let (Some(child), Some(namespace)) = (&self.child, &self.network) else { return };
-        let sent = match child.send(&Order::Network, Some(namespace.as_fd())) {
-            Err(Errno::TOOMANYREFS) => {
-                self.network = None;
-                child.send(&Order::OwnNetwork, None)
-            }
-            sent => sent,
-        };
-        match sent {
-            // A child that is gone has said why.
-            Ok(()) | Err(Errno::PIPE) => {}
-            Err(errno) => self.fail(Failure::new("cannot send the child its network").errno(errno)),
         }
     }
 }

@@ -48,10 +48,8 @@ impl Supervisor<'_> {
             return;
         }
         if let Some(pid) = self.pid {
-            // Until now a child that is hidden from others could not be looked into, and one that
-            // makes its network itself may not have done so.
-            let late = self.run.plan.namespaces.shows_the_child() || self.made_its_own_network();
-            if self.info.is_wanted() && late {
+            // Until now a child that is hidden from others could not be looked into.
+            if self.info.is_wanted() && self.run.plan.namespaces.shows_the_child() {
                 self.namespaces =
                     events::namespaces_of(pid.as_raw_nonzero().get(), self.network.as_ref());
             }

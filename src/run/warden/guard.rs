@@ -197,7 +197,6 @@ impl Warden<'_> {
             | Order::GoWithoutQueue
             | Order::Taken
             | Order::Network
-            | Order::OwnNetwork
             | Order::Claimed
             | Order::NotClaimed(_) => {}
             Order::Kill => send(ward, Signal::KILL),

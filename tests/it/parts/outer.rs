@@ -5,6 +5,7 @@ use crate::need;
 use crate::support::{Ran, binary, finish, piped, scratch, shell};
 use serde_json::Value;
 use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 
 /// A view of the cgroups of version 1 alone, the only one in which podman's runtime works on a
@@ -19,15 +20,19 @@ const OLD_CGROUPS: &str = "
     ip link set lo up
 ";
 
-/// Runs a script as root of a container of podman, in the built-in root with rustic in it.
-fn in_podman(options: &str, script: &str) -> Ran {
+/// The built-in root, unpacked, with rustic in it.
+fn root_with_rustic() -> PathBuf {
     let root = scratch("outer-root").join("root");
     let archive = concat!(env!("CARGO_MANIFEST_DIR"), "/rootfs/rootfs.tar.gz");
-    let mut unpack = Command::new(binary());
-    assert!(
-        unpack.args(["rootfs", "unpack", archive]).arg(&root).output().unwrap().status.success()
-    );
+    let unpacked = Command::new(binary()).args(["rootfs", "unpack", archive]).arg(&root).output();
+    assert!(unpacked.unwrap().status.success());
     fs::copy(binary(), root.join("bin/rustic")).unwrap();
+    root
+}
+
+/// Runs a script as root of a container of podman, in the built-in root with rustic in it.
+fn in_podman(options: &str, script: &str) -> Ran {
+    let root = root_with_rustic();
     let work = scratch("outer-work").display().to_string();
     let podman = format!(
         "podman --runtime runc --root {work}/storage --runroot {work}/run --tmpdir {work}/tmp \
@@ -73,13 +78,7 @@ fn in_podman_the_options_that_the_doctor_names_are_enough() {
 #[test]
 fn in_nspawn_bubblewrap_and_rustic_each_check_works() {
     need!(root);
-    let root = scratch("outer-nspawn").join("root");
-    let archive = concat!(env!("CARGO_MANIFEST_DIR"), "/rootfs/rootfs.tar.gz");
-    let mut unpack = Command::new(binary());
-    assert!(
-        unpack.args(["rootfs", "unpack", archive]).arg(&root).output().unwrap().status.success()
-    );
-    fs::copy(binary(), root.join("bin/rustic")).unwrap();
+    let root = root_with_rustic();
     let rustic = binary().display().to_string();
     let nspawn = format!(
         "systemd-nspawn -q --register=no --keep-unit --pipe -M outer{} --private-network -D {} \
