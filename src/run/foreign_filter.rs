@@ -1,14 +1,14 @@
 //! A seccomp filter that is in force around rustic: what it does to a start is told before one is
 //! made, and not guessed.
 
-use crate::error::{Failure, errno_of};
+use crate::error::Failure;
 use crate::run::plan::Plan;
 use crate::sys::needed::{Made, NEEDED, NeededCall};
 use crate::sys::{self, exit_now};
-use rustix::io::retry_on_intr;
+use rustix::io::{read, retry_on_intr, write};
+use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{WaitId, WaitIdOptions, waitid};
 use rustix::thread::{SecureComputingMode, secure_computing_mode};
-use std::io::{Read, Write};
 
 /// Whether there is one, prctl(2).
 pub(super) fn is_in_force() -> bool {
@@ -39,23 +39,24 @@ pub(super) fn survive(plan: &Plan) -> Result<(), Failure> {
     };
     let calls: Vec<&NeededCall> = NEEDED.iter().filter(is_made).collect();
     let cannot = |errno| Failure::new("cannot try the seccomp filter around rustic").errno(errno);
-    let (mut told, mut tell) = std::io::pipe().map_err(|error| cannot(errno_of(&error)))?;
+    let flags = PipeFlags::CLOEXEC | PipeFlags::NONBLOCK;
+    let (told, tell) = pipe_with(flags).map_err(cannot)?;
     // SAFETY: the threads of an unpack have been joined, and no other is there yet.
     #[allow(unsafe_code, reason = "fork(2) with one thread")]
     let forked = unsafe { sys::fork() };
     let Some(child) = forked.map_err(cannot)? else {
         for (place, call) in calls.iter().enumerate() {
-            let _ = tell.write_all(&[place as u8]);
+            let _ = write(&tell, &[place as u8]);
             call.make_in_vain();
         }
         exit_now(0)
     };
-    drop(tell);
-    let mut begun = Vec::new();
-    let _ = told.read_to_end(&mut begun);
+    // The end first: what was begun is in the pipe then, all of it, and nothing is waited for.
     let ended = retry_on_intr(|| waitid(WaitId::Pid(child), WaitIdOptions::EXITED));
     let signal = ended.map_err(cannot)?.and_then(|status| status.terminating_signal());
-    let last = begun.last().and_then(|&place| calls.get(usize::from(place)));
+    let mut begun = [0; NEEDED.len()];
+    let count = read(&told, &mut begun).unwrap_or(0);
+    let last = begun[..count].last().and_then(|&place| calls.get(usize::from(place)));
     match (signal, last) {
         (Some(libc::SIGSYS), Some(call)) => {
             let (what, why) = (
