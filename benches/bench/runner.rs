@@ -38,7 +38,9 @@ impl Runner {
             fs::create_dir(directory)?;
         }
         let mut command = Command::new(&self.words[0]);
-        command.args(&self.words[1..]).stdin(Stdio::null()).stdout(Stdio::null());
+        // A stream that is a file costs rustic a relay, and its peers nothing.
+        let (words, null) = (&self.words[1..], Stdio::null);
+        command.args(words).stdin(null()).stdout(null()).stderr(null());
         Ok(command)
     }
 
