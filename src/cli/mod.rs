@@ -180,12 +180,9 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> (Asked, anstream::Colo
     match read {
         Ok(cli) => {
             let asked = match cli.command {
-                // Behind -- it is CMD, whatever it looks like.
-                Some(Command::Start(StartCommand::Run(run))) => match run.foreign() {
-                    Some(failure) if !args.iter().any(|word| word == "--") => {
-                        Asked::Refused(failure)
-                    }
-                    Some(_) | None => Asked::Run(Box::new(run.wanted())),
+                Some(Command::Start(StartCommand::Run(run))) => match run.foreign(&args) {
+                    Some(failure) => Asked::Refused(failure),
+                    None => Asked::Run(Box::new(run.wanted())),
                 },
                 Some(Command::Verify(verify)) => Asked::Verify(Box::new(verify.order())),
                 Some(Command::Rootfs(rootfs)) => Asked::Rootfs(rootfs.order()),

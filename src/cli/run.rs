@@ -60,8 +60,13 @@ pub(super) struct RunArgs {
 }
 
 impl RunArgs {
-    /// Another launcher's `-v SRC:DST`, which here is `-v` and a command of that name.
-    pub(super) fn foreign(&self) -> Option<Failure> {
+    /// Another launcher's `-v SRC:DST`, which here is `-v` and a command of that name. Right behind
+    /// `--` it is CMD, whatever it looks like.
+    pub(super) fn foreign(&self, args: &[OsString]) -> Option<Failure> {
+        let before = args.strip_suffix(&self.cmd[..]).and_then(<[OsString]>::last);
+        if before.is_some_and(|word| word == "--") {
+            return None;
+        }
         let first = self.cmd.first().filter(|_| self.verbose)?.to_string_lossy();
         looks_like_a_volume(&first).then(|| {
             Failure::new("-v says what happens, and is not needed for what is shown inside")
@@ -92,4 +97,23 @@ impl RunArgs {
 
 fn looks_like_a_volume(word: &str) -> bool {
     word.split_once(":/").is_some_and(|(source, _)| !source.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::cli::{Asked, parse};
+    use std::ffi::OsString;
+
+    fn is_refused(words: &str) -> bool {
+        let words = ["rustic", "run"].into_iter().chain(words.split(' ')).map(OsString::from);
+        matches!(parse(words).0, Asked::Refused(_))
+    }
+
+    #[test]
+    fn a_volume_of_others_is_told_from_cmd_behind_two_dashes() {
+        assert!(is_refused("-v /a:/b image true"));
+        assert!(is_refused("-v /a:/b image sh -c x -- y"));
+        assert!(!is_refused("-v -- /a:/b"));
+        assert!(!is_refused("-v -- /a:/b -- y"));
+    }
 }
