@@ -3,6 +3,7 @@
 use crate::error::{Failure, errno_of};
 use crate::namespace::Switch;
 use rustix::process::{Resource, getegid, geteuid, getpid, getrlimit};
+use rustix::thread::{SecureComputingMode, secure_computing_mode};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -146,6 +147,23 @@ fn user_namespace() -> Result<UserNamespace, Failure> {
     }
 }
 
+/// Whether a seccomp filter is in force around this process, prctl(2).
+pub fn is_filtered() -> bool {
+    matches!(secure_computing_mode(), Ok(SecureComputingMode::Filter))
+}
+
+/// The profile of AppArmor, or the context of SELinux, that confines this process: proc_pid_attr(5).
+pub fn security_profile() -> Option<String> {
+    confining(&fs::read_to_string("/proc/self/attr/current").ok()?)
+}
+
+fn confining(text: &str) -> Option<String> {
+    let text = text.trim_matches(['\0', '\n', ' ']);
+    // A profile with the flag of that name confines nobody; SELinux has a type of that name.
+    let free = ["unconfined", "(unconfined)"].into_iter().any(|end| text.ends_with(end));
+    (!text.is_empty() && !free && !text.contains(":unconfined_t")).then(|| text.to_owned())
+}
+
 /// Whether an id map has an id, seen from inside.
 pub fn contains(map: &[Extent], id: u32) -> bool {
     map.iter().any(|extent| id >= extent.inside && id - extent.inside < extent.count)
@@ -222,5 +240,14 @@ mod tests {
         assert!(contains(&map, 0) && contains(&map, 65_536));
         assert!(!contains(&map, 65_537));
         assert!(!contains(&map, u32::MAX));
+    }
+
+    #[test]
+    fn who_is_unconfined_has_no_profile() {
+        assert_eq!(confining("unconfined\n"), None);
+        assert_eq!(confining("\0"), None);
+        assert_eq!(confining("rustic (unconfined)\n"), None);
+        assert_eq!(confining("unconfined_u:unconfined_r:unconfined_t:s0"), None);
+        assert_eq!(confining("docker-default (enforce)\n").unwrap(), "docker-default (enforce)");
     }
 }

@@ -50,6 +50,16 @@ impl Floor {
     }
 }
 
+/// The built-in root, unpacked in a temporary folder.
+pub(crate) fn unpacked() -> Result<(tempfile::TempDir, PathBuf)> {
+    let dir = tempfile::tempdir()?;
+    let root = dir.path().join("root");
+    fs::create_dir(&root)?;
+    let archive = Path::new(env!("CARGO_MANIFEST_DIR")).join("rootfs/rootfs.tar.gz");
+    succeed(Command::new("tar").arg("xzf").arg(&archive).arg("-C").arg(&root))?;
+    Ok((dir, root))
+}
+
 /// The default filter as the kernel takes it, struct sock_filter one after another.
 pub(crate) fn program() -> Result<Vec<u8>> {
     let order = default::FilterOptions {

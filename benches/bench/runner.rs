@@ -71,7 +71,7 @@ impl Runner {
     }
 
     /// The time below which a share of the runs lies.
-    pub(crate) fn at(&self, share: f64) -> Duration {
+    fn at(&self, share: f64) -> Duration {
         let mut sorted = self.times.clone();
         sorted.sort_unstable();
         sorted[((sorted.len() - 1) as f64 * share).round() as usize]
@@ -98,10 +98,7 @@ pub(crate) fn compare(mut runners: Vec<Runner>, rounds: usize) -> Result<Vec<Run
     for runner in &runners {
         let [median, min, p10, p90] =
             [0.5, 0.0, 0.1, 0.9].map(|share| milliseconds(runner.at(share)));
-        let failures = match runner.failures {
-            0 => String::new(),
-            failures => format!("  {failures} failed"),
-        };
+        let failures = told(runner.failures);
         println!(
             "{:<40} {median:>5.2} ms {min:>5.2} ms {p10:>5.2} ms {p90:>5.2} ms {:>7.2}{failures}",
             runner.name,
@@ -109,6 +106,11 @@ pub(crate) fn compare(mut runners: Vec<Runner>, rounds: usize) -> Result<Vec<Run
         );
     }
     Ok(runners)
+}
+
+/// How many runs failed, where some did, for the end of a line.
+pub(crate) fn told(failures: usize) -> String {
+    if failures == 0 { String::new() } else { format!("  {failures} failed") }
 }
 
 /// The machine that is measured: its kernel and its processors.

@@ -1,11 +1,11 @@
 //! Many starts at the same time, and many containers alive at once.
 
 use crate::floor::{self, Floor, libc_of};
-use crate::runner::{first_line, machine, succeed};
+use crate::runner::{first_line, machine, told};
 use anyhow::{Context, Result, ensure};
 use std::fs;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -16,7 +16,7 @@ const AT_A_TIME: usize = 8;
 /// `count` starts of `true`, eight at a time, in batches in turn: how many a second.
 pub(crate) fn rate(count: usize) -> Result<()> {
     const BATCHES: usize = 10;
-    let (dir, root) = unpacked()?;
+    let (dir, root) = floor::unpacked()?;
     let contenders = contenders(dir.path(), &root, &["true"])?;
     let each = count.div_ceil(BATCHES);
     println!("{} starts of `true`, {AT_A_TIME} at a time, in turn; {}", each * BATCHES, machine()?);
@@ -31,11 +31,7 @@ pub(crate) fn rate(count: usize) -> Result<()> {
     let first = rate(took[0]);
     println!("\n{:<40} {:>14} {:>7}", "", "starts", "ratio");
     for ((contender, took), failed) in contenders.iter().zip(took).zip(failed) {
-        let failures = match failed.into_inner() {
-            0 => String::new(),
-            failures => format!("  {failures} failed"),
-        };
-        let rate = rate(took);
+        let (rate, failures) = (rate(took), told(failed.into_inner()));
         println!("{:<40} {rate:>10.0} / s {:>7.2}{failures}", contender.name, rate / first);
     }
     Ok(())
@@ -64,7 +60,7 @@ fn batch(words: &[String], count: usize, failed: &AtomicUsize) -> Duration {
 /// `count` containers alive at once: what memory the machine has less then, all that the kernel
 /// needs for them and their programs included.
 pub(crate) fn memory(count: usize) -> Result<()> {
-    let (dir, root) = unpacked()?;
+    let (dir, root) = floor::unpacked()?;
     let payload = ["sh", "-c", "echo; exec sleep 1000"];
     println!("{count} containers alive at once, each with a shell that has become `sleep`");
     println!("{}\n", machine()?);
@@ -131,15 +127,6 @@ fn available() -> Result<u64> {
 struct Contender {
     name: String,
     words: Vec<String>,
-}
-
-fn unpacked() -> Result<(tempfile::TempDir, PathBuf)> {
-    let dir = tempfile::tempdir()?;
-    let root = dir.path().join("root");
-    fs::create_dir(&root)?;
-    let archive = Path::new(env!("CARGO_MANIFEST_DIR")).join("rootfs/rootfs.tar.gz");
-    succeed(Command::new("tar").arg("xzf").arg(&archive).arg("-C").arg(&root))?;
-    Ok((dir, root))
 }
 
 /// The floor with rustic's libc, rustic, and bubblewrap.

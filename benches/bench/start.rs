@@ -1,9 +1,8 @@
 //! The start of a program that ends at once: rustic beside the floor and beside its peers.
 
 use crate::floor::{self, Floor, libc_of};
-use crate::runner::{Runner, compare, first_line, machine, succeed};
+use crate::runner::{Runner, compare, first_line, machine};
 use anyhow::{Context, Result};
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
@@ -11,11 +10,7 @@ use std::time::Instant;
 /// caller's network; and while the processors are busy.
 pub(crate) fn measure(rounds: usize) -> Result<()> {
     let rustic = floor::rustic();
-    let dir = tempfile::tempdir()?;
-    let root = dir.path().join("root");
-    std::fs::create_dir(&root)?;
-    let archive = Path::new(env!("CARGO_MANIFEST_DIR")).join("rootfs/rootfs.tar.gz");
-    succeed(Command::new("tar").arg("xzf").arg(&archive).arg("-C").arg(&root))?;
+    let (dir, root) = floor::unpacked()?;
     let floors = Floor::build(dir.path(), &root)?;
     // That with rustic's own libc first: what everything is compared with.
     let (own, other): (Vec<Floor>, Vec<Floor>) =

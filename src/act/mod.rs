@@ -54,8 +54,7 @@ fn rootfs(order: &RootfsOrder) -> Result<Exit> {
 fn doctor(order: &DoctorOrder) -> Result<Exit> {
     let host = Host::read()?;
     let Some(form) = order.form else {
-        let binary = std::fs::read_link("/proc/self/exe").context("cannot read /proc/self/exe")?;
-        return shown(&doctor::apparmor_profile(&binary));
+        return shown(&doctor::apparmor_profile()?);
     };
     let store = spec::store(order.store.as_deref(), &host)?;
     let diagnosis = doctor::examine(&host, store.as_deref())?;

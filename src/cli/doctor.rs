@@ -1,6 +1,7 @@
 //! `rustic doctor` and its options.
 
 use super::from_environment;
+use super::rootfs::Common;
 use crate::doctor::Form;
 use clap::Args;
 use std::path::PathBuf;
@@ -19,24 +20,20 @@ pub struct DoctorOrder {
 
 #[derive(Args)]
 pub(super) struct DoctorArgs {
-    /// One JSON object
-    #[arg(long)]
-    json: bool,
     /// Print a profile of AppArmor that lets rustic make user namespaces, and check nothing
     #[arg(long, conflicts_with = "json")]
     apparmor_profile: bool,
-    /// Where unpacked images are kept [default: $RUSTIC_STORE, /var/lib/rustic as root,
-    /// $XDG_DATA_HOME/rustic otherwise]
-    #[arg(long, value_name = "DIR")]
-    store: Option<PathBuf>,
+    #[command(flatten)]
+    common: Common,
 }
 
 impl DoctorArgs {
     pub(super) fn order(self) -> DoctorOrder {
-        let form = if self.json { Form::Json } else { Form::Text };
+        let Common { store, json } = self.common;
+        let form = if json { Form::Json } else { Form::Text };
         DoctorOrder {
             form: (!self.apparmor_profile).then_some(form),
-            store: self.store.or_else(|| from_environment("RUSTIC_STORE")),
+            store: store.or_else(|| from_environment("RUSTIC_STORE")),
         }
     }
 }

@@ -129,10 +129,10 @@ pub(super) struct Common {
     /// Where unpacked images are kept [default: $RUSTIC_STORE, /var/lib/rustic as root,
     /// $XDG_DATA_HOME/rustic or ~/.local/share/rustic otherwise]
     #[arg(long, value_name = "DIR")]
-    store: Option<PathBuf>,
+    pub(super) store: Option<PathBuf>,
     /// Print one JSON value in place of text
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 impl RootfsArgs {

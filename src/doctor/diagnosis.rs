@@ -22,7 +22,7 @@ pub struct Diagnosis {
 /// A binary of rustic that is not there any more: each check is a start of it.
 pub fn examine(host: &Host, store: Option<&Path>) -> Result<Diagnosis, Failure> {
     let around = Surroundings::look(host);
-    let checks = checks::all(host, &own_binary()?, store.map(existing).as_deref())?;
+    let checks = checks::all(host, &surroundings::own_binary()?, store.map(existing).as_deref())?;
     let lacks: Vec<&Lack> = checks.iter().filter_map(|check| check.lack.as_ref()).collect();
     let options = surroundings::options(&around, host, &lacks);
     Ok(Diagnosis { around, checks, options })
@@ -33,14 +33,6 @@ impl Diagnosis {
     pub fn exit(&self) -> Exit {
         Exit::Command(u8::from(self.checks.iter().any(|check| check.lack.is_some())))
     }
-}
-
-fn own_binary() -> Result<PathBuf, Failure> {
-    let path = std::fs::read_link("/proc/self/exe").unwrap_or_default();
-    if path.exists() {
-        return Ok(path);
-    }
-    Err(Failure::new(format!("{} is not there any more, and cannot be tried", path.display())))
 }
 
 /// A directory, or the nearest one above it that is there.

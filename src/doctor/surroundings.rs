@@ -1,12 +1,13 @@
 //! What is around rustic: the kernel, a filter, a security profile, a container, cgroups.
 
+use super::checks::makes_namespaces;
 use super::lack::Lack;
-use crate::host::{Host, UserNamespace};
+use crate::error::Failure;
+use crate::host::{Host, UserNamespace, is_filtered, security_profile};
 use caps::Capability;
 use rustix::fs::{FsWord, statfs};
-use rustix::thread::{SecureComputingMode, secure_computing_mode};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What is around rustic.
 pub(super) struct Surroundings {
@@ -21,7 +22,7 @@ pub(super) struct Surroundings {
 
 impl Surroundings {
     pub(super) fn look(host: &Host) -> Self {
-        let filtered = matches!(secure_computing_mode(), Ok(SecureComputingMode::Filter));
+        let filtered = is_filtered();
         let container = container();
         let mut notes = vec![format!("cgroups: {}", cgroups())];
         if host.user_namespace == UserNamespace::Below {
@@ -30,12 +31,9 @@ impl Surroundings {
         if filtered {
             notes.push("a seccomp filter is in force around rustic".into());
         }
-        let profile = fs::read_to_string("/proc/self/attr/current").unwrap_or_default();
-        let profile = profile.trim_matches(['\0', '\n']);
-        if !profile.is_empty() && profile != "unconfined" {
-            notes.push(format!("the security profile of rustic: {profile}"));
-        }
-        if host.uid == 0 && !host.holds(Capability::CAP_SYS_ADMIN) {
+        let profile = security_profile();
+        notes.extend(profile.map(|profile| format!("the security profile of rustic: {profile}")));
+        if host.uid == 0 && !makes_namespaces(host) {
             notes.push("root has no CAP_SYS_ADMIN here: all is tried with --user yes".into());
         }
         notes.extend(not_executed());
@@ -129,12 +127,24 @@ pub(super) fn options(around: &Surroundings, host: &Host, lacks: &[&Lack]) -> Ve
 
 /// A narrow profile of AppArmor for the binary: all that it gives is user namespaces, which
 /// kernel.apparmor_restrict_unprivileged_userns keeps from programs without one.
-pub fn apparmor_profile(binary: &Path) -> String {
-    format!(
+///
+/// # Errors
+/// A binary that is not there any more.
+pub fn apparmor_profile() -> Result<String, Failure> {
+    Ok(format!(
         "# /etc/apparmor.d/rustic, loaded by apparmor_parser -r\n\
          abi <abi/4.0>,\n\
          include <tunables/global>\n\
          profile rustic {} flags=(unconfined) {{\n  userns,\n}}\n",
-        binary.display()
-    )
+        own_binary()?.display()
+    ))
+}
+
+/// The program that this process runs, by a path that is there.
+pub(super) fn own_binary() -> Result<PathBuf, Failure> {
+    let path = fs::read_link("/proc/self/exe").unwrap_or_default();
+    if path.exists() {
+        return Ok(path);
+    }
+    Err(Failure::new(format!("{} is not there any more, and cannot be tried", path.display())))
 }

@@ -2,18 +2,13 @@
 //! made, and not guessed.
 
 use crate::error::Failure;
+use crate::host::is_filtered;
 use crate::run::plan::Plan;
 use crate::sys::needed::{Made, NEEDED, NeededCall};
 use crate::sys::{self, exit_now};
 use rustix::io::{read, retry_on_intr, write};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{WaitId, WaitIdOptions, waitid};
-use rustix::thread::{SecureComputingMode, secure_computing_mode};
-
-/// Whether there is one, prctl(2).
-pub(super) fn is_in_force() -> bool {
-    matches!(secure_computing_mode(), Ok(SecureComputingMode::Filter))
-}
 
 /// What whoever is ended by such a filter has to be told.
 pub(super) fn deadly(what: &str) -> Failure {
@@ -30,7 +25,7 @@ pub(super) fn deadly(what: &str) -> Failure {
 /// # Errors
 /// A call whose maker the filter ends.
 pub(super) fn survive(plan: &Plan) -> Result<(), Failure> {
-    if !is_in_force() {
+    if !is_filtered() {
         return Ok(());
     }
     let said: Vec<String> = plan.steps.iter().map(|step| step.describe().call).collect();

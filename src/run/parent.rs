@@ -134,7 +134,7 @@ fn run_told(spec: &Spec, host: &Host, info: &mut Events) -> Result<Exit, Unsucce
     begin_the_story(run, held.as_ref());
     raise_descriptor_limit(&plan);
     foreign_filter::survive(&plan)?;
-    let processors = Processors::own();
+    let processors = Processors::of(&plan);
     // SAFETY: the threads of an unpack have been joined, and the one that closes descriptors comes
     // later.
     #[allow(unsafe_code, reason = "fork(2) with one thread")]
@@ -143,9 +143,7 @@ fn run_told(spec: &Spec, host: &Host, info: &mut Events) -> Result<Exit, Unsucce
         drop(ours);
         warden::main(&plan, theirs.given(outer.as_ref(), &streams, spec.talk, processors))
     };
-    if plan.parent().any(|(.., step)| matches!(step, ParentStep::MakeNetwork)) {
-        processors.part(warden);
-    }
+    processors.part(warden);
     drop(theirs);
     if let Ok(pidfd) = pidfd_open(warden, PidfdFlags::empty()) {
         ours.warden.know_peer(pidfd);

@@ -3,6 +3,8 @@
 //! (vcpu_is_preempted, include/linux/sched.h): then two that could work at the same time take
 //! turns.
 
+use crate::run::plan::Plan;
+use crate::run::step::ParentStep;
 use rustix::process::Pid;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
 
@@ -10,9 +12,13 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity}
 pub struct Processors(Option<CpuSet>);
 
 impl Processors {
-    /// What sched_getaffinity(2) tells; nothing of a single one, or of a part. The kernel keeps in
-    /// mind what was asked for (Linux 6.2), and a part that a cpuset gives may become larger.
-    pub fn own() -> Self {
+    /// What sched_getaffinity(2) tells, for a plan in which two processes work at the same time;
+    /// nothing of a single one, or of a part. The kernel keeps in mind what was asked for (Linux
+    /// 6.2), and a part that a cpuset gives may become larger.
+    pub fn of(plan: &Plan) -> Self {
+        if !plan.parent().any(|(.., step)| matches!(step, ParentStep::MakeNetwork)) {
+            return Self(None);
+        }
         let online = std::fs::read_to_string("/sys/devices/system/cpu/online").unwrap_or_default();
         let is_whole = |own: &CpuSet| {
             own.count() > 1 && online.trim() == format!("0-{}", own.count().saturating_sub(1))

@@ -2,9 +2,8 @@
 //! module is around rustic, a limit is reached.
 
 use crate::error::Failure;
-use crate::host::Host;
+use crate::host::{Host, is_filtered, security_profile};
 use crate::namespace::Switch;
-use crate::run::foreign_filter;
 use crate::sys::needed::{NEEDED, NeededCall};
 use caps::Capability;
 use rustix::io::Errno;
@@ -12,15 +11,15 @@ use rustix::io::Errno;
 /// A failure with what is known of its surroundings; `calls` are those that the step makes.
 pub(super) fn explain(failure: Failure, errno: Errno, calls: &str, host: &Host) -> Failure {
     let explained = match errno {
-        Errno::NOSYS => missing(failure, calls, host.kernel, foreign_filter::is_in_force()),
-        Errno::PERM if failure.why.is_none() && foreign_filter::is_in_force() => forbidden(
+        Errno::NOSYS => missing(failure, calls, host.kernel, is_filtered()),
+        Errno::PERM if failure.why.is_none() && is_filtered() => forbidden(
             failure,
             if host.holds(Capability::CAP_SYS_ADMIN) { Switch::Yes } else { Switch::No },
         ),
         _ => failure,
     };
     match errno {
-        Errno::ACCESS | Errno::PERM if explained.why.is_none() => match profile() {
+        Errno::ACCESS | Errno::PERM if explained.why.is_none() => match security_profile() {
             Some(profile) => explained
                 .why(format!("rustic is confined by the security profile {profile}"))
                 .remedy("run it unconfined, or allow it there: userns, mount, pivot_root")
@@ -74,19 +73,6 @@ fn forbidden(failure: Failure, every_right: Switch) -> Failure {
         .man("seccomp(2)")
 }
 
-/// The profile of AppArmor, or the context of SELinux, that confines this process: proc_pid_attr(5).
-fn profile() -> Option<String> {
-    let text = std::fs::read_to_string("/proc/self/attr/current").ok()?;
-    confining(&text)
-}
-
-fn confining(text: &str) -> Option<String> {
-    let text = text.trim_matches(['\0', '\n', ' ']);
-    // A profile with the flag of that name confines nobody; SELinux has a type of that name.
-    let free = ["unconfined", "(unconfined)"].into_iter().any(|end| text.ends_with(end));
-    (!text.is_empty() && !free && !text.contains(":unconfined_t")).then(|| text.to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,14 +92,5 @@ mod tests {
         assert!(filter.ends_with(all), "{filter}");
         assert_eq!(why(calls, (6, 1), false), None);
         assert_eq!(why("write /proc/sys/x", (6, 1), true), None);
-    }
-
-    #[test]
-    fn who_is_unconfined_has_no_profile() {
-        assert_eq!(confining("unconfined\n"), None);
-        assert_eq!(confining("\0"), None);
-        assert_eq!(confining("rustic (unconfined)\n"), None);
-        assert_eq!(confining("unconfined_u:unconfined_r:unconfined_t:s0"), None);
-        assert_eq!(confining("docker-default (enforce)\n").unwrap(), "docker-default (enforce)");
     }
 }

@@ -1,9 +1,8 @@
 //! What the errors of the warden's steps mean.
 
 use crate::error::Failure;
-use crate::host::Host;
+use crate::host::{Host, is_filtered};
 use crate::namespace::{Namespace, Namespaces};
-use crate::run::foreign_filter;
 use crate::run::step::WardenStep;
 use crate::walls::idmap::Writer;
 use caps::Capability;
@@ -68,11 +67,11 @@ pub(super) fn clone_failure(
                 .man("namespaces(7)"),
         },
         Errno::PERM if namespaces.is_new(Namespace::User) => no_user_namespace(failure, host),
-        Errno::PERM if host.holds(Capability::CAP_SYS_ADMIN) => match foreign_filter::is_in_force()
-        {
-            true => failure,
-            false => failure.why("rustic has CAP_SYS_ADMIN: a security module forbids it"),
-        },
+        // Told of every step.
+        Errno::PERM if host.holds(Capability::CAP_SYS_ADMIN) && is_filtered() => failure,
+        Errno::PERM if host.holds(Capability::CAP_SYS_ADMIN) => {
+            failure.why("rustic has CAP_SYS_ADMIN: a security module forbids it")
+        }
         Errno::AGAIN => failure.why(TOO_MANY).man("fork(2)"),
         Errno::PERM => failure
             .why("making namespaces needs CAP_SYS_ADMIN")
