@@ -58,6 +58,18 @@ impl Failure {
         self
     }
 
+    /// With what it was about. It is all that is known of the cause, unless the errno has one of
+    /// its own; empty: nothing.
+    #[must_use]
+    pub fn detail(mut self, detail: &str) -> Self {
+        self.why = match self.why {
+            why if detail.is_empty() => why,
+            Some(why) => Some(format!("{detail}: {why}")),
+            None => Some(detail.to_owned()),
+        };
+        self
+    }
+
     /// With what to try.
     #[must_use]
     pub fn remedy(mut self, remedy: impl Into<String>) -> Self {
@@ -207,6 +219,16 @@ mod tests {
             "cannot mount proc on /proc: EPERM (Operation not permitted)\n  why   because\n  \
                 try   sudo\n  man   proc(5)"
         );
+    }
+
+    #[test]
+    fn what_it_was_about_does_not_take_the_place_of_the_cause() {
+        let why = |errno, detail| Failure::new("it").errno(errno).detail(detail).why;
+        let cause = why(Errno::MFILE, "").unwrap_or_default();
+        assert!(cause.contains("RLIMIT_NOFILE"), "{cause}");
+        assert_eq!(why(Errno::MFILE, "dev/block"), Some(format!("dev/block: {cause}")));
+        assert_eq!(why(Errno::IO, "dev/block").as_deref(), Some("dev/block"));
+        assert_eq!(why(Errno::IO, ""), None);
     }
 
     #[test]

@@ -132,8 +132,8 @@ fn is_missing(error: &SysError) -> bool {
 }
 
 fn unreadable(path: &str, error: SysError) -> Failure {
-    let failure = Failure::new(format!("--uid: cannot read the image's /{path}"))
+    Failure::new(format!("--uid: cannot read the image's /{path}"))
         .errno(error.errno)
-        .remedy("a number, and --gid with one");
-    if error.detail.is_empty() { failure } else { failure.why(error.detail) }
+        .detail(&error.detail)
+        .remedy("a number, and --gid with one")
 }

@@ -19,15 +19,22 @@ impl Step {
     /// was about, where the step alone does not say it.
     pub fn diagnose(&self, errno: Errno, detail: &str, host: &Host) -> Failure {
         let described = self.describe();
-        let failure =
-            Failure::new(format!("cannot {}", described.cannot)).man(described.man).errno(errno);
-        let failure = if detail.is_empty() { failure } else { failure.why(detail) };
+        let failure = Failure::new(format!("cannot {}", described.cannot))
+            .man(described.man)
+            .errno(errno)
+            .detail(detail);
         let failure = match self {
             Self::Parent(step) => step.diagnose(errno, failure, host),
             Self::Warden(step) => step.diagnose(errno, failure, host),
             Self::Builder(step) | Self::Rootfs(step) => step.diagnose(errno, failure),
             Self::Child(step) => step.diagnose(errno, failure),
         };
-        around::explain(failure, errno, &described.call, host)
+        let explain = |failure| around::explain(failure, errno, &described.call, host);
+        // What it was about is no cause yet.
+        if failure.why.as_deref() == Some(detail) {
+            explain(Failure { why: None, ..failure }).detail(detail)
+        } else {
+            explain(failure)
+        }
     }
 }

@@ -11,9 +11,8 @@ impl ParentStep {
     pub(super) fn diagnose(&self, errno: Errno, failure: Failure, host: &Host) -> Failure {
         match self {
             Self::MakeNetwork if failure.why.is_some() => {
-                let failure = failure.man("capabilities(7)");
                 if errno == Errno::PERM {
-                    failure.remedy("--net no, or that right")
+                    failure.man("capabilities(7)").remedy("--net no, or that right")
                 } else {
                     failure
                 }
