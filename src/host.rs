@@ -62,6 +62,9 @@ pub struct Host {
     /// Why newuidmap(1) or newgidmap(1) does not map the caller's subordinate ids, once it was
     /// tried.
     pub ranges_refused: Option<String>,
+    /// Whether the kernel has refused to show the tree of an image with other owners, once it was
+    /// tried.
+    pub idmap_refused: Switch,
     /// The soft RLIMIT_MSGQUEUE in bytes, mq_overview(7); `None` is unlimited.
     pub msgqueue_limit: Option<u64>,
     /// Largest mq_maxmsg of a user without CAP_SYS_RESOURCE, /proc/sys/fs/mqueue/msg_max.
@@ -103,6 +106,7 @@ impl Host {
                 Ok(false) | Err(_) => Switch::No,
             },
             ranges_refused: None,
+            idmap_refused: Switch::No,
             msgqueue_limit: getrlimit(Resource::Msgqueue).current,
             msg_max: number("/proc/sys/fs/mqueue/msg_max").unwrap_or(10),
         })

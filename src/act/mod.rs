@@ -47,7 +47,7 @@ pub fn act(asked: Asked) -> Result<Exit> {
 fn rootfs(order: &RootfsOrder) -> Result<Exit> {
     sys::ignore_sigxfsz();
     let host = Host::read()?;
-    let store = spec::store(order.store.as_deref(), &host)?;
+    let store = spec::store(&order.store, &host)?;
     shown(&command::act(&order.command, store.as_deref(), order.output, &host)?)
 }
 
@@ -56,7 +56,7 @@ fn doctor(order: &DoctorOrder) -> Result<Exit> {
     let Some(form) = order.form else {
         return shown(&doctor::apparmor_profile()?);
     };
-    let store = spec::store(order.store.as_deref(), &host)?;
+    let store = spec::store(&order.store, &host)?;
     let diagnosis = doctor::examine(&host, store.as_deref())?;
     shown(&diagnosis.text(form, &host))?;
     Ok(diagnosis.exit())

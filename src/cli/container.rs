@@ -1,17 +1,17 @@
 //! What a container is made of: the options that `run` and `verify` share.
 
-use super::from_environment;
 use super::namespaces::NamespaceOptions;
 use super::values::{
     capabilities, completed, groups, ids, platform, proc_view, read_only, ready, root_switch,
     seccomp, stdio, sub, switch, sysctl, user, variable,
 };
+use super::{from_environment, store_order};
 use crate::namespace::Switch;
 use crate::rootfs::image::{ImageChoice, Platform};
 use crate::spec::{
     Bind, Capabilities, FileOptions, First, Hide, IdOptions, IdOrder, Ids, ImageOptions,
-    KernelOptions, Overlay, ProcView, Ready, RootSwitch, RunOptions, Seccomp, Stdio, Supplementary,
-    Sysctl, Tmpfs, UserOrder, Variable, Writing, size,
+    KernelOptions, Overlay, ProcView, Ready, RootSwitch, RunOptions, Seccomp, Stdio, StoreOrder,
+    Supplementary, Sysctl, Tmpfs, UserOrder, Variable, Writing, size,
 };
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, ValueHint};
@@ -90,6 +90,9 @@ pub(super) struct Container {
         value_hint = ValueHint::DirPath,
     )]
     store: Option<PathBuf>,
+    /// Keep nothing: unpack an image into the memory of this container alone
+    #[arg(long, conflicts_with = "store", help_heading = "Root file system")]
+    no_store: bool,
 
     /// Whether an image's config gives what is not ordered: user, environment, working directory,
     /// entrypoint, command, stop signal
@@ -238,7 +241,7 @@ impl Container {
                     .chain(hides(self.hide_try, Switch::No))
                     .collect(),
             },
-            store: self.store.or_else(|| from_environment("RUSTIC_STORE")),
+            store: if self.no_store { StoreOrder::Unwanted } else { store_order(self.store) },
             hostname: self.hostname,
             workdir: self.workdir,
             image: ImageOptions {

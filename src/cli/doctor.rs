@@ -1,10 +1,10 @@
 //! `rustic doctor` and its options.
 
-use super::from_environment;
 use super::rootfs::Common;
+use super::store_order;
 use crate::doctor::Form;
+use crate::spec::StoreOrder;
 use clap::Args;
-use std::path::PathBuf;
 
 pub(super) const NOTES: &str = "\
 Each check is a start of rustic's own, and what it says is what run says. Nothing on the host is
@@ -15,7 +15,7 @@ pub struct DoctorOrder {
     /// Whom the diagnosis is for; nobody, where the profile is wanted.
     pub form: Option<Form>,
     /// The store that was named.
-    pub store: Option<PathBuf>,
+    pub store: StoreOrder,
 }
 
 #[derive(Args)]
@@ -31,9 +31,6 @@ impl DoctorArgs {
     pub(super) fn order(self) -> DoctorOrder {
         let Common { store, json } = self.common;
         let form = if json { Form::Json } else { Form::Text };
-        DoctorOrder {
-            form: (!self.apparmor_profile).then_some(form),
-            store: store.or_else(|| from_environment("RUSTIC_STORE")),
-        }
+        DoctorOrder { form: (!self.apparmor_profile).then_some(form), store: store_order(store) }
     }
 }

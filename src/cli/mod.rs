@@ -19,7 +19,7 @@ use crate::error::Failure;
 use crate::exit::Exit;
 use crate::own_name;
 use crate::random;
-use crate::spec::{INIT, RunOptions};
+use crate::spec::{INIT, RunOptions, StoreOrder};
 use crate::verify::agent::TalksOn;
 use crate::verify::lines::NONCE_LENGTH;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -284,6 +284,12 @@ fn command_of(args: &[OsString]) -> Option<String> {
 }
 
 /// A path in a variable; an empty one is none.
+/// The store of `--store`, or of the environment.
+fn store_order(given: Option<PathBuf>) -> StoreOrder {
+    let named = given.or_else(|| from_environment("RUSTIC_STORE"));
+    named.map_or(StoreOrder::Usual, StoreOrder::At)
+}
+
 fn from_environment(name: &str) -> Option<PathBuf> {
     std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
 }

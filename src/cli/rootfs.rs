@@ -1,12 +1,12 @@
 //! `rustic rootfs` and its options.
 
-use super::from_environment;
+use super::store_order;
 use super::values::{age, platform, sub};
 use crate::rootfs::command::{OutputFormat, RootfsCommand};
 use crate::rootfs::image::{ImageChoice, Platform};
 use crate::rootfs::store::Taking;
 use crate::rootfs::writer;
-use crate::spec::size;
+use crate::spec::{StoreOrder, size};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,7 +16,7 @@ pub struct RootfsOrder {
     /// The command.
     pub command: RootfsCommand,
     /// The store that was named.
-    pub store: Option<PathBuf>,
+    pub store: StoreOrder,
     /// Whom the text is for.
     pub output: OutputFormat,
 }
@@ -155,7 +155,7 @@ impl RootfsArgs {
             }
         };
         let output = if json { OutputFormat::Json } else { OutputFormat::Text };
-        RootfsOrder { command, store: store.or_else(|| from_environment("RUSTIC_STORE")), output }
+        RootfsOrder { command, store: store_order(store), output }
     }
 }
 

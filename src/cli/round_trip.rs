@@ -7,8 +7,8 @@ use crate::namespace::{Choice, Namespace, Switch};
 use crate::rootfs::image::{ImageChoice, Platform};
 use crate::spec::{
     Bind, Capabilities, FileOptions, First, Hide, IdOptions, IdOrder, Ids, ImageOptions,
-    KernelOptions, Overlay, ProcView, Ready, RootSwitch, RunOptions, Seccomp, Stdio, Supplementary,
-    Sysctl, Tmpfs, UserOrder, Variable, Verbosity, Writing,
+    KernelOptions, Overlay, ProcView, Ready, RootSwitch, RunOptions, Seccomp, Stdio, StoreOrder,
+    Supplementary, Sysctl, Tmpfs, UserOrder, Variable, Verbosity, Writing,
 };
 use proptest::collection::vec;
 use proptest::option::of;
@@ -116,7 +116,9 @@ prop_compose! {
         ],
         scratch_size in 1_u64..,
         files in mounts(),
-        store in of(path()),
+        store in prop_oneof![
+            Just(StoreOrder::Usual), Just(StoreOrder::Unwanted), path().prop_map(StoreOrder::At)
+        ],
     ) -> RunOptions {
         RunOptions {
             rootfs, root, writing, scratch_size, files, store, ..RunOptions::default()
@@ -253,7 +255,7 @@ fn no_argument_at_all_is_the_default() {
     let (Asked::Run(options), _) = parse(["rustic", "run"].map(OsString::from)) else {
         panic!("another command");
     };
-    let variables = RunOptions { rootfs: None, store: None, ..*options };
+    let variables = RunOptions { rootfs: None, store: StoreOrder::Usual, ..*options };
     assert_eq!(variables, RunOptions::default());
 }
 

@@ -14,6 +14,10 @@ use std::process::{Child, Command, Stdio};
 /// A start that takes longer hangs.
 const LIMIT: Timespec = Timespec { tv_sec: 2, tv_nsec: 0 };
 
+/// With mounts the root is the built-in one, in the memory of the container; without, the caller's
+/// own.
+const IN_MEMORY: &str = "--no-store";
+
 /// The oldest kernel that is meant, major and minor.
 const OLDEST: (u32, u32) = (5, 15);
 
@@ -43,7 +47,7 @@ pub(super) fn all(
         Ok(Checked { name, lack })
     });
     let ranges = (host.uid != 0).then(|| {
-        let (said, lack) = start(binary, &["-v".to_owned(), "--read-only=strict".to_owned()])?;
+        let (said, lack) = start(binary, &["-v".to_owned(), IN_MEMORY.to_owned()])?;
         let name = "a range of ids for a plain user";
         Ok(Checked { name, lack: lack.or_else(|| without_range(&said)) })
     });
@@ -62,7 +66,7 @@ fn tries(is_root: bool, store: Option<&str>) -> Vec<(&'static str, Vec<String>)>
         let user: &[&str] = if is_root { &[] } else { &["--user", "yes"] };
         words.iter().chain(user).map(|&word| word.to_owned()).collect::<Vec<_>>()
     };
-    let mut all = vec![("a container with every usual wall", words(&["--read-only=strict"]))];
+    let mut all = vec![("a container with every usual wall", words(&[IN_MEMORY]))];
     let alone = |namespace| alone(namespace, is_root);
     all.extend(NAMESPACES.map(|(namespace, name)| (name, alone(namespace))));
     let queue = ["--ready", "queue"].map(str::to_owned).to_vec();
@@ -70,11 +74,11 @@ fn tries(is_root: bool, store: Option<&str>) -> Vec<(&'static str, Vec<String>)>
     if let Some(store) = store {
         let over = format!("{store}:{store}");
         let name = "overlays on the file system of the store";
-        all.push((name, words(&["--overlay", &over, "--read-only=strict"])));
+        all.push((name, words(&["--overlay", &over, IN_MEMORY])));
         if is_root {
             let bind = format!("{store}:{store}:ro:idmap");
             let name = "idmapped mounts on the file system of the store";
-            all.push((name, words(&["--bind", &bind, "--user", "yes", "--read-only=strict"])));
+            all.push((name, words(&["--bind", &bind, "--user", "yes", IN_MEMORY])));
         }
     }
     all
@@ -98,8 +102,8 @@ fn alone(namespace: Namespace, is_root: bool) -> Vec<String> {
     let choices = Namespace::ALL.into_iter().flat_map(|one| {
         [format!("--{}", one.name()), if is_new(one) { "yes" } else { "no" }.to_owned()]
     });
-    let read_only = (namespace == Namespace::Mount).then(|| "--read-only=strict".to_owned());
-    choices.chain(read_only).collect()
+    let root = (namespace == Namespace::Mount).then(|| IN_MEMORY.to_owned());
+    choices.chain(root).collect()
 }
 
 /// What lacks to a user whose container has one id: -v tells so, and why.
@@ -120,15 +124,19 @@ fn without_range(said: &str) -> Option<Lack> {
     })
 }
 
-/// Starts rustic in the caller's own root with these options. What it says, and what lacks where it
-/// fails.
+/// Starts rustic with these options. What it says, and what lacks where it fails.
 fn start(binary: &Path, options: &[String]) -> Result<(String, Option<Lack>), Failure> {
     let mut command = Command::new("/proc/self/exe");
-    command.args(["run", "--color", "never", "--rootfs", "/"]);
+    command.args(["run", "--color", "never"]).env_remove("RUSTIC_ROOTFS");
     if !options.iter().any(|option| option == "--ready") {
         command.args(["--ready", "none"]);
     }
-    command.args(options).arg("--").arg(binary).arg("--version");
+    command.args(options);
+    if options.iter().any(|option| option == IN_MEMORY) {
+        command.args(["--", "true"]);
+    } else {
+        command.args(["--rootfs", "/", "--"]).arg(binary).arg("--version");
+    }
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let cannot =
         |error: std::io::Error| Failure::new("cannot start a check").errno(errno_of(&error));

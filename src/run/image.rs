@@ -12,7 +12,7 @@ use crate::rootfs::run_directory;
 use crate::rootfs::store::{LeasedTree, Making, OwnersSeen, Store};
 use crate::rootfs::writer::UnpackLimits;
 use crate::rootfs::{Archive, Image, Origin};
-use crate::run::supervise::Unsuccessful;
+use crate::run::refusal::Unsuccessful;
 use crate::spec::{Rootfs, Spec};
 use rustix::fs::Mode;
 use rustix::process::umask;
@@ -88,7 +88,7 @@ pub(super) fn find_image(spec: &Spec, host: &Host, making: Making) -> Result<Fou
     let (choice, limits) = (&spec.image.choice, UnpackLimits::default());
     let held = store.tree(&archive, choice, making, limits, &mut bar);
     let held =
-        held.map_err(|failure| store.refused().map_or(failure.into(), Unsuccessful::NoRanges))?;
+        held.map_err(|failure| store.refused().map_or(failure.into(), Unsuccessful::no_ranges))?;
     of_store(&archive, held, &store, spec, host, making)
 }
 

@@ -35,14 +35,17 @@ pub mod processors;
 pub mod progress;
 pub mod pty;
 pub mod pty_relay;
+mod refusal;
 pub mod resource;
 pub mod signals;
 pub mod step;
 pub mod stream_relay;
 pub mod streams;
 pub mod supervise;
+mod tries;
 pub mod warden;
 pub mod wire;
 
 pub use image::with_image;
-pub use parent::{planned, run};
+pub use parent::planned;
+pub use tries::run;

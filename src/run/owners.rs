@@ -2,21 +2,24 @@
 
 use super::plan::maps;
 use crate::host::Host;
+use crate::namespace::Switch;
 use crate::rootfs::keeper::FileIds;
 use crate::rootfs::renumber::Renumber;
 use crate::rootfs::store::{LeasedTree, OwnersSeen, Store};
-use crate::run::supervise::Unsuccessful;
+use crate::run::refusal::Unsuccessful;
 use crate::spec::{Spec, has_other_ids};
 use crate::walls::idmap::{IdMaps, Writer};
 use rustix::fs::statfs;
 use std::path::Path;
 
 /// Whether the owners of a tree can be shown by an idmapped mount below an overlay, where root has
-/// ids of its own: overlayfs has none below it, and none on it before Linux 5.19.
+/// ids of its own: overlayfs has none below it, and none on it before Linux 5.19. What else refuses
+/// it is known when it was tried.
 pub(super) fn can_be_shown(tree: &Path, spec: &Spec, host: &Host) -> bool {
     const OVERLAYFS_SUPER_MAGIC: i64 = 0x794c_7630;
     !has_other_ids(&spec.namespaces, host)
-        || host.kernel >= (5, 19)
+        || host.idmap_refused == Switch::No
+            && host.kernel >= (5, 19)
             && !statfs(tree).is_ok_and(|stat| stat.f_type == OVERLAYFS_SUPER_MAGIC)
 }
 
@@ -51,7 +54,7 @@ pub(super) fn lost(
     if owners_seen(held, spec, host) != OwnersSeen::Lost {
         return Ok(None);
     }
-    store.try_ids().map_err(Unsuccessful::NoRanges)?;
+    store.try_ids().map_err(Unsuccessful::no_ranges)?;
     Ok(Some(
         "the image was unpacked with one owner for every file; rustic rootfs rm and import again \
          keep them"

@@ -3,7 +3,7 @@
 use crate::error::{Failure, of_nix, without_number};
 use crate::exit::Exit;
 use crate::host::Host;
-use crate::namespace::{Choice, Namespace};
+use crate::namespace::{Choice, Namespace, Switch};
 use crate::ready::queue;
 use crate::rootfs::meter::Hashing;
 use crate::rootfs::store::{LeasedTree, Making};
@@ -19,11 +19,12 @@ use crate::run::prepare::prepare;
 use crate::run::processors::Processors;
 use crate::run::progress::Voice;
 use crate::run::pty::{Outer, Terminals, host_ptmx};
+use crate::run::refusal::Unsuccessful;
 use crate::run::signals;
 use crate::run::step::ParentStep;
 use crate::run::stream_relay::{self, Ends, Pipes};
 use crate::run::streams::Streams;
-use crate::run::supervise::{Connections, Run, Supervisor, Unsuccessful, Wires};
+use crate::run::supervise::{Connections, Run, Supervisor, Wires};
 use crate::run::warden::{self, Given};
 use crate::self_exe;
 use crate::spec::{First, Ready, Rootfs, Spec, Stdio, Verbosity, has_range};
@@ -88,27 +89,8 @@ fn plan(
     Plan::new(Ingredients { spec, host, image, terminals, streams, queue, range })
 }
 
-/// Starts CMD as `spec` wants it and waits for its end.
-///
-/// # Errors
-/// Whatever kept CMD from running, or from being ready in time; nothing is left behind then.
-pub fn run(spec: &Spec, host: &Host) -> Result<Exit, Failure> {
-    host.is_mapped()?;
-    let mut info = Events::over(spec.info_fd)?;
-    let result = match run_told(spec, host, &mut info) {
-        // A try, and no guess: whether the helpers may do it is known when they have not.
-        Err(Unsuccessful::NoRanges(why)) => {
-            let host = Host { ranges_refused: Some(why), ..host.clone() };
-            run_told(spec, &host, &mut info)
-        }
-        result => result,
-    };
-    let result = result.map_err(Unsuccessful::failure);
-    info.exited(result.as_ref().map_or_else(|failure| failure.exit, |exit| *exit));
-    result
-}
-
-fn run_told(spec: &Spec, host: &Host, info: &mut Events) -> Result<Exit, Unsuccessful> {
+/// One try.
+pub(super) fn run_told(spec: &Spec, host: &Host, info: &mut Events) -> Result<Exit, Unsuccessful> {
     // Every mode is given in full where something is made: the caller's umask would cut those of
     // the store and of an image's files.
     umask(Mode::empty());
@@ -189,11 +171,13 @@ fn raise_descriptor_limit(plan: &Plan) {
 
 fn begin_the_story(run: Run<'_>, held: Option<&LeasedTree>) {
     let Run { spec, host, plan, voice } = run;
-    if host.ranges_refused.is_none() {
-        spec.warnings().iter().chain(&plan.warnings).for_each(|warning| voice.warning(warning));
-    } else {
-        // What is to be warned of has been said.
-        voice.parent("beginning again with one id");
+    // Before another try, what is to be warned of has been said.
+    match (host.idmap_refused, &host.ranges_refused) {
+        (Switch::Yes, _) => voice.parent("beginning again with a copy of the image"),
+        (Switch::No, Some(_)) => voice.parent("beginning again with one id"),
+        (Switch::No, None) => {
+            spec.warnings().iter().chain(&plan.warnings).for_each(|warning| voice.warning(warning));
+        }
     }
     let unpacked = held.and_then(|held| held.unpacked.as_ref());
     for line in unpacked.iter().flat_map(|record| record.report.lines()) {

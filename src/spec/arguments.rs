@@ -2,8 +2,8 @@
 
 use crate::namespace::{Choice, Namespace};
 use crate::spec::{
-    Capabilities, First, IdOrder, Ready, RootSwitch, RunOptions, Stdio, Supplementary, Variable,
-    Verbosity, Writing,
+    Capabilities, First, IdOrder, Ready, RootSwitch, RunOptions, Stdio, StoreOrder, Supplementary,
+    Variable, Verbosity, Writing,
 };
 use caps::Capability;
 use std::ffi::{OsStr, OsString};
@@ -94,7 +94,11 @@ impl RunOptions {
         }
         words.value("scratch-size", self.scratch_size.to_string());
         self.files.say(words);
-        words.given("store", self.store.as_ref());
+        match &self.store {
+            StoreOrder::Usual => {}
+            StoreOrder::At(path) => words.value("store", path),
+            StoreOrder::Unwanted => words.flag("no-store"),
+        }
     }
 
     fn process_words(&self, words: &mut Words) {

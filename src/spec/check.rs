@@ -44,7 +44,7 @@ impl RunOptions {
         self.check_rights(&namespaces, host)?;
         self.check_new_privs(&namespaces, host)?;
         let hostname = self.hostname(&namespaces)?;
-        let store = store(self.store.as_deref(), host)?;
+        let store = store(&self.store, host)?;
         let rootfs = self.rootfs(store.as_deref())?;
         self.image.check(&rootfs)?;
         let env = self.environment()?;
@@ -67,7 +67,7 @@ impl RunOptions {
             scratch_size: self.scratch_size,
             files,
             store,
-            store_by_name: if self.store.is_some() { Switch::Yes } else { Switch::No },
+            store_by_name: self.store.is_by_name(),
             hostname,
             image: self.image,
             process,

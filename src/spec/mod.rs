@@ -20,7 +20,7 @@ pub use ids::{COUNT as IDS_OF_A_RANGE, IdOptions, Ids, Supplementary, has_other_
 pub use image::{ImageOptions, Process};
 pub use kernel::{KernelOptions, ProcView, Seccomp, Sysctl};
 pub use options::RunOptions;
-pub use rootfs::{meant_as_a_root, store};
+pub use rootfs::{StoreOrder, meant_as_a_root, store};
 pub use user::{IdOrder, UserIds, UserOrder};
 
 use crate::error::printable;

@@ -3,7 +3,8 @@
 use crate::namespace::{Choice, Namespace, Switch};
 use crate::spec::{
     Capabilities, FileOptions, First, IdOptions, ImageOptions, KernelOptions, ProcView, Ready,
-    RootSwitch, Rootfs, Spec, Stdio, Supplementary, UserOrder, Variable, Verbosity, Writing,
+    RootSwitch, Rootfs, Spec, Stdio, StoreOrder, Supplementary, UserOrder, Variable, Verbosity,
+    Writing,
 };
 use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -19,7 +20,7 @@ pub struct RunOptions {
     pub writing: Writing,
     pub scratch_size: u64,
     pub files: FileOptions,
-    pub store: Option<PathBuf>,
+    pub store: StoreOrder,
     pub hostname: Option<String>,
     pub workdir: Option<PathBuf>,
     pub image: ImageOptions,
@@ -54,7 +55,7 @@ impl Default for RunOptions {
             writing: Writing::Allowed,
             scratch_size: SCRATCH_SIZE,
             files: FileOptions::default(),
-            store: None,
+            store: StoreOrder::Usual,
             hostname: None,
             workdir: None,
             image: ImageOptions::default(),
@@ -113,7 +114,11 @@ impl Spec {
             writing: self.writing,
             scratch_size: self.scratch_size,
             files: self.files.clone(),
-            store: self.store.clone().filter(|_| self.store_by_name == Switch::Yes),
+            store: match &self.store {
+                None => StoreOrder::Unwanted,
+                Some(path) if self.store_by_name == Switch::Yes => StoreOrder::At(path.clone()),
+                Some(_) => StoreOrder::Usual,
+            },
             hostname: self.hostname.clone(),
             workdir: self.process.workdir.as_ref().map(|path| os_string(path).into()),
             image: self.image.clone(),

@@ -3,6 +3,7 @@
 use crate::error::{Failure, without_number};
 use crate::host::Host;
 use crate::mountinfo;
+use crate::namespace::Switch;
 use crate::rootfs::{Archive, image, store};
 use crate::spec::{Rootfs, RunOptions, Spec, Writing, shown};
 use rustix::fd::AsFd;
@@ -128,18 +129,43 @@ fn absent(store: Option<&Path>) -> String {
     }
 }
 
-/// Where unpacked images are kept, absolute; `None` for a user whose home is unknown.
+/// Which store is ordered.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum StoreOrder {
+    /// The caller's own.
+    #[default]
+    Usual,
+    /// This directory, which must be usable.
+    At(PathBuf),
+    /// None: an image is unpacked for one container.
+    Unwanted,
+}
+
+impl StoreOrder {
+    /// Whether it must be usable.
+    pub(super) fn is_by_name(&self) -> Switch {
+        match self {
+            Self::At(_) => Switch::Yes,
+            Self::Usual | Self::Unwanted => Switch::No,
+        }
+    }
+}
+
+/// Where unpacked images are kept, absolute; `None` where nothing is kept, and for a user whose home
+/// is unknown.
 ///
 /// # Errors
 /// A relative path without a working directory.
-pub fn store(given: Option<&Path>, host: &Host) -> Result<Option<PathBuf>, Failure> {
+pub fn store(order: &StoreOrder, host: &Host) -> Result<Option<PathBuf>, Failure> {
     let absolute = |path: &Path| {
         std::path::absolute(path).map_err(|error| {
             Failure::new(format!("--store {}: {}", shown(path), without_number(&error)))
         })
     };
-    if let Some(given) = given {
-        return absolute(given).map(Some);
+    match order {
+        StoreOrder::Usual => {}
+        StoreOrder::At(given) => return absolute(given).map(Some),
+        StoreOrder::Unwanted => return Ok(None),
     }
     if host.uid == 0 {
         return Ok(Some("/var/lib/rustic".into()));

@@ -1,7 +1,7 @@
 //! Archives and the store.
 
 use crate::need;
-use crate::support::{Rustic, archive, finish, scratch};
+use crate::support::{NOBODY, Rustic, archive, finish, scratch};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use std::fs;
@@ -202,4 +202,22 @@ fn an_archive_of_no_entries_is_a_root_without_a_command() {
         .opt(["--rootfs", image.to_str().unwrap(), "sh"])
         .ran()
         .fails(127, &["sh", "not found"]);
+}
+
+#[test]
+fn with_no_store_nothing_is_kept() {
+    need!(root);
+    let store = scratch("no-store");
+    let run = |option: &str| {
+        // A plain user: root's own store is the machine's.
+        let run = Rustic::run().nobody().env("XDG_DATA_HOME", store.to_str().unwrap());
+        let ran = run.opt(option.split_terminator(' ')).sh("echo up; touch /new").ran();
+        assert_eq!((ran.code, ran.stdout.as_str()), (0, "up\n"), "{ran:?}");
+        fs::read_dir(&store).unwrap().count()
+    };
+    std::os::unix::fs::chown(&store, Some(NOBODY), Some(NOBODY)).unwrap();
+    assert_eq!((run("--no-store"), run("--no-store --mount no")), (0, 0));
+    // The control.
+    assert_eq!(run(""), 1);
+    Rustic::run().opt(["--no-store", "--rootfs", "box"]).sh("").ran().fails(125, &["no store"]);
 }

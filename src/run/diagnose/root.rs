@@ -6,7 +6,7 @@ use crate::error::Failure;
 use crate::namespace::Namespace;
 use crate::rootfs::no_root;
 use crate::run::describe::inside;
-use crate::run::step::{Mount, RootfsStep, Source};
+use crate::run::step::{Idmapped, Mount, RootfsStep, Source};
 use rustix::io::Errno;
 
 impl RootfsStep {
@@ -27,10 +27,16 @@ impl RootfsStep {
                 (Errno::NOENT, None) => not_executed(cmd, errno, failure),
                 _ => failure,
             },
-            Self::Idmap { .. } => match errno {
+            Self::Idmap { of, .. } => match errno {
                 Errno::INVAL => failure
-                    .why("its file system cannot be shown so, or this kernel not")
-                    .remedy("--user no, or a root file system on ext4, xfs, btrfs or tmpfs"),
+                    .why(
+                        "its file system cannot be shown with other owners: ext4, xfs and btrfs \
+                         can, and tmpfs since Linux 6.3",
+                    )
+                    .remedy(match of {
+                        Idmapped::Base(_) => "--user no, or a root file system on one of these",
+                        Idmapped::Bind { .. } => "leave out :idmap, or a directory on one of these",
+                    }),
                 Errno::PERM => failure
                     .why("it is shown with other ids already, by another idmapped mount")
                     .remedy("--user no"),

@@ -5,10 +5,11 @@ use crate::error::{Failure, errno_text, printable};
 use crate::ready::notify;
 use crate::run::control::{Ending, Order, Report};
 use crate::run::events;
+use crate::run::refusal::Refusal;
 use crate::run::resource::{self, Which};
-use crate::run::step::{ChildStep, Step, WardenStep};
+use crate::run::step::{ChildStep, Idmapped, RootfsStep, Step, WardenStep};
 use crate::run::wire::Received;
-use crate::spec::Verbosity;
+use crate::spec::{Rootfs, Verbosity};
 use crate::walls::idmap::Writer;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, OwnedFd};
@@ -125,11 +126,9 @@ impl Supervisor<'_> {
             }
             Report::Fault { step, errno, detail } => {
                 let Some(step) = self.run.plan.steps.get(step) else { return };
-                self.failure.get_or_insert_with(|| step.diagnose(errno, &detail, self.run.host));
-                if let Step::Warden(WardenStep::WriteIdMaps(maps)) = step
-                    && matches!(maps.writer, Writer::Helpers { .. })
-                {
-                    self.refused = Some(printable(&detail));
+                if self.failure.is_none() {
+                    self.failure = Some(step.diagnose(errno, &detail, self.run.host));
+                    self.refused = self.refusal(step, errno, &detail);
                 }
             }
             Report::Socket => self.socket = descriptor.map(notify::Inner::over),
@@ -141,6 +140,30 @@ impl Supervisor<'_> {
             Report::Left(place, errno) => self.left(place, errno),
             Report::Listener => {}
             Report::Ended(ending) => self.ending = Some(ending),
+        }
+    }
+
+    /// What the run can go on without, if that was refused.
+    fn refusal(&self, step: &Step, errno: Errno, detail: &str) -> Option<Refusal> {
+        match step {
+            Step::Warden(WardenStep::WriteIdMaps(maps))
+                if matches!(maps.writer, Writer::Helpers { .. }) =>
+            {
+                Some(Refusal::Ranges(printable(detail)))
+            }
+            // A directory is the user's own, and is not copied.
+            Step::Builder(RootfsStep::Idmap { of: Idmapped::Base(_), .. })
+            | Step::Rootfs(RootfsStep::Idmap { of: Idmapped::Base(_), .. })
+                if [Errno::INVAL, Errno::PERM].contains(&errno)
+                    && !matches!(self.run.spec.rootfs, Rootfs::Directory(_)) =>
+            {
+                Some(Refusal::Idmap)
+            }
+            Step::Parent(_)
+            | Step::Warden(_)
+            | Step::Builder(_)
+            | Step::Rootfs(_)
+            | Step::Child(_) => None,
         }
     }
 

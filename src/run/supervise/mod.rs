@@ -21,6 +21,7 @@ use crate::run::plan::Plan;
 use crate::run::progress::Voice;
 use crate::run::pty::Outer;
 use crate::run::pty_relay::Relay;
+use crate::run::refusal::Refusal;
 use crate::run::stream_relay::Pipes;
 use crate::run::streams::Streams;
 use crate::spec::{Ready, Spec};
@@ -86,38 +87,12 @@ pub struct Supervisor<'a> {
     namespaces: String,
     stage: Phase,
     failure: Option<Failure>,
-    /// What newuidmap or newgidmap has said when it refused.
-    refused: Option<String>,
+    /// What was refused, if the run can go on without it.
+    refused: Option<Refusal>,
     ending: Option<Ending>,
     /// Whether the warden may go when the container has ended.
     dismissed: Switch,
     connections: Connections,
-}
-
-/// Why a run has no exit code of CMD.
-#[derive(Debug)]
-pub enum Unsuccessful {
-    /// Something was refused that it cannot go on without.
-    Failed(Failure),
-    /// newuidmap(1) or newgidmap(1) has refused the caller's subordinate ids, and said why: nothing
-    /// is left, and with one id it may start.
-    NoRanges(String),
-}
-
-impl Unsuccessful {
-    /// What the user is told, where it is not tried again.
-    pub fn failure(self) -> Failure {
-        match self {
-            Self::Failed(failure) => failure,
-            Self::NoRanges(why) => Failure::new("cannot map the ids").why(why),
-        }
-    }
-}
-
-impl From<Failure> for Unsuccessful {
-    fn from(failure: Failure) -> Self {
-        Self::Failed(failure)
-    }
 }
 
 /// The standard streams of CMD, and the pipes behind them.

@@ -1,12 +1,13 @@
 //! One poll over everything that can happen, until the end.
 
-use super::{Phase, Readiness, Supervisor, Unsuccessful};
+use super::{Phase, Readiness, Supervisor};
 use crate::error::Failure;
 use crate::exit::{Exit, FORBIDDEN_CALL};
 use crate::namespace::Switch;
 use crate::run::control::{Ending, Order, SILENT};
 use crate::run::foreign_filter;
 use crate::run::pty_relay::{Relay, RelaySide};
+use crate::run::refusal::Unsuccessful;
 use crate::run::stream_relay::Lost;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::AsFd;
@@ -84,7 +85,10 @@ impl Supervisor<'_> {
         }
         let refused = self.refused.take();
         let concluded = self.conclude(lost);
-        concluded.map_err(|failure| refused.map_or(failure.into(), Unsuccessful::NoRanges))
+        concluded.map_err(|failure| match refused {
+            Some(refusal) => Unsuccessful::Refused(refusal, Box::new(failure)),
+            None => failure.into(),
+        })
     }
 
     /// Waits until something happens, or the time for readiness is over. Monotonic: poll(2) knows

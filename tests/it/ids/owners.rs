@@ -179,20 +179,41 @@ fn the_hosts_own_root_is_shown_with_its_owners_and_without_its_views_of_the_kern
 #[test]
 fn an_image_that_no_idmapped_mount_can_show_has_its_owners_all_the_same() {
     need!(root);
-    let dir = closed("overlay-store");
     let image = crate::ids::store::image("overlay-image");
-    let script = format!(
-        "mount -t tmpfs t {dir} && cd {dir} && mkdir l u w m && mount -t overlay o -o \
-         lowerdir=l,upperdir=u,workdir=w m && chmod 700 m && export RUSTIC_STORE={dir}/m && \
-         $RUSTIC rootfs import box {image} >/dev/null && for root in box {image}; do for user in \
-         yes no; do $RUSTIC run --user $user --rootfs $root payload owners /etc/shadow \
-         /var/lib/db/f || exit; done; done && exec $RUSTIC run -v --user yes --rootfs box true",
-        dir = dir.display(),
-        image = image.display()
-    );
-    let ran = ended(&mut shell(&["unshare", "--mount", "sh"], &script));
-    assert_eq!(ran.stdout, "/etc/shadow 0:42\n/var/lib/db/f 70:71\n".repeat(4), "{ran:?}");
-    assert!(ran.stderr.contains("root: copied for this run"), "{ran:?}");
+    // The first is told by its kind, the second by a try: the kernel shows no ramfs so.
+    for (kind, mount, copied) in [
+        ("overlay", "mkdir l u w m && mount -t overlay o -o lowerdir=l,upperdir=u,workdir=w m", 1),
+        ("ramfs", "mkdir m && mount -t ramfs r m", 1),
+        // The control.
+        ("tmpfs", "mkdir m && mount -t tmpfs t m", 0),
+    ] {
+        let dir = closed(&format!("{kind}-store"));
+        let script = format!(
+            "mount -t tmpfs t {dir} && cd {dir} && {mount} && chmod 700 m && export \
+             RUSTIC_STORE={dir}/m && $RUSTIC rootfs import box {image} >/dev/null && for root in \
+             box {image}; do for user in yes no; do $RUSTIC run --user $user --rootfs $root \
+             payload owners /etc/shadow /var/lib/db/f || exit; done; done && exec $RUSTIC run -v \
+             --user yes --rootfs box payload true",
+            dir = dir.display(),
+            image = image.display()
+        );
+        let ran = ended(&mut shell(&["unshare", "--mount", "sh"], &script));
+        let owners = "/etc/shadow 0:42\n/var/lib/db/f 70:71\n".repeat(4);
+        assert_eq!((ran.code, ran.stdout), (0, owners), "{kind}: {}", ran.stderr);
+        assert_eq!(ran.stderr.matches("root: copied for this run").count(), copied, "{kind}");
+        // A directory of the caller's is not copied, and neither is a bind.
+        let here = format!("{}/m", dir.display());
+        let script = format!(
+            "mount -t tmpfs t {dir} && cd {dir} && {mount} && chmod 700 m && mkdir -p m/bin m/dev \
+             m/proc m/sys m/etc && touch m/bin/x && chmod 755 m/bin/x && $RUSTIC run --suid-ok --user yes \
+             --rootfs {here} /bin/x; exec $RUSTIC run --user yes --bind {here}:/m:ro:idmap true",
+            dir = dir.display(),
+        );
+        let ran = ended(&mut shell(&["unshare", "--mount", "sh"], &script));
+        let why = "cannot be shown with other owners: ext4, xfs and btrfs can";
+        assert_eq!(ran.stderr.matches(why).count(), 2 * copied, "{kind}: {ran:?}");
+        assert_eq!(ran.stderr.matches("leave out :idmap").count(), copied, "{kind}: {ran:?}");
+    }
 }
 
 #[test]
