@@ -2,12 +2,12 @@
 
 use crate::error::{Failure, errno_of};
 use crate::namespace::Switch;
+use rustix::fs::{PROC_SUPER_MAGIC, statfs};
 use rustix::process::{Resource, getegid, geteuid, getpid, getrlimit};
 use rustix::thread::{SecureComputingMode, secure_computing_mode};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::str::FromStr;
 
 /// A line of `/proc/PID/uid_map`: `count` ids from `inside` on are those from `outside` on,
 /// user_namespaces(7).
@@ -45,7 +45,7 @@ pub struct Host {
     pub bounding: u64,
     /// The version of the kernel, major and minor, uname(2).
     pub kernel: (u32, u32),
-    /// The kernel's last capability, /proc/sys/kernel/cap_last_cap.
+    /// The kernel's last capability.
     pub last_cap: u8,
     /// The caller's own user id map.
     pub uid_map: Vec<Extent>,
@@ -78,15 +78,16 @@ impl Host {
     /// Without a readable /proc there is nothing to decide by.
     pub fn read() -> Result<Self, Failure> {
         own_proc()?;
-        let last_cap: u8 = number("/proc/sys/kernel/cap_last_cap")?;
         let sets = rustix::thread::capabilities(None).map_err(|errno| {
             Failure::new("cannot read the capabilities of this process").errno(errno)
         })?;
-        let bounding = (0..=last_cap)
-            .filter(|&cap| {
-                rustix::thread::capability_is_in_bounding_set(capability(cap)).unwrap_or(false)
-            })
-            .fold(0, |mask, cap| mask | 1 << cap);
+        // Of a capability that the kernel does not know it is EINVAL, prctl(2).
+        let all: Vec<bool> = (0..64)
+            .map_while(|cap| rustix::thread::capability_is_in_bounding_set(capability(cap)).ok())
+            .collect();
+        let in_it = (0..64).zip(&all).filter(|(_, is_in)| **is_in);
+        let bounding = in_it.fold(0, |mask, (cap, _)| mask | 1 << cap);
+        let last_cap = u8::try_from(all.len()).unwrap_or(0).saturating_sub(1);
         Ok(Self {
             uid: geteuid().as_raw(),
             gid: getegid().as_raw(),
@@ -108,7 +109,10 @@ impl Host {
             ranges_refused: None,
             idmap_refused: Switch::No,
             msgqueue_limit: getrlimit(Resource::Msgqueue).current,
-            msg_max: number("/proc/sys/fs/mqueue/msg_max").unwrap_or(10),
+            msg_max: fs::read_to_string("/proc/sys/fs/mqueue/msg_max")
+                .ok()
+                .and_then(|text| text.trim().parse().ok())
+                .unwrap_or(10),
         })
     }
 
@@ -181,9 +185,7 @@ pub fn capability(number: u8) -> rustix::thread::CapabilitySet {
 /// A /proc of another PID namespace shows other processes under the numbers of ours: signals and
 /// maps would hit strangers.
 fn own_proc() -> Result<(), Failure> {
-    let shown = fs::read_link("/proc/self").map_err(|error| {
-        Failure::new(format!("cannot read /proc/self: {error}")).remedy("mount -t proc proc /proc")
-    })?;
+    let shown = fs::read_link("/proc/self").map_err(|error| unread("/proc/self", &error))?;
     if shown.to_str().and_then(|pid| pid.parse().ok()) == Some(getpid().as_raw_nonzero().get()) {
         return Ok(());
     }
@@ -201,15 +203,19 @@ fn version(release: &str) -> (u32, u32) {
     (first, numbers.next().and_then(Result::ok).unwrap_or(0))
 }
 
-fn number<T: FromStr>(path: &str) -> Result<T, Failure> {
-    let text = fs::read_to_string(path)
-        .map_err(|error| Failure::new(format!("cannot read {path}: {error}")))?;
-    text.trim().parse().map_err(|_| Failure::new(format!("{path} is not a number")))
+/// Without a file of /proc there is nothing to decide by.
+fn unread(path: &str, error: &std::io::Error) -> Failure {
+    let failure = Failure::new(format!("cannot read {path}")).errno(errno_of(error));
+    match statfs("/proc").map(|stat| stat.f_type) {
+        Ok(PROC_SUPER_MAGIC) => failure.why("something is mounted over it, or it is forbidden"),
+        Ok(_) | Err(_) => failure.why("no proc is mounted on /proc"),
+    }
+    .remedy("mount -t proc proc /proc")
+    .man("proc(5)")
 }
 
 fn id_map(path: &str) -> Result<Vec<Extent>, Failure> {
-    let text = fs::read_to_string(path)
-        .map_err(|error| Failure::new(format!("cannot read {path}: {error}")))?;
+    let text = fs::read_to_string(path).map_err(|error| unread(path, &error))?;
     extents(&text).ok_or_else(|| Failure::new(format!("{path} is not an id map")))
 }
 

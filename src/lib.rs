@@ -10,7 +10,7 @@
 //!   types, and nothing else knows clap. [`spec`]: what is wanted, checked; and back to the
 //!   arguments that make it. [`host`]: what is there to work with.
 //! - [`namespace`], [`exit`], [`error`], [`random`], [`mountinfo`]: the words that everybody
-//!   shares.
+//!   shares. [`causes`]: what an errno of the host means, for run, verify and doctor alike.
 //! - [`run`]: the processes and the wires between them. The order of the walls exists in
 //!   `run::plan` only.
 //! - [`walls`]: one file a wall; no wall knows another. [`ready`]: the message queue of readiness.
@@ -20,6 +20,7 @@
 //! - [`invoke`]: the article's program, option by option.
 //! - [`verify`]: every wall tried from inside, checked from outside, with a control; it starts
 //!   rustic as anybody would.
+//! - [`doctor`]: what this host allows, by starts of rustic's own.
 //! - [`self_exe`]: rustic itself, inside. [`own_name`]: what it was called by. [`sys`]: every unsafe block, but for calls of its own
 //!   unsafe functions. [`test_switches`]: what tests order, never in a shipped binary.
 //!
@@ -31,6 +32,7 @@
 
 mod act;
 mod beneath;
+mod causes;
 mod cli;
 mod doctor;
 mod error;

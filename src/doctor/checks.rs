@@ -1,11 +1,13 @@
 //! The checks: starts of rustic's own, each with one thing that a host may not allow.
 
 use super::lack::{Checked, Lack};
+use crate::causes::no_overlay;
 use crate::error::{Failure, errno_of};
 use crate::host::Host;
 use crate::namespace::Namespace;
 use caps::Capability;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::io::Read;
 use std::path::Path;
@@ -36,12 +38,11 @@ pub(super) fn all(
     let tried = tries.into_iter().map(|(name, options)| {
         let lack = match &options[..] {
             // To mount one would make the kernel load it.
-            [first, ..] if first == "--overlay" && !is_registered("overlay") => Some(Lack {
-                what: "this kernel has no overlay file system loaded".into(),
-                remedy: Some("modprobe overlay".into()),
-                man: Some("mount(8)".into()),
-                ..Lack::default()
-            }),
+            [first, ..] if first == "--overlay" && !is_registered("overlay") => {
+                let failure = Failure::new("cannot mount an overlay").errno(Errno::NODEV);
+                let failure = no_overlay(Errno::NODEV, failure.man("mount(8)"));
+                Some(Lack::of(&format!("rustic: {failure}"), ""))
+            }
             options => start(binary, options)?.1,
         };
         Ok(Checked { name, lack })

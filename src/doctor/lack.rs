@@ -24,10 +24,10 @@ impl Lack {
             let found = said.lines().find_map(|line| line.strip_prefix(label));
             found.map(|text| text.trim().to_owned())
         };
-        let first = said.lines().find(|line| {
+        let last = said.lines().rev().find(|line| {
             !line.starts_with(' ') && line.contains(": ") && !line.contains(": warning: ")
         });
-        let what = first.and_then(|line| line.split_once(": ")).map(|(_, what)| what);
+        let what = last.and_then(|line| line.split_once(": ")).map(|(_, what)| what);
         Self {
             what: what.unwrap_or(ended).to_owned(),
             why: line("  why "),

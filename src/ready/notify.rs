@@ -2,6 +2,7 @@
 //! rustic.
 
 use crate::error::SysError;
+use crate::namespace::Switch;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
 use rustix::fs::{AtFlags, Mode, chmodat};
@@ -27,8 +28,8 @@ const NAME: &str = "rustic.notify";
 /// The longest message that is read; systemd's own limit is the same.
 const LONGEST: usize = 4096;
 
-/// How long the queue of whoever started rustic may be full.
-const PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 500_000_000 };
+/// How long the queue of whoever started rustic may be full before READY is lost.
+pub const PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 500_000_000 };
 
 /// The most descriptors that a message can carry, unix(7) (SCM_MAX_FD).
 const MOST_DESCRIPTORS: usize = 253;
@@ -57,14 +58,19 @@ pub fn make(dev: impl AsFd) -> std::result::Result<OwnedFd, SysError> {
     Ok(socket)
 }
 
-/// What a message said.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Said {
-    /// READY=1, perhaps among other lines.
-    Ready,
-    /// Something else: it is read, so that nobody waits for room, and not acted on.
-    Other,
+/// What a message said, sd_notify(3). All else is read, so that nobody waits for room, and not acted
+/// on.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Said {
+    /// Whether READY=1 was a line of it.
+    pub ready: Switch,
+    /// The lines that concern whoever supervises the service, each with its end.
+    pub lines: String,
 }
+
+/// What is passed on as it was said. MAINPID is not: rustic is the main process, whose exit code is
+/// CMD's.
+const PASSED_ON: [&str; 4] = ["STATUS=", "STOPPING=", "EXTEND_TIMEOUT_USEC=", "WATCHDOG="];
 
 /// The socket, and who closes what comes along on it. close(2) of a descriptor that somebody inside
 /// has sent can take minutes, as of a TCP socket with SO_LINGER: the parent never does that itself.
@@ -155,11 +161,16 @@ fn receive(socket: impl AsFd) -> Option<(Said, Vec<OwnedFd>)> {
 }
 
 fn said(text: &[u8]) -> Said {
-    if text.split(|&byte| byte == b'\n').any(|line| line == b"READY=1") {
-        Said::Ready
-    } else {
-        Said::Other
-    }
+    let lines = || text.split(|&byte| byte == b'\n');
+    let ready = if lines().any(|line| line == b"READY=1") { Switch::Yes } else { Switch::No };
+    let lines = lines().filter_map(|line| std::str::from_utf8(line).ok()).filter_map(passed_on);
+    Said { ready, lines: lines.collect() }
+}
+
+/// A line with its end, if it concerns whoever supervises the service.
+pub fn passed_on(line: &str) -> Option<String> {
+    let is_known = PASSED_ON.iter().any(|key| line.starts_with(key));
+    (is_known && !line.chars().any(char::is_control)).then(|| format!("{line}\n"))
 }
 
 /// The socket of whoever started rustic, as systemd names it in NOTIFY_SOCKET: a path, or `@` and
@@ -178,18 +189,17 @@ impl NotifySocket {
         Some(Self(address))
     }
 
-    /// Passes on that the container is ready, and which process it is.
+    /// Tells it these lines. Where its queue is full, `patience` is waited for room.
     ///
     /// # Errors
-    /// ECONNREFUSED, ENOENT: nobody listens.
-    pub fn ready(&self, pid: i32) -> Result<()> {
-        let (text, socket) = (format!("READY=1\nMAINPID={pid}\n"), datagram()?);
+    /// ECONNREFUSED, ENOENT: nobody listens; EAGAIN: the queue stays full.
+    pub fn tell(&self, lines: &str, patience: Timespec) -> Result<()> {
+        let socket = datagram()?;
         connect(&socket, &self.0)?;
-        match send(&socket, text.as_bytes(), SendFlags::NOSIGNAL) {
-            // Its queue is full: for a moment that is waited for.
+        match send(&socket, lines.as_bytes(), SendFlags::NOSIGNAL) {
             Err(Errno::AGAIN) => {
-                poll(&mut [PollFd::new(&socket, PollFlags::OUT)], Some(&PATIENCE))?;
-                send(&socket, text.as_bytes(), SendFlags::NOSIGNAL).map(drop)
+                poll(&mut [PollFd::new(&socket, PollFlags::OUT)], Some(&patience))?;
+                send(&socket, lines.as_bytes(), SendFlags::NOSIGNAL).map(drop)
             }
             result => result.map(drop),
         }
@@ -202,11 +212,20 @@ mod tests {
 
     #[test]
     fn ready_is_a_line_of_its_own() {
-        assert_eq!(said(b"STATUS=warm\nREADY=1"), Said::Ready);
-        assert_eq!(said(b"READY=1\nMAINPID=7\n"), Said::Ready);
+        let ready = |text: &[u8]| said(text).ready;
+        assert_eq!(ready(b"STATUS=warm\nREADY=1"), Switch::Yes);
+        assert_eq!(ready(b"READY=1\nMAINPID=7\n"), Switch::Yes);
         for other in [&b"READY=10"[..], b"XREADY=1", b"READY=0", b"", b"\0\xff"] {
-            assert_eq!(said(other), Said::Other);
+            assert_eq!(said(other), Said { ready: Switch::No, lines: String::new() });
         }
+    }
+
+    #[test]
+    fn what_is_the_supervisors_is_passed_on_and_nothing_else() {
+        let all = b"STATUS=half way\nREADY=1\nMAINPID=1\nFDSTORE=1\nBUSERROR=x\nWATCHDOG=1\n\
+            STOPPING=1\nEXTEND_TIMEOUT_USEC=5\nSTATUS=\xff\nSTATUS=a\x1b[2J\nXSTATUS=1";
+        let lines = "STATUS=half way\nWATCHDOG=1\nSTOPPING=1\nEXTEND_TIMEOUT_USEC=5\n";
+        assert_eq!(said(all), Said { ready: Switch::Yes, lines: lines.into() });
     }
 
     #[test]

@@ -24,6 +24,8 @@ pub(super) fn every_wall(spec: &Spec, host: &Host) -> Ordered {
     let options = RunOptions {
         namespaces: Namespace::ALL.map(|_| Some(Choice::New)),
         rootfs: asked.rootfs.filter(|_| directory(spec).is_none()),
+        // A host may allow no other way in than the one that is ordered.
+        root: asked.root.filter(|_| spec.namespaces.is_new(Namespace::Mount)),
         store: asked.store,
         ..RunOptions::default()
     };

@@ -1,7 +1,6 @@
 //! What the errors of a step mean: the kernel's one errno stands for many causes, and where they
 //! can be told apart they get their own words.
 
-mod around;
 mod child;
 mod parent;
 mod root;
@@ -9,6 +8,7 @@ mod warden;
 
 pub use warden::not_forked;
 
+use crate::causes::surroundings;
 use crate::error::Failure;
 use crate::host::Host;
 use crate::run::step::Step;
@@ -29,7 +29,7 @@ impl Step {
             Self::Builder(step) | Self::Rootfs(step) => step.diagnose(errno, failure),
             Self::Child(step) => step.diagnose(errno, failure),
         };
-        let explain = |failure| around::explain(failure, errno, &described.call, host);
+        let explain = |failure| surroundings::explain(failure, errno, &described.call, host);
         // What it was about is no cause yet.
         if failure.why.as_deref() == Some(detail) {
             explain(Failure { why: None, ..failure }).detail(detail)

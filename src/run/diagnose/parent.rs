@@ -1,6 +1,6 @@
 //! What the errors of the parent's steps mean.
 
-use super::warden::clone_failure;
+use crate::causes::namespaces;
 use crate::error::Failure;
 use crate::host::Host;
 use crate::namespace::{Choice, Namespace, Namespaces};
@@ -19,7 +19,7 @@ impl ParentStep {
             }
             Self::MakeNetwork => {
                 let made = Namespaces::shared().with(Namespace::Net, Choice::New);
-                clone_failure(failure, &made, errno, host)
+                namespaces::refused(failure, &made, errno, host)
             }
             Self::MakeQueue(_) => no_queue(errno, failure),
             Self::ReceiveReady(_)

@@ -2,6 +2,7 @@
 
 use super::child::not_executed;
 use crate::beneath::Links;
+use crate::causes::no_overlay;
 use crate::error::Failure;
 use crate::namespace::Namespace;
 use crate::rootfs::no_root;
@@ -27,6 +28,16 @@ impl RootfsStep {
                 (Errno::NOENT, None) => not_executed(cmd, errno, failure),
                 _ => failure,
             },
+            Self::Pivot => match errno {
+                Errno::INVAL => failure
+                    .why(
+                        "the host's root is the kernel's first one, an initramfs, or not a mount: \
+                         there is nothing to exchange it with",
+                    )
+                    .remedy("--root chroot, or a host that has gone on to a root of its own"),
+                _ => failure,
+            },
+            Self::MakeOverlay { .. } => no_overlay(errno, failure),
             Self::Idmap { of, .. } => match errno {
                 Errno::INVAL => failure
                     .why(
@@ -74,12 +85,10 @@ impl RootfsStep {
             | Self::WriteScratch(_)
             | Self::UnpackIntoScratch { .. }
             | Self::UnpackIntoRunDirectory { .. }
-            | Self::MakeOverlay { .. }
             | Self::MakeTree { .. }
             | Self::MakeMasks
             | Self::DetachScratch
             | Self::AttachRoot
-            | Self::Pivot
             | Self::Chroot
             | Self::Mask { .. }
             | Self::ProtectProc { .. }
@@ -93,6 +102,9 @@ impl RootfsStep {
 }
 
 fn not_made(mount: &Mount, errno: Errno, failure: Failure) -> Failure {
+    if let Source::Overlay { .. } = mount.source {
+        return no_overlay(errno, failure);
+    }
     match (errno, fresh_kernel_files(mount)) {
         (Errno::PERM, Some(namespace)) => failure
             .why(

@@ -1,17 +1,17 @@
 //! What the errors of the warden's steps mean.
 
+use crate::causes::namespaces::{self, TOO_MANY};
 use crate::error::Failure;
-use crate::host::{Host, is_filtered};
-use crate::namespace::{Namespace, Namespaces};
+use crate::host::Host;
+use crate::namespace::Namespace;
 use crate::run::step::WardenStep;
 use crate::walls::idmap::Writer;
-use caps::Capability;
 use rustix::io::Errno;
 
 impl WardenStep {
     pub(super) fn diagnose(&self, errno: Errno, failure: Failure, host: &Host) -> Failure {
         match self {
-            Self::Clone(namespaces) => clone_failure(failure, namespaces, errno, host),
+            Self::Clone(namespaces) => namespaces::refused(failure, namespaces, errno, host),
             Self::JoinAndClone { namespaces, .. } | Self::BuildAndClone { namespaces, .. } => {
                 // Joining says which it was about; without that it was the clone.
                 if failure.why.is_some() {
@@ -25,7 +25,7 @@ impl WardenStep {
                         .why("process 1 of the pid namespace that is joined has ended")
                         .man("pid_namespaces(7)");
                 }
-                clone_failure(failure, namespaces, errno, host)
+                namespaces::refused(failure, namespaces, errno, host)
             }
             Self::WriteIdMaps(maps) => match (errno, &maps.writer) {
                 (Errno::PERM, Writer::OneId) => failure.remedy(
@@ -38,85 +38,8 @@ impl WardenStep {
     }
 }
 
-/// Why a clone was refused: the kernel's one errno stands for many causes, and the sysctls tell
-/// them apart.
-pub(super) fn clone_failure(
-    failure: Failure,
-    namespaces: &Namespaces,
-    errno: Errno,
-    host: &Host,
-) -> Failure {
-    let limited = namespaces
-        .new_ones()
-        .find(|namespace| says(&format!("/proc/sys/user/{}", namespace.limit()), "0"));
-    match errno {
-        Errno::NOSPC | Errno::USERS => match limited {
-            Some(namespace) => failure
-                .why(format!("user.{} is 0", namespace.limit()))
-                .remedy(format!(
-                    "sysctl user.{}=1000, or --{} no",
-                    namespace.limit(),
-                    namespace.name()
-                ))
-                .man(namespace.man()),
-            None => failure
-                .why(
-                    "a limit on the number of namespaces is reached, or they are nested more than \
-                     32 deep",
-                )
-                .man("namespaces(7)"),
-        },
-        Errno::PERM if namespaces.is_new(Namespace::User) => no_user_namespace(failure, host),
-        // Told of every step.
-        Errno::PERM if host.holds(Capability::CAP_SYS_ADMIN) && is_filtered() => failure,
-        Errno::PERM if host.holds(Capability::CAP_SYS_ADMIN) => {
-            failure.why("rustic has CAP_SYS_ADMIN: a security module forbids it")
-        }
-        Errno::AGAIN => failure.why(TOO_MANY).man("fork(2)"),
-        Errno::PERM => failure
-            .why("making namespaces needs CAP_SYS_ADMIN")
-            .remedy("sudo rustic run …, or --user yes")
-            .man("capabilities(7)"),
-        Errno::INVAL if namespaces.is_new(Namespace::Time) => failure
-            .why(
-                "this kernel has no time namespaces, or rustic shares its memory with other \
-                 processes",
-            )
-            .man("time_namespaces(7)"),
-        _ => failure,
-    }
-}
-
-const TOO_MANY: &str = "a limit on processes is reached: RLIMIT_NPROC, or pids.max of the cgroup";
-
 /// Why the warden could not be forked.
 pub fn not_forked(errno: Errno) -> Failure {
     let failure = Failure::new("cannot fork the warden").errno(errno).man("fork(2)");
     if errno == Errno::AGAIN { failure.why(TOO_MANY) } else { failure }
-}
-
-fn says(path: &str, value: &str) -> bool {
-    std::fs::read_to_string(path).is_ok_and(|text| text.trim() == value)
-}
-
-fn no_user_namespace(failure: Failure, host: &Host) -> Failure {
-    let sudo = "sudo rustic run …";
-    if says("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1") && host.uid != 0 {
-        return failure
-            .why(
-                "kernel.apparmor_restrict_unprivileged_userns is 1: user namespaces are for root \
-                 or for programs with a profile",
-            )
-            .remedy(sudo);
-    }
-    if says("/proc/sys/kernel/unprivileged_userns_clone", "0") {
-        return failure.why("kernel.unprivileged_userns_clone is 0").remedy(sudo);
-    }
-    failure
-        .why(
-            "the caller may not make a user namespace: it is in a chroot, or a filter or a policy \
-             forbids it",
-        )
-        .remedy("--nest yes for the container that this one is in, if rustic made it")
-        .man("user_namespaces(7)")
 }

@@ -3,15 +3,20 @@
 
 use super::{Phase, Readiness, Supervisor};
 use crate::error::{Failure, errno_text, printable};
+use crate::namespace::Switch;
 use crate::ready::READY_FD;
 use crate::ready::message::{self, QueueMessage};
-use crate::ready::notify::{self, Said};
+use crate::ready::notify;
 use crate::ready::queue;
 use crate::run::control::Order;
 use crate::run::events;
 use crate::run::step::{ChildStep, ParentStep, Step};
 use crate::spec::{Ready, Verbosity};
+use rustix::event::Timespec;
 use rustix::io::Errno;
+
+/// A program that says more than its supervisor reads does not hold this process.
+const AT_ONCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 
 impl Supervisor<'_> {
     /// Tells a step of the plan that was taken.
@@ -71,16 +76,19 @@ impl Supervisor<'_> {
         let (Readiness::Told(via), None) = (self.readiness, &self.child) else { return };
         self.readiness = Readiness::Settled;
         self.info.ready(via);
-        let outer =
-            std::env::var_os("NOTIFY_SOCKET").as_ref().and_then(notify::NotifySocket::named);
-        if let (Some(outer), Some(pid)) = (outer, self.pid) {
-            // A supervisor that does not listen ends no container; that it was not told is said.
-            if let Err(errno) = outer.ready(pid.as_raw_nonzero().get()) {
-                self.run.voice.parent(&format!(
-                    "NOTIFY_SOCKET: READY could not be passed on: {}",
-                    errno_text(errno)
-                ));
-            }
+        self.pass_on("READY=1\n", notify::PATIENCE);
+    }
+
+    /// Passes lines of sd_notify(3) on to whoever started rustic. A supervisor that does not listen
+    /// ends no container; that it was not told is said.
+    fn pass_on(&self, lines: &str, patience: Timespec) {
+        let outer = std::env::var_os("NOTIFY_SOCKET");
+        let outer = outer.as_ref().and_then(notify::NotifySocket::named);
+        if let Some(Err(errno)) = outer.map(|outer| outer.tell(lines, patience)) {
+            let (lines, errno) = (printable(lines.trim_end()), errno_text(errno));
+            self.run
+                .voice
+                .parent(&format!("NOTIFY_SOCKET: {lines} could not be passed on: {errno}"));
         }
     }
 
@@ -103,7 +111,12 @@ impl Supervisor<'_> {
                     return self.ready_on_the_queue();
                 }
                 QueueMessage::Other(assignment) => {
-                    self.run.voice.parent(&format!("the child says {}", printable(&assignment)))
+                    self.run.voice.parent(&format!("the child says {}", printable(&assignment)));
+                    if self.run.spec.ready == Ready::App
+                        && let Some(line) = notify::passed_on(&assignment)
+                    {
+                        self.pass_on(&line, AT_ONCE);
+                    }
                 }
                 QueueMessage::Foreign => self
                     .run
@@ -164,7 +177,10 @@ impl Supervisor<'_> {
 
     pub(super) fn read_socket(&mut self) {
         while let Some(said) = self.socket.as_mut().and_then(notify::Inner::receive) {
-            if said == Said::Ready {
+            if !said.lines.is_empty() {
+                self.pass_on(&said.lines, AT_ONCE);
+            }
+            if said.ready == Switch::Yes {
                 self.run.voice.parent("the program said READY on the notify socket");
                 self.told("socket");
             }

@@ -14,6 +14,7 @@ mod scene;
 
 pub use scene::Scene;
 
+use crate::causes::surroundings;
 use crate::error::{Failure, errno_text};
 use crate::host::Host;
 use crate::namespace::Namespace;
@@ -148,14 +149,16 @@ impl Stage {
         self.rights = namespaces::enter_mount_namespace(host)?;
         let directory = &self.directory;
         mounts::own_tree(directory).map_err(|errno| {
-            Failure::new(format!("cannot mount a tmpfs on {}", directory.display())).errno(errno)
+            let what = format!("cannot mount a tmpfs on {}", directory.display());
+            let failure = Failure::new(what).errno(errno).man("mount(2)");
+            surroundings::explain(failure, errno, "mount(\"tmpfs\")", host)
         })?;
         for kind in ["mqueue", "sysfs"] {
             // Where the caller may not, there is nothing of the host's to be found, and its control
             // says so.
             let _ = mounts::show_of_the_host(kind, directory, &mut self.host);
         }
-        self.namespaces = namespaces::enter()?;
+        self.namespaces = namespaces::enter(host)?;
         self.clocks = namespaces::set_clocks(&self.namespaces);
         self.no_sysfs = furnish(&self.nonce, &self.secret, &directory.join(QUEUES));
         Ok(self)

@@ -1,12 +1,12 @@
 //! The namespaces of the stage, its clocks and its id map.
 
+use crate::causes;
 use crate::error::{Failure, of_nix, without_number};
 use crate::host::{Host, UserNamespace};
-use crate::namespace::Namespace;
+use crate::namespace::{Choice, Namespace, Namespaces};
 use caps::Capability;
 use nix::sched::{CloneFlags, unshare};
 use std::fs;
-use std::path::Path;
 
 /// What the stage's clocks are ahead of the host's, in seconds: what no machine has been up for.
 const CLOCK_OFFSET: i64 = 5_000_000;
@@ -39,20 +39,20 @@ pub(super) fn enter_mount_namespace(host: &Host) -> Result<StageRights, Failure>
         StageRights::Stage
     };
     if rights == StageRights::Stage {
-        unshare_all(&[Namespace::User])?;
+        unshare_all(&[Namespace::User], host)?;
         map_own_id(host)?;
     }
-    unshare_all(&[Namespace::Mount])?;
+    unshare_all(&[Namespace::Mount], host)?;
     Ok(if host.user_namespace == UserNamespace::Initial { rights } else { StageRights::Stage })
 }
 
 /// The other namespaces. Returns all of them.
-pub(super) fn enter() -> Result<Vec<Namespace>, Failure> {
+pub(super) fn enter(host: &Host) -> Result<Vec<Namespace>, Failure> {
     let mut wanted = vec![Namespace::Uts, Namespace::Ipc, Namespace::Net, Namespace::Time];
-    if unshare_all(&wanted).is_err() {
+    if unshare_all(&wanted, host).is_err() {
         // Time namespaces came with Linux 5.6, and can be limited to none.
         wanted.pop();
-        unshare_all(&wanted)?;
+        unshare_all(&wanted, host)?;
     }
     wanted.insert(3, Namespace::Mount);
     Ok(wanted)
@@ -68,35 +68,17 @@ pub(super) fn set_clocks(namespaces: &[Namespace]) -> Result<(), String> {
         .map_err(|error| format!("the stage's clocks cannot be set: {}", without_number(&error)))
 }
 
-fn unshare_all(namespaces: &[Namespace]) -> Result<(), Failure> {
-    let flags = namespaces.iter().fold(0, |flags, namespace| flags | namespace.clone_flag() as i32);
-    let names: Vec<_> = namespaces.iter().map(|namespace| namespace.flag_name()).collect();
+fn unshare_all(wanted: &[Namespace], host: &Host) -> Result<(), Failure> {
+    let flags = wanted.iter().fold(0, |flags, namespace| flags | namespace.clone_flag() as i32);
+    let names: Vec<_> = wanted.iter().map(|namespace| namespace.flag_name()).collect();
     unshare(CloneFlags::from_bits_retain(flags)).map_err(|errno| {
-        let failure = Failure::new(format!("cannot build a stage: unshare({})", names.join("|")))
-            .man("unshare(2)");
-        let failure = failure.errno(of_nix(errno));
-        let none = namespaces
-            .iter()
-            .find(|namespace| number("/proc/sys/user", namespace.limit()) == Some(0));
-        match (none, errno) {
-            (Some(namespace), _) => failure.why(format!("user.{} is 0", namespace.limit())),
-            (None, nix::errno::Errno::EPERM) if number("/proc/sys/kernel", APPARMOR) == Some(1) => {
-                failure.why(format!("kernel.{APPARMOR} is 1"))
-            }
-            (None, nix::errno::Errno::EPERM) => failure.why(
-                "in a chroot, and where a filter denies it, no user namespace can be made; a \
-                     container of rustic's allows it with --nest yes",
-            ),
-            _ => failure,
-        }
-        .remedy("sudo rustic verify")
+        let (errno, call) = (of_nix(errno), format!("unshare({})", names.join("|")));
+        let failure = Failure::new(format!("cannot build a stage: {call}")).man("unshare(2)");
+        let new = |all: Namespaces, &one: &Namespace| all.with(one, Choice::New);
+        let all = wanted.iter().fold(Namespaces::shared(), new);
+        let failure = causes::namespaces::refused(failure.errno(errno), &all, errno, host);
+        causes::surroundings::explain(failure, errno, &call, host)
     })
-}
-
-const APPARMOR: &str = "apparmor_restrict_unprivileged_userns";
-
-fn number(folder: &str, name: &str) -> Option<u64> {
-    fs::read_to_string(Path::new(folder).join(name)).ok()?.trim().parse().ok()
 }
 
 fn map_own_id(host: &Host) -> Result<(), Failure> {

@@ -126,6 +126,8 @@ fn content(file: fs::File) -> std::io::Result<String> {
 }
 
 fn climbed(path: &Path) -> Result<String, (&'static str, Errno)> {
+    // Above every folder: from below the one that becomes the root nothing is climbed.
+    rustix::process::chdir("/").map_err(|errno| ("chdir", errno))?;
     let into = |result, folder: PathBuf| {
         if result == Ok(()) { result } else { rustix::process::chroot(&folder) }
     };

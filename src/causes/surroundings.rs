@@ -9,7 +9,7 @@ use caps::Capability;
 use rustix::io::Errno;
 
 /// A failure with what is known of its surroundings; `calls` are those that the step makes.
-pub(super) fn explain(failure: Failure, errno: Errno, calls: &str, host: &Host) -> Failure {
+pub fn explain(failure: Failure, errno: Errno, calls: &str, host: &Host) -> Failure {
     let explained = match errno {
         Errno::NOSYS => missing(failure, calls, host.kernel, is_filtered()),
         Errno::PERM if failure.why.is_none() && is_filtered() => forbidden(
