@@ -1,7 +1,7 @@
 //! rustic itself inside a container: as a sealed memory file, so that nothing inside can reach the
 //! binary on the host (CVE-2019-5736), and no root file system has to have it.
 
-use crate::error::SysError;
+use crate::error::{SysError, of_nix};
 use rustix::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd};
 use rustix::fs::{
     MemfdFlags, Mode, OFlags, SealFlags, StatVfsMountFlags, fcntl_add_seals, memfd_create, open,
@@ -70,9 +70,12 @@ pub fn execute(
     let argv: Vec<CString> = argv.collect();
     match nix::unistd::execveat(binary, c"", &argv, env, nix::fcntl::AtFlags::AT_EMPTY_PATH) {
         Ok(never) => match never {},
-        Err(errno) => errno.into(),
+        Err(errno) => SysError::new(of_nix(errno), NOT_EXECUTED),
     }
 }
+
+/// The detail of an error that is of this program, and not of CMD.
+pub const NOT_EXECUTED: &str = "rustic's own program";
 
 /// Leaves a descriptor open for the program that is executed next, which is told its number.
 ///

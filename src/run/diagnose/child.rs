@@ -4,6 +4,7 @@ use crate::error::Failure;
 use crate::exit::Exit;
 use crate::run::describe::text;
 use crate::run::step::ChildStep;
+use crate::self_exe;
 use rustix::io::Errno;
 use std::ffi::CString;
 
@@ -32,6 +33,9 @@ impl ChildStep {
                 }
                 _ => failure,
             },
+            Self::Exec { .. } if failure.why.as_deref() == Some(self_exe::NOT_EXECUTED) => {
+                own_not_executed(errno)
+            }
             Self::Exec { cmd, .. } => not_executed(cmd, errno, failure),
             Self::WaitForGo
             | Self::BecomeRoot
@@ -57,8 +61,22 @@ impl ChildStep {
     }
 }
 
-/// CMD itself is not there, or what it needs: an interpreter that is missing has a detail.
-/// Why CMD cannot be run, with the exit code that a shell has for it.
+/// The reaper, or the probe of verify.
+fn own_not_executed(errno: Errno) -> Failure {
+    let failure = Failure::new("cannot run rustic itself inside").errno(errno).man("execveat(2)");
+    match errno {
+        Errno::NOENT => failure
+            .why(
+                "a kernel with TOMOYO, before Linux 6.12 and its stable updates, executes no file \
+                 without a name where there is no /dev/fd",
+            )
+            .remedy("a mount namespace, whose /dev has it; run needs it with --init alone"),
+        _ => failure,
+    }
+}
+
+/// Why CMD cannot be run, with the exit code that a shell has for it. Without a detail CMD itself is
+/// not there; an interpreter that is missing has one.
 pub(super) fn not_executed(cmd: &[CString], errno: Errno, failure: Failure) -> Failure {
     if errno == Errno::NOENT && failure.why.is_none() {
         let name = cmd.first().map(|word| text(word)).unwrap_or_default();

@@ -48,6 +48,9 @@ impl RootfsStep {
                         Idmapped::Base(_) => "--user no, or a root file system on one of these",
                         Idmapped::Bind { .. } => "leave out :idmap, or a directory on one of these",
                     }),
+                Errno::ROFS => {
+                    failure.why("/proc is mounted read-only").remedy("mount -o remount,rw /proc")
+                }
                 Errno::PERM => failure
                     .why("it is shown with other ids already, by another idmapped mount")
                     .remedy("--user no"),

@@ -31,6 +31,9 @@ impl WardenStep {
                 (Errno::PERM, Writer::OneId) => failure.remedy(
                     "is rustic in a chroot, or its user namespace without the right to map its own id?",
                 ),
+                (Errno::ROFS, _) => {
+                    failure.why("/proc is mounted read-only").remedy("mount -o remount,rw /proc")
+                }
                 _ => failure,
             },
             Self::BecomeSubreaper | Self::MakeRunDirectory(_) => failure,
