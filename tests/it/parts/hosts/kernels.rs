@@ -9,7 +9,7 @@ use crate::support::NAMES;
 /// Root of the machine; a plain user with ranges of ids, one without.
 const USERS: [(&str, &str); 3] = [("root", ""), ("alice", "as alice "), ("bob", "as bob ")];
 
-fn flags(user: &str, prefix: &str) -> Vec<Case> {
+pub(super) fn flags(user: &str, prefix: &str) -> Vec<Case> {
     let mut cases = Vec::new();
     for (name, _) in NAMES {
         for switch in ["yes", "no"] {

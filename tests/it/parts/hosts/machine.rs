@@ -23,7 +23,8 @@ pub(super) enum Root {
 /// A virtual machine, being put together.
 #[derive(Debug)]
 pub(super) struct Machine {
-    suite: &'static str,
+    /// The arguments of `scripts/vm-kernel`.
+    kernel: Vec<&'static str>,
     root: Root,
     options: Vec<&'static str>,
     files: Vec<PathBuf>,
@@ -33,9 +34,12 @@ pub(super) struct Machine {
 const SETTINGS: &str = r#"
 export NO_COLOR=1 LC_ALL=C.UTF-8 HOME=/root
 mkdir -p /usr/local/bin
-chmod 755 /run/vm/rustic /run/vm/payload
-cp /run/vm/rustic /run/vm/payload /usr/local/bin
-[ -e /bin/rustic ] || cp /run/vm/rustic /run/vm/payload /bin
+for program in rustic payload; do
+    [ -e /run/vm/$program ] || continue
+    chmod 755 /run/vm/$program
+    cp /run/vm/$program /usr/local/bin
+    cp /run/vm/$program /bin
+done
 cat >/usr/local/bin/as <<'AS'
 #!/bin/sh
 user=$1
@@ -54,7 +58,14 @@ done
 impl Machine {
     /// A machine with the newest kernel of a suite of Debian.
     pub(super) fn new(suite: &'static str, root: Root) -> Self {
-        Self { suite, root, options: Vec::new(), files: Vec::new() }
+        Self { kernel: vec![suite], root, options: Vec::new(), files: vec![binary(), payload()] }
+    }
+
+    /// One of another architecture, with the rustic that `scripts/build-aarch64` has made.
+    pub(super) fn aarch64() -> Self {
+        let (kernel, options) = (vec!["trixie", "arm64"], Vec::new());
+        let files = vec![said(&mut script_of_the_project("build-aarch64")).into()];
+        Self { kernel, root: Root::Busybox, options, files }
     }
 
     /// An option of `scripts/vm` more, and its value.
@@ -89,8 +100,8 @@ impl Machine {
             }
         };
         vm.args(&self.options);
-        vm.arg(said(script_of_the_project("vm-kernel").arg(self.suite))).arg(dir.join("all"));
-        let vm = vm.arg(binary()).arg(payload()).args(&self.files).args(&files).output().unwrap();
+        vm.arg(said(script_of_the_project("vm-kernel").args(&self.kernel))).arg(dir.join("all"));
+        let vm = vm.args(&self.files).args(&files).output().unwrap();
         let text = String::from_utf8_lossy(&vm.stdout);
         let ran: Vec<Ran> = text.lines().filter_map(parsed).collect();
         assert_eq!(ran.len(), scripts.len(), "{self:?}: {vm:?}");
