@@ -1,5 +1,6 @@
 //! Why new namespaces are refused.
 
+use crate::causes::surroundings::ANOTHER_FILTER;
 use crate::error::Failure;
 use crate::host::{Host, is_filtered};
 use crate::namespace::{Namespace, Namespaces};
@@ -71,11 +72,17 @@ fn no_user_namespace(failure: Failure, host: &Host) -> Failure {
     if says("/proc/sys/kernel/unprivileged_userns_clone", "0") {
         return failure.why("kernel.unprivileged_userns_clone is 0").remedy(sudo);
     }
+    let nested = "--nest yes for the container that this one is in, if rustic made it";
+    if is_filtered() {
+        return failure
+            .why(
+                "the caller may not make a user namespace: the seccomp filter around it forbids it",
+            )
+            .remedy(format!("{nested}; {ANOTHER_FILTER}"))
+            .man("seccomp(2)");
+    }
     failure
-        .why(
-            "the caller may not make a user namespace: it is in a chroot, or a filter or a policy \
-             forbids it",
-        )
-        .remedy("--nest yes for the container that this one is in, if rustic made it")
+        .why("the caller may not make a user namespace: it is in a chroot, or a policy forbids it")
+        .remedy(nested)
         .man("user_namespaces(7)")
 }

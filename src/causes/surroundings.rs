@@ -8,6 +8,11 @@ use crate::sys::needed::{NEEDED, NeededCall};
 use caps::Capability;
 use rustix::io::Errno;
 
+/// Where filters come from, and how each is ordered otherwise.
+pub const ANOTHER_FILTER: &str = "a filter that allows it; podman and docker: --security-opt \
+    seccomp=unconfined; a unit of systemd: SystemCallFilter=, RestrictNamespaces=, \
+    RestrictSUIDSGID=, ProtectHostname=";
+
 /// A failure with what is known of its surroundings; `calls` are those that the step makes.
 pub fn explain(failure: Failure, errno: Errno, calls: &str, host: &Host) -> Failure {
     let explained = match errno {
@@ -16,6 +21,11 @@ pub fn explain(failure: Failure, errno: Errno, calls: &str, host: &Host) -> Fail
             failure,
             if host.holds(Capability::CAP_SYS_ADMIN) { Switch::Yes } else { Switch::No },
         ),
+        Errno::AFNOSUPPORT if failure.why.is_none() && is_filtered() => {
+            failure.why("a seccomp filter around rustic refuses this family of sockets").remedy(
+                "--net no; a unit of systemd: RestrictAddressFamilies=AF_UNIX AF_INET AF_NETLINK",
+            )
+        }
         _ => failure,
     };
     match errno {
@@ -53,10 +63,12 @@ fn missing(failure: Failure, calls: &str, kernel: (u32, u32), filtered: bool) ->
         Some(_) if filtered => {
             let all: Vec<String> =
                 NEEDED.iter().filter(named).map(|call| format!("{}(2)", call.name)).collect();
-            failure.why(format!(
-                "a seccomp filter around rustic answers so: this kernel, {major}.{minor}, has {}",
-                all.join(", ")
-            ))
+            failure
+                .why(format!(
+                    "a seccomp filter around rustic answers so: this kernel, {major}.{minor}, has {}",
+                    all.join(", ")
+                ))
+                .remedy(ANOTHER_FILTER)
         }
         _ => failure,
     }
@@ -69,7 +81,7 @@ fn forbidden(failure: Failure, every_right: Switch) -> Failure {
             Switch::Yes => "rustic has CAP_SYS_ADMIN: the seccomp filter around it answers so",
             Switch::No => "a right is missing, or the seccomp filter around rustic answers so",
         })
-        .remedy("a filter that allows it; podman and docker: --security-opt seccomp=unconfined")
+        .remedy(ANOTHER_FILTER)
         .man("seccomp(2)")
 }
 

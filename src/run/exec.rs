@@ -1,7 +1,7 @@
 //! execve of CMD: found along PATH inside, and when it cannot run, why.
 
 use crate::error::{SysError, printable};
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, open, openat2};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, StatVfsMountFlags, open, openat2, statvfs};
 use rustix::io::Errno;
 use std::ffi::{CStr, CString, OsStr};
 use std::fs::File;
@@ -112,6 +112,9 @@ fn why(path: &CStr, errno: Errno) -> SysError {
         (_, Err(_)) if exists(path) => format!("{shown} is a symlink to nothing"),
         (_, Ok(stat)) if stat.is_dir() => format!("{shown} is a directory"),
         (Errno::ACCESS, Ok(stat)) if !executable(&stat) => format!("{shown} has no execute bit"),
+        (Errno::ACCESS, Ok(_)) if is_noexec(path) => {
+            format!("{shown} is on a file system that is mounted noexec")
+        }
         (Errno::NOENT | Errno::NOEXEC, Ok(_)) => interpreter(path).map_or_else(
             || format!("{shown} is not a program that this kernel runs"),
             |what| format!("{shown} {what}"),
@@ -119,6 +122,10 @@ fn why(path: &CStr, errno: Errno) -> SysError {
         _ => shown,
     };
     SysError::new(errno, detail)
+}
+
+fn is_noexec(path: &CStr) -> bool {
+    statvfs(path).is_ok_and(|stat| stat.f_flag.contains(StatVfsMountFlags::NOEXEC))
 }
 
 fn executable(stat: &std::fs::Metadata) -> bool {
@@ -144,7 +151,10 @@ fn interpreter(path: &CStr) -> Option<String> {
             printable(&String::from_utf8_lossy(name))
         ));
     }
-    let elf = Elf::read(&start)?;
+    let Some(elf) = Elf::read(&start) else {
+        let is_text = !start.starts_with(b"\x7fELF") && !start.contains(&0);
+        return is_text.then(|| "is text without a #! line: 'sh PATH' runs it".into());
+    };
     if elf.machine != NATIVE_MACHINE {
         return Some(format!(
             "is for another machine ({}), and this kernel has no emulator for it",

@@ -1,6 +1,7 @@
 //! A seccomp filter that is in force around rustic: what it does to a start is told before one is
 //! made, and not guessed.
 
+use crate::causes::surroundings::ANOTHER_FILTER;
 use crate::error::Failure;
 use crate::host::is_filtered;
 use crate::run::plan::Plan;
@@ -12,12 +13,7 @@ use rustix::process::{WaitId, WaitIdOptions, waitid};
 
 /// What whoever is ended by such a filter has to be told.
 pub(super) fn deadly(what: &str) -> Failure {
-    Failure::new(what)
-        .remedy(
-            "a filter that allows it, or answers EPERM; podman and docker: \
-             --security-opt seccomp=unconfined; a unit of systemd: SystemCallFilter=",
-        )
-        .man("seccomp(2)")
+    Failure::new(what).remedy(ANOTHER_FILTER).man("seccomp(2)")
 }
 
 /// Makes each call of a plan in vain, in a process of its own, where a filter is in force.

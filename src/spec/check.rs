@@ -2,6 +2,7 @@
 
 use super::files::can_be_undone;
 use super::join::{Joined, open_joins};
+use super::rights;
 use super::rootfs::store;
 use crate::error::{Failure, printable};
 use crate::host::Host;
@@ -41,7 +42,7 @@ impl RunOptions {
         no_chroot_among_others(&namespaces, root)?;
         self.no_mounts_without_a_mount_namespace(&namespaces)?;
         self.check_kernel_options(&namespaces)?;
-        self.check_rights(&namespaces, host)?;
+        rights::check(&namespaces, host)?;
         self.check_new_privs(&namespaces, host)?;
         let hostname = self.hostname(&namespaces)?;
         let store = store(&self.store, host)?;
@@ -141,28 +142,6 @@ impl RunOptions {
             }
             None => Ok(()),
         }
-    }
-
-    /// The one right that is missing, said before anything is tried.
-    fn check_rights(&self, namespaces: &Namespaces, host: &Host) -> Result<(), Failure> {
-        if *namespaces.get(Namespace::User) != Choice::Shared {
-            return Ok(());
-        }
-        let wanted: Vec<_> = namespaces.new_ones().map(Namespace::name).collect();
-        let (what, capability) = if wanted.is_empty() {
-            ("entering a root file system by chroot".to_owned(), Capability::CAP_SYS_CHROOT)
-        } else {
-            (format!("making namespaces ({})", wanted.join(" ")), Capability::CAP_SYS_ADMIN)
-        };
-        if host.holds(capability) {
-            return Ok(());
-        }
-        Err(Failure::new(format!(
-            "{what} with --user no needs {capability}, which uid {} does not hold here",
-            host.uid
-        ))
-        .remedy(if host.uid == 0 { "--user yes, or that right" } else { "sudo, or --user yes" })
-        .man("capabilities(7)"))
     }
 
     /// Whether set-user-ID programs can act where that is ordered.

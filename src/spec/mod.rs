@@ -10,6 +10,7 @@ mod image;
 mod join;
 mod kernel;
 mod options;
+mod rights;
 mod rootfs;
 mod user;
 

@@ -158,3 +158,28 @@ fn root_without_a_right_starts_without_it_or_names_it() {
     assert_eq!(without("net_admin", "--net no true").code, 0, "the advice works");
     refused(&without("sys_admin", "true"), &["needs CAP_SYS_ADMIN", "try   --user yes"]);
 }
+
+#[test]
+fn a_root_on_a_file_system_that_runs_no_program_is_named() {
+    need!(root);
+    // The way in of a temporary folder, and of a store, that are mounted noexec.
+    let script = |options: &str| {
+        format!(
+            "d=$(mktemp -d); mount -t tmpfs -o {options} t $d; $RUSTIC rootfs unpack $BUILTIN $d/root \
+             >/dev/null; RUSTIC_STORE=$d/store $RUSTIC run echo up; RUSTIC_STORE=$d/store $RUSTIC \
+             run --mount no echo up; $RUSTIC run --rootfs $d/root --ephemeral echo up; exec $RUSTIC \
+             run --rootfs $d/root echo up"
+        )
+    };
+    let builtin = concat!(env!("CARGO_MANIFEST_DIR"), "/rootfs/rootfs.tar.gz");
+    let ran = |options: &str| {
+        let mut command = shell(&["unshare", "--mount", "sh"], &script(options));
+        finish(piped(command.env("BUILTIN", builtin)))
+    };
+    let refused = ran("noexec");
+    assert_eq!((refused.code, refused.stdout.as_str()), (126, "up\nup\n"), "{refused:?}");
+    let why = "is on a file system that is mounted noexec";
+    assert_eq!(refused.stderr.matches(why).count(), 2, "{refused:?}");
+    // The control.
+    assert_eq!(ran("mode=700").ok(), "up\n".repeat(4));
+}

@@ -57,7 +57,7 @@ fn why_a_program_cannot_run_is_said() {
     let run = Rustic::run().opt(["--rootfs", root.to_str().unwrap()]);
     run.clone().opt(["/script"]).ran().fails(126, &["/script", "/bin/nosuch", "missing inside"]);
     run.clone().opt(["/crlf"]).ran().fails(126, &["CR LF"]);
-    run.clone().opt(["/text"]).ran().fails(126, &["not a program"]);
+    run.clone().opt(["/text"]).ran().fails(126, &["text without a #! line", "sh PATH"]);
     run.clone().opt(["/riscv"]).ran().fails(126, &["riscv"]);
     run.clone().opt(["/dynamic"]).ran().fails(126, &["loader", "missing inside"]);
     run.clone().opt(["/dangling"]).ran().fails(126, &["symlink to nothing"]);

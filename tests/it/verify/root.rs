@@ -2,7 +2,7 @@
 
 use crate::judged::{probes, report, verify, walls, wrong};
 use crate::need;
-use crate::support::{scratch, tree};
+use crate::support::{ended, scratch, shell, tree};
 use std::fs;
 
 #[test]
@@ -87,4 +87,12 @@ fn what_is_bound_on_purpose_is_told_and_is_no_leak() {
         let remarks = walls(&report)["root"]["remarks"].to_string();
         assert!(remarks.contains(&format!("{source} of the host is /mnt inside")), "{remarks}");
     }
+}
+
+#[test]
+fn a_climb_begins_at_the_root_wherever_verify_was_started() {
+    need!(root);
+    // In the folder that became its root, or below it, the control climbed nowhere.
+    let script = "for d in /*/; do cd $d && $RUSTIC verify --only root >/dev/null || echo $d; done";
+    assert_eq!(ended(&mut shell(&["sh"], script)).ok(), "");
 }

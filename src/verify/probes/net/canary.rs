@@ -3,6 +3,7 @@
 use crate::error::{errno_text, without_number};
 use crate::sys::vsock;
 use crate::verify::outside::Canary;
+use crate::verify::probes::receipt::comes;
 use crate::verify::stage::Stage;
 use rustix::fd::OwnedFd;
 use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, UdpSocket};
@@ -49,6 +50,25 @@ impl Canary for NetCanary {
             Ok(Self { port: tcp.local_addr()?.port(), tcp, unix, _named: named, tcp6, udp, vsock })
         };
         planted().map_err(|error| without_number(&error))
+    }
+}
+
+impl NetCanary {
+    /// Whether the mark came as a datagram. One of our own is sent behind it: what was sent before
+    /// is there when that is.
+    pub(super) fn has_received(&self, mark: &str) -> bool {
+        const LAST: &[u8] = b"the last one";
+        let to = self.udp.local_addr();
+        let sent = to.and_then(|to| UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?.send_to(LAST, to));
+        let mut found = false;
+        let mut text = [0; 64];
+        while sent.is_ok() && comes(&self.udp) {
+            match self.udp.recv(&mut text).map(|length| &text[..length]) {
+                Ok(LAST) | Err(_) => break,
+                Ok(word) => found |= word == mark.as_bytes(),
+            }
+        }
+        found
     }
 }
 

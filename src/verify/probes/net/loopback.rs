@@ -15,7 +15,12 @@ pub(super) fn tcp(outside: &Outside<'_>, subject: &Target) -> Try {
         let to = SocketAddr::from((Ipv4Addr::LOCALHOST, canary.port));
         let crossing = NetCrossing::Tcp { to, mark: subject.mark.clone() };
         let reply = subject.ask(&crossing);
-        let (receipt, seen) = heard(canary.tcp.accept().map(|(stream, _)| stream), &subject.mark);
+        let (receipt, seen) = heard(
+            &canary.tcp,
+            || canary.tcp.accept().map(|(stream, _)| stream),
+            &reply,
+            &subject.mark,
+        );
         Try::marking(
             reply,
             subject.identity(Namespace::Net),
@@ -33,7 +38,12 @@ pub(super) fn abstract_socket(outside: &Outside<'_>, subject: &Target) -> Try {
             mark: subject.mark.clone(),
         };
         let reply = subject.ask(&crossing);
-        let (receipt, seen) = heard(canary.unix.accept().map(|(stream, _)| stream), &subject.mark);
+        let (receipt, seen) = heard(
+            &canary.unix,
+            || canary.unix.accept().map(|(stream, _)| stream),
+            &reply,
+            &subject.mark,
+        );
         Try::marking(reply, subject.identity(Namespace::Net), receipt, seen, &[Errno::CONNREFUSED])
     })
 }
@@ -51,7 +61,8 @@ pub(super) fn tcp6(outside: &Outside<'_>, subject: &Target) -> Try {
         };
         let crossing = NetCrossing::Tcp { to, mark: subject.mark.clone() };
         let reply = subject.ask(&crossing);
-        let (receipt, seen) = heard(listener.accept().map(|(stream, _)| stream), &subject.mark);
+        let (receipt, seen) =
+            heard(listener, || listener.accept().map(|(stream, _)| stream), &reply, &subject.mark);
         let walled = [Errno::CONNREFUSED, Errno::NETUNREACH, Errno::ADDRNOTAVAIL];
         Try::marking(reply, subject.identity(Namespace::Net), receipt, seen, &walled)
     })
@@ -64,10 +75,7 @@ pub(super) fn udp(outside: &Outside<'_>, subject: &Target) -> Try {
         };
         let crossing = NetCrossing::Udp { to, mark: subject.mark.clone() };
         let reply = subject.ask(&crossing);
-        let mut text = [0; 64];
-        let heard = canary.udp.recv(&mut text);
-        let ours = heard.is_ok_and(|length| text[..length] == *subject.mark.as_bytes());
-        let (receipt, seen) = delivered(ours);
+        let (receipt, seen) = delivered(canary.has_received(&subject.mark));
         // A datagram to a port that nobody has is lost: that it was sent says nothing.
         Try::marking(reply, subject.identity(Namespace::Net), receipt, seen, &[Errno::NETUNREACH])
             .or_stayed()

@@ -8,13 +8,20 @@ pub(super) struct Case {
     script: String,
     code: i32,
     words: Vec<String>,
+    forbidden: Option<&'static str>,
 }
 
 impl Case {
     /// It ends with this code, and each of these words is in what it says.
     pub(super) fn new(script: impl Into<String>, code: i32, words: &[&str]) -> Self {
         let words = words.iter().map(|&word| word.to_owned()).collect();
-        Self { script: script.into(), code, words }
+        Self { script: script.into(), code, words, forbidden: None }
+    }
+
+    /// This is not in what it says.
+    pub(super) fn but_not(mut self, word: &'static str) -> Self {
+        self.forbidden = Some(word);
+        self
     }
 
     /// The container runs.
@@ -37,6 +44,9 @@ impl Case {
             |word: &&String| all.contains(word.as_str()) || unfolded.contains(word.trim());
         let missing = self.words.iter().find(|word| !is_there(word));
         let told = format!("{}\nended with {}, and said:\n{all}", self.script, ran.code);
+        if let Some(word) = self.forbidden.filter(|word| all.contains(word)) {
+            return Some(format!("'{word}' is there: {told}"));
+        }
         match (ran.code == self.code, missing) {
             (true, None) => None,
             (false, _) => Some(format!("not {}: {told}", self.code)),

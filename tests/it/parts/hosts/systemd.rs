@@ -61,33 +61,36 @@ PROGRAM
 chmod 755 /usr/local/bin/service
 "#;
 
+fn wait(kind: &str, script: &str) -> String {
+    format!("systemd-run -q --wait -p Type={kind} rustic run --init sh -c '{script}'")
+}
+
+fn restarts(kind: &str) -> Case {
+    let script = format!(
+        "systemd-run -q --unit=r-{kind} -p Type={kind} -p Restart=on-failure -p RestartSec=0.1 \
+         rustic run sh -c 'sleep 0.3; exit 7' || true
+         for i in $(seq 100); do
+            [ $(systemctl show -P NRestarts r-{kind}) -lt 2 ] || break; sleep 0.2
+         done; echo restarts $(systemctl show -P NRestarts r-{kind}); systemctl stop r-{kind}"
+    );
+    Case::new(script, 0, &["restarts "]).but_not("restarts 0")
+}
+
+fn stops(mode: &str) -> Case {
+    let script = format!(
+        "rm -f /shared/told; systemd-run -q --unit=stop-{mode} -p Type=notify -p KillMode={mode} \
+         rustic run --ready app --bind /shared:/shared --bind \
+         /usr/local/bin/service:/service:ro /service
+         systemctl show -p ActiveState stop-{mode}; systemctl stop stop-{mode}
+         cat /shared/told; systemctl show -p Result -p ExecMainStatus stop-{mode}"
+    );
+    let words = ["ActiveState=active", "stopped after TERM", "Result=success", "ExecMainStatus=0"];
+    Case::new(script, 0, &words)
+}
+
 #[test]
 fn a_unit_has_the_exit_code_of_what_runs_inside() {
     need!(root);
-    let wait = |kind: &str, script: &str| {
-        format!("systemd-run -q --wait -p Type={kind} rustic run sh -c '{script}'")
-    };
-    let restarts = |kind: &str, script: &str| {
-        format!(
-            "systemd-run -q --unit=r-{kind} -p Type={kind} -p Restart=on-failure -p RestartSec=0.1 \
-             rustic run sh -c '{script}' || true
-             for i in $(seq 100); do
-                [ $(systemctl show -P NRestarts r-{kind}) -lt 2 ] || break; sleep 0.2
-             done; echo restarts $(systemctl show -P NRestarts r-{kind}); systemctl stop r-{kind}"
-        )
-    };
-    let stops = |mode: &str| {
-        format!(
-            "rm -f /shared/told; systemd-run -q --unit=stop-{mode} -p Type=notify -p KillMode={mode} \
-             rustic run --ready app --bind /shared:/shared --bind \
-             /usr/local/bin/service:/service:ro /service
-             systemctl show -p ActiveState stop-{mode}; systemctl stop stop-{mode}
-             cat /shared/told; systemctl show -p Result -p ExecMainStatus stop-{mode}"
-        )
-    };
-    let graceful =
-        &["ActiveState=active", "stopped after TERM", "Result=success", "ExecMainStatus=0"];
-    let unit = unit_of_the_documentation();
     hold(
         Machine::new("bookworm", Root::Systemd),
         &[
@@ -96,15 +99,22 @@ fn a_unit_has_the_exit_code_of_what_runs_inside() {
             Case::new(wait("exec", "sleep 0.5; exit 7"), 7, &[]),
             Case::new(wait("notify", "sleep 0.5; exit 0"), 0, &[]),
             // Of two dollars systemd makes one.
-            Case::new(
-                "systemd-run -q --wait -p Type=notify rustic run --init sh -c 'kill -9 $$$$'",
-                137,
-                &[],
-            ),
-            Case::new(restarts("notify", "sleep 0.3; exit 7"), 0, &["restarts 2"]),
-            Case::new(restarts("exec", "sleep 0.3; exit 7"), 0, &["restarts 2"]),
-            Case::new(stops("mixed"), 0, graceful),
-            Case::new(stops("control-group"), 0, graceful),
+            Case::new(wait("notify", "kill -9 $$$$"), 137, &[]),
+            restarts("notify"),
+            restarts("exec"),
+            stops("mixed"),
+            stops("control-group"),
+        ],
+    );
+}
+
+#[test]
+fn what_a_service_says_reaches_systemd_and_the_documented_unit_runs() {
+    need!(root);
+    let unit = unit_of_the_documentation();
+    hold(
+        Machine::new("bookworm", Root::Systemd),
+        &[
             Case::new(
                 "systemd-run -q --unit=status -p Type=notify rustic run --ready app --bind \
                  /usr/local/bin/payload:/payload:ro sh -c '/payload notify \
@@ -128,6 +138,54 @@ fn a_unit_has_the_exit_code_of_what_runs_inside() {
             ),
         ],
     );
+}
+
+#[test]
+fn what_a_unit_restricts_is_named_where_it_matters() {
+    need!(root);
+    let unit = |user: &str, properties: &str, words: &str| {
+        let properties: String =
+            properties.split("  ").map(|property| format!(" -p '{property}'")).collect();
+        format!("systemd-run -q --wait --pipe -p User={user}{properties} rustic {words}")
+    };
+    let filter = "the seccomp filter around";
+    let refused = [
+        ("root", "SystemCallFilter=~@mount", "ends whoever calls fsconfig(2)"),
+        ("bob", "SystemCallFilter=~@mount", "ends whoever calls fsconfig(2)"),
+        ("root", "SystemCallFilter=~@mount  SystemCallErrorNumber=EPERM", filter),
+        ("bob", "SystemCallFilter=~@mount  SystemCallErrorNumber=EPERM", filter),
+        ("root", "RestrictNamespaces=yes", filter),
+        ("bob", "RestrictNamespaces=yes", filter),
+        ("root", "ProtectHostname=yes", "RestrictNamespaces=, RestrictSUIDSGID=, ProtectHostname="),
+        ("root", "RestrictSUIDSGID=yes", "a seccomp filter around rustic answers so"),
+        ("root", "RestrictAddressFamilies=AF_UNIX", "refuses this family of sockets"),
+        ("bob", "RestrictAddressFamilies=AF_UNIX", "refuses this family of sockets"),
+        ("root", "CapabilityBoundingSet=", "that right, from whoever has taken it"),
+        ("root", "LimitNOFILE=8", "the limit of open descriptors is too low"),
+        ("bob", "LimitNPROC=1", "a limit on processes is reached"),
+        ("bob", "ReadOnlyPaths=/", "/proc is mounted read-only"),
+    ];
+    let mut cases: Vec<Case> = refused
+        .into_iter()
+        .map(|(user, property, why)| Case::refused(unit(user, property, "run true"), &[why]))
+        .collect();
+    // The advice works.
+    for (user, properties, options) in [
+        ("root", "RestrictAddressFamilies=AF_UNIX", "--net no"),
+        ("bob", "RestrictAddressFamilies=AF_UNIX AF_INET AF_NETLINK", ""),
+        ("root", "ProtectHostname=yes", "--uts no"),
+        ("root", "CapabilityBoundingSet=~CAP_SYS_ADMIN", "--user yes"),
+        ("root", "ProcSubset=pid", ""),
+        ("bob", "ProtectKernelTunables=yes", ""),
+        ("root", "NoNewPrivileges=yes  ProtectSystem=strict  PrivateDevices=yes", ""),
+    ] {
+        cases.push(Case::runs(&unit(user, properties, &format!("run {options}"))));
+    }
+    // What verify and the doctor say.
+    let forbidden = "SystemCallFilter=~@mount  SystemCallErrorNumber=EPERM";
+    cases.push(Case::new(unit("root", forbidden, "verify"), 3, &[filter]));
+    cases.push(Case::new(unit("root", forbidden, "doctor"), 1, &[filter]));
+    hold(Machine::new("bookworm", Root::Systemd), &cases);
 }
 
 /// The unit of docs/readiness.
