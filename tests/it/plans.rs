@@ -44,6 +44,12 @@ pub(crate) fn with_every_step() -> Vec<Plan> {
         plan("chroot", run().ns("user", "yes").opt(["--root", "chroot"]), &nothing),
         plan("ids of its own", run().ns("user", "yes").opt(["--read-only"]), &nothing),
         plan("directory", run().opt(["--rootfs", root]), &["payload", "true"]),
+        // That of an image is copied where it cannot be shown with other owners.
+        plan(
+            "directory, ids of its own",
+            run().ns("user", "yes").opt(["--rootfs", root, "--suid-ok"]),
+            &["payload", "true"],
+        ),
         plan("image", run().opt(["--rootfs", image]), &["payload", "true"]),
         plan("plain user", run().nobody(), &nothing),
         plan("uid and file", run().input(passwd).opt(["--uid", "1000"]), &nothing),
