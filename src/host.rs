@@ -3,6 +3,7 @@
 use crate::error::{Failure, errno_of};
 use crate::namespace::Switch;
 use rustix::fs::{PROC_SUPER_MAGIC, statfs};
+use rustix::io::Errno;
 use rustix::process::{Resource, getegid, geteuid, getpid, getrlimit};
 use rustix::thread::{SecureComputingMode, secure_computing_mode};
 use serde::{Deserialize, Serialize};
@@ -81,13 +82,11 @@ impl Host {
         let sets = rustix::thread::capabilities(None).map_err(|errno| {
             Failure::new("cannot read the capabilities of this process").errno(errno)
         })?;
-        // Of a capability that the kernel does not know it is EINVAL, prctl(2).
-        let all: Vec<bool> = (0..64)
-            .map_while(|cap| rustix::thread::capability_is_in_bounding_set(capability(cap)).ok())
-            .collect();
-        let in_it = (0..64).zip(&all).filter(|(_, is_in)| **is_in);
-        let bounding = in_it.fold(0, |mask, (cap, _)| mask | 1 << cap);
-        let last_cap = u8::try_from(all.len()).unwrap_or(0).saturating_sub(1);
+        let (last_cap, bounding) = bounding_set().map_err(|errno| {
+            Failure::new("cannot read the bounding set of this process")
+                .errno(errno)
+                .man("capabilities(7)")
+        })?;
         Ok(Self {
             uid: geteuid().as_raw(),
             gid: getegid().as_raw(),
@@ -142,6 +141,20 @@ impl Host {
     pub fn known_caps(&self) -> u64 {
         u64::MAX >> (63 - u32::from(self.last_cap).min(63))
     }
+}
+
+/// The kernel's last capability, and the bounding set, a bit each, prctl(2).
+fn bounding_set() -> rustix::io::Result<(u8, u64)> {
+    let mut found = (0, 0);
+    for cap in 0..64 {
+        match rustix::thread::capability_is_in_bounding_set(capability(cap)) {
+            Ok(is_in_it) => found = (cap, found.1 | u64::from(is_in_it) << cap),
+            // The kernel does not know it.
+            Err(Errno::INVAL) if cap > 0 => break,
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(found)
 }
 
 fn user_namespace() -> Result<UserNamespace, Failure> {

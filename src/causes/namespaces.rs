@@ -69,14 +69,15 @@ fn no_user_namespace(failure: Failure, host: &Host) -> Failure {
             )
             .remedy(sudo);
     }
-    if says("/proc/sys/kernel/unprivileged_userns_clone", "0") {
+    if says("/proc/sys/kernel/unprivileged_userns_clone", "0") && host.uid != 0 {
         return failure.why("kernel.unprivileged_userns_clone is 0").remedy(sudo);
     }
     let nested = "--nest yes for the container that this one is in, if rustic made it";
     if is_filtered() {
         return failure
             .why(
-                "the caller may not make a user namespace: the seccomp filter around it forbids it",
+                "the caller may not make a user namespace: the seccomp filter around it forbids \
+                 it, or it is in a chroot",
             )
             .remedy(format!("{nested}; {ANOTHER_FILTER}"))
             .man("seccomp(2)");

@@ -283,13 +283,13 @@ fn command_of(args: &[OsString]) -> Option<String> {
     args.iter().skip(1).find(is_one).map(|word| word.to_string_lossy().into_owned())
 }
 
-/// A path in a variable; an empty one is none.
 /// The store of `--store`, or of the environment.
 fn store_order(given: Option<PathBuf>) -> StoreOrder {
     let named = given.or_else(|| from_environment("RUSTIC_STORE"));
     named.map_or(StoreOrder::Usual, StoreOrder::At)
 }
 
+/// A path in a variable; an empty one is none.
 fn from_environment(name: &str) -> Option<PathBuf> {
     std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
 }

@@ -1,6 +1,7 @@
 //! Which right of the caller is missing for the namespaces that are wanted, said before anything is
 //! tried.
 
+use super::ids::has_range;
 use crate::error::Failure;
 use crate::host::Host;
 use crate::namespace::{Choice, Namespace, Namespaces};
@@ -23,11 +24,12 @@ pub(super) fn check(namespaces: &Namespaces, host: &Host) -> Result<(), Failure>
     if host.holds(capability) {
         return Ok(());
     }
+    let own_user = namespaces.clone().with(Namespace::User, Choice::New);
     Err(Failure::new(format!(
         "{what} with --user no needs {capability}, which uid {} does not hold here",
         host.uid
     ))
-    .remedy(match (host.uid, unmapped(host)) {
+    .remedy(match (host.uid, unmapped(&own_user, host)) {
         (0, None) => "--user yes, or that right",
         (0, Some(_)) => "that right, from whoever has taken it from this root",
         _ => "sudo, or --user yes",
@@ -35,15 +37,22 @@ pub(super) fn check(namespaces: &Namespaces, host: &Host) -> Result<(), Failure>
     .man("capabilities(7)"))
 }
 
-/// The right that root lacks to map its ids, user_namespaces(7): CAP_SETFCAP is for a map of uid 0,
-/// since Linux 5.12. Who is not root maps its own id, or leaves it to newuidmap(1).
-fn unmapped(host: &Host) -> Option<Capability> {
-    let wanted = [Capability::CAP_SETUID, Capability::CAP_SETGID, Capability::CAP_SETFCAP];
-    wanted.into_iter().filter(|_| host.uid == 0).find(|&right| !host.holds(right))
+/// The right that root lacks to map its ids, user_namespaces(7): CAP_SETFCAP is for a map of the
+/// caller's own uid 0, since Linux 5.12, and root of the machine takes a range. Who is not root maps
+/// his own id, or leaves it to newuidmap(1).
+fn unmapped(namespaces: &Namespaces, host: &Host) -> Option<Capability> {
+    let maps_itself = !has_range(namespaces, host) && host.kernel >= (5, 12);
+    let wanted = [
+        (Capability::CAP_SETUID, true),
+        (Capability::CAP_SETGID, true),
+        (Capability::CAP_SETFCAP, maps_itself),
+    ];
+    let wanted = wanted.into_iter().filter(|(_, is_wanted)| *is_wanted && host.uid == 0);
+    wanted.map(|(right, _)| right).find(|&right| !host.holds(right))
 }
 
 fn check_map_rights(namespaces: &Namespaces, host: &Host) -> Result<(), Failure> {
-    match unmapped(host).filter(|_| namespaces.is_new(Namespace::User)) {
+    match unmapped(namespaces, host).filter(|_| namespaces.is_new(Namespace::User)) {
         None => Ok(()),
         Some(right) => Err(Failure::new(format!(
             "mapping the ids of a user namespace needs {right}, which uid 0 does not hold here"

@@ -20,6 +20,9 @@ pub fn up() -> Result<()> {
     crate::sys::interface_up(any, c"lo")
 }
 
+/// What is told where the right is missing.
+pub const NEEDS_NET_ADMIN: &str = "bringing lo up needs CAP_NET_ADMIN";
+
 /// Moves this process into a new one, with its loopback up.
 ///
 /// # Errors
@@ -27,7 +30,7 @@ pub fn up() -> Result<()> {
 fn leave() -> std::result::Result<(), SysError> {
     unshare(CloneFlags::CLONE_NEWNET).map_err(of_nix)?;
     up().map_err(|errno| match errno {
-        Errno::PERM => SysError::new(errno, "bringing lo up needs CAP_NET_ADMIN"),
+        Errno::PERM => SysError::new(errno, NEEDS_NET_ADMIN),
         _ => SysError::new(errno, "bringing lo up"),
     })
 }

@@ -183,3 +183,40 @@ fn a_root_on_a_file_system_that_runs_no_program_is_named() {
     // The control.
     assert_eq!(ran("mode=700").ok(), "up\n".repeat(4));
 }
+
+/// rustic as root without these rights, started by a program of these words.
+fn without(rights: &str, under: &[&str], options: &[&str]) -> Ran {
+    let mut command = Command::new("setpriv");
+    command.args(["--bounding-set", rights]).args(under).arg(binary()).arg("run").args(options);
+    finish(piped(command.arg("true").env("RUSTIC_STORE", store())))
+}
+
+#[test]
+fn a_filter_is_not_blamed_for_a_right_that_is_missing() {
+    need!(root);
+    // One that answers a call that nobody makes.
+    let payload = payload();
+    let filter = [payload.to_str().unwrap(), "filtered", "1", "999"];
+    let ran = without("-net_admin", &filter, &[]);
+    refused(&ran, &["bringing lo up needs CAP_NET_ADMIN\n", "--net no, or that right"]);
+    assert_eq!(without("-net_admin", &filter, &["--net", "no"]).code, 0);
+}
+
+#[test]
+fn root_is_told_which_right_its_map_of_ids_lacks() {
+    need!(root);
+    for (rights, named) in [("-setuid", "CAP_SETUID"), ("-setgid", "CAP_SETGID")] {
+        let words = format!("mapping the ids of a user namespace needs {named}");
+        refused(&without(rights, &[], &["--user", "yes"]), &[&words]);
+    }
+    // Only for its own uid 0, which root of the machine does not map.
+    assert_eq!(without("-setfcap", &[], &["--user", "yes"]).code, 0);
+    let words = ["needs CAP_SETFCAP"];
+    refused(&without("-setfcap,-sys_admin", &[], &["--user", "yes"]), &words);
+    // Where it would not help, --user yes is no advice.
+    let ran = without("-all", &[], &[]);
+    refused(&ran, &["that right, from whoever has taken it"]);
+    assert!(!ran.stderr.contains("--user yes"), "{ran:?}");
+    refused(&without("-sys_admin", &[], &[]), &["--user yes, or that right"]);
+    assert_eq!(without("-sys_admin", &[], &["--user", "yes", "--net", "no"]).code, 0);
+}

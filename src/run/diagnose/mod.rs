@@ -11,7 +11,8 @@ pub use warden::not_forked;
 use crate::causes::surroundings;
 use crate::error::Failure;
 use crate::host::Host;
-use crate::run::step::Step;
+use crate::run::step::{ParentStep, RootfsStep, Step};
+use crate::walls::network;
 use rustix::io::Errno;
 
 impl Step {
@@ -30,11 +31,20 @@ impl Step {
             Self::Child(step) => step.diagnose(errno, failure),
         };
         let explain = |failure| surroundings::explain(failure, errno, &described.call, host);
-        // What it was about is no cause yet.
-        if failure.why.as_deref() == Some(detail) {
+        if self.is_about(detail) && failure.why.as_deref() == Some(detail) {
             explain(Failure { why: None, ..failure }).detail(detail)
         } else {
             explain(failure)
+        }
+    }
+
+    /// Whether a detail is only what the step was about, a path of the root file system, say, and no
+    /// cause yet.
+    fn is_about(&self, detail: &str) -> bool {
+        match self {
+            Self::Builder(step) | Self::Rootfs(step) => !matches!(step, RootfsStep::FindCmd { .. }),
+            Self::Parent(ParentStep::MakeNetwork) => detail != network::NEEDS_NET_ADMIN,
+            Self::Parent(_) | Self::Warden(_) | Self::Child(_) => false,
         }
     }
 }

@@ -5,18 +5,16 @@ use crate::error::Failure;
 use crate::host::Host;
 use crate::namespace::{Choice, Namespace, Namespaces};
 use crate::run::step::ParentStep;
+use crate::walls::network;
 use rustix::io::Errno;
 
 impl ParentStep {
     pub(super) fn diagnose(&self, errno: Errno, failure: Failure, host: &Host) -> Failure {
         match self {
-            Self::MakeNetwork if failure.why.is_some() => {
-                if errno == Errno::PERM {
-                    failure.man("capabilities(7)").remedy("--net no, or that right")
-                } else {
-                    failure
-                }
+            Self::MakeNetwork if failure.why.as_deref() == Some(network::NEEDS_NET_ADMIN) => {
+                failure.man("capabilities(7)").remedy("--net no, or that right")
             }
+            Self::MakeNetwork if failure.why.is_some() => failure,
             Self::MakeNetwork => {
                 let made = Namespaces::shared().with(Namespace::Net, Choice::New);
                 namespaces::refused(failure, &made, errno, host)

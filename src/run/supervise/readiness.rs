@@ -112,16 +112,17 @@ impl Supervisor<'_> {
                 }
                 QueueMessage::Other(assignment) => {
                     self.run.voice.parent(&format!("the child says {}", printable(&assignment)));
-                    if self.run.spec.ready == Ready::App
-                        && let Some(line) = notify::passed_on(&assignment)
-                    {
-                        self.pass_on(&line, AT_ONCE);
-                    }
                 }
                 QueueMessage::Foreign => self
                     .run
                     .voice
                     .parent("a message for another run was on the queue, and is ignored"),
+                QueueMessage::Plain(text)
+                    if self.run.spec.ready == Ready::App
+                        && let Some(line) = notify::passed_on(text.trim_end()) =>
+                {
+                    self.pass_on(&line, AT_ONCE);
+                }
                 QueueMessage::Plain(text) => {
                     self.run.voice.parent(&format!(
                         "a foreign message was on the queue, and is ignored: {}",

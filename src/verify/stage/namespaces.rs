@@ -42,12 +42,18 @@ pub(super) fn enter_mount_namespace(host: &Host) -> Result<StageRights, Failure>
         unshare_all(&[Namespace::User], host)?;
         map_own_id(host)?;
     }
-    unshare_all(&[Namespace::Mount], host)?;
+    unshare_all(&[Namespace::Mount], &in_the_stage(host))?;
     Ok(if host.user_namespace == UserNamespace::Initial { rights } else { StageRights::Stage })
+}
+
+/// The host as it is from the stage: who had no right has every one there.
+fn in_the_stage(host: &Host) -> Host {
+    Host { held: host.known_caps(), ..host.clone() }
 }
 
 /// The other namespaces. Returns all of them.
 pub(super) fn enter(host: &Host) -> Result<Vec<Namespace>, Failure> {
+    let host = &in_the_stage(host);
     let mut wanted = vec![Namespace::Uts, Namespace::Ipc, Namespace::Net, Namespace::Time];
     if unshare_all(&wanted, host).is_err() {
         // Time namespaces came with Linux 5.6, and can be limited to none.

@@ -205,11 +205,14 @@ fn an_image_that_no_idmapped_mount_can_show_has_its_owners_all_the_same() {
         let here = format!("{}/m", dir.display());
         let script = format!(
             "mount -t tmpfs t {dir} && cd {dir} && {mount} && chmod 700 m && mkdir -p m/bin m/dev \
-             m/proc m/sys m/etc && touch m/bin/x && chmod 755 m/bin/x && $RUSTIC run --suid-ok --user yes \
-             --rootfs {here} /bin/x; exec $RUSTIC run --user yes --bind {here}:/m:ro:idmap true",
+             m/proc m/sys m/etc && cp $PAYLOAD m/bin/x && $RUSTIC run --suid-ok --user yes \
+             --rootfs {here} /bin/x true; echo $?; $RUSTIC run --user yes --bind \
+             {here}:/m:ro:idmap true; echo $?",
             dir = dir.display(),
         );
-        let ran = ended(&mut shell(&["unshare", "--mount", "sh"], &script));
+        let mut own = shell(&["unshare", "--mount", "sh"], &script);
+        let ran = ended(own.env("PAYLOAD", payload()));
+        assert_eq!(ran.stdout, ["0\n0\n", "125\n125\n"][copied], "{kind}: {ran:?}");
         let why = "cannot be shown with other owners: ext4, xfs and btrfs can";
         assert_eq!(ran.stderr.matches(why).count(), 2 * copied, "{kind}: {ran:?}");
         assert_eq!(ran.stderr.matches("leave out :idmap").count(), copied, "{kind}: {ran:?}");

@@ -1,7 +1,5 @@
-//! Tests that take minutes, each a part of its own: `scripts/test --faults`,
-//! `scripts/test --files`, `scripts/test --fuzz`, `scripts/test --hosts`, `scripts/test --ids`, `scripts/test --images`, `scripts/test --launchers`,
-//! `scripts/test --programs`, `scripts/test --sets`,
-//! `scripts/test --truth`.
+//! Tests that take minutes, each a part of its own: `scripts/test --aarch64`, `--faults`, `--files`,
+//! `--fuzz`, `--hosts`, `--ids`, `--images`, `--launchers`, `--programs`, `--sets`, `--truth`.
 
 pub(crate) mod faults;
 mod files;

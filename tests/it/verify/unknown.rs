@@ -121,8 +121,7 @@ fn probes_below(pid: u32) -> Vec<i32> {
 #[test]
 fn without_user_namespaces_nothing_is_held_and_the_limit_is_named() {
     need!(root);
-    let script =
-        "echo 0 >/proc/sys/user/max_user_namespaces; exec setpriv --bounding-set=-all \"$@\"";
+    let script = "echo 0 >/proc/sys/user/max_user_namespaces; exec setpriv --bounding-set=-all,+setuid,+setgid,+setfcap \"$@\"";
     let words = ["unshare", "--user", "--map-root-user", "sh", "-c", script, "sh"];
     let (code, report) = by(&words, &["--user", "yes"]);
     assert_eq!(code, 3);

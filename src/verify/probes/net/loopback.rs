@@ -75,9 +75,9 @@ pub(super) fn udp(outside: &Outside<'_>, subject: &Target) -> Try {
         };
         let crossing = NetCrossing::Udp { to, mark: subject.mark.clone() };
         let reply = subject.ask(&crossing);
-        let (receipt, seen) = delivered(canary.has_received(&subject.mark));
+        let network = subject.identity(Namespace::Net);
+        let (receipt, seen) = delivered(canary.has_received(&subject.mark, &network));
         // A datagram to a port that nobody has is lost: that it was sent says nothing.
-        Try::marking(reply, subject.identity(Namespace::Net), receipt, seen, &[Errno::NETUNREACH])
-            .or_stayed()
+        Try::marking(reply, network, receipt, seen, &[Errno::NETUNREACH]).or_stayed()
     })
 }

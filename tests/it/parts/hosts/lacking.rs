@@ -61,6 +61,7 @@ fn a_proc_or_sys_that_is_not_there_or_not_whole_is_named_where_it_matters() {
     let in_own = |script: &str| format!("unshare -m sh -c '{script}'");
     let read_only = "mount --bind /proc /proc; mount -o remount,bind,ro /proc";
     let writable = ["EROFS", "/proc is mounted read-only", "mount -o remount,rw /proc"];
+    let up = |script: String| Case::new(script, 0, &["up\n"]);
     let without = |cmd: &str| in_own(&format!("umount -l /proc; exec rustic {cmd}"));
     hold(
         Machine::new("trixie", Root::Busybox),
@@ -69,15 +70,15 @@ fn a_proc_or_sys_that_is_not_there_or_not_whole_is_named_where_it_matters() {
             Case::refused(without("verify"), &absent),
             Case::refused(without("doctor"), &absent),
             // The advice works.
-            Case::runs(&in_own("umount -l /proc; mount -t proc proc /proc; rustic run echo up #")),
-            Case::runs(&in_own("umount -l /sys; rustic run echo up #")),
-            Case::runs(&in_own(
-                "umount -l /proc; mount -t proc -o subset=pid proc /proc; rustic run echo up #",
+            up(in_own("umount -l /proc; mount -t proc proc /proc; rustic run echo up")),
+            up(in_own("umount -l /sys; rustic run echo up")),
+            up(in_own(
+                "umount -l /proc; mount -t proc -o subset=pid proc /proc; rustic run echo up",
             )),
-            Case::runs(&in_own(&format!("{read_only}; rustic run echo up #"))),
+            up(in_own(&format!("{read_only}; rustic run echo up"))),
             Case::refused(in_own(&format!("{read_only}; rustic run --user yes true")), &writable),
-            Case::runs(&in_own(&format!(
-                "{read_only}; mount -o remount,bind,rw /proc; rustic run --user yes echo up #"
+            up(in_own(&format!(
+                "{read_only}; mount -o remount,bind,rw /proc; rustic run --user yes echo up"
             ))),
             Case::new(
                 in_own("mount -t tmpfs -o noexec t /tmp; rustic doctor"),
