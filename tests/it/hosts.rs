@@ -113,6 +113,11 @@ fn few_descriptors_are_named_wherever_they_are_missed() {
         }
     }
     assert_eq!(finish(piped(&mut shell(&["sh"], "ulimit -n 64; exec $RUSTIC run true"))).code, 0);
+    for command in ["verify", "doctor"] {
+        let script = format!("ulimit -n 12; exec $RUSTIC {command}");
+        let ran = finish(piped(&mut shell(&["sh"], &script)));
+        assert!(ran.code != 0 && ran.stdout.contains("RLIMIT_NOFILE"), "{ran:?}");
+    }
 }
 
 #[test]
@@ -132,7 +137,14 @@ fn the_reaper_starts_where_memory_files_cannot_be_executed() {
 fn who_has_no_id_in_its_own_namespace_is_told_so() {
     need!(root);
     let ran = finish(piped(&mut shell(&["unshare", "--user", "sh"], "exec $RUSTIC run true")));
-    refused(&ran, &["user id has no place in its user namespace", "unshare --map-root-user"]);
+    let words = ["user id has no place in its user namespace", "unshare --map-root-user"];
+    refused(&ran, &words);
+    for command in ["verify", "doctor"] {
+        let script = format!("exec $RUSTIC {command}");
+        let ran = finish(piped(&mut shell(&["unshare", "--user", "sh"], &script)));
+        let said = ran.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(ran.code != 0 && words.iter().all(|words| said.contains(words)), "{ran:?}");
+    }
     let mapped = ["unshare", "--user", "--map-root-user", "sh"];
     let ran = finish(piped(&mut shell(&mapped, "exec $RUSTIC run --store /dev/null/none true")));
     assert!(!ran.stderr.contains("no place in its user namespace"), "{ran:?}");

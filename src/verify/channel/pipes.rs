@@ -2,7 +2,7 @@
 //! which those of the probe are told by their nonce. Who has written one is said by nobody but the
 //! probe itself, and is looked for in /proc.
 
-use crate::error::{errno_text, printable};
+use crate::error::{Failure, printable};
 use crate::verify::lines::{Line, Lines, Way, framed, read, write_all};
 use rustix::fd::OwnedFd;
 use rustix::fs::{OFlags, fcntl_setfl};
@@ -60,7 +60,7 @@ impl Pipes {
             let (from, stdout) = pipe_with(PipeFlags::CLOEXEC)?;
             Ok((Self::over(nonce, to, from)?, [stdin, stdout]))
         };
-        made().map_err(|errno: Errno| format!("cannot make a pipe: {}", errno_text(errno)))
+        made().map_err(|errno: Errno| Failure::new("cannot make a pipe").errno(errno).in_a_line())
     }
 
     /// The same over what is there already.

@@ -1,7 +1,7 @@
 //! A socket to the agent that rustic starts: messages stay apart, a descriptor can go along, and
 //! the kernel names the process that has sent each.
 
-use crate::error::errno_text;
+use crate::error::{Failure, errno_text};
 use crate::verify::protocol::LONGEST;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -29,7 +29,9 @@ impl Socket {
     pub(super) fn pair() -> Result<(Self, OwnedFd), String> {
         let (socket, theirs) =
             socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
-                .map_err(|errno| format!("cannot make a socket pair: {}", errno_text(errno)))?;
+                .map_err(|errno| {
+                    Failure::new("cannot make a socket pair").errno(errno).in_a_line()
+                })?;
         sockopt::set_socket_passcred(&socket, true)
             .map_err(|errno| format!("cannot ask for credentials: {}", errno_text(errno)))?;
         Ok((Self { socket, buffer: RefCell::new(vec![0; LONGEST]) }, theirs))

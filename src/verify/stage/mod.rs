@@ -146,6 +146,7 @@ impl Stage {
 
     /// New namespaces, with what makes them a host.
     fn furnished(mut self, host: &Host) -> Result<Self, Failure> {
+        host.is_mapped()?;
         self.rights = namespaces::enter_mount_namespace(host)?;
         let directory = &self.directory;
         mounts::own_tree(directory).map_err(|errno| {
