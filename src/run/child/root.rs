@@ -8,7 +8,7 @@ use crate::error::{SysError, printable};
 use crate::mounts;
 use crate::namespace::Switch;
 use crate::rootfs::writer::write_all;
-use crate::run::step::{Idmapped, Mount, Place, RootfsStep, Source, Tree};
+use crate::run::step::{Idmapped, Mount, NOT_IDMAPPED, Place, RootfsStep, Source, Tree};
 use crate::spec::Sysctl;
 use crate::walls::proc_masks::{self, Hidden, Masks};
 use crate::walls::{dev, root};
@@ -114,7 +114,8 @@ impl Child<'_> {
             Idmapped::Base(place) => {
                 let base = opened(self.base.as_ref())?;
                 let copy = mounts::copy_mount(base, c"")?;
-                mounts::idmap(&copy, namespace)?;
+                mounts::idmap(&copy, namespace)
+                    .map_err(|errno| SysError::new(errno, NOT_IDMAPPED))?;
                 // All of them before the first one is attached, perhaps over a part of the others.
                 let parts = below.iter().filter_map(|path| {
                     let text = CString::new(path.as_os_str().as_bytes()).unwrap_or_default();

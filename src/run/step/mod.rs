@@ -13,7 +13,7 @@ use rustix::io::Errno;
 
 pub use child::{ChildStep, Quota};
 pub use parent::ParentStep;
-pub use root::{Idmapped, Mount, Place, RootfsStep, Source, Tree};
+pub use root::{Idmapped, Mount, NOT_IDMAPPED, Place, RootfsStep, Source, Tree};
 pub use warden::WardenStep;
 
 /// Who takes a step.

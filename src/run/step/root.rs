@@ -224,6 +224,10 @@ pub enum Source {
     },
 }
 
+/// The detail of an error that is the kernel's answer to [`RootfsStep::Idmap`] itself, and not of
+/// what has to be done for it.
+pub const NOT_IDMAPPED: &str = "mount_setattr(MOUNT_ATTR_IDMAP)";
+
 /// A tree of mounts that is shown with other owners.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Idmapped {

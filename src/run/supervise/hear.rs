@@ -7,7 +7,7 @@ use crate::run::control::{Ending, Order, Report};
 use crate::run::events;
 use crate::run::refusal::Refusal;
 use crate::run::resource::{self, Which};
-use crate::run::step::{ChildStep, Idmapped, RootfsStep, Step, WardenStep};
+use crate::run::step::{ChildStep, Idmapped, NOT_IDMAPPED, RootfsStep, Step, WardenStep};
 use crate::run::wire::Received;
 use crate::spec::{Rootfs, Verbosity};
 use crate::walls::idmap::Writer;
@@ -154,7 +154,8 @@ impl Supervisor<'_> {
             // A directory is the user's own, and is not copied.
             Step::Builder(RootfsStep::Idmap { of: Idmapped::Base(_), .. })
             | Step::Rootfs(RootfsStep::Idmap { of: Idmapped::Base(_), .. })
-                if [Errno::INVAL, Errno::PERM].contains(&errno)
+                if detail == NOT_IDMAPPED
+                    && [Errno::INVAL, Errno::PERM].contains(&errno)
                     && !matches!(self.run.spec.rootfs, Rootfs::Directory(_)) =>
             {
                 Some(Refusal::Idmap)
