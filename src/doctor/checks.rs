@@ -40,7 +40,7 @@ pub(super) fn all(
             // To mount one would make the kernel load it.
             [first, ..] if first == "--overlay" && !is_registered("overlay") => {
                 let failure = Failure::new("cannot mount an overlay").errno(Errno::NODEV);
-                let failure = no_overlay(Errno::NODEV, failure.man("mount(8)"));
+                let failure = no_overlay(failure.man("mount(8)"));
                 Some(Lack::of(&format!("rustic: {failure}"), ""))
             }
             options => start(binary, options)?.1,

@@ -42,13 +42,10 @@ pub(super) fn check(namespaces: &Namespaces, host: &Host) -> Result<(), Failure>
 /// his own id, or leaves it to newuidmap(1).
 fn unmapped(namespaces: &Namespaces, host: &Host) -> Option<Capability> {
     let maps_itself = !has_range(namespaces, host) && host.kernel >= (5, 12);
-    let wanted = [
-        (Capability::CAP_SETUID, true),
-        (Capability::CAP_SETGID, true),
-        (Capability::CAP_SETFCAP, maps_itself),
-    ];
-    let wanted = wanted.into_iter().filter(|(_, is_wanted)| *is_wanted && host.uid == 0);
-    wanted.map(|(right, _)| right).find(|&right| !host.holds(right))
+    let wanted = [Capability::CAP_SETUID, Capability::CAP_SETGID]
+        .into_iter()
+        .chain(maps_itself.then_some(Capability::CAP_SETFCAP));
+    wanted.filter(|_| host.uid == 0).find(|&right| !host.holds(right))
 }
 
 fn check_map_rights(namespaces: &Namespaces, host: &Host) -> Result<(), Failure> {

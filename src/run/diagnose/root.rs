@@ -2,7 +2,7 @@
 
 use super::child::not_executed;
 use crate::beneath::Links;
-use crate::causes::no_overlay;
+use crate::causes::{no_overlay, read_only_proc};
 use crate::error::Failure;
 use crate::namespace::Namespace;
 use crate::rootfs::no_root;
@@ -37,7 +37,7 @@ impl RootfsStep {
                     .remedy("--root chroot, or a host that has gone on to a root of its own"),
                 _ => failure,
             },
-            Self::MakeOverlay { .. } => no_overlay(errno, failure),
+            Self::MakeOverlay { .. } => no_overlay(failure),
             Self::Idmap { of, .. } => match errno {
                 Errno::INVAL => failure
                     .why(
@@ -48,9 +48,7 @@ impl RootfsStep {
                         Idmapped::Base(_) => "--user no, or a root file system on one of these",
                         Idmapped::Bind { .. } => "leave out :idmap, or a directory on one of these",
                     }),
-                Errno::ROFS => {
-                    failure.why("/proc is mounted read-only").remedy("mount -o remount,rw /proc")
-                }
+                Errno::ROFS => read_only_proc(failure),
                 Errno::PERM => failure
                     .why("it is shown with other ids already, by another idmapped mount")
                     .remedy("--user no"),
@@ -106,7 +104,7 @@ impl RootfsStep {
 
 fn not_made(mount: &Mount, errno: Errno, failure: Failure) -> Failure {
     if let Source::Overlay { .. } = mount.source {
-        return no_overlay(errno, failure);
+        return no_overlay(failure);
     }
     match (errno, fresh_kernel_files(mount)) {
         (Errno::PERM, Some(namespace)) => failure

@@ -1,5 +1,6 @@
 //! What the errors of the warden's steps mean.
 
+use crate::causes;
 use crate::causes::namespaces::{self, TOO_MANY};
 use crate::error::Failure;
 use crate::host::Host;
@@ -31,9 +32,7 @@ impl WardenStep {
                 (Errno::PERM, Writer::OneId) => failure.remedy(
                     "is rustic in a chroot, or its user namespace without the right to map its own id?",
                 ),
-                (Errno::ROFS, _) => {
-                    failure.why("/proc is mounted read-only").remedy("mount -o remount,rw /proc")
-                }
+                (Errno::ROFS, _) => causes::read_only_proc(failure),
                 _ => failure,
             },
             Self::BecomeSubreaper | Self::MakeRunDirectory(_) => failure,

@@ -1,11 +1,10 @@
 //! What was seen outside, for a reader and for the verdict.
 
-use crate::error::errno_of;
 use crate::verify::protocol::{Outcome, Reply};
 use crate::verify::verdict::Receipt;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::AsFd;
-use rustix::net::{RecvFlags, recv};
+use rustix::net::{RecvFlags, SocketFlags, accept_with, recv};
 
 /// The receipt of a mark that was seen, or not.
 pub(super) fn arrived(seen: bool) -> Receipt {
@@ -23,15 +22,10 @@ pub(super) fn comes(socket: impl AsFd) -> bool {
 
 /// Whether a listener that does not wait got a connection that brought the mark. Only for one that
 /// the inside says it has made is there a wait.
-pub(super) fn heard<S: AsFd>(
-    listener: impl AsFd,
-    accept: impl Fn() -> std::io::Result<S>,
-    reply: &Reply,
-    mark: &str,
-) -> (Receipt, &'static str) {
-    let is_made = matches!(reply.outcome, Outcome::Done(..)) && comes(listener);
+pub(super) fn heard(listener: impl AsFd, reply: &Reply, mark: &str) -> (Receipt, &'static str) {
+    let is_made = matches!(reply.outcome, Outcome::Done(..)) && comes(&listener);
     let mut text = [0; 64];
-    let read = accept().map_err(|error| errno_of(&error)).and_then(|stream| {
+    let read = accept_with(&listener, SocketFlags::CLOEXEC).and_then(|stream| {
         if is_made {
             comes(&stream);
         }

@@ -15,12 +15,7 @@ pub(super) fn tcp(outside: &Outside<'_>, subject: &Target) -> Try {
         let to = SocketAddr::from((Ipv4Addr::LOCALHOST, canary.port));
         let crossing = NetCrossing::Tcp { to, mark: subject.mark.clone() };
         let reply = subject.ask(&crossing);
-        let (receipt, seen) = heard(
-            &canary.tcp,
-            || canary.tcp.accept().map(|(stream, _)| stream),
-            &reply,
-            &subject.mark,
-        );
+        let (receipt, seen) = heard(&canary.tcp, &reply, &subject.mark);
         Try::marking(
             reply,
             subject.identity(Namespace::Net),
@@ -38,12 +33,7 @@ pub(super) fn abstract_socket(outside: &Outside<'_>, subject: &Target) -> Try {
             mark: subject.mark.clone(),
         };
         let reply = subject.ask(&crossing);
-        let (receipt, seen) = heard(
-            &canary.unix,
-            || canary.unix.accept().map(|(stream, _)| stream),
-            &reply,
-            &subject.mark,
-        );
+        let (receipt, seen) = heard(&canary.unix, &reply, &subject.mark);
         Try::marking(reply, subject.identity(Namespace::Net), receipt, seen, &[Errno::CONNREFUSED])
     })
 }
@@ -61,8 +51,7 @@ pub(super) fn tcp6(outside: &Outside<'_>, subject: &Target) -> Try {
         };
         let crossing = NetCrossing::Tcp { to, mark: subject.mark.clone() };
         let reply = subject.ask(&crossing);
-        let (receipt, seen) =
-            heard(listener, || listener.accept().map(|(stream, _)| stream), &reply, &subject.mark);
+        let (receipt, seen) = heard(listener, &reply, &subject.mark);
         let walled = [Errno::CONNREFUSED, Errno::NETUNREACH, Errno::ADDRNOTAVAIL];
         Try::marking(reply, subject.identity(Namespace::Net), receipt, seen, &walled)
     })

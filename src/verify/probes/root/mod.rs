@@ -169,12 +169,7 @@ fn connect(outside: &Outside<'_>, subject: &Target) -> Try {
     outside.planted("connect", |canary: &RootCanary| {
         let path = canary.file.with_file_name("socket");
         let reply = subject.ask(&RootCrossing::Connect { path, mark: subject.mark.clone() });
-        let (receipt, seen) = heard(
-            &canary.socket,
-            || canary.socket.accept().map(|(stream, _)| stream),
-            &reply,
-            &subject.mark,
-        );
+        let (receipt, seen) = heard(&canary.socket, &reply, &subject.mark);
         Try::marking(reply, IDENTITY, receipt, seen, &WALLED).through(subject.door_at(&canary.file))
     })
 }

@@ -31,7 +31,7 @@ pub(super) struct Machine {
 }
 
 /// What every script may use: `rustic`, `payload`, and `as USER CMD`.
-const SETTINGS: &str = r#"
+const SETTINGS: &str = r#"#!/bin/sh
 export NO_COLOR=1 LC_ALL=C.UTF-8 HOME=/root
 mkdir -p /usr/local/bin
 for program in rustic payload; do
@@ -85,7 +85,7 @@ impl Machine {
     pub(super) fn boots<S: AsRef<str>>(self, scripts: &[S]) -> Vec<Ran> {
         let dir = scratch("machine");
         let name = |number: usize| dir.join(format!("{number:03}.sh"));
-        fs::write(dir.join("all"), SETTINGS.trim_start().replacen("", "#!/bin/sh\n", 1)).unwrap();
+        fs::write(dir.join("all"), SETTINGS).unwrap();
         let files: Vec<PathBuf> = (0..scripts.len()).map(name).collect();
         for (file, script) in files.iter().zip(scripts) {
             fs::write(file, script.as_ref()).unwrap();
